@@ -1,0 +1,8 @@
+"""samespace: train, export and serve a text bi-encoder, and never mix vectors of different encoders."""
+
+from .encoder import Encoded, Encoder
+from .errors import SamespaceError, SpaceMismatch
+from .vectors import Vectors
+
+__version__ = "0.1.0"
+__all__ = ["Encoded", "Encoder", "SamespaceError", "SpaceMismatch", "Vectors", "__version__"]

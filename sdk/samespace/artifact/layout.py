@@ -1,0 +1,204 @@
+"""The artifact on disk: opened, verified, and written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from ..errors import ArtifactDamaged, ArtifactError
+from ..text import Recipe, TextEncoder
+from . import manifest as manifests
+from .manifest import FileEntry, Manifest
+from .probes import Probes
+
+_CHUNK_BYTES: Final = 1 << 20
+MAX_TOKENIZER_BYTES: Final = 256 << 20
+MAX_PROBES_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder whose manifest was read and whose listed files are there in the right size.
+
+    Each file's digest is checked when the file is used: `path(name)` returns only a file that was hashed.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def space_id(self) -> str:
+        """The full space id, 64 hex digits."""
+        return self._space_id
+
+    @cached_property
+    def _space_id(self) -> str:
+        return self.manifest.space_id
+
+    @property
+    def recipe(self) -> Recipe:
+        """The text recipe."""
+        return self.manifest.identity.recipe
+
+    def path(self, name: str) -> Path:
+        """The path of a file of the artifact, after its digest was checked.
+
+        Raises:
+            ArtifactDamaged: missing, of another size, a link, or other bytes than the manifest says.
+        """
+        path = self.folder / name
+        entry = self.manifest.files[name]
+        _check_plain(path, entry)
+        found = file_digest(path)
+        if found != entry.sha256:
+            raise ArtifactDamaged(file=str(path), reason=f"sha256 is {found}, the manifest says {entry.sha256}")
+        return path
+
+    def text_encoder(self) -> TextEncoder:
+        """The text path, from the verified tokenizer."""
+        return TextEncoder.from_file(self.path(manifests.TOKENIZER), self.recipe)
+
+    def probes(self) -> Probes:
+        """The verified probes."""
+        path = self.path(manifests.PROBES)
+        return Probes.from_bytes(path.read_bytes(), dims=self.manifest.identity.dims, file=str(path))
+
+
+def open_artifact(folder: Path | str) -> Artifact:
+    """Read the manifest and look at every file that it lists, without hashing the big ones yet.
+
+    Raises:
+        ArtifactError: with the file and what is wrong with it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ArtifactDamaged(file=str(root), reason="no such folder")
+    manifest = manifests.read(root / manifests.MANIFEST)
+    for name, entry in manifest.files.items():
+        _check_plain(root / name, entry)
+    for name, most in ((manifests.TOKENIZER, MAX_TOKENIZER_BYTES), (manifests.PROBES, MAX_PROBES_BYTES)):
+        if manifest.files[name].bytes > most:
+            raise ArtifactDamaged(file=name, reason=f"{manifest.files[name].bytes} bytes, at most {most} are read")
+    return Artifact(root, manifest)
+
+
+def verify_files(artifact: Artifact) -> dict[str, str]:
+    """Hash every listed file; name -> sha256. Raises `ArtifactDamaged` at the first that differs."""
+    return {name: file_digest(artifact.path(name)) for name in sorted(artifact.manifest.files)}
+
+
+def write_artifact(
+    folder: Path | str,
+    files: Mapping[str, Path | bytes],
+    manifest: Callable[[Mapping[str, FileEntry]], Manifest],
+    *,
+    replace: bool = False,
+) -> Artifact:
+    """Write an artifact whole: into a temporary folder beside the target, the manifest last, then one rename.
+
+    Args:
+        folder: where it shall be; must not exist unless *replace*.
+        files: name -> bytes, or a path to copy from.
+        manifest: makes the manifest from the digests of the written files.
+        replace: put the new artifact in the place of an old one.
+
+    Raises:
+        ArtifactError: the target exists and *replace* is off, or is no artifact.
+    """
+    target = Path(folder)
+    check_target(target, replace=replace)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+    work.mkdir()
+    try:
+        entries = {}
+        for name, source in files.items():
+            path = work / name
+            if isinstance(source, bytes):
+                path.write_bytes(source)
+            else:
+                shutil.copyfile(source, path)
+            _sync(path)
+            entries[name] = FileEntry(file_digest(path), path.stat().st_size)
+        # The bytes go through the reader once, so nothing is written that could not be read.
+        data = manifest(entries).to_json()
+        manifests.parse(data)
+        (work / manifests.MANIFEST).write_bytes(data)
+        _sync(work / manifests.MANIFEST)
+        if target.exists():
+            old = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+            target.rename(old)
+            work.rename(target)
+            shutil.rmtree(old)
+        else:
+            work.rename(target)
+        _sync(target.parent)
+    finally:
+        if work.exists():
+            shutil.rmtree(work)
+    return open_artifact(target)
+
+
+def check_target(target: Path, *, replace: bool) -> None:
+    """Raise `ArtifactError` where an artifact may not be written; cheap, so that it can be asked first."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ArtifactError(f"{target}: is a file; name a folder")
+    if any(target.iterdir()) and not (target / manifests.MANIFEST).exists():
+        raise ArtifactError(f"{target}: is a folder with other things in it; name a new folder")
+    if not replace and any(target.iterdir()):
+        raise ArtifactError(f"{target}: is an artifact already; name another folder or say --replace")
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_plain(path: Path, entry: FileEntry) -> None:
+    if path.is_symlink():
+        raise ArtifactDamaged(file=str(path), reason="is a symbolic link, an artifact holds plain files only")
+    if not path.is_file():
+        raise ArtifactDamaged(file=str(path), reason="is missing")
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise ArtifactDamaged(file=str(path), reason=f"has {size} bytes, the manifest says {entry.bytes}")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed exports to the same target left behind; a live one keeps its folder."""
+    for left in target.parent.glob(f".{target.name}.*.partial"):
+        process = left.name.removeprefix(f".{target.name}.").split("-")[0]
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,268 @@
+"""The manifest: what an artifact says of itself, parsed once and then trusted.
+
+Format 1. `read` refuses what does not fit, with the file and the reason, before any other file of the
+artifact is touched. Every format that was ever released stays readable here; the newest is written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import ArtifactDamaged, FormatTooNew, ManifestInvalid
+from .fingerprint import Identity
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+TOKENIZER: Final = "tokenizer.json"
+PROBES: Final = "probes.npz"
+MAX_MANIFEST_BYTES: Final = 16 * 1024 * 1024
+
+# One folder, plain names: no separators, no leading dot, nothing that a file system treats specially.
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_BUILD_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file of the artifact, as it has to be."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How far one build on one runtime and precision is from the fp32 reference.
+
+    Attributes:
+        runtime: "onnxruntime" or "openvino".
+        precision: what the runtime computes in: "fp32", "bf16", "int8", ...
+        version: the runtime's version at the time.
+        worst: largest 1 - cos over the probes, as measured.
+        bound: largest 1 - cos that a machine may show at load.
+        ndcg_change: nDCG@10 of the build minus that of fp32 on the gate data, in points (0.01); or None.
+        gate_data: which data that was, or None.
+    """
+
+    runtime: str
+    precision: str
+    version: str
+    worst: float
+    bound: float
+    ndcg_change: float | None = None
+    gate_data: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One model file with the runtimes that it was measured with."""
+
+    name: str
+    file: str
+    opset: int
+    measured: tuple[Measured, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A whole manifest, valid from birth."""
+
+    name: str
+    identity: Identity
+    files: Mapping[str, FileEntry]
+    builds: tuple[Build, ...]
+    matryoshka_dims: tuple[int, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    scores: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def space_id(self) -> str:
+        """Recomputed from the identity, never read."""
+        return self.identity.space_id()
+
+    def build(self, name: str) -> Build | None:
+        """The build of that name, or None."""
+        return next((build for build in self.builds if build.name == name), None)
+
+    def to_json(self) -> bytes:
+        """The file's bytes: indented for people, keys in a fixed order."""
+        data = {
+            "format": FORMAT,
+            "name": self.name,
+            "space_id": self.space_id,
+            "dims": self.identity.dims,
+            "matryoshka_dims": list(self.matryoshka_dims),
+            "identity": self.identity.to_dict(),
+            "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in sorted(self.files.items())},
+            "builds": [
+                {
+                    "name": build.name,
+                    "file": build.file,
+                    "opset": build.opset,
+                    "measured": [
+                        {
+                            "runtime": m.runtime,
+                            "precision": m.precision,
+                            "version": m.version,
+                            "worst": m.worst,
+                            "bound": m.bound,
+                            "ndcg_change": m.ndcg_change,
+                            "gate_data": m.gate_data,
+                        }
+                        for m in build.measured
+                    ],
+                }
+                for build in self.builds
+            ],
+            "provenance": dict(self.provenance),
+            "scores": [dict(score) for score in self.scores],
+        }
+        return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+
+
+def read(path: Path) -> Manifest:
+    """Parse and validate a manifest file.
+
+    Raises:
+        ArtifactDamaged: there is no such file, or it is not JSON.
+        ManifestInvalid: it is JSON but no manifest.
+        FormatTooNew: written by a newer samespace.
+    """
+    try:
+        if path.is_symlink():
+            raise ArtifactDamaged(file=str(path), reason="is a symbolic link, an artifact holds plain files only")
+        size = path.stat().st_size
+        if size > MAX_MANIFEST_BYTES:
+            raise ManifestInvalid(file=str(path), reason=f"{size} bytes, a manifest has at most {MAX_MANIFEST_BYTES}")
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactDamaged(
+            file=str(path), reason="there is no manifest, so this folder is not an artifact, or only half of one"
+        ) from error
+    except OSError as error:
+        raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
+    return parse(data, file=str(path))
+
+
+def parse(data: bytes, *, file: str = MANIFEST) -> Manifest:
+    """Validate a manifest's bytes; *file* is the name that errors give."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ArtifactDamaged(file=file, reason=f"is not JSON: {error}") from error
+    except ValueError as error:
+        raise ManifestInvalid(file=file, reason=str(error)) from error
+    if not isinstance(value, dict):
+        raise ManifestInvalid(file=file, reason="expected a JSON object")
+    number = value.get("format")
+    if type(number) is not int or number < 1:
+        raise ManifestInvalid(file=file, reason=f"format is {number!r}, expected a whole number from 1")
+    if number > FORMAT:
+        raise FormatTooNew(file=file, found=number, supported=FORMAT)
+    try:
+        manifest = _manifest(value)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ManifestInvalid(file=file, reason=f"does not fit format {number}: {error!r}") from error
+    except ManifestInvalid as error:
+        raise ManifestInvalid(file=file, reason=error.reason) from error
+    if value["space_id"] != manifest.space_id:
+        raise ManifestInvalid(
+            file=file,
+            reason=f"says space id {value['space_id']}, but its identity gives {manifest.space_id}: it was edited",
+        )
+    if value["dims"] != manifest.identity.dims:
+        raise ManifestInvalid(file=file, reason=f"says {value['dims']} dims, its identity {manifest.identity.dims}")
+    return manifest
+
+
+def _manifest(value: Mapping[str, Any]) -> Manifest:
+    known = {
+        "format", "name", "space_id", "dims", "matryoshka_dims", "identity", "files", "builds", "provenance", "scores",
+    }  # fmt: skip
+    if set(value) != known:
+        raise ValueError(f"keys {sorted(set(value) ^ known)} are missing or unknown")
+    identity = Identity.from_dict(value["identity"])
+    files = {_name(name): _file(entry) for name, entry in value["files"].items()}
+    builds = tuple(_build(entry) for entry in value["builds"])
+    if len({build.name for build in builds}) != len(builds):
+        raise ValueError("two builds have the same name")
+    for needed in (TOKENIZER, PROBES, *(build.file for build in builds)):
+        if needed not in files:
+            raise ValueError(f"files does not list {needed}")
+    if files[TOKENIZER].sha256 != identity.tokenizer:
+        raise ValueError(f"files lists another {TOKENIZER} than the identity")
+    name = value["name"]
+    if not isinstance(name, str) or not 1 <= len(name) <= 200:
+        raise ValueError(f"name {name!r}: expected 1 to 200 characters")
+    dims = tuple(_integer(size) for size in value["matryoshka_dims"])
+    if any(not 1 <= size < identity.dims for size in dims):
+        raise ValueError(f"matryoshka_dims {dims}: each has to be below {identity.dims}")
+    if not isinstance(value["provenance"], dict) or not all(isinstance(s, dict) for s in value["scores"]):
+        raise ValueError("provenance and each score have to be tables")
+    return Manifest(name, identity, files, builds, dims, value["provenance"], tuple(value["scores"]))
+
+
+def _build(entry: Mapping[str, Any]) -> Build:
+    name = entry["name"]
+    if not isinstance(name, str) or not _BUILD_NAME.fullmatch(name):
+        raise ValueError(f"build name {name!r}")
+    measured = tuple(
+        Measured(
+            runtime=str(m["runtime"]),
+            precision=str(m["precision"]),
+            version=str(m["version"]),
+            worst=_distance(m["worst"]),
+            bound=_distance(m["bound"]),
+            ndcg_change=None if m["ndcg_change"] is None else float(m["ndcg_change"]),
+            gate_data=None if m["gate_data"] is None else str(m["gate_data"]),
+        )
+        for m in entry["measured"]
+    )
+    if not measured:
+        raise ValueError(f"build {name} was measured with nothing")
+    return Build(name, _name(entry["file"]), _integer(entry["opset"]), measured)
+
+
+def _file(entry: Mapping[str, Any]) -> FileEntry:
+    digest, size = entry["sha256"], _integer(entry["bytes"])
+    if not isinstance(digest, str) or not _SHA256.fullmatch(digest) or size < 0:
+        raise ValueError(f"digest {digest!r} with {size} bytes")
+    return FileEntry(digest, size)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name) or name == MANIFEST:
+        raise ValueError(f"file name {name!r}: expected a plain name in the artifact's own folder")
+    return name
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"expected a whole number, got {value!r}")
+    return value
+
+
+def _distance(value: Any) -> float:
+    number = float(value)
+    if not 0.0 <= number <= 2.0:
+        raise ValueError(f"{number} is no 1 - cos")
+    return number
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"key {key!r} stands twice")
+        result[key] = value
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")

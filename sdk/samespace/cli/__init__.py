@@ -1,0 +1,77 @@
+"""The `samespace` command. A lazy table: a command's module is imported only when the command is used.
+
+Command modules import heavy libraries inside their functions, so that `--help` is quick and works where the
+extra that the command needs is not installed. This package is the composition root: it alone may import
+the SDK, the server and the plugin.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from .. import __version__
+from ..errors import SamespaceError
+
+# name -> (module:attribute, one line for the overview). The line is repeated here so that the overview
+# imports nothing; a test holds it against the command's own help.
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "quickstart": ("samespace.cli.quickstart:quickstart", "The whole path once, from data to Weaviate."),
+    "train": ("samespace.cli.train:train", "Fine-tune an encoder from a configuration file."),
+    "evaluate": ("samespace.cli.evaluate:evaluate", "Score an encoder or BM25 on a retrieval set."),
+    "export": ("samespace.cli.export:export", "Turn a checkpoint into a verified artifact."),
+    "inspect": ("samespace.cli.inspect:inspect", "Show what an artifact is."),
+    "verify": ("samespace.cli.verify:verify", "Check an artifact's files and recompute its probes."),
+    "serve": ("samespace.cli.serve:serve", "Serve artifacts over gRPC and HTTP."),
+    "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
+}  # fmt: skip
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def __init__(self, *args: Any, table: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.table:
+            return None
+        module, _, attribute = self.table[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="samespace")
+def cli() -> None:
+    """Train, export and serve a text encoder, and never mix vectors of different encoders.
+
+    \b
+    Start here:    samespace quickstart
+    Then:          samespace serve ARTIFACT
+    """
+
+
+def main() -> None:
+    """The entry point: errors of ours are one sentence on stderr and exit code 1, without a traceback."""
+    try:
+        cli(prog_name="samespace")
+    except SamespaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,277 @@
+"""`Encoder`: an artifact or a server address in, `Vectors` out. What most programs import.
+
+encoder = Encoder.load("artifacts/pydoc")          # in this process, no torch
+encoder = Encoder.connect("localhost:8081")        # the same, from a server
+vectors = encoder.encode(["how do I flatten a list"], role="query")
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from .artifact import Artifact, open_artifact
+from .embed import Embedded, embed_texts
+from .errors import RequestInvalid
+from .runtime import LoadedBuild, load_build
+from .text import LongTexts, Role
+from .vectors import Vectors, normalise
+
+if TYPE_CHECKING:
+    from .rpc.client import Client
+
+Progress = Callable[[int], None]
+STREAM_TEXTS: Final = 64
+"""Texts of one message of a bulk stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors of some texts, and what became of each text.
+
+    Attributes:
+        vectors: one row a text, or one a window where windows were asked for.
+        tokens: tokens of each text in one piece.
+        windows: how many windows each text had.
+        spans: one (text, first character, one past the last) a row.
+    """
+
+    vectors: Vectors
+    tokens: tuple[int, ...]
+    windows: tuple[int, ...]
+    spans: tuple[tuple[int, int, int], ...]
+
+
+class Encoder(ABC):
+    """Maps a text and a role to a vector of one space."""
+
+    @staticmethod
+    def load(
+        artifact: Artifact | Path | str,
+        *,
+        build: str = "auto",
+        runtime: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+    ) -> LocalEncoder:
+        """Run an artifact in this process.
+
+        Args:
+            artifact: its folder.
+            build: a build's name; "auto" takes the fastest whose probes pass here, `fp32` the exact one.
+            runtime: "onnxruntime", "openvino" or "auto".
+            precision: "fp32", "bf16", "int8" or "auto".
+            threads: threads of one run; 0 for all cores.
+
+        Raises:
+            ArtifactError: the artifact cannot be trusted.
+            BuildError: no build runs here within its bound.
+        """
+        opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+        return LocalEncoder(load_build(opened, build=build, runtime=runtime, precision=precision, threads=threads))
+
+    @staticmethod
+    def connect(address: str, *, space: str | None = None, timeout_ms: int = 60_000) -> RemoteEncoder:
+        """Use a server at "host:port" (gRPC).
+
+        Args:
+            space: the space to use, full id or at least 12 hex digits; may be left out where only one is served.
+
+        Raises:
+            ServerUnavailable: nothing answers there.
+            UnknownSpace: the space is not served, or several are and none was named.
+        """
+        from .rpc.client import Client
+
+        client = Client(address, timeout_ms=timeout_ms)
+        try:
+            return RemoteEncoder(client, space)
+        except BaseException:
+            client.close()
+            raise
+
+    @property
+    @abstractmethod
+    def space_id(self) -> str:
+        """The full space id, 64 hex digits."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The display name."""
+
+    @property
+    @abstractmethod
+    def dims(self) -> int:
+        """Length of a vector."""
+
+    @property
+    @abstractmethod
+    def token_limit(self) -> int:
+        """Longer texts are windowed."""
+
+    @abstractmethod
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        """Vectors with token and window counts; see `encode`. *progress* gets the number of texts or windows done."""
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Vectors:
+        """One vector a text, in order; float32 (n, dims), unit length.
+
+        Args:
+            texts: any length; a text beyond the token limit is windowed, never cut.
+            role: "query" for what is searched with, "passage" for what is searched.
+            long_texts: "pool" for one vector a text, "windows" for one a window, "reject" to raise instead.
+            dims: fewer dimensions, where the encoder was trained for it.
+
+        Raises:
+            RequestInvalid: unknown role, not a list of strings, dims that the manifest does not list.
+            TextTooLong: with "reject".
+        """
+        return self.encode_detailed(texts, role, long_texts=long_texts, dims=dims, progress=progress).vectors
+
+    def close(self) -> None:  # noqa: B027 - most encoders hold nothing that has to be let go
+        """Let go of what is held; the encoder is not usable afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LocalEncoder(Encoder):
+    """An artifact that runs in this process."""
+
+    def __init__(self, loaded: LoadedBuild) -> None:
+        self.loaded = loaded
+        self._space_id = loaded.artifact.space_id
+
+    @property
+    def space_id(self) -> str:
+        return self._space_id
+
+    @property
+    def name(self) -> str:
+        return self.loaded.artifact.manifest.name
+
+    @property
+    def dims(self) -> int:
+        return self.loaded.artifact.manifest.identity.dims
+
+    @property
+    def token_limit(self) -> int:
+        return self.loaded.artifact.recipe.token_limit
+
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
+        embedded = embed_texts(
+            self.loaded.session,
+            self.loaded.text_encoder,
+            texts,
+            role,
+            dims=self.dims,
+            long_texts=long_texts,
+            progress=progress,
+        )
+        return _encoded(embedded, self._space_id, dims)
+
+
+class RemoteEncoder(Encoder):
+    """A space of a server."""
+
+    def __init__(self, client: Client, space: str | None) -> None:
+        self._client = client
+        self._info = client.find_space(space)
+
+    @property
+    def space_id(self) -> str:
+        return self._info.space_id
+
+    @property
+    def name(self) -> str:
+        return self._info.name
+
+    @property
+    def dims(self) -> int:
+        return self._info.dims
+
+    @property
+    def token_limit(self) -> int:
+        return self._info.token_limit
+
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        if isinstance(texts, str):
+            raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
+        batches = list(_chunks(texts, STREAM_TEXTS)) or [[]]
+        parts: list[Encoded] = []
+        replies = self._client.embed_stream(self.space_id, role, batches, long_texts=long_texts, dims=dims)
+        for offset, part in enumerate(replies):
+            shifted = tuple((text + offset * STREAM_TEXTS, start, end) for text, start, end in part.spans)
+            parts.append(Encoded(part.vectors, part.tokens, part.windows, shifted))
+            if progress is not None:
+                progress(len(part.tokens))
+        if len(parts) == 1:
+            return parts[0]
+        return Encoded(
+            vectors=Vectors.stack([part.vectors for part in parts]),
+            tokens=tuple(count for part in parts for count in part.tokens),
+            windows=tuple(count for part in parts for count in part.windows),
+            spans=tuple(span for part in parts for span in part.spans),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def check_dims(asked: int | None, full: int, listed: Sequence[int]) -> None:
+    """Raise `RequestInvalid` for a size that the encoder was not trained for."""
+    if asked is not None and asked != full and asked not in listed:
+        offered = ", ".join(str(size) for size in (*listed, full))
+        raise RequestInvalid(field="dims", reason=f"{asked}; this encoder offers {offered}")
+
+
+def _encoded(embedded: Embedded, space_id: str, dims: int | None) -> Encoded:
+    rows = embedded.vectors if dims is None else normalise(embedded.vectors[:, :dims])
+    return Encoded(Vectors(rows, space_id), embedded.tokens, embedded.windows, embedded.spans)
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    source = iter(texts)
+    while chunk := list(islice(source, size)):
+        yield chunk

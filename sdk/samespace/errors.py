@@ -1,0 +1,234 @@
+"""Every error that samespace raises, in one tree.
+
+    SamespaceError
+    ├── SpaceMismatch          vectors or a request of one space met another space
+    ├── UnknownSpace           a space was asked for that is not loaded here
+    ├── ArtifactError          an artifact cannot be trusted
+    │   ├── ArtifactDamaged    a file is missing, truncated or altered
+    │   ├── ManifestInvalid    the manifest does not say what a manifest has to say
+    │   └── FormatTooNew       written by a newer samespace
+    ├── BuildError             an ONNX file cannot be used here
+    │   ├── BuildUnavailable   the artifact has no such build, or no runtime here can run it
+    │   ├── GateFailed         a build missed its agreement gate and was not written
+    │   └── ProbesFailed       this machine computes other vectors than the artifact recorded
+    ├── ModelUnsupported       a checkpoint that cannot be exported faithfully
+    ├── RequestInvalid         a request or an argument is malformed
+    │   └── TextTooLong        a text is longer than the token limit and the caller asked to reject it
+    ├── Overloaded             the server refuses work early; try again after `retry_after_ms`
+    ├── ServerUnavailable      no server answers at the address
+    ├── DeadlineExceeded       the answer did not come in time
+    ├── ConfigInvalid          a configuration key is wrong
+    ├── DataInvalid            a data set cannot be used
+    ├── TrainingFailed         training ended without an encoder worth keeping
+    ├── ExtraMissing           a part of samespace that is not installed
+    └── WeaviateError          Weaviate refused, or is not what the plan expects
+        ├── WeaviateUnavailable
+        └── PinBroken          a collection is not pinned to the space it has to be pinned to
+
+Messages say what is wrong, with both values, and what to do next. Each error keeps its values as
+attributes, so that a program does not have to read the message.
+"""
+
+from __future__ import annotations
+
+SHORT_ID = 12
+"""How many hex digits of a space id people are shown."""
+
+
+def short(space_id: str) -> str:
+    """The first 12 hex digits of a space id."""
+    return space_id[:SHORT_ID]
+
+
+class SamespaceError(Exception):
+    """The root of the tree: catch this to catch everything that samespace raises."""
+
+
+class SpaceMismatch(SamespaceError):
+    """Vectors or a request of one space met another space."""
+
+    def __init__(self, *, expected: str, found: str, where: str) -> None:
+        self.expected, self.found, self.where = expected, found, where
+        super().__init__(
+            f"{where}: expected space {expected}, found space {found}; vectors of different spaces "
+            "cannot be compared: encode both sides with the same encoder"
+        )
+
+
+class UnknownSpace(SamespaceError):
+    """A space was asked for that is not loaded here."""
+
+    def __init__(self, *, requested: str, served: tuple[str, ...]) -> None:
+        self.requested, self.served = requested, served
+        have = ", ".join(served) if served else "none"
+        super().__init__(
+            f"space {requested} is not served here; served: {have}. Use the encoder that wrote the "
+            "vectors, or start a server with its artifact: `samespace serve ARTIFACT`"
+        )
+
+
+class ArtifactError(SamespaceError):
+    """An artifact cannot be trusted."""
+
+
+class ArtifactDamaged(ArtifactError):
+    """A file of an artifact is missing, truncated or altered."""
+
+    def __init__(self, *, file: str, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"{file}: {reason}; copy the artifact again or export it anew")
+
+
+class ManifestInvalid(ArtifactError):
+    """The manifest does not say what a manifest has to say."""
+
+    def __init__(self, *, file: str, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"{file}: {reason}")
+
+
+class FormatTooNew(ArtifactError):
+    """The artifact was written by a newer samespace."""
+
+    def __init__(self, *, file: str, found: int, supported: int) -> None:
+        self.file, self.found, self.supported = file, found, supported
+        super().__init__(
+            f"{file}: manifest format {found}, this samespace reads up to {supported}; upgrade with "
+            "`pip install -U samespace`"
+        )
+
+
+class BuildError(SamespaceError):
+    """An ONNX file cannot be used here."""
+
+
+class BuildUnavailable(BuildError):
+    """The artifact has no such build, or no runtime that is installed can run it."""
+
+    def __init__(self, *, wanted: str, available: tuple[str, ...], reason: str) -> None:
+        self.wanted, self.available, self.reason = wanted, available, reason
+        have = ", ".join(available) if available else "none"
+        super().__init__(f"build {wanted}: {reason}; available: {have}")
+
+
+class GateFailed(BuildError):
+    """A build missed its agreement gate and was not written."""
+
+    def __init__(self, *, build: str, measure: str, measured: float, gate: float) -> None:
+        self.build, self.measure, self.measured, self.gate = build, measure, measured, gate
+        super().__init__(
+            f"build {build} is refused: {measure} is {measured:.3g}, the gate is {gate:.3g}; it was not written"
+        )
+
+
+class ProbesFailed(BuildError):
+    """This machine computes other vectors than the artifact recorded."""
+
+    def __init__(self, *, build: str, runtime: str, worst: float, bound: float) -> None:
+        self.build, self.runtime, self.worst, self.bound = build, runtime, worst, bound
+        super().__init__(
+            f"build {build} on {runtime}: the probes come out with 1 - cos up to {worst:.3g}, recorded bound "
+            f"{bound:.3g}; not used, because its vectors would not belong to the space. Try another build "
+            "or runtime, or export again on this machine"
+        )
+
+
+class ModelUnsupported(SamespaceError):
+    """A checkpoint that cannot be exported faithfully."""
+
+    def __init__(self, *, model: str, reason: str, remedy: str) -> None:
+        self.model, self.reason, self.remedy = model, reason, remedy
+        super().__init__(f"{model}: {reason}; {remedy}")
+
+
+class RequestInvalid(SamespaceError):
+    """A request or an argument is malformed."""
+
+    def __init__(self, *, field: str, reason: str) -> None:
+        self.field, self.reason = field, reason
+        super().__init__(f"{field}: {reason}")
+
+
+class TextTooLong(RequestInvalid):
+    """A text is longer than the token limit and the caller asked to reject such texts."""
+
+    def __init__(self, *, index: int, tokens: int, limit: int) -> None:
+        self.index, self.tokens, self.limit = index, tokens, limit
+        super().__init__(
+            field=f"texts[{index}]",
+            reason=f"{tokens} tokens, the token limit is {limit}; send long_texts=pool or windows, or a shorter text",
+        )
+
+
+class Overloaded(SamespaceError):
+    """The server refuses work early instead of letting everybody wait."""
+
+    def __init__(self, *, queued: int, limit: int, unit: str, retry_after_ms: int) -> None:
+        self.queued, self.limit, self.unit, self.retry_after_ms = queued, limit, unit, retry_after_ms
+        super().__init__(
+            f"overloaded: {queued} {unit} queued or asked for, the limit is {limit}; try again in {retry_after_ms} ms"
+        )
+
+
+class ServerUnavailable(SamespaceError):
+    """No server answers at the address."""
+
+    def __init__(self, *, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"server {address}: {reason}; is `samespace serve` running there?")
+
+
+class DeadlineExceeded(SamespaceError):
+    """The answer did not come in time."""
+
+    def __init__(self, *, where: str, timeout_ms: int) -> None:
+        self.where, self.timeout_ms = where, timeout_ms
+        super().__init__(f"{where}: no answer within {timeout_ms} ms; raise the timeout or send less at once")
+
+
+class ConfigInvalid(SamespaceError):
+    """A configuration key is wrong."""
+
+    def __init__(self, *, key: str, reason: str) -> None:
+        self.key, self.reason = key, reason
+        super().__init__(f"{key}: {reason}")
+
+
+class DataInvalid(SamespaceError):
+    """A data set cannot be used."""
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class TrainingFailed(SamespaceError):
+    """Training ended without an encoder worth keeping."""
+
+
+class ExtraMissing(SamespaceError):
+    """A part of samespace that is not installed."""
+
+    def __init__(self, *, feature: str, extra: str, module: str) -> None:
+        self.feature, self.extra, self.module = feature, extra, module
+        super().__init__(f"{feature} needs {module}, which is not installed: pip install 'samespace[{extra}]'")
+
+
+class WeaviateError(SamespaceError):
+    """Weaviate refused, or is not what the plan expects."""
+
+
+class WeaviateUnavailable(WeaviateError):
+    """No Weaviate answers, or none can be started."""
+
+    def __init__(self, *, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"Weaviate {address}: {reason}")
+
+
+class PinBroken(WeaviateError):
+    """A collection is not pinned to the space that it has to be pinned to."""
+
+    def __init__(self, *, collection: str, expected: str, found: str, remedy: str) -> None:
+        self.collection, self.expected, self.found, self.remedy = collection, expected, found, remedy
+        super().__init__(f"collection {collection}: expected {expected}, found {found}; {remedy}")

@@ -1,0 +1,135 @@
+"""The one door to the runtimes: choose a build, load it, and prove it with the probes.
+
+A build is only used with a runtime and precision that its manifest entry was measured with, and only after
+this machine reproduced the probes within the recorded bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ..artifact import Artifact, Build, Measured
+from ..embed import embed_texts
+from ..errors import BuildError, BuildUnavailable, ExtraMissing, ProbesFailed
+from ..text import ROLES, TextEncoder
+from ..vectors import Float32
+from . import onnx, openvino
+from .session import Session
+
+RUNTIMES: Final = (openvino.NAME, onnx.NAME)
+# From fast to slow, as measured on CPUs with AVX512 (benchmarks/results); "auto" takes the first that loads
+# and whose probes pass. fp16 is for GPUs: CPUs compute it slower than fp32.
+_SPEED: Final = (
+    (openvino.NAME, "int8"),
+    (onnx.NAME, "int8"),
+    (openvino.NAME, "bf16"),
+    (openvino.NAME, "fp32"),
+    (onnx.NAME, "fp32"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBuild:
+    """A build that this machine runs right, with everything that a text needs on its way.
+
+    Attributes:
+        worst: largest 1 - cos over the probes on this machine.
+        refused: the candidates that were tried first and why they were not taken.
+    """
+
+    artifact: Artifact
+    build: Build
+    measured: Measured
+    session: Session
+    text_encoder: TextEncoder
+    worst: float
+    refused: tuple[str, ...]
+
+
+def load_build(
+    artifact: Artifact, *, build: str = "auto", runtime: str = "auto", precision: str = "auto", threads: int = 0
+) -> LoadedBuild:
+    """Load the fastest build of *artifact* that runs here and whose probes pass.
+
+    Args:
+        build: a build's name, or "auto".
+        runtime: "onnxruntime", "openvino" or "auto".
+        precision: "fp32", "bf16", "int8" or "auto".
+        threads: threads of one run; 0 for all cores.
+
+    Raises:
+        BuildUnavailable: nothing fits the choice, or no runtime is installed.
+        ProbesFailed: it loads, but computes other vectors here.
+        ArtifactDamaged: a file is not what the manifest says.
+    """
+    available = tuple(each.name for each in artifact.manifest.builds)
+    candidates = [
+        (each, measured)
+        for each in artifact.manifest.builds
+        for measured in each.measured
+        if build in ("auto", each.name)
+        and runtime in ("auto", measured.runtime)
+        and precision in ("auto", measured.precision)
+        and (measured.runtime, measured.precision) in _SPEED
+    ]
+    if not candidates:
+        raise BuildUnavailable(
+            wanted=f"{build} on {runtime} in {precision}",
+            available=tuple(
+                f"{b.name} on {m.runtime} in {m.precision}" for b in artifact.manifest.builds for m in b.measured
+            ),
+            reason="the artifact has no such build, or it was not measured so",
+        )
+    candidates.sort(key=lambda each: _SPEED.index((each[1].runtime, each[1].precision)))
+    installed = {name: module.installed() for name, module in ((onnx.NAME, onnx), (openvino.NAME, openvino))}
+    runnable = [each for each in candidates if installed[each[1].runtime]]
+    if not runnable:
+        if runtime == openvino.NAME:
+            raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
+        raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime")
+    text_encoder = artifact.text_encoder()
+    refused: list[str] = []
+    last: BuildError = BuildUnavailable(wanted=build, available=available, reason="nothing was tried")
+    for chosen, measured in runnable:
+        try:
+            session = open_session(artifact, chosen, measured, threads=threads)
+            worst = check_probes(artifact, session, text_encoder, chosen.name, bound=measured.bound)
+        except BuildError as error:
+            refused.append(str(error))
+            last = error
+            continue
+        return LoadedBuild(artifact, chosen, measured, session, text_encoder, worst, tuple(refused))
+    raise last
+
+
+def open_session(artifact: Artifact, build: Build, measured: Measured, *, threads: int = 0) -> Session:
+    """A session of one build on one runtime; the file is checked against the manifest, the probes are not."""
+    file = artifact.path(build.file)
+    if measured.runtime == openvino.NAME:
+        return openvino.OpenvinoSession(file, measured.precision, threads=threads)
+    return onnx.OnnxSession(file, measured.precision, threads=threads)
+
+
+def probe_vectors(artifact: Artifact, session: Session, text_encoder: TextEncoder) -> Float32:
+    """What this machine makes of the probe texts; (n, dim), in the order of the probes."""
+    probes = artifact.probes()
+    vectors = np.empty_like(probes.vectors)
+    for role in ROLES:
+        rows = [row for row, each in enumerate(probes.roles) if each == role]
+        if rows:
+            texts = [probes.texts[row] for row in rows]
+            vectors[rows] = embed_texts(session, text_encoder, texts, role, dims=vectors.shape[1]).vectors
+    return vectors
+
+
+def check_probes(artifact: Artifact, session: Session, text_encoder: TextEncoder, build: str, *, bound: float) -> float:
+    """The worst 1 - cos over the probes; raises `ProbesFailed` where it is above *bound*."""
+    worst = artifact.probes().worst(probe_vectors(artifact, session, text_encoder))
+    if not worst <= bound:
+        raise ProbesFailed(
+            build=build, runtime=f"{session.runtime} {session.version} in {session.precision}", worst=worst, bound=bound
+        )
+    return worst

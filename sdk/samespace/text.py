@@ -1,0 +1,256 @@
+"""How a text becomes model inputs: prompt, tokens, windows. The one text path of samespace.
+
+Training, export, evaluation and the server all call `TextEncoder`, so a text cannot be prepared in two
+ways. A text within the token limit gives exactly the ids that the checkpoint's own tokenizer gives for
+prompt + text. A longer one is never cut: it becomes overlapping windows, each with the prompt and the
+special tokens around it, and the answer says how many.
+
+What it leaves to others: running the windows (`runtime`), turning window vectors into one (`pool_windows`
+here, called by whoever ran them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from .errors import ManifestInvalid, RequestInvalid
+from .vectors import Float32, normalise
+
+Role = Literal["query", "passage"]
+LongTexts = Literal["pool", "windows", "reject"]
+Int64 = npt.NDArray[np.int64]
+
+ROLES: Final[tuple[Role, Role]] = ("query", "passage")
+LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "reject")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything between a text and the model's inputs, and between window vectors and one vector.
+
+    Attributes:
+        prompts: what is put in front of a text, by role; "" for none.
+        token_limit: the most tokens a model input may have, special tokens and prompt included.
+        window_overlap: tokens that neighbouring windows share at least.
+        combine: how window vectors become one; "token_weighted_mean" is the only way so far.
+    """
+
+    prompts: Mapping[str, str]
+    token_limit: int
+    window_overlap: int
+    combine: str = "token_weighted_mean"
+
+    def __post_init__(self) -> None:
+        if set(self.prompts) != set(ROLES):
+            raise RequestInvalid(field="recipe.prompts", reason=f"expected one each for {ROLES}, got {self.prompts}")
+        if not all(isinstance(prompt, str) for prompt in self.prompts.values()):
+            raise RequestInvalid(field="recipe.prompts", reason="a prompt has to be a string")
+        if not 4 <= self.token_limit <= 1_000_000:
+            raise RequestInvalid(field="recipe.token_limit", reason=f"{self.token_limit}; expected 4 to 1000000")
+        if not 0 <= self.window_overlap < self.token_limit:
+            raise RequestInvalid(
+                field="recipe.window_overlap",
+                reason=f"{self.window_overlap}; expected 0 to below the token limit {self.token_limit}",
+            )
+        if self.combine != "token_weighted_mean":
+            raise RequestInvalid(
+                field="recipe.combine", reason=f"{self.combine!r}; this samespace knows 'token_weighted_mean'"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain form that goes into the manifest and the space id."""
+        return {
+            "prompts": {role: self.prompts[role] for role in ROLES},
+            "token_limit": self.token_limit,
+            "window_overlap": self.window_overlap,
+            "combine": self.combine,
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_dict`; raises `RequestInvalid` for what does not fit."""
+        expected = {"prompts", "token_limit", "window_overlap", "combine"}
+        if set(data) != expected:
+            raise RequestInvalid(field="recipe", reason=f"expected keys {sorted(expected)}, got {sorted(data)}")
+        for key in ("token_limit", "window_overlap"):
+            if type(data[key]) is not int:
+                raise RequestInvalid(field=f"recipe.{key}", reason=f"expected an integer, got {data[key]!r}")
+        if not isinstance(data["prompts"], Mapping):
+            raise RequestInvalid(field="recipe.prompts", reason=f"expected a table, got {data['prompts']!r}")
+        return Recipe(dict(data["prompts"]), data["token_limit"], data["window_overlap"], data["combine"])
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One model input.
+
+    Attributes:
+        ids: token ids, special tokens and prompt included.
+        content: how many of them are the text's own: the weight of this window.
+        start, end: the characters of the text that it covers.
+    """
+
+    ids: tuple[int, ...]
+    content: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """A text ready for the model.
+
+    Attributes:
+        tokens: tokens of the whole text in one piece, special tokens and prompt included.
+        windows: at least one; more than one exactly when `tokens` is above the token limit.
+    """
+
+    tokens: int
+    windows: tuple[Window, ...]
+
+
+def window_starts(content: int, size: int, overlap: int) -> list[int]:
+    """Where windows of *size* tokens begin, so that they cover *content* tokens and share *overlap* or more.
+
+    As few windows as the overlap allows, all of full size and evenly spread, because a short last
+    window would give a few tokens the weight and the noise of a whole vector.
+    """
+    if content <= size:
+        return [0]
+    step = size - overlap
+    count = 1 + -(-(content - size) // step)
+    return [(index * (content - size)) // (count - 1) for index in range(count)]
+
+
+class TextEncoder:
+    """The text path of one encoder: a tokenizer and a recipe. Thread-safe; holds no text."""
+
+    def __init__(self, tokenizer: Tokenizer, recipe: Recipe) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        self.recipe = recipe
+        self._prefix, self._suffix = _special_tokens(tokenizer)
+        for role in ROLES:
+            overhead = len(self._tokenizer.encode(recipe.prompts[role]).ids)
+            if overhead + recipe.window_overlap >= recipe.token_limit:
+                raise RequestInvalid(
+                    field="recipe",
+                    reason=f"the {role} prompt and the special tokens take {overhead} tokens and the overlap "
+                    f"{recipe.window_overlap}: nothing is left of the token limit {recipe.token_limit}",
+                )
+
+    @staticmethod
+    def from_file(path: Path, recipe: Recipe) -> TextEncoder:
+        """Read `tokenizer.json`; raises `ManifestInvalid` if `tokenizers` cannot read it."""
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the Rust side raises plain Exception
+            raise ManifestInvalid(file=path.name, reason=f"no tokenizer that can be read: {error}") from error
+        return TextEncoder(tokenizer, recipe)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Token ids are below this number."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def tokenize(self, texts: Sequence[str], role: Role) -> list[TokenizedText]:
+        """Model inputs for each text, in order.
+
+        Raises:
+            RequestInvalid: unknown role, or an item that is not a string that UTF-8 can carry.
+        """
+        if role not in ROLES:
+            raise RequestInvalid(field="role", reason=f"{role!r}; expected one of {', '.join(ROLES)}")
+        prompt = self.recipe.prompts[role]
+        prompted = []
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise RequestInvalid(field=f"texts[{index}]", reason=f"expected a string, got {type(text).__name__}")
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise RequestInvalid(
+                    field=f"texts[{index}]", reason=f"character {error.start} is a lone surrogate, not text"
+                ) from error
+            prompted.append(prompt + text)
+        encodings = self._tokenizer.encode_batch(prompted)
+        return [
+            self._windows(encoding, len(prompt), len(text)) for encoding, text in zip(encodings, texts, strict=True)
+        ]
+
+    def _windows(self, encoding: Any, prompt_chars: int, text_chars: int) -> TokenizedText:
+        ids: list[int] = encoding.ids
+        limit = self.recipe.token_limit
+        head, tail = len(self._prefix), len(ids) - len(self._suffix)
+        if len(ids) <= limit:
+            # The weight of a lone window does not matter; the span is the whole text.
+            return TokenizedText(len(ids), (Window(tuple(ids), max(1, tail - head), 0, text_chars),))
+        offsets: list[tuple[int, int]] = encoding.offsets
+        first = head
+        while first < tail and offsets[first][1] <= prompt_chars:
+            first += 1
+        before = tuple(ids[:first])  # special tokens and prompt, as in one piece
+        size = limit - len(before) - len(self._suffix)
+        starts = window_starts(tail - first, size, min(self.recipe.window_overlap, size - 1))
+        windows = []
+        for start in starts:
+            low, high = first + start, min(first + start + size, tail)
+            windows.append(
+                Window(
+                    ids=(*before, *ids[low:high], *self._suffix),
+                    content=high - low,
+                    start=max(0, offsets[low][0] - prompt_chars),
+                    end=max(0, offsets[high - 1][1] - prompt_chars),
+                )
+            )
+        return TokenizedText(len(ids), tuple(windows))
+
+
+def _special_tokens(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids that the tokenizer puts before and after every text."""
+    encoding = tokenizer.encode("a")
+    special = encoding.special_tokens_mask
+    own = [index for index, flag in enumerate(special) if not flag]
+    if not own:
+        raise ManifestInvalid(file="tokenizer.json", reason="the letter 'a' has no tokens of its own")
+    return tuple(encoding.ids[: own[0]]), tuple(encoding.ids[own[-1] + 1 :])
+
+
+def pad(windows: Sequence[Window]) -> tuple[Int64, Int64]:
+    """Model inputs of one batch.
+
+    Returns:
+        ids and mask, each (windows, longest), int64, zero-padded on the right. The pad id does not
+        matter: the mask hides it, and the parity gate measures that it does.
+    """
+    longest = max(len(window.ids) for window in windows)
+    ids = np.zeros((len(windows), longest), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, window in enumerate(windows):
+        ids[row, : len(window.ids)] = window.ids
+        mask[row, : len(window.ids)] = 1
+    return ids, mask
+
+
+def pool_windows(vectors: Float32, weights: Sequence[int]) -> Float32:
+    """One unit vector for a text from its windows' vectors: their token-weighted mean, normalised.
+
+    Args:
+        vectors: (windows, dim), float32, unit rows.
+        weights: content tokens of each window.
+
+    Returns:
+        (dim,), float32, unit length.
+    """
+    if len(weights) == 1:
+        return np.asarray(vectors[0], dtype=np.float32)
+    mean = np.average(vectors.astype(np.float64), axis=0, weights=np.asarray(weights, dtype=np.float64))
+    return np.asarray(normalise(mean[None, :])[0], dtype=np.float32)
