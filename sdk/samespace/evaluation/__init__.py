@@ -1,0 +1,28 @@
+"""How good an encoder is: retrieval sets, exact search, metrics, BM25 beside it, and whether a difference is real.
+
+from samespace.evaluation import DenseRanker, Bm25Ranker, evaluate, load_dataset, paired_bootstrap
+
+Needs no torch; BM25 needs the extra `eval`.
+"""
+
+from .baselines import Bm25Ranker
+from .dataset import Dataset, load_dataset, splits
+from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, evaluate, search
+from .significance import Comparison, paired_bootstrap
+
+__all__ = [
+    "Bm25Ranker",
+    "Comparison",
+    "Dataset",
+    "DenseRanker",
+    "Embedder",
+    "Evaluation",
+    "Ranker",
+    "Run",
+    "Score",
+    "evaluate",
+    "load_dataset",
+    "paired_bootstrap",
+    "search",
+    "splits",
+]
