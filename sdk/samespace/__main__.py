@@ -1,0 +1,5 @@
+"""`python -m samespace` is the command `samespace`."""
+
+from .cli import main
+
+main()
