@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from .errors import RequestInvalid, SamespaceError, TextTooLong
-from .text import LONG_TEXTS, Int64, LongTexts, Role, TextEncoder, TokenizedText, pad, pool_windows
+from .text import LONG_TEXTS, ROLES, Int64, LongTexts, Role, TextEncoder, TokenizedText, pad, pool_windows
 from .vectors import Float32
 
 Model = Callable[[Int64, Int64], Float32]
@@ -73,6 +73,17 @@ def embed_texts(
         if progress is not None:
             progress(len(rows))
     return assemble(tokenized, vectors, long_texts)
+
+
+def embed_roles(
+    model: Model, text_encoder: TextEncoder, texts: Sequence[str], roles: Sequence[Role], *, dims: int
+) -> Float32:
+    """One pooled vector a text where each text has a role of its own; (texts, dims) float32, in order."""
+    vectors = np.empty((len(texts), dims), dtype=np.float32)
+    for role in ROLES:
+        rows = [row for row, each in enumerate(roles) if each == role]
+        vectors[rows] = embed_texts(model, text_encoder, [texts[row] for row in rows], role, dims=dims).vectors
+    return vectors
 
 
 def assemble(tokenized: Sequence[TokenizedText], vectors: Float32, long_texts: LongTexts) -> Embedded:

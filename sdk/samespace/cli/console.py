@@ -48,3 +48,17 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
     yield advance
     say(f"{label}: {done} of {total}, done")
+
+
+def quiet_libraries() -> None:
+    """Turn off the progress bars and notices of libraries under us: a command has its own words."""
+    import logging
+    import os
+
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

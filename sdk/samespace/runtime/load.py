@@ -7,14 +7,13 @@ this machine reproduced the probes within the recorded bound.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from ..artifact import Artifact, Build, Measured
-from ..embed import embed_texts
+from ..embed import embed_roles
 from ..errors import BuildError, BuildUnavailable, ExtraMissing, ProbesFailed
-from ..text import ROLES, TextEncoder
+from ..text import TextEncoder
 from ..vectors import Float32
 from . import onnx, openvino
 from .session import Session
@@ -107,22 +106,25 @@ def load_build(
 
 def open_session(artifact: Artifact, build: Build, measured: Measured, *, threads: int = 0) -> Session:
     """A session of one build on one runtime; the file is checked against the manifest, the probes are not."""
-    file = artifact.path(build.file)
-    if measured.runtime == openvino.NAME:
-        return openvino.OpenvinoSession(file, measured.precision, threads=threads)
-    return onnx.OnnxSession(file, measured.precision, threads=threads)
+    return session_of(artifact.path(build.file), measured.runtime, measured.precision, threads=threads)
+
+
+def session_of(file: Path, runtime: str, precision: str, *, threads: int = 0) -> Session:
+    """A session of an ONNX file that the caller trusts.
+
+    Raises:
+        BuildUnavailable: the runtime cannot load it.
+        ExtraMissing: the runtime is not installed.
+    """
+    if runtime == openvino.NAME:
+        return openvino.OpenvinoSession(file, precision, threads=threads)
+    return onnx.OnnxSession(file, precision, threads=threads)
 
 
 def probe_vectors(artifact: Artifact, session: Session, text_encoder: TextEncoder) -> Float32:
     """What this machine makes of the probe texts; (n, dim), in the order of the probes."""
     probes = artifact.probes()
-    vectors = np.empty_like(probes.vectors)
-    for role in ROLES:
-        rows = [row for row, each in enumerate(probes.roles) if each == role]
-        if rows:
-            texts = [probes.texts[row] for row in rows]
-            vectors[rows] = embed_texts(session, text_encoder, texts, role, dims=vectors.shape[1]).vectors
-    return vectors
+    return embed_roles(session, text_encoder, probes.texts, probes.roles, dims=probes.vectors.shape[1])
 
 
 def check_probes(artifact: Artifact, session: Session, text_encoder: TextEncoder, build: str, *, bound: float) -> float:

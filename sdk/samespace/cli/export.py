@@ -1,0 +1,96 @@
+"""`samespace export`: a checkpoint in, a verified artifact out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..extras import require_extra
+from .console import quiet_libraries, say, table
+
+
+@click.command()
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--name", help="Display name; the name of OUT unless given. Not part of the space id.")
+@click.option(
+    "--build",
+    "builds",
+    multiple=True,
+    type=click.Choice(["fp32", "int8"]),
+    help="fp32 is always written; int8 needs --gate-data. May be given several times.",
+)
+@click.option("--pooling", help="For plain transformers folders: mean, cls, max, last or weighted_mean.")
+@click.option("--max-tokens", type=int, help="Token limit of one model input; the model's own unless given.")
+@click.option(
+    "--overlap", type=int, help="Tokens that windows of a long text share; a quarter of the limit unless given."
+)
+@click.option("--query-prompt", help="Put in front of every query.")
+@click.option("--passage-prompt", help="Put in front of every passage.")
+@click.option("--gate-data", type=click.Path(path_type=Path), help="BEIR folder on which int8 may lose 0.5 points.")
+@click.option("--gate-split", default="test", show_default=True, help="Split of the gate data.")
+@click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at OUT.")
+def export(
+    model: str,
+    out: Path,
+    name: str | None,
+    builds: tuple[str, ...],
+    pooling: str | None,
+    max_tokens: int | None,
+    overlap: int | None,
+    query_prompt: str | None,
+    passage_prompt: str | None,
+    gate_data: Path | None,
+    gate_split: str,
+    replace: bool,
+) -> None:
+    """Turn a checkpoint into a verified artifact.
+
+    MODEL is a sentence-transformers folder, a transformers folder (with --pooling) or a hub name. The graph is
+    compared with torch on padded, ragged, one-token and long batches; a build that differs is not written.
+    A refused build is named, and the exit code is 1; the artifact then holds the builds that passed.
+
+    \b
+    Example:
+      samespace export runs/pydoc/model artifacts/pydoc --build int8 --gate-data data/pydoc
+      samespace export sentence-transformers/all-MiniLM-L6-v2 artifacts/minilm
+    """
+    require_extra("train", feature="export", modules=("torch", "transformers", "onnx", "onnxscript", "onnxruntime"))
+    quiet_libraries()
+    from ..artifact.layout import check_target
+    from ..evaluation import load_dataset
+    from ..export.checkpoint import Overrides, load_checkpoint
+    from ..export.package import export_artifact
+    from ..export.provenance import training_record
+
+    check_target(out, replace=replace)
+    gate = load_dataset(gate_data, gate_split) if gate_data else None
+    say(f"Reading {model}.")
+    checkpoint = load_checkpoint(model, Overrides(pooling, max_tokens, overlap, query_prompt, passage_prompt))
+    exported = export_artifact(
+        checkpoint,
+        out,
+        name=name,
+        builds=("fp32", *(build for build in builds if build != "fp32")),
+        gate=gate,
+        replace_existing=replace,
+        provenance=training_record(model),
+        say=say,
+    )
+    rows = [
+        [
+            report.build,
+            report.measured.runtime,
+            report.measured.precision,
+            f"{report.bytes / 1e6:.1f}",
+            f"{report.measured.worst:.1e}",
+            "-" if report.measured.ndcg_change is None else f"{report.measured.ndcg_change:+.2f}",
+            f"{report.texts_per_s:.0f}",
+        ]
+        for report in exported.reports
+    ]
+    click.echo(table(["build", "runtime", "computes", "MB", "worst 1-cos", "nDCG@10 change", "texts/s"], rows))
+    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
+    if exported.refused:
+        raise exported.refused[0]

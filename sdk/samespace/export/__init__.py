@@ -1,0 +1,1 @@
+"""Export: from a checkpoint to an artifact, with the proof that nothing changed on the way. Needs the extra `train`."""

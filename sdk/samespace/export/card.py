@@ -1,0 +1,48 @@
+"""The model card: what an artifact is, for people; everything in it stands in the manifest too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..artifact import Identity
+from ..errors import BuildError
+from .builds import BuildFile
+
+
+def model_card(
+    name: str,
+    identity: Identity,
+    builds: Sequence[BuildFile],
+    refused: Sequence[BuildError],
+    provenance: Mapping[str, Any],
+) -> str:
+    """The text of the artifact's README.md."""
+    recipe = identity.recipe
+    rows = [
+        f"| {build.name} | {m.runtime} {m.version} | {m.precision} | {m.worst:.1e} | "
+        + ("-" if m.ndcg_change is None else f"{m.ndcg_change:+.2f} points on {m.gate_data}")
+        + " |"
+        for build in builds
+        for m in build.measured
+    ]
+    prompts = [f"- Prompt for {role}: `{prompt}`" for role, prompt in recipe.prompts.items() if prompt]
+    lines = [
+        f"# {name}",
+        "",
+        f"A text encoder exported by samespace. Space id: `{identity.space_id()}`.",
+        "Its vectors may be compared only with vectors of the same space.",
+        "",
+        f"- Vectors: {identity.dims} dims, {identity.pooling} pooling, unit length; compare by cosine.",
+        f"- Texts: up to {recipe.token_limit} tokens at once; longer ones in windows that share "
+        f"{recipe.window_overlap} tokens, never cut.",
+        *prompts,
+        f"- Made from: `{provenance.get('source', 'unknown')}`",
+        "",
+        "| build | runtime | computes in | worst 1 - cos to torch fp32 | nDCG@10 change |",
+        "| --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        *[f"Not written: {error}" for error in refused],
+    ]
+    return "\n".join(lines).rstrip() + "\n"

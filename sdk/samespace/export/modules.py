@@ -1,0 +1,104 @@
+"""The torch side of an encoder: backbone, pooling, layers and normalisation as one module, ids to unit vectors.
+
+It is what is exported, what the export is compared with, and what training leaves behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+POOLING_NAMES: Final = {
+    # ours -> sentence-transformers'
+    "mean": "mean",
+    "cls": "cls",
+    "max": "max",
+    "last": "lasttoken",
+    "weighted_mean": "weightedmean",
+}
+
+
+class EncoderModule(nn.Module):
+    """(batch, tokens) ids and mask to (batch, dim) unit vectors, all float32. Padding is on the right."""
+
+    def __init__(self, backbone: nn.Module, pooling: str, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        vectors = pool(hidden, attention_mask, self.pooling)  # (batch, hidden)
+        for layer in self.layers:
+            vectors = layer(vectors)
+        return nn.functional.normalize(vectors, p=2.0, dim=-1)
+
+
+def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
+    """One vector a text from its token vectors.
+
+    Args:
+        hidden: (batch, tokens, dim), float; last layer.
+        mask: (batch, tokens), int64, 1 = real; at least one 1 in each row, padding on the right.
+        pooling: "mean", "cls", "max", "last" or "weighted_mean".
+
+    Returns:
+        (batch, dim), dtype of *hidden*; not normalised.
+
+    Source: Reimers and Gurevych 2019, section 3, arXiv:1908.10084; weighted mean: Muennighoff 2022,
+    arXiv:2202.08904, section 3.1.
+    """
+    weights = mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
+    if pooling == "mean":
+        return (hidden * weights).sum(1) / weights.sum(1)
+    if pooling == "weighted_mean":
+        positions = torch.cumsum(weights, dim=1) * weights  # 1, 2, 3, ... and 0 for padding
+        return (hidden * positions).sum(1) / positions.sum(1)
+    if pooling == "cls":
+        return hidden[:, 0]
+    if pooling == "max":
+        lowest = torch.finfo(hidden.dtype).min
+        return hidden.masked_fill(weights == 0, lowest).max(dim=1).values
+    if pooling == "last":
+        last = mask.sum(1) - 1  # (batch,)
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
+    raise ValueError(f"pooling {pooling!r}")
+
+
+class Dense(nn.Module):
+    """A linear layer and an activation, as sentence-transformers' Dense module."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module) -> None:
+        super().__init__()
+        self.linear = linear
+        self.activation = activation
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        result: Tensor = self.activation(self.linear(vectors))
+        return result
+
+
+# Only these may follow a linear layer: the name comes from a file, and nothing in a file may name code to run.
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
+    "torch.nn.modules.linear.Identity": nn.Identity,
+    "torch.nn.modules.activation.Tanh": nn.Tanh,
+    "torch.nn.modules.activation.ReLU": nn.ReLU,
+    "torch.nn.modules.activation.GELU": nn.GELU,
+    "torch.nn.modules.activation.Sigmoid": nn.Sigmoid,
+    "torch.nn.modules.activation.SiLU": nn.SiLU,
+}
+
+
+def numpy_model(module: nn.Module) -> Any:
+    """*module* as an `embed.Model`: int64 arrays in, float32 array out, without gradients."""
+    import numpy as np
+
+    def run(ids: Any, mask: Any) -> Any:
+        with torch.inference_mode():
+            return np.asarray(module(torch.from_numpy(ids), torch.from_numpy(mask)).numpy(), dtype=np.float32)
+
+    return run

@@ -1,0 +1,113 @@
+"""Export: a checkpoint in, one verified artifact out.
+
+Everything is computed and gated first; the folder is written last and whole (`artifact.layout`), so a killed
+export leaves nothing that could be taken for an artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..artifact import Artifact, Build, FileEntry, Manifest, write_artifact
+from ..artifact import manifest as manifests
+from ..artifact.layout import check_target
+from ..errors import BuildError, RequestInvalid
+from .builds import BUILDS, build_fp32, build_int8
+from .card import model_card
+from .checkpoint import Checkpoint
+from .gate import BuildReport, gated, speed_reports
+from .parity import reference
+
+if TYPE_CHECKING:
+    from ..evaluation import Dataset
+
+Say = Callable[[str], None]
+README: Final = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export left: the artifact, its builds, and the builds that missed their gate."""
+
+    artifact: Artifact
+    reports: tuple[BuildReport, ...]
+    refused: tuple[BuildError, ...]
+
+
+def export_artifact(
+    checkpoint: Checkpoint,
+    out: Path | str,
+    *,
+    name: str | None = None,
+    builds: tuple[str, ...] = ("fp32",),
+    gate: Dataset | None = None,
+    replace_existing: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+    say: Say = lambda _: None,
+) -> Exported:
+    """Export *checkpoint* into the folder *out*.
+
+    Args:
+        name: display name; the folder's name unless given. Not part of the space id.
+        builds: "fp32" always; "int8" where wanted, which needs *gate*.
+        gate: the retrieval set whose nDCG@10 lossy builds may not lose on.
+        provenance: facts about the checkpoint's making, kept in the manifest.
+        say: gets a sentence before each step.
+
+    Raises:
+        RequestInvalid: an unknown build, or int8 without gate data.
+        GateFailed: the fp32 build does not agree with torch: nothing is written.
+        ArtifactError: *out* is taken.
+    """
+    unknown = sorted(set(builds) - set(BUILDS))
+    if unknown:
+        raise RequestInvalid(field="build", reason=f"{', '.join(unknown)}; known: {', '.join(BUILDS)}")
+    if "int8" in builds and gate is None:
+        raise RequestInvalid(
+            field="build", reason="int8 loses accuracy, so it needs data to measure the loss on: --gate-data DIR"
+        )
+    target = Path(out)
+    check_target(target, replace=replace_existing)
+    say("Computing the reference vectors with torch.")
+    wanted = reference(checkpoint)
+    say("Exporting the fp32 graph and comparing it with torch on padded, ragged and long batches.")
+    fp32 = build_fp32(checkpoint, wanted)
+    made, refused = [fp32], list[BuildError]()
+    if "int8" in builds:
+        assert gate is not None
+        say("Quantising to int8 and measuring what it loses in nDCG@10.")
+        try:
+            made.append(gated(build_int8(fp32, wanted), fp32, wanted.checkpoint, gate))
+        except BuildError as error:
+            refused.append(error)
+            say(str(error))
+    reports = tuple(report for build in made for report in speed_reports(build, wanted))
+    identity = checkpoint.identity
+    facts = {
+        "source": checkpoint.source,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {package: version(package) for package in ("torch", "transformers", "onnx", "onnxscript")},
+        **dict(provenance or {}),
+    }
+
+    def manifest(files: Mapping[str, FileEntry]) -> Manifest:
+        return Manifest(
+            name=name or target.name,
+            identity=identity,
+            files=files,
+            builds=tuple(Build(build.name, build.file, build.opset, build.measured) for build in made),
+            provenance=facts,
+        )
+
+    say("Writing the artifact.")
+    files: dict[str, Path | bytes] = {build.file: build.data for build in made}
+    files[manifests.TOKENIZER] = checkpoint.tokenizer
+    files[manifests.PROBES] = wanted.probes.to_bytes()
+    files[README] = model_card(name or target.name, identity, made, refused, facts).encode("utf-8")
+    artifact = write_artifact(target, files, manifest, replace=replace_existing)
+    return Exported(artifact, reports, tuple(refused))

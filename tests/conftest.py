@@ -1,0 +1,64 @@
+"""Fixtures of all tests, and the list of what was skipped at the end of the run.
+
+Encoders in tests are tiny random ones, made here: nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fakes.models import save_tiny_bert
+
+SEED, OTHER_SEED = 1, 2
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers folder of a tiny random BERT: 32 dims, 2 layers, token limit 32, mean pooling."""
+    return save_tiny_bert(tmp_path_factory.mktemp("checkpoint") / "tiny", seed=SEED)
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """The artifact of `tiny_checkpoint`."""
+    return _exported(tiny_checkpoint, tmp_path_factory.mktemp("artifact") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def other_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of equal dims and tokenizer, but other weights: another space."""
+    checkpoint = save_tiny_bert(tmp_path_factory.mktemp("checkpoint") / "other", seed=OTHER_SEED)
+    return _exported(checkpoint, tmp_path_factory.mktemp("artifact") / "other")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real retrieval sets: SAMESPACE_DATA, or shared/data beside the checkout; skips where absent."""
+    places = [Path(os.environ["SAMESPACE_DATA"])] if os.environ.get("SAMESPACE_DATA") else []
+    places.append(Path(__file__).resolve().parents[2] / "shared" / "data")
+    for place in places:
+        if (place / "scifact" / "corpus.jsonl").is_file():
+            return place
+    pytest.skip("no retrieval sets: set SAMESPACE_DATA to a folder with scifact in the BEIR layout")
+
+
+def _exported(checkpoint: Path, out: Path) -> Path:
+    from samespace.export.checkpoint import load_checkpoint
+    from samespace.export.package import export_artifact
+
+    export_artifact(load_checkpoint(checkpoint), out)
+    return out
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End the run with what was skipped and why, so that green is not mistaken for everything."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    terminalreporter.section("skipped tests and why")
+    if not skipped:
+        terminalreporter.write_line("none: every collected test ran")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason}")
