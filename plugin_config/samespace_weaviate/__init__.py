@@ -1,0 +1,24 @@
+"""samespace_weaviate: collections that are pinned to one space, and refuse every other.
+
+from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
+
+What each module is for: `spec` (what a pinned collection looks like), `pin` (what a schema says about its space),
+`diff` and `plan` (what has to be done to get from one to the other), `objects` (the values that cross the door),
+`store` (the door: the only module that imports weaviate), `discover` (which Weaviate to use), `importer` (bulk),
+`collection` (what programs use), `tour` (shows that another space is refused).
+
+Nothing here imports weaviate before a `Store` is opened.
+"""
+
+from .collection import PinnedCollection, create
+from .importer import ImportReport
+from .objects import Database, Failure, Hit, Passage, StoredObject
+from .pin import Finding, PinCheck, Severity, check_pin
+from .plan import Plan, plan
+from .spec import CollectionSpec, vector_name
+from .store import Store
+
+__all__ = [
+    "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportReport", "Passage", "PinCheck",
+    "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "check_pin", "create", "plan", "vector_name",
+]  # fmt: skip

@@ -1,0 +1,61 @@
+"""What differs between the collection that is wanted and the one that exists. Nothing is decided here; see `plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .spec import MODULE, CollectionSpec, collection_name
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where a schema is not what the spec wants; *found* is None where there is nothing."""
+
+    path: str
+    wanted: Any
+    found: Any
+
+    def __str__(self) -> str:
+        found = "missing" if self.found is None else f"{self.found!r}"
+        return f"{self.path}: {found}, wanted {self.wanted!r}"
+
+
+def differences(spec: CollectionSpec, schema: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """Where the existing *schema* is not what *spec* wants; what it has besides is left alone."""
+    found: list[Difference] = []
+    existing = {collection_name(entry["name"]): entry for entry in schema.get("properties") or ()}
+    for wanted in spec.properties():
+        entry = existing.get(collection_name(wanted["name"]))
+        path = f"properties.{wanted['name']}"
+        if entry is None:
+            found.append(Difference(path, wanted["dataType"], None))
+        elif entry.get("dataType") != wanted["dataType"]:
+            found.append(Difference(f"{path}.dataType", wanted["dataType"], entry.get("dataType")))
+    found.extend(_vector(spec, schema))
+    if schema.get("description") != spec.description:
+        found.append(Difference("description", spec.description, schema.get("description")))
+    return tuple(found)
+
+
+def _vector(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:
+    path = f"vectorConfig.{spec.vector_name}"
+    config = (schema.get("vectorConfig") or {}).get(spec.vector_name)
+    if config is None:
+        return [Difference(path, {MODULE: spec.vectorizer_settings}, None)]
+    vectorizer: Mapping[str, Any] = config.get("vectorizer") or {}
+    if MODULE not in vectorizer:
+        return [Difference(f"{path}.vectorizer", MODULE, ", ".join(vectorizer) or "none")]
+    settings = vectorizer[MODULE] or {}
+    found = [
+        Difference(f"{path}.{MODULE}.{key}", wanted, settings.get(key))
+        for key, wanted in spec.vectorizer_settings.items()
+        if settings.get(key) != wanted
+    ]
+    index = config.get("vectorIndexConfig") or {}
+    # REST says "distance", weaviate-client's to_dict "distanceMetric"
+    distance = index.get("distance", index.get("distanceMetric", "cosine"))
+    if distance != "cosine":
+        found.append(Difference(f"{path}.vectorIndexConfig.distance", "cosine", distance))
+    return found

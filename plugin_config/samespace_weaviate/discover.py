@@ -1,0 +1,168 @@
+"""Which Weaviate to use: one that is named, one that can be started here, or none and why.
+
+Nothing here imports weaviate or reads the environment by itself: the command line passes it in.
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from samespace.errors import ConfigInvalid
+
+Mode = Literal["auto", "url", "embedded", "off"]
+
+EMBEDDED_VERSION: Final = "1.34.2"
+"""What is downloaded where no binary is cached: the newest release on which the pin was seen to be unchangeable
+(docs/weaviate-facts.md)."""
+DOWNLOAD: Final = "https://github.com/weaviate/weaviate/releases/download/v{0}/weaviate-v{0}-Linux-amd64.tar.gz"
+_BINARY: Final = re.compile(r"weaviate-v(\d+\.\d+\.\d+)-([0-9a-f]{64})")
+_DEFAULT_PORTS: Final = {"http": 8080, "https": 443}
+_DEFAULT_GRPC_PORTS: Final = {"http": 50051, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A Weaviate that runs.
+
+    Attributes:
+        host, port, secure: of REST.
+        grpc_port: of gRPC, on the same host.
+        api_key: "" for anonymous access; never printed.
+    """
+
+    host: str
+    port: int
+    secure: bool
+    grpc_port: int
+    api_key: str = ""
+
+    @staticmethod
+    def parse(url: str, grpc_port: int | None = None, api_key: str = "") -> Address:
+        """Read "http://HOST:PORT"; 50051 is gRPC's port unless given (443 with https).
+
+        Raises:
+            ConfigInvalid: not such an address.
+        """
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{url!r}: {error}") from error
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/"):
+            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{url!r}; expected http://HOST:PORT or https://HOST")
+        return Address(
+            host=parts.hostname,
+            port=port or _DEFAULT_PORTS[parts.scheme],
+            secure=parts.scheme == "https",
+            grpc_port=grpc_port or _DEFAULT_GRPC_PORTS[parts.scheme],
+            api_key=api_key,
+        )
+
+    def __str__(self) -> str:
+        return f"http{'s' if self.secure else ''}://{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"Address({self}, gRPC {self.grpc_port}, {'with' if self.api_key else 'no'} API key)"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A Weaviate that weaviate-client starts as a child process.
+
+    Attributes:
+        version: of the binary.
+        cached: whether the binary is already on this machine; else it is downloaded when it is started.
+        cache: folder of the binaries.
+    """
+
+    version: str
+    cached: bool
+    cache: Path
+
+    def __str__(self) -> str:
+        return f"embedded Weaviate {self.version}{'' if self.cached else ' (to be downloaded)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class NoWeaviate:
+    """None can be used, and why, in one line."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+Found: TypeAlias = Address | Embedded | NoWeaviate
+
+
+def find_weaviate(
+    mode: Mode, environment: Mapping[str, str], *, can_download: Callable[[str], str | None] | None = None
+) -> Found:
+    """The Weaviate to use.
+
+    Args:
+        mode: "auto" takes WEAVIATE_URL if it is set, else an embedded one; "url" and "embedded" insist; "off" says no.
+        environment: of the process; read are WEAVIATE_URL, WEAVIATE_GRPC_PORT, WEAVIATE_API_KEY, XDG_CACHE_HOME.
+        can_download: None if an address can be downloaded from, else why not; by default it is asked.
+
+    Raises:
+        ConfigInvalid: a variable is set to what it cannot be.
+    """
+    if mode == "off":
+        return NoWeaviate("Weaviate is switched off")
+    url = environment.get("WEAVIATE_URL", "").strip()
+    if url and mode in ("auto", "url"):
+        return Address.parse(url, grpc_port(environment), environment.get("WEAVIATE_API_KEY", "").strip())
+    if mode == "url":
+        return NoWeaviate("WEAVIATE_URL is not set")
+    return _find_embedded(environment, can_download or download_refused)
+
+
+def grpc_port(environment: Mapping[str, str]) -> int | None:
+    """WEAVIATE_GRPC_PORT as a number, None where it is not set."""
+    text = environment.get("WEAVIATE_GRPC_PORT", "").strip()
+    if text and not text.isdecimal():
+        raise ConfigInvalid(key="WEAVIATE_GRPC_PORT", reason=f"{text!r}; expected a port number")
+    return int(text) if text else None
+
+
+def cached_versions(cache: Path) -> list[str]:
+    """Versions whose binaries lie in *cache*, newest first."""
+    found = []
+    for path in cache.glob("weaviate-v*"):
+        match = _BINARY.fullmatch(path.name)
+        if match and match[2] == sha256(f"v{match[1]}".encode()).hexdigest():
+            found.append(match[1])
+    return sorted(found, key=lambda version: tuple(map(int, version.split("."))), reverse=True)
+
+
+def download_refused(url: str, timeout_s: float = 5.0) -> str | None:
+    """Why *url* cannot be downloaded; None if it can."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout_s):
+            return None
+    except (urllib.error.URLError, OSError) as error:
+        return str(getattr(error, "reason", None) or error)
+
+
+def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str], str | None]) -> Found:
+    folder = environment.get("XDG_CACHE_HOME")  # weaviate-client puts binaries right there
+    cache = Path(folder) if folder else Path.home() / ".cache" / "weaviate-embedded"
+    versions = cached_versions(cache)
+    if versions:
+        return Embedded(versions[0], cached=True, cache=cache)
+    refused = can_download(DOWNLOAD.format(EMBEDDED_VERSION))
+    if refused is None:
+        return Embedded(EMBEDDED_VERSION, cached=False, cache=cache)
+    return NoWeaviate(
+        f"WEAVIATE_URL is not set, no embedded Weaviate is cached in {cache}, and it cannot be downloaded ({refused})"
+    )

@@ -1,0 +1,96 @@
+"""The values that cross the door to Weaviate, and the door's shape.
+
+`Database` is what `collection` and `importer` need of `store.Store`; tests put a fake in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from samespace.vectors import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text to import, under the id that it has in its data set."""
+
+    id: str
+    text: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as it is written: properties and vector together, under an id that never changes."""
+
+    uuid: UUID
+    properties: Mapping[str, Any]
+    vector: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An object that was not written, and why."""
+
+    uuid: UUID
+    reason: str
+    passage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer of a search.
+
+    Attributes:
+        uuid: of the object.
+        properties: as stored.
+        distance: cosine distance to the query; None where the search has none.
+        score: of word or hybrid search, larger is better; None where the search has none.
+    """
+
+    uuid: UUID
+    properties: Mapping[str, Any]
+    distance: float | None = None
+    score: float | None = None
+
+
+class Database(Protocol):
+    """What is needed of a Weaviate. Every vector is named, at write and at query."""
+
+    def schema(self, name: str) -> dict[str, Any] | None:
+        """The schema of a collection; None where there is no such collection."""
+
+    def create(self, schema: Mapping[str, Any]) -> None:
+        """Make a collection."""
+
+    def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Add a property."""
+
+    def add_vector(self, name: str, vector: str, settings: Mapping[str, Any]) -> None:
+        """Add a named vector; the caller has made sure that there is none of that name."""
+
+    def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
+        """Write objects under *vector*; what was refused comes back with its reason."""
+
+    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+        """Search with a text that Weaviate's module encodes."""
+
+    def near_vector(self, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
+        """Search with one vector, shape (dim,)."""
+
+    def bm25(self, name: str, query: str, limit: int) -> list[Hit]:
+        """Search by words."""
+
+    def hybrid(self, name: str, vector: str, query: str, limit: int, alpha: float) -> list[Hit]:
+        """Search by words and, through the module, by vector; alpha 0 is words alone, 1 vectors alone."""
+
+    def count(self, name: str) -> int:
+        """How many objects a collection has."""
+
+
+def object_uuid(collection: str, passage: str) -> UUID:
+    """The id of a passage's object: the same for the same passage, so that importing again changes nothing."""
+    return uuid5(NAMESPACE_URL, f"samespace:{collection}/{passage}")

@@ -1,0 +1,145 @@
+"""What a pinned collection looks like, as the schema that Weaviate's REST interface takes.
+
+The pin is written three times: in the name of the vector (`e_` and the first 12 hex digits; Weaviate refuses every
+other name at write and at query, and a name cannot be changed), in the path of `inferenceUrl` (the encoder server
+refuses every other space) and in full as an extra key of the vectorizer, for whoever reads the schema. Weaviate keeps
+these settings, but not every version keeps them unchangeable: docs/weaviate-facts.md.
+
+One source property, and the collection's name kept out: Weaviate sends exactly the text that was meant.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from samespace.errors import RequestInvalid, short
+
+MODULE: Final = "text2vec-transformers"
+SPACE_KEY: Final = "samespaceSpace"
+"""The vectorizer's extra key that holds the full space id."""
+
+_SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
+_COLLECTION: Final = re.compile(r"[A-Z][_0-9A-Za-z]*")
+_PROPERTY: Final = re.compile(r"[_a-zA-Z][_0-9A-Za-z]{0,230}")
+_RESERVED: Final = frozenset({"id", "vector", "_id", "_additional"})
+
+
+def vector_name(space_id: str) -> str:
+    """The name of the vector that belongs to a space: `e_` and the first 12 hex digits."""
+    return f"e_{short(space_id)}"
+
+
+def collection_name(name: str) -> str:
+    """The name as Weaviate stores it: it makes the first letter a capital."""
+    return name[:1].upper() + name[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """A collection that is pinned to one space.
+
+    Attributes:
+        name: of the collection; the first letter is made a capital, as Weaviate does.
+        space_id: full id, 64 hex digits.
+        server: HTTP address of the encoder server as *Weaviate* sees it, e.g. "http://encoder:8080".
+        text_property: what is encoded; the only source property.
+        id_property: holds the id that the passage had in its data set.
+        also_properties: further text properties that are stored and not encoded.
+        encoder_name: for people; goes into the description only.
+    """
+
+    name: str
+    space_id: str
+    server: str
+    text_property: str = "text"
+    id_property: str = "passageId"
+    also_properties: tuple[str, ...] = ()
+    encoder_name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", collection_name(self.name))
+        object.__setattr__(self, "server", self.server.rstrip("/"))
+        if not _COLLECTION.fullmatch(self.name):
+            raise RequestInvalid(field="name", reason=f"{self.name!r}; expected a letter, then letters, digits and _")
+        if not _SPACE_ID.fullmatch(self.space_id):
+            raise RequestInvalid(
+                field="space_id", reason=f"{self.space_id!r}; the schema needs the full id, 64 hex digits"
+            )
+        url = urlsplit(self.server)
+        if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
+            raise RequestInvalid(
+                field="server", reason=f"{self.server!r}; expected http://HOST:PORT, as Weaviate reaches the encoder"
+            )
+        names = (self.text_property, self.id_property, *self.also_properties)
+        for name in names:
+            if not _PROPERTY.fullmatch(name) or name in _RESERVED:
+                raise RequestInvalid(field="properties", reason=f"{name!r} cannot be the name of a property")
+        if len({collection_name(name) for name in names}) != len(names):
+            raise RequestInvalid(field="properties", reason=f"{', '.join(names)}: a name is there twice")
+
+    @property
+    def vector_name(self) -> str:
+        """`e_` and the first 12 hex digits of the space id."""
+        return vector_name(self.space_id)
+
+    @property
+    def inference_url(self) -> str:
+        """Where Weaviate sends texts of this collection; it adds `/vectors`."""
+        return f"{self.server}/e/{self.space_id}"
+
+    @property
+    def vectorizer_settings(self) -> dict[str, Any]:
+        """The settings of the vectorizer module, as they have to be in the schema."""
+        return {
+            "inferenceUrl": self.inference_url,
+            "properties": [self.text_property],
+            SPACE_KEY: self.space_id,
+            "vectorizeClassName": False,
+        }
+
+    @property
+    def description(self) -> str:
+        """For people who look at the collection: what it is pinned to and who keeps it."""
+        encoder = f"encoder {self.encoder_name}, " if self.encoder_name else ""
+        return (
+            f"Pinned by samespace: vector {self.vector_name} holds vectors of {encoder}space {self.space_id}. "
+            "Write and query with that encoder only, and always name the vector. `samespace weaviate check` checks it."
+        )
+
+    def properties(self) -> list[dict[str, Any]]:
+        """The properties as REST takes them; the id is matched whole, the texts are searchable by word."""
+        text = {
+            "name": self.text_property,
+            "dataType": ["text"],
+            "tokenization": "word",
+            "description": "The text that is encoded.",
+        }
+        identity = {
+            "name": self.id_property,
+            "dataType": ["text"],
+            "tokenization": "field",
+            "indexSearchable": False,
+            "description": "The id that the passage had in its data set.",
+        }
+        also = [{"name": name, "dataType": ["text"], "tokenization": "word"} for name in self.also_properties]
+        return [text, identity, *also]
+
+    def vector_config(self) -> dict[str, Any]:
+        """The entry of the named vector."""
+        return {
+            "vectorizer": {MODULE: self.vectorizer_settings},
+            "vectorIndexType": "hnsw",
+            "vectorIndexConfig": {"distance": "cosine"},
+        }
+
+    def schema(self) -> dict[str, Any]:
+        """What is sent to create the collection."""
+        return {
+            "class": self.name,
+            "description": self.description,
+            "properties": self.properties(),
+            "vectorConfig": {self.vector_name: self.vector_config()},
+        }

@@ -1,0 +1,340 @@
+"""The door to weaviate-client: the only module that imports weaviate.
+
+It is thin: no decision is made here. Weaviate's exceptions leave it as ours. Every vector is named, because Weaviate
+routes unnamed ones to a collection's only vector without asking. Batches have a size that the caller chooses and are
+sent one at a time over the plain batch call, which tells of every object what became of it; server-side batching
+(`batch.stream`) gives errors to the wrong objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from samespace.errors import RequestInvalid, WeaviateError, WeaviateUnavailable
+from samespace.extras import require_extra
+from samespace.vectors import Float32
+
+from .discover import Address, Embedded
+from .objects import Failure, Hit, StoredObject
+from .spec import MODULE, collection_name
+
+if TYPE_CHECKING:
+    from weaviate import WeaviateClient
+    from weaviate.collections import Collection
+
+_INIT_TIMEOUT_S: Final = 10
+_QUERY_TIMEOUT_S: Final = 60
+_INSERT_TIMEOUT_S: Final = 120
+
+# An embedded server is for this machine alone; the encoder of a collection is in the collection's own inferenceUrl.
+_EMBEDDED_ENVIRONMENT: Final = {
+    "ENABLE_MODULES": MODULE,
+    "TRANSFORMERS_INFERENCE_API": "http://127.0.0.1:9",
+    "TRANSFORMERS_WAIT_FOR_STARTUP": "false",
+    "CLUSTER_BIND_ADDR": "127.0.0.1",
+    "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
+    "RAFT_TIMEOUTS_MULTIPLIER": "1",
+    "GO_PROFILING_DISABLE": "true",
+    "DISABLE_TELEMETRY": "true",
+    "LOG_LEVEL": "error",
+    "AUTOSCHEMA_ENABLED": "false",
+}
+
+
+class Store:
+    """A connection to one Weaviate; close it, or use it in a `with` statement."""
+
+    def __init__(self, client: WeaviateClient, address: str) -> None:
+        self._client = client
+        self.address = address
+
+    @staticmethod
+    def connect(address: Address) -> Store:
+        """Use a Weaviate that runs.
+
+        Raises:
+            WeaviateUnavailable: nothing answers there, over REST or over gRPC.
+        """
+        weaviate = _weaviate()
+        from weaviate.classes.init import AdditionalConfig, Auth, Timeout
+
+        with _translated(str(address)):
+            client = weaviate.connect_to_custom(
+                http_host=address.host,
+                http_port=address.port,
+                http_secure=address.secure,
+                grpc_host=address.host,
+                grpc_port=address.grpc_port,
+                grpc_secure=address.secure,
+                auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
+                additional_config=AdditionalConfig(
+                    timeout=Timeout(init=_INIT_TIMEOUT_S, query=_QUERY_TIMEOUT_S, insert=_INSERT_TIMEOUT_S)
+                ),
+            )
+        return Store(client, str(address))
+
+    @staticmethod
+    def embedded(embedded: Embedded, data: Path | str) -> Store:
+        """Start a Weaviate of one's own, which ends with the store; its data stays in the folder *data*.
+
+        Raises:
+            WeaviateUnavailable: it cannot be downloaded or does not start.
+        """
+        weaviate = _weaviate()
+        from weaviate.classes.init import AdditionalConfig, Timeout
+
+        folder = Path(data).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        port, grpc_port = _free_ports(2)
+        try:
+            with _translated(str(embedded)):
+                client = weaviate.connect_to_embedded(
+                    version=embedded.version,
+                    binary_path=str(embedded.cache),
+                    persistence_data_path=str(folder),
+                    port=port,
+                    grpc_port=grpc_port,
+                    environment_variables={
+                        **_EMBEDDED_ENVIRONMENT,
+                        "PERSISTENCE_DATA_PATH": str(folder),
+                        "GRPC_PORT": str(grpc_port),
+                        "CLUSTER_HOSTNAME": "samespace",  # the data belongs to this name: it must not change
+                        "RAFT_JOIN": "",
+                    },
+                    additional_config=AdditionalConfig(
+                        timeout=Timeout(init=_INIT_TIMEOUT_S, query=_QUERY_TIMEOUT_S, insert=_INSERT_TIMEOUT_S)
+                    ),
+                )
+        except OSError as error:
+            raise WeaviateUnavailable(address=str(embedded), reason=str(error)) from error
+        return Store(client, f"http://127.0.0.1:{port}")
+
+    @staticmethod
+    def open(where: Address | Embedded, data: Path | str | None = None) -> Store:
+        """`connect` or `embedded`, whichever *where* calls for."""
+        if isinstance(where, Address):
+            return Store.connect(where)
+        return Store.embedded(where, data or tempfile.mkdtemp(prefix="samespace-weaviate-"))
+
+    def close(self) -> None:
+        """Close the connection; an embedded Weaviate ends."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def version(self) -> str:
+        """Weaviate's version."""
+        with _translated(self.address):
+            return str(self._client.get_meta()["version"])
+
+    def names(self) -> list[str]:
+        """The collections, sorted."""
+        with _translated(self.address):
+            return sorted(self._client.collections.list_all(simple=True))
+
+    def schema(self, name: str) -> dict[str, Any] | None:
+        """The schema of a collection; None where there is no such collection."""
+        with _translated(f"collection {name}"):
+            collections = self._client.collections
+            if not collections.exists(collection_name(name)):
+                return None
+            return dict(collections.export_config(collection_name(name)).to_dict())
+
+    def create(self, schema: Mapping[str, Any]) -> None:
+        """Make a collection of exactly this schema."""
+        with _translated(f"collection {schema['class']}"):
+            self._client.collections.create_from_dict(dict(schema))
+
+    def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Add a property, given as REST takes it."""
+        from weaviate.classes.config import DataType, Property, Tokenization
+
+        with _translated(f"collection {name}"):
+            self._collection(name).config.add_property(
+                Property(
+                    name=entry["name"],
+                    data_type=DataType(entry["dataType"][0]),
+                    tokenization=Tokenization(entry["tokenization"]),
+                    index_searchable=entry.get("indexSearchable"),
+                    description=entry.get("description"),
+                )
+            )
+
+    def add_vector(self, name: str, vector: str, settings: Mapping[str, Any]) -> None:
+        """Add a named vector. The caller makes sure that there is none of that name.
+
+        weaviate-client does not: it would send the new settings for the old vector (docs/weaviate-facts.md).
+        """
+        from weaviate.classes.config import Configure, VectorDistances
+
+        rest = {key: value for key, value in settings.items() if key != "properties"}
+        with _translated(f"collection {name}"):
+            self._collection(name).config.add_vector(
+                vector_config=Configure.Vectors.custom(
+                    name=vector,
+                    module_name=MODULE,
+                    module_config=rest,
+                    source_properties=list(settings.get("properties") or ()),
+                    vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE),
+                )
+            )
+
+    def delete_collection(self, name: str) -> None:
+        """Delete a collection and all its objects; no error where there is none."""
+        with _translated(f"collection {name}"):
+            self._client.collections.delete(collection_name(name))
+
+    def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
+        """Write objects, replacing those of the same id; what was refused comes back with its reason."""
+        from weaviate.classes.data import DataObject
+        from weaviate.exceptions import WeaviateInsertManyAllFailedError
+
+        batch: list[DataObject[Any, None]] = [
+            DataObject(properties=dict(entry.properties), uuid=entry.uuid, vector={vector: entry.vector.tolist()})
+            for entry in objects
+        ]
+        with _translated(f"collection {name}"), _quiet():
+            try:
+                errors = self._collection(name).data.insert_many(batch).errors
+            except WeaviateInsertManyAllFailedError as error:
+                # Here the client gives the reasons of all objects in one sentence, not one by one.
+                reason = error.message.partition("set of all errors: ")[2] or error.message
+                return [Failure(entry.uuid, reason) for entry in objects]
+        return [Failure(objects[index].uuid, error.message) for index, error in sorted(errors.items())]
+
+    def delete(self, name: str, uuids: Sequence[Any]) -> None:
+        """Delete objects by id; those that are not there are passed over."""
+        with _translated(f"collection {name}"):
+            for uuid in uuids:
+                self._collection(name).data.delete_by_id(uuid)
+
+    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+        """Search with a text that Weaviate's module encodes."""
+        from weaviate.classes.query import MetadataQuery
+
+        with _translated(f"collection {name}"):
+            answer = self._collection(name).query.near_text(
+                query, target_vector=vector, limit=limit, return_metadata=MetadataQuery(distance=True)
+            )
+        return _hits(answer.objects)
+
+    def near_vector(self, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
+        """Search with one vector, shape (dim,)."""
+        from weaviate.classes.query import MetadataQuery
+
+        if query.ndim != 1:
+            raise RequestInvalid(field="query", reason=f"expected one vector of shape (dim,), got {query.shape}")
+        with _translated(f"collection {name}"):
+            answer = self._collection(name).query.near_vector(
+                np.asarray(query, dtype=np.float32).tolist(),
+                target_vector=vector,
+                limit=limit,
+                return_metadata=MetadataQuery(distance=True),
+            )
+        return _hits(answer.objects)
+
+    def bm25(self, name: str, query: str, limit: int) -> list[Hit]:
+        """Search by words."""
+        from weaviate.classes.query import MetadataQuery
+
+        with _translated(f"collection {name}"):
+            answer = self._collection(name).query.bm25(query, limit=limit, return_metadata=MetadataQuery(score=True))
+        return _hits(answer.objects)
+
+    def hybrid(self, name: str, vector: str, query: str, limit: int, alpha: float) -> list[Hit]:
+        """Search by words and, through the module, by vector; alpha 0 is words alone, 1 vectors alone."""
+        from weaviate.classes.query import MetadataQuery
+
+        with _translated(f"collection {name}"):
+            answer = self._collection(name).query.hybrid(
+                query, target_vector=vector, limit=limit, alpha=alpha, return_metadata=MetadataQuery(score=True)
+            )
+        return _hits(answer.objects)
+
+    def count(self, name: str) -> int:
+        """How many objects a collection has."""
+        with _translated(f"collection {name}"):
+            return len(self._collection(name))
+
+    def vectors(self, name: str, vector: str) -> Iterator[tuple[str, Float32 | None]]:
+        """(object id, its vector) of every object; None where the object has no such vector."""
+        with _translated(f"collection {name}"):
+            for entry in self._collection(name).iterator(include_vector=True):
+                value = entry.vector.get(vector)
+                yield str(entry.uuid), None if value is None else np.asarray(value, dtype=np.float32)
+
+    def _collection(self, name: str) -> Collection[Any, Any]:
+        return self._client.collections.use(collection_name(name))
+
+
+def _weaviate() -> Any:
+    require_extra("weaviate", feature="Weaviate", modules=("weaviate", "grpc"))
+    import weaviate
+
+    return weaviate
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Weaviate's exceptions as ours; the message keeps Weaviate's own words."""
+    from weaviate import exceptions as theirs
+
+    try:
+        yield
+    except (
+        theirs.WeaviateConnectionError,
+        theirs.WeaviateGRPCUnavailableError,
+        theirs.WeaviateStartUpError,
+        theirs.WeaviateClosedClientError,
+        theirs.WeaviateTimeoutError,
+    ) as error:
+        raise WeaviateUnavailable(address=where, reason=" ".join(error.message.split())) from error
+    except theirs.WeaviateBaseError as error:
+        raise WeaviateError(f"{where}: Weaviate refused: {' '.join(error.message.split())}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep weaviate-client from logging whole objects, vectors and all, when it also returns the errors."""
+    logger = logging.getLogger("weaviate-client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free at the moment; all are held until the last is found, so that they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for entry in sockets:
+            entry.bind(("127.0.0.1", 0))
+        return [entry.getsockname()[1] for entry in sockets]
+
+
+def _hits(objects: Sequence[Any]) -> list[Hit]:
+    return [
+        Hit(
+            uuid=entry.uuid,
+            properties=dict(entry.properties),
+            distance=entry.metadata.distance,
+            score=entry.metadata.score,
+        )
+        for entry in objects
+    ]
