@@ -1,0 +1,198 @@
+"""The server as a whole: both doors open on one event loop, then the artifacts are loaded, then it is ready.
+
+SIGTERM and SIGINT drain: readiness goes off, new requests are refused, accepted ones are finished, and the
+process ends with 0. A second signal does not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from samespace.artifact import Artifact, open_artifact
+from samespace.errors import ConfigInvalid, short
+from samespace.runtime import LoadedBuild, load_build
+
+from .engine import Engine
+from .grpc_service import GrpcServer
+from .http import http_app
+from .settings import Choice, Settings
+from .spaces import Spaces
+from .telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+# Go closes idle connections after 90 s. Whoever closes first while the other one sends loses a request, so
+# it must not be the server.
+KEEP_ALIVE_S: Final = 120
+CLOSING_MS: Final = 2_000
+"""For answers that are made, to leave the process."""
+
+
+def run(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
+    """Serve until a signal; the exit code: 0 if every accepted request was answered, else 1.
+
+    Args:
+        announce: called once, when everything is ready, with what the ready line says.
+
+    Raises:
+        ArtifactError, BuildError: an artifact cannot be trusted, or computes other vectors here.
+        ConfigInvalid: a port is taken, or two artifacts are of one space.
+        UnknownSpace: the default space is not among them.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, announce))
+
+
+async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+
+    artifacts = _open(settings)
+    telemetry = Telemetry()
+    listener = _listen(settings.host, settings.http_port)
+    http_port: int = listener.getsockname()[1]
+    spaces = Spaces(address=f"{settings.host}:{http_port}")
+    http = _HttpServer(http_app(spaces, telemetry, settings.limits))
+    http_task = asyncio.create_task(http.serve(sockets=[listener]))
+    grpc_server = GrpcServer(spaces, telemetry, settings)
+    try:
+        grpc_port = await grpc_server.start(settings.host, settings.grpc_port)
+        for artifact in artifacts:
+            loaded = await asyncio.to_thread(_load, artifact, settings.choice)
+            spaces.add(Engine(loaded, settings.limits, telemetry))
+            _describe(telemetry, loaded)
+            if stop.is_set():
+                return 0
+        if settings.default_space is not None:
+            spaces.set_default(settings.default_space)
+        spaces.state = "ready"
+        await grpc_server.set_ready(True)
+        announce(
+            {
+                "ready": True,
+                "host": settings.host,
+                "http_port": http_port,
+                "grpc_port": grpc_port,
+                "spaces": [_told(engine.loaded) for engine in spaces],
+                "pid": os.getpid(),
+            }
+        )
+        await stop.wait()
+        spaces.state = "draining"
+        log.info("draining: %d requests at work", spaces.at_work)
+        await grpc_server.set_ready(False)
+        return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
+    finally:
+        http.should_exit = True
+        await asyncio.gather(grpc_server.stop(CLOSING_MS), http_task)
+        for engine in spaces:
+            engine.close()
+
+
+async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
+    """Wait until nothing is at work, a second signal comes, or the time is up."""
+    waits = [asyncio.create_task(spaces.idle()), asyncio.create_task(hurry.wait())]
+    await asyncio.wait(waits, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if spaces.at_work:
+        log.error("stopped with %d accepted requests unanswered", spaces.at_work)
+        return 1
+    log.info("drained")
+    return 0
+
+
+def _open(settings: Settings) -> list[Artifact]:
+    """Every artifact, before anything slow is done; two of one space are refused with both folders."""
+    opened: dict[str, Artifact] = {}
+    for folder in settings.artifacts:
+        artifact = open_artifact(folder)
+        twin = opened.setdefault(artifact.space_id, artifact)
+        if twin is not artifact:
+            raise ConfigInvalid(
+                key="artifacts", reason=f"{twin.folder} and {folder} are both of space {artifact.space_id}; serve one"
+            )
+    return list(opened.values())
+
+
+def _load(artifact: Artifact, choice: Choice) -> LoadedBuild:
+    loaded = load_build(
+        artifact, build=choice.build, runtime=choice.runtime, precision=choice.precision, threads=choice.threads
+    )
+    for refused in loaded.refused:
+        log.warning("not used: %s", refused)
+    log.info(
+        "space %s: %s, build %s on %s %s in %s, probes within %.1e of %.1e",
+        short(artifact.space_id), artifact.manifest.name, loaded.build.name, loaded.session.runtime,
+        loaded.session.version, loaded.session.precision, loaded.worst, loaded.measured.bound,
+    )  # fmt: skip
+    return loaded
+
+
+def _told(loaded: LoadedBuild) -> dict[str, Any]:
+    return {
+        "space_id": loaded.artifact.space_id,
+        "name": loaded.artifact.manifest.name,
+        "dims": loaded.artifact.manifest.identity.dims,
+        "build": loaded.build.name,
+        "runtime": f"{loaded.session.runtime} {loaded.session.version}",
+        "precision": loaded.session.precision,
+        "worst": loaded.worst,
+    }
+
+
+def _describe(telemetry: Telemetry, loaded: LoadedBuild) -> None:
+    told = _told(loaded)
+    space = short(told["space_id"])
+    labels = (space, told["space_id"], told["name"], told["build"], told["runtime"], told["precision"])
+    telemetry.info.labels(*labels).set(1)
+    telemetry.probe_worst.labels(space).set(loaded.worst)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        raise ConfigInvalid(key="http_port", reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers and logs: the signals are ours."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=CLOSING_MS // 1000,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield

@@ -1,0 +1,212 @@
+"""The HTTP bodies that others defined: Weaviate's transformers module, Cohere's and OpenAI's.
+
+Each dialect is three pure functions: its request to an `Ask`, an answer to its reply, an error to its body.
+Fields that we do not know are let through, because each of these clients sends some.
+
+A role is always known before a text is embedded. Where the request cannot tell it (Weaviate before 1.31, and
+OpenAI's format), it is taken only from an encoder that treats both roles alike; any other encoder refuses.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from samespace.errors import RequestInvalid, SamespaceError, short
+from samespace.text import ROLES, LongTexts, Recipe, Role
+
+from .engine import Answer
+
+Body = Mapping[str, Any]
+
+RETRY_WORDS: Final = "failed with status: 503 error"
+"""Weaviate's Python client sends an object again when its error holds these words, and only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request, understood: what to embed, and what the reply needs to know of the request."""
+
+    texts: list[str]
+    role: Role
+    long_texts: LongTexts = "pool"
+    dims: int | None = None
+    echo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One foreign wire format.
+
+    Attributes:
+        route: its path below the space's prefix; also its name in metrics.
+        parse: the body and the encoder's recipe to an `Ask`; raises `RequestInvalid`.
+        render: the ask and its answer to the reply's body.
+        render_error: a message and the error's class to the error's body.
+        busy_status: HTTP status of a refusal that may be tried again.
+    """
+
+    route: str
+    parse: Callable[[Body, Recipe], Ask]
+    render: Callable[[Ask, Answer], dict[str, Any]]
+    render_error: Callable[[str, SamespaceError], dict[str, Any]]
+    busy_status: int
+
+
+def flat_error(message: str, error: SamespaceError) -> dict[str, Any]:
+    """Every client of Weaviate reads another one of these keys."""
+    return {"error": message, "message": message, "detail": message, "type": type(error).__name__}
+
+
+# -- Weaviate, text2vec-transformers: one text a request
+
+
+def _parse_vectors(body: Body, recipe: Recipe) -> Ask:
+    # Weaviate sends the reply's fields too, empty: dims 0, vector null, error "". They say nothing.
+    config = body.get("config") or {}
+    if not isinstance(config, Mapping):
+        raise RequestInvalid(field="config", reason="expected an object")
+    return Ask(
+        texts=[_text(body.get("text"), "text")],
+        role=_role(config.get("task_type"), "config.task_type", {role: role for role in ROLES}, recipe),
+        dims=_dims(config.get("dimensions"), "config.dimensions"),
+        echo=body["text"],
+    )
+
+
+def _render_vectors(ask: Ask, answer: Answer) -> dict[str, Any]:
+    return {
+        "text": ask.echo,
+        "vector": answer.vectors[0],
+        "dim": answer.vectors.shape[1],
+        "space_id": answer.space_id,
+        "tokens": answer.embedded.tokens[0],
+        "windows": answer.embedded.windows[0],
+    }
+
+
+# -- Cohere v2: a list of texts, always typed
+
+_COHERE_ROLES: Final[Mapping[str, Role]] = {"search_query": "query", "search_document": "passage"}
+
+
+def _parse_cohere(body: Body, recipe: Recipe) -> Ask:
+    kinds = body.get("embedding_types")
+    if kinds is not None and kinds != ["float"]:
+        raise RequestInvalid(field="embedding_types", reason='expected ["float"], nothing else is offered')
+    truncate = body.get("truncate") or "END"
+    if truncate not in ("NONE", "START", "END", "LEFT", "RIGHT"):
+        raise RequestInvalid(field="truncate", reason="expected NONE, START, END, LEFT or RIGHT")
+    return Ask(
+        texts=_texts(body.get("texts"), "texts"),
+        role=_role(body.get("input_type"), "input_type", _COHERE_ROLES, None),
+        # NONE asks for an error; the others ask to cut, which is not done here: long texts are windowed.
+        long_texts="reject" if truncate == "NONE" else "pool",
+        dims=_dims(body.get("output_dimension"), "output_dimension"),
+    )
+
+
+def _render_cohere(ask: Ask, answer: Answer) -> dict[str, Any]:
+    return {
+        "id": short(answer.space_id),
+        "embeddings": {"float": answer.vectors},
+        "texts": [],
+        "response_type": "embeddings_by_type",
+        "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": sum(answer.embedded.tokens)}},
+        "space_id": answer.space_id,
+        "tokens": answer.embedded.tokens,
+        "windows": answer.embedded.windows,
+    }
+
+
+# -- OpenAI: a list of texts, no roles
+
+_OPENAI_ROLES: Final[Mapping[str, Role]] = {**{role: role for role in ROLES}, **_COHERE_ROLES}
+
+
+def _parse_openai(body: Body, recipe: Recipe) -> Ask:
+    given = body.get("input")
+    encoding = body.get("encoding_format") or "float"
+    if encoding not in ("float", "base64"):
+        raise RequestInvalid(field="encoding_format", reason="expected float or base64")
+    return Ask(
+        texts=_texts([given] if isinstance(given, str) else given, "input"),
+        role=_role(body.get("input_type"), "input_type", _OPENAI_ROLES, recipe),
+        dims=_dims(body.get("dimensions"), "dimensions"),
+        echo=encoding,
+    )
+
+
+def _render_openai(ask: Ask, answer: Answer) -> dict[str, Any]:
+    tokens = sum(answer.embedded.tokens)
+    rows: Sequence[Any] = list(answer.vectors)
+    if ask.echo == "base64":
+        rows = [base64.b64encode(np.asarray(row, dtype="<f4").tobytes()).decode("ascii") for row in rows]
+    return {
+        "object": "list",
+        "model": answer.space_id,
+        "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "tokens": answer.embedded.tokens,
+        "windows": answer.embedded.windows,
+    }
+
+
+def _openai_error(message: str, error: SamespaceError) -> dict[str, Any]:
+    told = {"message": message, "type": type(error).__name__, "param": None, "code": None}
+    return {"error": told, "message": message, "detail": message}
+
+
+VECTORS: Final = Dialect("vectors", _parse_vectors, _render_vectors, flat_error, busy_status=503)
+COHERE: Final = Dialect("v2/embed", _parse_cohere, _render_cohere, flat_error, busy_status=503)
+OPENAI: Final = Dialect("v1/embeddings", _parse_openai, _render_openai, _openai_error, busy_status=429)
+
+
+# -- fields
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise RequestInvalid(field=field, reason=f"expected a string, got {_kind(value)}")
+    return value
+
+
+def _texts(value: object, field: str) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise RequestInvalid(field=field, reason=f"expected a list of at least one string, got {_kind(value)}")
+    return [_text(each, f"{field}[{index}]") for index, each in enumerate(value)]
+
+
+def _dims(value: object, field: str) -> int | None:
+    if value is None or (type(value) is int and value == 0):
+        return None
+    if type(value) is not int or value < 0:
+        raise RequestInvalid(field=field, reason="expected a positive integer")
+    return value
+
+
+def _role(value: object, field: str, names: Mapping[str, Role], recipe: Recipe | None) -> Role:
+    """The role; one that is not told is taken where *recipe* treats both alike, and refused where it is None."""
+    if isinstance(value, str) and value in names:
+        return names[value]
+    offered = " or ".join(names)
+    if value is not None and value != "":
+        raise RequestInvalid(field=field, reason=f"expected {offered}")
+    if recipe is not None and len(set(recipe.prompts.values())) == 1:
+        return "passage"
+    # Weaviate tells it since 1.31.
+    why = (
+        "" if recipe is None else ", which this encoder treats differently; older clients do not tell and cannot use it"
+    )
+    raise RequestInvalid(field=field, reason=f"missing; expected {offered}{why}")
+
+
+def _kind(value: object) -> str:
+    """What a value is, without telling what it says."""
+    if isinstance(value, list):
+        return "an empty list" if not value else "a list"
+    return {type(None): "nothing", dict: "an object", str: "a string"}.get(type(value), type(value).__name__)

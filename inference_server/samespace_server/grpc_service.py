@@ -1,0 +1,208 @@
+"""The gRPC side: `samespace.v1.Encoder`, with health and reflection. Thin; the work is the engine's.
+
+A stream is answered in order while a few of its next messages are already being worked on; then it is read no
+further, and HTTP/2's flow control makes the sender wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final, NoReturn
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from samespace.errors import ConfigInvalid, Overloaded, RequestInvalid, SamespaceError
+from samespace.rpc.status import ERROR_KEY, RETRY_KEY, encode, status_of
+from samespace.rpc.v1 import encoder_pb2 as pb
+from samespace.rpc.v1.encoder_pb2_grpc import EncoderServicer, add_EncoderServicer_to_server
+from samespace.text import LongTexts, Role
+from samespace.vectors import Vectors, WireType
+
+from .engine import Answer, Engine
+from .settings import Settings
+from .spaces import Spaces
+from .telemetry import Telemetry
+
+SERVICE: Final = "samespace.v1.Encoder"
+READ_AHEAD: Final = 4
+"""Messages of one stream that are worked on at a time: enough to keep the model fed while answers travel."""
+
+ROLES: Final[dict[int, Role]] = {pb.ROLE_QUERY: "query", pb.ROLE_PASSAGE: "passage"}
+LONG_TEXTS: Final[dict[int, LongTexts]] = {
+    pb.LONG_TEXTS_POOL: "pool",
+    pb.LONG_TEXTS_WINDOWS: "windows",
+    pb.LONG_TEXTS_REJECT: "reject",
+}
+WIRE_TYPES: Final[dict[int, WireType]] = {pb.VECTOR_TYPE_FLOAT32: "float32", pb.VECTOR_TYPE_FLOAT16: "float16"}
+
+
+class EncoderService(EncoderServicer):
+    """The contract's four calls over the server's spaces."""
+
+    def __init__(self, spaces: Spaces, telemetry: Telemetry) -> None:
+        self._spaces, self._telemetry = spaces, telemetry
+
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
+        """One list of texts."""
+        try:
+            return await self._answer(request, "Embed")
+        except SamespaceError as error:
+            await _abort(context, error)
+
+    async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
+        """Many lists of texts, answered in order; the first failure ends the stream."""
+        answers: asyncio.Queue[asyncio.Task[pb.EmbedReply] | None] = asyncio.Queue()
+        slots = asyncio.Semaphore(READ_AHEAD)
+
+        async def read() -> None:
+            async for request in requests:
+                await slots.acquire()
+                answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream")))
+            answers.put_nowait(None)
+
+        reader = asyncio.create_task(read())
+        reader.add_done_callback(lambda _: answers.put_nowait(None))  # also where reading fails
+        task: asyncio.Task[pb.EmbedReply] | None = None
+        try:
+            while (task := await answers.get()) is not None:
+                await context.write(await task)
+                slots.release()
+            await reader
+        except SamespaceError as error:
+            await _abort(context, error)
+        finally:
+            reader.cancel()
+            while task is not None or not answers.empty():
+                if task is not None:
+                    task.cancel()
+                task = None if answers.empty() else answers.get_nowait()
+
+    async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.Space:  # noqa: N802
+        """One space."""
+        try:
+            return _space(self._spaces.find(request.space_id))
+        except SamespaceError as error:
+            await _abort(context, error)
+
+    async def ListSpaces(self, request: pb.ListSpacesRequest, context: Any) -> pb.ListSpacesReply:  # noqa: N802
+        """Every space that is served."""
+        return pb.ListSpacesReply(spaces=[_space(engine) for engine in self._spaces])
+
+    async def _answer(self, request: pb.EmbedRequest, route: str) -> pb.EmbedReply:
+        engine: Engine | None = None
+        outcome = "gone"  # what is left when the call is cancelled
+        try:
+            engine = self._spaces.find(request.space_id)
+            with self._spaces.request():
+                role = _known(ROLES, request.role, "role", "ROLE_QUERY or ROLE_PASSAGE")
+                long_texts = _known(LONG_TEXTS, request.long_texts, "long_texts", "POOL, WINDOWS or REJECT")
+                wire_type = _known(WIRE_TYPES, request.vector_type, "vector_type", "FLOAT32 or FLOAT16")
+                found = await engine.embed(
+                    list(request.texts),
+                    role,
+                    long_texts=long_texts,
+                    dims=request.dims or None,
+                    stream=route == "EmbedStream",
+                )
+                outcome = "ok"
+                return _reply(request, found, wire_type)
+        except SamespaceError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._telemetry.answered(None if engine is None else engine.space_id, route, outcome)
+
+
+class GrpcServer:
+    """The gRPC server with its health service."""
+
+    def __init__(self, spaces: Spaces, telemetry: Telemetry, settings: Settings) -> None:
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", settings.limits.max_request_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),  # a taken port is an error, not a second server behind it
+                # Clients ping every 30 s to notice a lost host; the default calls that abuse.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            )
+        )
+        add_EncoderServicer_to_server(EncoderService(spaces, telemetry), self._server)  # type: ignore[no-untyped-call]
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port that it came to be. Raises `ConfigInvalid` where it is taken."""
+        await self.set_ready(False)
+        try:
+            bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        except RuntimeError as error:
+            raise ConfigInvalid(key="grpc_port", reason=f"cannot listen on {host}:{port}; is it taken?") from error
+        await self._server.start()
+        return bound
+
+    async def set_ready(self, ready: bool) -> None:
+        """What the health service says."""
+        serving = health_pb2.HealthCheckResponse
+        for service in ("", SERVICE):
+            await self._health.set(service, serving.SERVING if ready else serving.NOT_SERVING)
+
+    async def stop(self, grace_ms: int) -> None:
+        """Take no more calls, and give those under way *grace_ms*."""
+        await self._server.stop(grace_ms / 1000)
+
+
+async def _abort(context: Any, error: SamespaceError) -> NoReturn:
+    trailing: list[tuple[str, str | bytes]] = [(ERROR_KEY, encode(error))]
+    if isinstance(error, Overloaded):
+        trailing.append((RETRY_KEY, str(error.retry_after_ms)))
+    await context.abort(grpc.StatusCode[status_of(error).grpc], str(error)[:2000], tuple(trailing))
+    raise AssertionError("abort raises")
+
+
+def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:
+    if code not in known:
+        raise RequestInvalid(field=field, reason=f"{code}; expected {expected}")
+    return known[code]
+
+
+def _reply(request: pb.EmbedRequest, answer: Answer, wire_type: WireType) -> pb.EmbedReply:
+    embedded, timings = answer.embedded, answer.timings
+    by_window = request.long_texts == pb.LONG_TEXTS_WINDOWS
+    return pb.EmbedReply(
+        space_id=answer.space_id,
+        rows=answer.vectors.shape[0],
+        dims=answer.vectors.shape[1],
+        vector_type=request.vector_type,
+        vectors=Vectors(answer.vectors, answer.space_id).to_bytes(wire_type),
+        texts=[
+            pb.TextInfo(tokens=tokens, windows=windows)
+            for tokens, windows in zip(embedded.tokens, embedded.windows, strict=True)
+        ],
+        spans=[pb.Span(text=text, start=start, end=end) for text, start, end in embedded.spans] if by_window else [],
+        timings=pb.Timings(tokenize_us=timings.tokenize_us, queue_us=timings.queue_us, run_us=timings.run_us),
+        sequence=request.sequence,
+    )
+
+
+def _space(engine: Engine) -> pb.Space:
+    loaded = engine.loaded
+    manifest, session = loaded.artifact.manifest, loaded.session
+    return pb.Space(
+        space_id=engine.space_id,
+        name=manifest.name,
+        dims=engine.dims,
+        matryoshka_dims=manifest.matryoshka_dims,
+        token_limit=engine.recipe.token_limit,
+        window_overlap=engine.recipe.window_overlap,
+        prompts=dict(engine.recipe.prompts),
+        build=loaded.build.name,
+        runtime=f"{session.runtime} {session.version}",
+        precision=session.precision,
+        probe_worst=loaded.worst,
+        probe_bound=loaded.measured.bound,
+    )

@@ -1,0 +1,99 @@
+"""Every setting of the server, as values that are valid from birth. The environment is never read.
+
+Each line says: meaning, unit, when you would change it and what that costs. The default stands beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from samespace.errors import ConfigInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server takes on. Beyond it, it refuses at once instead of letting everybody wait.
+
+    Attributes:
+        max_texts_per_request: texts of one request or of one message of a stream. Raise it for clients that cannot
+            cut their batches; one such request then delays others more.
+        max_request_bytes: bytes of one request body or message. Raise it for very long documents; memory for that
+            many bytes may be taken by every connection at once.
+        max_windows_per_text: windows of one text. Raise it for books; such a text keeps the model for long.
+        max_queued_tokens: tokens that wait or run, per space. Its quotient by the machine's tokens per second is
+            the longest wait. Lower it for slow models, so that callers hear early that they should go elsewhere.
+        batch_tokens: padded tokens of one run of the model. More can be faster for many short texts on many cores,
+            and every caller waits longer for the run before theirs.
+        run_tokens: what one more run of the model costs, in tokens that could have been computed instead. Texts of
+            unlike length share a run only when padding wastes less than this. Higher for GPUs.
+        drain_timeout_ms: how long accepted requests may take to finish after SIGTERM. Keep it below the
+            orchestrator's own grace period, or the rest is killed.
+    """
+
+    max_texts_per_request: int = 2048
+    max_request_bytes: int = 16 << 20
+    max_windows_per_text: int = 512
+    max_queued_tokens: int = 262_144
+    batch_tokens: int = 2048
+    run_tokens: int = 64
+    drain_timeout_ms: int = 25_000
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if type(value) is not int or value < 1:
+                raise ConfigInvalid(key=each.name, reason=f"{value!r}; expected an integer of 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which build of each artifact to run, as in `samespace.runtime.load_build`.
+
+    Attributes:
+        build: a build's name, or "auto" for the fastest whose probes pass here.
+        runtime: "onnxruntime", "openvino" or "auto".
+        precision: "fp32", "bf16", "int8" or "auto". Say fp32 for exactness at the price of speed.
+        threads: threads of one run; 0 for all cores. Lower it where other programs share the machine.
+    """
+
+    build: str = "auto"
+    runtime: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise ConfigInvalid(key="threads", reason=f"{self.threads}; expected 0 for all cores, or a number of them")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One server.
+
+    Attributes:
+        artifacts: folders to serve; each of another space.
+        host: address to listen on. The server has no passwords: anything but 127.0.0.1 needs a network that you
+            trust, or a proxy in front.
+        http_port: for Weaviate and other HTTP clients; 0 for a free one.
+        grpc_port: for samespace's clients; 0 for a free one.
+        default_space: the space (full id or 12+ hex digits) that answers HTTP paths without a prefix. Only for
+            clients that cannot be given a path: such clients get other vectors when this is changed.
+    """
+
+    artifacts: tuple[Path, ...]
+    host: str = "127.0.0.1"
+    http_port: int = 8080
+    grpc_port: int = 8081
+    default_space: str | None = None
+    choice: Choice = field(default_factory=Choice)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not self.artifacts:
+            raise ConfigInvalid(key="artifacts", reason="nothing to serve; name at least one artifact folder")
+        for key in ("http_port", "grpc_port"):
+            if not 0 <= getattr(self, key) <= 65_535:
+                raise ConfigInvalid(key=key, reason=f"{getattr(self, key)}; expected 0 to 65535")
+        if self.http_port == self.grpc_port != 0:
+            raise ConfigInvalid(key="grpc_port", reason=f"{self.grpc_port} is the HTTP port too")

@@ -1,0 +1,70 @@
+"""`samespace serve`: artifacts over gRPC and HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; there are no passwords.")
+@click.option("--http-port", default=8080, show_default=True, help="For Weaviate and HTTP clients; 0: a free one.")
+@click.option("--grpc-port", default=8081, show_default=True, help="For samespace's own clients; 0: a free one.")
+@click.option("--default-space", metavar="ID", help="The space that answers HTTP paths without /e/ID.")
+@click.option("--build", default="auto", show_default=True, help="A build's name; auto: the fastest that is right.")
+@click.option("--runtime", default="auto", show_default=True, help="onnxruntime, openvino or auto.")
+@click.option("--precision", default="auto", show_default=True, help="fp32, bf16, int8 or auto.")
+@click.option("--threads", default=0, show_default=True, help="Threads of one run; 0: all cores.")
+@click.option("--batch-tokens", default=2048, show_default=True, help="Padded tokens of one run of the model.")
+@click.option("--max-texts", default=2048, show_default=True, help="Texts of one request.")
+@click.option("--max-request-bytes", default=16 << 20, show_default=True, help="Bytes of one request.")
+@click.option("--max-windows", default=512, show_default=True, help="Windows of one text.")
+@click.option("--max-queued-tokens", default=262_144, show_default=True, help="Beyond it, requests are refused.")
+@click.option("--drain-timeout-ms", default=25_000, show_default=True, help="For accepted requests after SIGTERM.")
+def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
+    """Serve artifacts over gRPC and HTTP.
+
+    Prints one JSON line on stdout when ready, with the ports and the spaces; logs go to stderr. Each space has
+    its own HTTP prefix /e/SPACE_ID, which is what a Weaviate collection's inferenceUrl points at. SIGTERM
+    finishes what was accepted and ends with 0.
+
+    \b
+    Example:
+      samespace serve artifacts/pydoc
+      curl -s localhost:8080/e/SPACE_ID/vectors -d '{"text": "hello", "config": {"task_type": "query"}}'
+    """
+    from ..extras import require_extra
+
+    require_extra(
+        "server", feature="samespace serve", modules=("grpc", "starlette", "uvicorn", "uvloop", "httptools", "orjson",
+        "prometheus_client", "grpc_health", "grpc_reflection"),
+    )  # fmt: skip
+    from samespace_server.app import run
+    from samespace_server.settings import Choice, Limits, Settings
+
+    settings = Settings(
+        artifacts=artifacts,
+        host=options["host"],
+        http_port=options["http_port"],
+        grpc_port=options["grpc_port"],
+        default_space=options["default_space"],
+        choice=Choice(options["build"], options["runtime"], options["precision"], options["threads"]),
+        limits=Limits(
+            max_texts_per_request=options["max_texts"],
+            max_request_bytes=options["max_request_bytes"],
+            max_windows_per_text=options["max_windows"],
+            max_queued_tokens=options["max_queued_tokens"],
+            batch_tokens=options["batch_tokens"],
+            drain_timeout_ms=options["drain_timeout_ms"],
+        ),
+    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    # uvicorn tells of every start and stop; only its warnings are news.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    sys.exit(run(settings, lambda ready: click.echo(json.dumps(ready))))
