@@ -6,10 +6,47 @@ import json
 import string
 from pathlib import Path
 
-WORDS = (
-    "the a of to and in is it list dict index value error file text vector space encoder query passage return "
-    "reset password refund error code how do i flatten what why when user name update install model data"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "of",
+    "to",
+    "and",
+    "in",
+    "is",
+    "it",
+    "list",
+    "dict",
+    "index",
+    "value",
+    "error",
+    "file",
+    "text",
+    "vector",
+    "space",
+    "encoder",
+    "query",
+    "passage",
+    "return",
+    "reset",
+    "password",
+    "refund",
+    "error",
+    "code",
+    "how",
+    "do",
+    "i",
+    "flatten",
+    "what",
+    "why",
+    "when",
+    "user",
+    "name",
+    "update",
+    "install",
+    "model",
+    "data",
+]
 
 
 def tiny_tokenizer() -> bytes:

@@ -165,7 +165,8 @@ def relevant_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) 
         if key in IRRELEVANT_SETTINGS or (key != "model_type" and key in defaults and defaults[key] == value):
             continue
         if isinstance(value, Mapping):
-            nested = relevant_settings(value, defaults.get(key) if isinstance(defaults.get(key), Mapping) else {})
+            usual = defaults.get(key)
+            nested = relevant_settings(value, usual if isinstance(usual, Mapping) else {})
             if nested:
                 kept[key] = nested
         elif value is not None:

@@ -13,9 +13,8 @@ from typing import Final
 
 from ..artifact import Measured
 from ..errors import BuildUnavailable, ExtraMissing, GateFailed, ModelUnsupported, SamespaceError
-from ..runtime import openvino
-from ..runtime.onnx import OnnxSession
-from ..runtime.session import Session
+from ..runtime import Session, openvino, session_of
+from ..runtime.onnx import NAME as ONNXRUNTIME
 from .checkpoint import Checkpoint
 from .graph import OPSETS, to_onnx
 from .parity import Reference, worst_distance
@@ -28,17 +27,13 @@ INT8_POINTS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class BuildFile:
-    """A build that passed parity so far: its bytes and what was measured with which runtime."""
+    """A build that agrees with torch: its bytes, their file in the artifact, and what was measured with what."""
 
     name: str
+    file: str
     data: bytes
     opset: int
     measured: tuple[Measured, ...]
-
-    @property
-    def file(self) -> str:
-        """Its name in the artifact."""
-        return f"model.{self.name}.onnx"
 
 
 def build_fp32(checkpoint: Checkpoint, wanted: Reference) -> BuildFile:
@@ -52,37 +47,38 @@ def build_fp32(checkpoint: Checkpoint, wanted: Reference) -> BuildFile:
     for opset in OPSETS:
         try:
             data = to_onnx(checkpoint, opset)
-            return BuildFile("fp32", data, opset, _measure_fp32(data, wanted))
+            exact = _measured(data, ONNXRUNTIME, "fp32", wanted)
+            return BuildFile("fp32", "model.fp32.onnx", data, opset, (exact, *_on_openvino(data, "fp32", wanted)))
         except (ModelUnsupported, GateFailed, BuildUnavailable) as error:
             failed = failed or error
     assert failed is not None
     raise failed
 
 
-def _measure_fp32(data: bytes, wanted: Reference) -> tuple[Measured, ...]:
+def build_bf16(fp32: BuildFile, wanted: Reference) -> BuildFile | None:
+    """The fp32 file run in bf16 by OpenVINO; None where OpenVINO or the CPU cannot, or the gate is missed."""
+    measured = _on_openvino(fp32.data, "bf16", wanted)
+    return BuildFile("bf16", fp32.file, fp32.data, fp32.opset, measured) if measured else None
+
+
+def _on_openvino(data: bytes, precision: str, wanted: Reference) -> tuple[Measured, ...]:
+    try:
+        return (_measured(data, openvino.NAME, precision, wanted),)
+    except (ExtraMissing, BuildUnavailable, GateFailed):
+        return ()  # not installed, or this CPU or graph is not for it: the artifact goes without
+
+
+def _measured(data: bytes, runtime: str, precision: str, wanted: Reference) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(data)
         try:
-            exact = measure(OnnxSession(file, "fp32", threads=0), wanted)
+            found = measure(session_of(file, runtime, precision), wanted)
         except RuntimeError as error:  # the graph loads, but fails on some batch
-            raise BuildUnavailable(wanted="fp32", available=(), reason=f"onnxruntime: {error}") from error
-        if exact.worst > GATES["fp32"]:
-            raise GateFailed(build="fp32", measure="1 - cos to torch", measured=exact.worst, gate=GATES["fp32"])
-        return (exact, *_measure_openvino(file, wanted))
-
-
-def _measure_openvino(file: Path, wanted: Reference) -> tuple[Measured, ...]:
-    """The same file on OpenVINO: f32, and bf16 where the CPU has it. Kept only where its gate passes."""
-    passed = []
-    for precision in ("fp32", "bf16"):
-        try:
-            found = measure(openvino.OpenvinoSession(file, precision, threads=0), wanted)
-        except (ExtraMissing, BuildUnavailable, RuntimeError):
-            continue  # not installed, or this CPU or graph is not for it: the build goes without that runtime
-        if found.worst <= GATES[precision]:
-            passed.append(found)
-    return tuple(passed)
+            raise BuildUnavailable(wanted=precision, available=(), reason=f"{runtime}: {error}") from error
+    if found.worst > GATES[precision]:
+        raise GateFailed(build=precision, measure="1 - cos to torch", measured=found.worst, gate=GATES[precision])
+    return found
 
 
 def measure(session: Session, wanted: Reference) -> Measured:
@@ -110,5 +106,5 @@ def build_int8(fp32: BuildFile, wanted: Reference) -> BuildFile:
         quantize_dynamic(
             str(source), str(target), op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
         )
-        measured = measure(OnnxSession(target, "int8", threads=0), wanted)
-        return BuildFile("int8", target.read_bytes(), fp32.opset, (measured,))
+        measured = measure(session_of(target, ONNXRUNTIME, "int8"), wanted)
+        return BuildFile("int8", "model.int8.onnx", target.read_bytes(), fp32.opset, (measured,))

@@ -6,6 +6,7 @@ safetensors only and no code of the folder is run; what cannot be exported faith
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -285,7 +286,7 @@ def _assemble(
 
 
 def _backbone(source: str, root: Path, config: Any) -> nn.Module:
-    from transformers import AutoModel
+    from transformers import MODEL_MAPPING, AutoModel
 
     if not any(root.glob("*.safetensors")):
         raise ModelUnsupported(
@@ -294,12 +295,23 @@ def _backbone(source: str, root: Path, config: Any) -> nn.Module:
             remedy="convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
         )
     options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False, "use_safetensors": True}
-    loaded = AutoModel.from_pretrained(root, config=config, attn_implementation="sdpa", **options)
-    backbone: nn.Module = loaded.eval()
     # BERT's pooler is a head of its pre-training: it is not on the way to a vector, so it is not the space's.
-    if getattr(backbone, "pooler", None) is not None:
-        backbone.pooler = None  # type: ignore[assignment]
-    return backbone
+    kind = MODEL_MAPPING.get(type(config), None)
+    if kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
+        options["add_pooling_layer"] = False
+    backbone, report = AutoModel.from_pretrained(
+        root, config=config, attn_implementation="sdpa", output_loading_info=True, **options
+    )
+    # transformers fills what is missing with random numbers and a warning: no encoder that anybody trained.
+    missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
+    if missing:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"lacks {len(missing)} weights of {type(backbone).__name__}, the first: {missing[0]}",
+            remedy="the folder is incomplete, or its config.json is of another model",
+        )
+    module: nn.Module = backbone.eval()
+    return module
 
 
 def _layer(kind: str, folder: Path, source: str) -> tuple[nn.Module, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from ..artifact import Artifact, Build, FileEntry, Manifest, write_artifact
 from ..artifact import manifest as manifests
 from ..artifact.layout import check_target
 from ..errors import BuildError, RequestInvalid
-from .builds import BUILDS, build_fp32, build_int8
+from .builds import BUILDS, build_bf16, build_fp32, build_int8
 from .card import model_card
 from .checkpoint import Checkpoint
 from .gate import BuildReport, gated, speed_reports
@@ -54,7 +54,7 @@ def export_artifact(
 
     Args:
         name: display name; the folder's name unless given. Not part of the space id.
-        builds: "fp32" always; "int8" where wanted, which needs *gate*.
+        builds: "fp32" is always written, "bf16" (the same file) wherever it passes; "int8" where wanted, with *gate*.
         gate: the retrieval set whose nDCG@10 lossy builds may not lose on.
         provenance: facts about the checkpoint's making, kept in the manifest.
         say: gets a sentence before each step.
@@ -78,6 +78,8 @@ def export_artifact(
     say("Exporting the fp32 graph and comparing it with torch on padded, ragged and long batches.")
     fp32 = build_fp32(checkpoint, wanted)
     made, refused = [fp32], list[BuildError]()
+    if (bf16 := build_bf16(fp32, wanted)) is not None:
+        made.append(bf16)
     if "int8" in builds:
         assert gate is not None
         say("Quantising to int8 and measuring what it loses in nDCG@10.")
