@@ -10,7 +10,7 @@ What each module is for: `spec` (what a pinned collection looks like), `pin` (wh
 Nothing here imports weaviate before a `Store` is opened.
 """
 
-from .collection import PinnedCollection, create
+from .collection import PinnedCollection, carry_out, create
 from .importer import ImportReport
 from .objects import Database, Failure, Hit, Passage, StoredObject
 from .pin import Finding, PinCheck, Severity, check_pin
@@ -20,5 +20,6 @@ from .store import Store
 
 __all__ = [
     "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportReport", "Passage", "PinCheck",
-    "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "check_pin", "create", "plan", "vector_name",
+    "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "carry_out", "check_pin", "create", "plan",
+    "vector_name",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
+
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid
 from samespace.vectors import Vectors
@@ -31,11 +32,24 @@ ID_PROPERTY: Final = "passageId"
 def create(database: Database, spec: CollectionSpec) -> Plan:
     """Make the collection that *spec* describes, or add what an existing one lacks; doing it twice changes nothing.
 
+    To look at the plan before it is carried out, call `plan` and `carry_out`.
+
     Raises:
         PinBroken: the collection exists with other settings for this very vector.
         WeaviateError: Weaviate refused.
     """
     todo = plan(spec, database.schema(spec.name))
+    carry_out(database, spec, todo)
+    return todo
+
+
+def carry_out(database: Database, spec: CollectionSpec, todo: Plan) -> None:
+    """Do what *todo* says, in order.
+
+    Raises:
+        PinBroken: the plan has conflicts; nothing was done.
+        WeaviateError: Weaviate refused.
+    """
     if todo.conflicts:
         raise PinBroken(
             collection=spec.name,
@@ -51,7 +65,6 @@ def create(database: Database, spec: CollectionSpec) -> Plan:
                 database.add_property(action.collection, action.entry)
             case AddVector():
                 database.add_vector(action.collection, action.vector, action.settings)
-    return todo
 
 
 class PinnedCollection:

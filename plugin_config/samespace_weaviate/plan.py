@@ -68,6 +68,11 @@ class Plan:
     conflicts: tuple[Difference, ...] = ()
     drift: tuple[Difference, ...] = ()
 
+    @property
+    def cannot_be_undone(self) -> bool:
+        """Whether an action changes a collection that is there for good."""
+        return any(isinstance(action, AddVector | AddProperty) for action in self.actions)
+
     def __str__(self) -> str:
         lines = [f"conflict: {difference}" for difference in self.conflicts]
         lines += [str(action) for action in self.actions]

@@ -16,8 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from uuid import UUID
 
 import numpy as np
+
 from samespace.errors import RequestInvalid, WeaviateError, WeaviateUnavailable
 from samespace.extras import require_extra
 from samespace.vectors import Float32
@@ -27,8 +29,9 @@ from .objects import Failure, Hit, StoredObject
 from .spec import MODULE, collection_name
 
 if TYPE_CHECKING:
-    from weaviate import WeaviateClient
     from weaviate.collections import Collection
+
+    from weaviate import WeaviateClient
 
 _INIT_TIMEOUT_S: Final = 10
 _QUERY_TIMEOUT_S: Final = 60
@@ -216,7 +219,7 @@ class Store:
                 return [Failure(entry.uuid, reason) for entry in objects]
         return [Failure(objects[index].uuid, error.message) for index, error in sorted(errors.items())]
 
-    def delete(self, name: str, uuids: Sequence[Any]) -> None:
+    def delete(self, name: str, uuids: Sequence[UUID]) -> None:
         """Delete objects by id; those that are not there are passed over."""
         with _translated(f"collection {name}"):
             for uuid in uuids:
@@ -270,12 +273,12 @@ class Store:
         with _translated(f"collection {name}"):
             return len(self._collection(name))
 
-    def vectors(self, name: str, vector: str) -> Iterator[tuple[str, Float32 | None]]:
+    def vectors(self, name: str, vector: str) -> Iterator[tuple[UUID, Float32 | None]]:
         """(object id, its vector) of every object; None where the object has no such vector."""
         with _translated(f"collection {name}"):
             for entry in self._collection(name).iterator(include_vector=True):
                 value = entry.vector.get(vector)
-                yield str(entry.uuid), None if value is None else np.asarray(value, dtype=np.float32)
+                yield UUID(str(entry.uuid)), None if value is None else np.asarray(value, dtype=np.float32)
 
     def _collection(self, name: str) -> Collection[Any, Any]:
         return self._client.collections.use(collection_name(name))
@@ -331,7 +334,7 @@ def _free_ports(count: int) -> list[int]:
 def _hits(objects: Sequence[Any]) -> list[Hit]:
     return [
         Hit(
-            uuid=entry.uuid,
+            uuid=UUID(str(entry.uuid)),
             properties=dict(entry.properties),
             distance=entry.metadata.distance,
             score=entry.metadata.score,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from samespace.errors import PinBroken, SpaceMismatch, WeaviateError, short
 from samespace.vectors import Vectors
 
@@ -128,7 +129,7 @@ def _repin(store: Store, collection: PinnedCollection, foreign: str) -> Refusal:
             message = str(error)
         schema = store.schema(twin.name) or {}
         if message and check_pin(schema, twin.space_id).worst < Severity.BROKEN:
-            return Refusal(attempt, "Weaviate", message)
+            return Refusal(attempt, "Weaviate", f"{message} (asked for: the encoder of space {foreign})")
         try:
             PinnedCollection.open(store, twin.name, twin.space_id)
         except PinBroken as error:

@@ -63,6 +63,7 @@ def _connection(command: _Command) -> _Command:
 @click.option("--property", "text_property", default="text", show_default=True, help="The property that is encoded.")
 @click.option("--also-property", "also", multiple=True, help="A text property that is stored only; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
 @_connection
 def create(
     name: str,
@@ -71,13 +72,15 @@ def create(
     text_property: str,
     also: tuple[str, ...],
     dry_run: bool,
+    yes: bool,
     url: str | None,
     grpc_port: int | None,
     embedded: Path | None,
 ) -> None:
     """Make a collection pinned to one space, or add its vector to an existing one.
 
-    Doing it twice changes nothing. An existing vector whose settings differ is never touched.
+    Prints what it does. Doing it twice changes nothing; an existing vector whose settings differ is never touched;
+    before a change of an existing collection, which cannot be undone, it asks.
 
     \b
     Example:
@@ -85,8 +88,7 @@ def create(
       samespace weaviate create Article --encoder artifacts/pydoc --server http://encoder:8080
     """
     _require()
-    from samespace_weaviate import CollectionSpec, plan
-    from samespace_weaviate import create as create_collection
+    from samespace_weaviate import CollectionSpec, carry_out, plan
 
     space_id, encoder_name = _space(encoder)
     spec = CollectionSpec(
@@ -98,11 +100,13 @@ def create(
         encoder_name=encoder_name,
     )
     with _store(url, grpc_port, embedded) as store:
+        todo = plan(spec, store.schema(spec.name))
+        click.echo(str(todo))
         if dry_run:
-            click.echo(str(plan(spec, store.schema(spec.name))))
             return
-        done = create_collection(store, spec)
-        click.echo(str(done))
+        if todo.cannot_be_undone and not todo.conflicts and not yes:
+            click.confirm("This cannot be undone. Go on?", abort=True, err=True)
+        carry_out(store, spec, todo)
         say(f"Collection {spec.name} is pinned to space {spec.space_id}, vector {spec.vector_name}.")
 
 
