@@ -1,0 +1,52 @@
+# make quickstart   the whole path once, on real input
+# make test         the tests
+# make check        what has to pass before a commit: format, lint, types, imports, stubs, tests
+#
+# Each sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
+
+PYTHON ?= $(firstword $(shell command -v python3.13 python3.12 python3.11 python3 2>/dev/null))
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: quickstart test check lint types imports stubs format constraints clean
+
+quickstart: $(STAMP)
+	$(BIN)/samespace quickstart $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports stubs test
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+stubs: $(STAMP)
+	$(BIN)/python tools/gen_stubs.py --check
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Pins what the extras and the dev group resolve to today. Run it on purpose, read the diff, run `make check`.
+constraints: $(STAMP)
+	$(BIN)/python tools/freeze.py > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "samespace needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]' --group dev
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
