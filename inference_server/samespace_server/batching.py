@@ -25,8 +25,8 @@ from typing import Final, Literal
 Lane = Literal["interactive", "bulk"]
 
 WEIGHTS: Final[dict[Lane, int]] = {"interactive": 4, "bulk": 1}
-PADDING_SHARE: Final = 4
-"""Padding may be a quarter of a batch's own tokens, beside what a run costs anyway."""
+PADDING_SHARE: Final = 8
+"""Padding may be an eighth of a batch's own tokens, beside what a run costs anyway."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Limits:
     max_windows_per_text: int = 512
     max_queued_tokens: int = 262_144
     batch_tokens: int = 2048
-    run_tokens: int = 64
+    run_tokens: int = 16
     drain_timeout_ms: int = 25_000
 
     def __post_init__(self) -> None:
