@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any, Final
 
 from samespace.encoder import Encoded, Encoder
-from samespace.errors import DataInvalid, SpaceMismatch
+from samespace.errors import DataInvalid, Overloaded, SpaceMismatch
 
 from .objects import Database, Failure, Passage, StoredObject, object_uuid
 
@@ -112,7 +112,7 @@ def import_passages(
     written, long_texts = 0, 0
     failed: list[Failure] = []
     left_out: dict[str, int] = {}
-    for chunk, encoded in _ahead(_encoded(encoder, passages, batch)):
+    for chunk, encoded in _ahead(_encoded(encoder, passages, batch, pause)):
         objects = objects_of(target, chunk, encoded, left_out)
         refused = _insert(database, target, objects, pause)
         names = {entry.uuid: str(entry.properties[target.id_property]) for entry in objects}
@@ -165,7 +165,9 @@ def _insert(
     return final + [failure for failure in refused if _TRANSIENT.search(failure.reason)]
 
 
-def _encoded(encoder: Encoder, passages: Iterable[Passage], batch: int) -> Iterator[tuple[list[Passage], Encoded]]:
+def _encoded(
+    encoder: Encoder, passages: Iterable[Passage], batch: int, pause: Callable[[float], None]
+) -> Iterator[tuple[list[Passage], Encoded]]:
     source, seen = iter(passages), set[str]()
     while chunk := list(islice(source, batch)):
         for passage in chunk:
@@ -174,7 +176,17 @@ def _encoded(encoder: Encoder, passages: Iterable[Passage], batch: int) -> Itera
             if not passage.text.strip():
                 raise DataInvalid(path=f"passage {passage.id!r}", reason="the text is empty")
             seen.add(passage.id)
-        yield chunk, encoder.encode_detailed([passage.text for passage in chunk], "passage")
+        yield chunk, _encode(encoder, [passage.text for passage in chunk], pause)
+
+
+def _encode(encoder: Encoder, texts: list[str], pause: Callable[[float], None]) -> Encoded:
+    """Encode, and wait as long as the server says where it has too much to do."""
+    for _ in range(RETRIES):
+        try:
+            return encoder.encode_detailed(texts, "passage")
+        except Overloaded as error:
+            pause(error.retry_after_ms / 1000)
+    return encoder.encode_detailed(texts, "passage")
 
 
 def _ahead(

@@ -55,9 +55,10 @@ _EMBEDDED_ENVIRONMENT: Final = {
 class Store:
     """A connection to one Weaviate; close it, or use it in a `with` statement."""
 
-    def __init__(self, client: WeaviateClient, address: str) -> None:
+    def __init__(self, client: WeaviateClient, address: str, grpc_port: int) -> None:
         self._client = client
         self.address = address
+        self.grpc_port = grpc_port
 
     @staticmethod
     def connect(address: Address) -> Store:
@@ -82,7 +83,7 @@ class Store:
                     timeout=Timeout(init=_INIT_TIMEOUT_S, query=_QUERY_TIMEOUT_S, insert=_INSERT_TIMEOUT_S)
                 ),
             )
-        return Store(client, str(address))
+        return Store(client, str(address), address.grpc_port)
 
     @staticmethod
     def embedded(embedded: Embedded, data: Path | str) -> Store:
@@ -118,7 +119,7 @@ class Store:
                 )
         except OSError as error:
             raise WeaviateUnavailable(address=str(embedded), reason=str(error)) from error
-        return Store(client, f"http://127.0.0.1:{port}")
+        return Store(client, f"http://127.0.0.1:{port}", grpc_port)
 
     @staticmethod
     def open(where: Address | Embedded, data: Path | str | None = None) -> Store:

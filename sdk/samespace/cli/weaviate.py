@@ -18,8 +18,6 @@ from .console import progress, say, table
 if TYPE_CHECKING:
     from samespace_weaviate import Store
 
-    from ..encoder import Encoder
-
 _SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -133,9 +131,13 @@ def import_data(
     from samespace_weaviate import PinnedCollection
     from samespace_weaviate.passages import count_passages, read_passages
 
+    from .encoders import open_encoder
+
+    if _SPACE_ID.fullmatch(encoder):
+        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
     total = count_passages(data)
     with ExitStack() as stack:
-        running = stack.enter_context(_encoder(encoder))
+        running = stack.enter_context(open_encoder(encoder))
         store = stack.enter_context(_store(url, grpc_port, embedded))
         collection = PinnedCollection.open(store, name, running)
         advance = stack.enter_context(progress("import", total))
@@ -249,27 +251,17 @@ def _store(url: str | None, grpc_port: int | None, embedded: Path | None) -> Ite
         yield store
 
 
-@contextmanager
-def _encoder(text: str) -> Iterator[Encoder]:
-    """The encoder that *text* names: an artifact folder, or a server's gRPC address."""
-    from ..encoder import Encoder
-
-    if _SPACE_ID.fullmatch(text):
-        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
-    with Encoder.load(text) if Path(text).is_dir() else Encoder.connect(text) as encoder:
-        yield encoder
-
-
 def _space(text: str) -> tuple[str, str]:
-    """(space id, display name) of an artifact folder, a server's gRPC address, or an id itself; loads no model."""
+    """(space id, display name) of whatever `open_encoder` takes, or of an id itself; loads no artifact's model."""
+    from ..artifact import open_artifact
+    from .encoders import open_encoder
+
     if _SPACE_ID.fullmatch(text):
         return text, ""
-    if Path(text).is_dir():
-        from ..artifact import open_artifact
-
+    if (Path(text) / "manifest.json").is_file():
         manifest = open_artifact(text).manifest
         return manifest.space_id, manifest.name
-    with _encoder(text) as encoder:
+    with open_encoder(text) as encoder:
         return encoder.space_id, encoder.name
 
 

@@ -1,0 +1,121 @@
+"""A Weaviate and an encoder that live in memory, for tests of what is decided around them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from samespace.encoder import Encoded, Encoder, Progress
+from samespace.text import LongTexts, Role
+from samespace.vectors import Float32, Vectors, normalise
+from samespace_weaviate import Failure, Hit, StoredObject
+
+SPACE, OTHER_SPACE = "a" * 64, "b" * 64
+DIMS, TOKEN_LIMIT = 8, 4
+
+
+class FakeDatabase:
+    """The `Database` of `samespace_weaviate.objects`, with a log of what was sent."""
+
+    def __init__(self, refuse: Callable[[StoredObject, int], str | None] = lambda entry, attempt: None) -> None:
+        self.schemas: dict[str, dict[str, Any]] = {}
+        self.objects: dict[str, dict[Any, StoredObject]] = {}
+        self.sent: list[str] = []
+        self.batches: list[int] = []
+        self._refuse, self._attempts = refuse, dict[Any, int]()
+
+    def schema(self, name: str) -> dict[str, Any] | None:
+        return copy.deepcopy(self.schemas.get(name))
+
+    def create(self, schema: Mapping[str, Any]) -> None:
+        self.sent.append("create")
+        self.schemas[schema["class"]] = copy.deepcopy(dict(schema))
+        self.objects[schema["class"]] = {}
+
+    def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
+        self.sent.append("add_property")
+        self.schemas[name]["properties"].append(dict(entry))
+
+    def add_vector(self, name: str, vector: str, settings: Mapping[str, Any]) -> None:
+        self.sent.append("add_vector")
+        self.schemas[name]["vectorConfig"][vector] = {"vectorizer": {"text2vec-transformers": dict(settings)}}
+
+    def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
+        self.sent.append("insert")
+        self.batches.append(len(objects))
+        failures = []
+        for entry in objects:
+            attempt = self._attempts[entry.uuid] = self._attempts.get(entry.uuid, 0) + 1
+            if reason := self._refuse(entry, attempt):
+                failures.append(Failure(entry.uuid, reason))
+            else:
+                self.objects[name][entry.uuid] = entry
+        return failures
+
+    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+        self.sent.append(f"near_text {vector}")
+        return []
+
+    def near_vector(self, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
+        self.sent.append(f"near_vector {vector}")
+        ranked = sorted(self.objects[name].values(), key=lambda entry: -float(entry.vector @ query))
+        return [Hit(entry.uuid, entry.properties, 1 - float(entry.vector @ query)) for entry in ranked[:limit]]
+
+    def bm25(self, name: str, query: str, limit: int) -> list[Hit]:
+        self.sent.append("bm25")
+        return []
+
+    def hybrid(self, name: str, vector: str, query: str, limit: int, alpha: float) -> list[Hit]:
+        self.sent.append(f"hybrid {vector}")
+        return []
+
+    def count(self, name: str) -> int:
+        return len(self.objects[name])
+
+
+class FakeEncoder(Encoder):
+    """Unit vectors that depend on the text alone; a token is a word."""
+
+    def __init__(self, space_id: str = SPACE) -> None:
+        self._space_id = space_id
+        self.calls = 0
+
+    @property
+    def space_id(self) -> str:
+        return self._space_id
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    @property
+    def dims(self) -> int:
+        return DIMS
+
+    @property
+    def token_limit(self) -> int:
+        return TOKEN_LIMIT
+
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        self.calls += 1
+        rows = np.stack([_row(text) for text in texts])
+        tokens = tuple(len(text.split()) for text in texts)
+        windows = tuple(-(-count // TOKEN_LIMIT) for count in tokens)
+        return Encoded(Vectors(normalise(rows), self._space_id), tokens, windows, ())
+
+
+def _row(text: str) -> Float32:
+    seed = int.from_bytes(sha256(text.encode()).digest()[:4], "big")
+    return np.random.default_rng(seed).standard_normal(DIMS).astype(np.float32)

@@ -1,0 +1,57 @@
+"""samespace_weaviate.spec"""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.database import OTHER_SPACE, SPACE
+from samespace.errors import RequestInvalid
+from samespace_weaviate import CollectionSpec, vector_name
+
+SERVER = "http://encoder:8080"
+
+
+def test_a_spec_writes_the_space_into_name_url_key_and_description() -> None:
+    """The vector's name has 12 digits of the id; the URL, the extra key and the description have all 64."""
+    schema = CollectionSpec("Article", SPACE, SERVER).schema()
+    (name, config), settings = next(iter(schema["vectorConfig"].items())), {}
+    settings = config["vectorizer"]["text2vec-transformers"]
+    assert name == vector_name(SPACE) == "e_" + "a" * 12
+    assert settings["inferenceUrl"] == f"http://encoder:8080/e/{SPACE}"
+    assert settings["samespaceSpace"] == SPACE
+    assert SPACE in schema["description"]
+
+
+def test_only_the_text_property_is_encoded_and_never_the_collections_name() -> None:
+    """Other properties are stored; the source is one property, and the class name is kept out of the text."""
+    spec = CollectionSpec("Article", SPACE, SERVER, text_property="body", also_properties=("title",))
+    assert spec.vectorizer_settings["properties"] == ["body"]
+    assert spec.vectorizer_settings["vectorizeClassName"] is False
+    assert [entry["name"] for entry in spec.properties()] == ["body", "passageId", "title"]
+
+
+def test_the_collections_name_is_what_weaviate_will_call_it() -> None:
+    """Weaviate makes the first letter a capital, so the spec does it at once."""
+    assert CollectionSpec("article", SPACE, f"{SERVER}/").name == "Article"
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("name", {"name": "my article"}),
+        ("name", {"name": ""}),
+        ("space_id", {"space_id": SPACE[:12]}),
+        ("space_id", {"space_id": SPACE.upper()}),
+        ("server", {"server": "encoder:8080"}),
+        ("server", {"server": f"{SERVER}/e/{OTHER_SPACE}"}),
+        ("properties", {"also_properties": ("id",)}),
+        ("properties", {"also_properties": ("Text",)}),
+        ("properties", {"text_property": "a b"}),
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused_with_its_field(field: str, change: dict[str, object]) -> None:
+    """A malformed spec does not come into being; the error names the field."""
+    arguments: dict[str, object] = {"name": "Article", "space_id": SPACE, "server": SERVER, **change}
+    with pytest.raises(RequestInvalid) as caught:
+        CollectionSpec(**arguments)  # type: ignore[arg-type]
+    assert caught.value.field == field
