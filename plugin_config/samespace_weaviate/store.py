@@ -140,6 +140,7 @@ class Store:
     ) -> None:
         self.close()
 
+    @property
     def version(self) -> str:
         """Weaviate's version."""
         with _translated(self.address):
