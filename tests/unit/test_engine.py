@@ -1,0 +1,258 @@
+"""The engine over a model with a gate: nothing here depends on how fast a machine is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samespace.artifact import open_artifact
+from samespace.errors import Overloaded, RequestInvalid, SamespaceError, TextTooLong
+from samespace.runtime import LoadedBuild, load_build
+from samespace.text import Int64
+from samespace.vectors import Float32, cosine_distance
+from samespace_server.engine import Engine
+from samespace_server.settings import Limits
+from samespace_server.telemetry import Telemetry
+
+FP32_CPU = 1e-6  # 1 - cosine: what batch shapes may change in float32
+
+
+class GatedModel:
+    """Runs the real model while its gate is open, and notes the shape of each batch."""
+
+    runtime, precision, version = "onnxruntime", "fp32", "0"
+
+    def __init__(self, loaded: LoadedBuild) -> None:
+        self._model = loaded.session
+        self.gate = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.shapes: list[tuple[int, ...]] = []
+        self.spoil: Callable[[Float32], Float32] = lambda vectors: vectors
+
+    def __call__(self, ids: Int64, mask: Int64, /) -> Float32:
+        self.shapes.append(ids.shape)
+        self.entered.release()
+        assert self.gate.wait(60)
+        return self.spoil(self._model(ids, mask))
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_artifact: Path) -> LoadedBuild:
+    return load_build(open_artifact(tiny_artifact), runtime="onnxruntime", precision="fp32", threads=1)
+
+
+@asynccontextmanager
+async def engine_of(loaded: LoadedBuild, **limits: int) -> AsyncIterator[tuple[Engine, GatedModel]]:
+    model = GatedModel(loaded)
+    engine = Engine(replace(loaded, session=model), Limits(**limits), Telemetry())
+    try:
+        yield engine, model
+    finally:
+        model.gate.set()
+        engine.close()
+
+
+async def until_running(model: GatedModel) -> None:
+    """Return when the worker is inside the model."""
+    await asyncio.to_thread(model.entered.acquire)
+
+
+async def until_queued(engine: Engine, windows: int) -> None:
+    """Return when that many windows wait behind the one that runs."""
+    while len(engine._planner) < windows:
+        await asyncio.sleep(0)
+
+
+def test_requests_that_come_while_the_model_runs_are_merged(loaded: LoadedBuild) -> None:
+    """Ten single texts that queue behind a run go together in the next one."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            first = asyncio.create_task(engine.embed(["how do i reset it"], "query"))
+            await until_running(model)
+            others = [asyncio.create_task(engine.embed(["reset the password"], "query")) for _ in range(10)]
+            await until_queued(engine, 10)
+            model.gate.set()
+            await asyncio.gather(first, *others)
+            assert [shape[0] for shape in model.shapes] == [1, 10]
+
+    asyncio.run(scenario())
+
+
+def test_a_text_alone_is_as_in_any_batch(loaded: LoadedBuild) -> None:
+    """The company that a text has in a batch does not move its vector."""
+    texts = ["error", "how do i flatten a list", "a text about the encoder and its vector", "reset " * 20, ""]
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            together = (await engine.embed(texts, "passage")).vectors
+            alone = np.concatenate([(await engine.embed([text], "passage")).vectors for text in texts])
+            assert cosine_distance(together, alone).max() <= FP32_CPU
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_request_costs_nothing(loaded: LoadedBuild) -> None:
+    """What is cancelled while it waits never reaches the model, and its place in the queue is free again."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            first = asyncio.create_task(engine.embed(["index"], "query"))
+            await until_running(model)
+            second = asyncio.create_task(engine.embed(["the list of the user"], "query"))
+            await until_queued(engine, 1)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            model.gate.set()
+            await first
+            await engine.embed(["value"], "query")
+            assert len(model.shapes) == 2
+            assert engine._queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_overload_is_refused_early_and_says_when_to_come_back(loaded: LoadedBuild) -> None:
+    """With a full queue the next request is refused before it is tokenised; the accepted ones are answered."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=20) as (engine, model):
+            accepted = [asyncio.create_task(engine.embed(["reset the password"], "query"))]
+            await until_running(model)
+            with pytest.raises(Overloaded) as caught:
+                await engine.embed(["the file of the user " * 3], "query")
+            assert caught.value.limit == 20
+            assert caught.value.retry_after_ms >= 100
+            model.gate.set()
+            await asyncio.gather(*accepted)
+            await engine.embed(["reset the password"], "query")  # there is room again
+
+    asyncio.run(scenario())
+
+
+def test_bulk_leaves_room_for_queries(loaded: LoadedBuild) -> None:
+    """Bulk may fill three quarters of the queue: a query is still accepted when bulk is refused."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=100) as (engine, model):
+            bulk = asyncio.create_task(engine.embed(["index value"] * 15, "passage"))
+            await until_running(model)
+            with pytest.raises(Overloaded):
+                await engine.embed(["index value"] * 10, "passage")
+            query = asyncio.create_task(engine.embed(["index value"], "query"))
+            await until_queued(engine, 1)
+            model.gate.set()
+            await asyncio.gather(bulk, query)
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_waits_for_room_instead(loaded: LoadedBuild) -> None:
+    """A message of a stream that finds the queue full is answered later, not refused."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=20) as (engine, model):
+            first = asyncio.create_task(engine.embed(["reset the password"], "query", stream=True))
+            await until_running(model)
+            second = asyncio.create_task(engine.embed(["the file of the user " * 2], "query", stream=True))
+            model.gate.set()
+            for answer in await asyncio.gather(first, second):
+                assert answer.vectors.shape == (1, 32)
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_could_never_fit_is_invalid(loaded: LoadedBuild) -> None:
+    """More tokens than the queue may ever hold is not overload: trying again would not help."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=20) as (engine, model):
+            model.gate.set()
+            with pytest.raises(RequestInvalid):
+                await engine.embed(["a b c d e f g h"] * 8, "query")
+
+    asyncio.run(scenario())
+
+
+def test_limits_of_a_request(loaded: LoadedBuild) -> None:
+    """Too many texts, too many windows, dims that are not offered, long texts with "reject": each is refused."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_texts_per_request=2, max_windows_per_text=3) as (engine, model):
+            model.gate.set()
+            with pytest.raises(RequestInvalid, match="at most 2"):
+                await engine.embed(["a", "b", "c"], "query")
+            with pytest.raises(RequestInvalid, match="at most 3"):
+                await engine.embed(["index " * 200], "query")
+            with pytest.raises(RequestInvalid, match="dims"):
+                await engine.embed(["a"], "query", dims=7)
+            with pytest.raises(TextTooLong):
+                await engine.embed(["index " * 60], "query", long_texts="reject")
+            assert engine._queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_no_texts_is_no_vectors(loaded: LoadedBuild) -> None:
+    """An empty request is answered with zero rows."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, _):
+            assert (await engine.embed([], "query")).vectors.shape == (0, 32)
+
+    asyncio.run(scenario())
+
+
+def test_a_vector_that_is_not_finite_fails_its_own_request_only(loaded: LoadedBuild) -> None:
+    """One NaN row is an error for the request it belongs to; the others of the batch are answered."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            first = asyncio.create_task(engine.embed(["index"], "query"))
+            await until_running(model)
+            others = [asyncio.create_task(engine.embed([text], "query")) for text in ("reset it", "update it")]
+            await until_queued(engine, 2)
+
+            def spoil(vectors: Float32) -> Float32:
+                if len(vectors) == 2:
+                    vectors = vectors.copy()
+                    vectors[1] = np.nan
+                return vectors
+
+            model.spoil = spoil
+            model.gate.set()
+            await first
+            found = await asyncio.gather(*others, return_exceptions=True)
+            assert sum(isinstance(each, SamespaceError) for each in found) == 1
+            await engine.embed(["value"], "query")  # the worker lives on
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_raises_fails_the_batch_and_not_the_engine(loaded: LoadedBuild) -> None:
+    """A runtime's exception becomes an error of the requests in that run; the next request is served."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+
+            def fail(vectors: Float32) -> Float32:
+                raise ValueError("out of memory")
+
+            model.spoil = fail
+            with pytest.raises(SamespaceError):
+                await engine.embed(["reset it", "index " * 60], "query")
+            model.spoil = lambda vectors: vectors
+            assert (await engine.embed(["value"], "query")).vectors.shape == (1, 32)
+            assert engine._queued_tokens == 0
+
+    asyncio.run(scenario())
