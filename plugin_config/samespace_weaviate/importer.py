@@ -80,8 +80,11 @@ class ImportReport:
                 f"{self.long_texts} passages are longer than the token limit ({self.token_limit}); their vectors are "
                 "pooled windows, which find less than one object a window would."
             )
-        lines += [f"Property {name} of {count} passages is not in the collection and was left out (--also-property "
-                  f"{name} at `create` keeps it)." for name, count in self.left_out]  # fmt: skip
+        lines += [
+            f"Property {name} of {count} passages was not stored by itself, because the collection has no such property "
+            f"(`create` with --also-property {name} makes one)."
+            for name, count in self.left_out
+        ]
         if self.failed:
             lines.append(f"{len(self.failed)} objects were NOT written:")
             lines += [f"  {failure.passage}: {failure.reason}" for failure in self.failed[:10]]
