@@ -1,0 +1,48 @@
+"""`samespace train`: fine-tune an encoder from a configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .console import progress, say, table
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Instead of the file's value; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the model, instead of the file's.")
+def train(config: Path, overrides: tuple[str, ...], out: Path | None) -> None:
+    """Fine-tune an encoder from a configuration file.
+
+    CONFIG is a TOML file; its keys and what each costs are described in samespace.training.config. The data is checked
+    for duplicates and leaks first. The folder that is written holds the model and run.json, the record of the run.
+
+    \b
+    Example:
+      samespace train examples/stackfaq.toml --set data=data/stackfaq --out models/stackfaq
+      samespace train examples/stackfaq.toml --set epochs=2 --set precision=fp32
+    """
+    from ..extras import require_extra
+    from ..training.config import read_config
+
+    settings = read_config(config, overrides, out)
+    require_extra("train", feature="training", modules=("torch", "sentence_transformers", "datasets", "datasketch"))
+    from ..training.trainer import train as run_training
+
+    record = run_training(settings, progress).record
+    data, losses, rank, cut = record["data"], record["loss"], record["effective_rank"], record["texts_cut"]
+    say(f"{data['pairs']} pairs of {data['folder']}, {data['dropped_repeats']} repeats left out")
+    if cut["query"] or cut["passage"]:
+        say(f"cut in training: {cut['query']} queries and {cut['passage']} passages beyond the token limit")
+    rows = [
+        ["steps", str(record["steps"]), f"{record['training_s']:.0f} s in {record['precision']}"],
+        ["loss, first and last", f"{losses[0]:.3f}", f"{losses[-1]:.3f}"],
+        ["effective rank, before and after", f"{rank['before']:.0f}", f"{rank['after']:.0f}"],
+    ]
+    if record["dev_scores"]:
+        before, after = (score["ndcg@10"] for score in record["dev_scores"])
+        rows.append([f"nDCG@10 on {settings.dev_split}, before and after", f"{before:.4f}", f"{after:.4f}"])
+    click.echo(table(["", "", ""], rows))
+    click.echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")

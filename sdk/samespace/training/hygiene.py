@@ -1,0 +1,169 @@
+"""Duplicates and leaks: what makes a score look better than the encoder is.
+
+Two texts are near-duplicates when the Jaccard index of their character 5-grams (lower case, words and numbers
+only) reaches a threshold. MinHash finds the candidates, the exact index decides, so there are no false ones.
+
+What it leaves to others: which texts to compare (`data`, `pydoc`).
+What it gives up: paraphrases. A question asked in other words is no duplicate here. And recall is that of the
+MinHash index: about 19 of 20 pairs at the threshold, practically all that are clearly above it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+DUPLICATE: Final = 0.8
+"""Jaccard index from which two texts count as the same."""
+_SHINGLE_CHARS: Final = 5
+_PERMUTATIONS: Final = 128
+_WORDS: Final = re.compile(r"\w+")
+
+Shingles = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A held-out text that training would see.
+
+    Attributes:
+        what: "query" or "passage".
+        held_out, trained: the two texts.
+    """
+
+    what: str
+    held_out: str
+    trained: str
+
+
+def canonical(text: str) -> str:
+    """The words of *text* in lower case with single spaces between: what duplicates are judged by."""
+    return " ".join(_WORDS.findall(text.lower()))
+
+
+def shingles(text: str) -> Shingles:
+    """Hashes of the character 5-grams of `canonical(text)`: (n,) uint32, ascending, without repeats."""
+    data = np.frombuffer(canonical(text).encode("utf-8").ljust(_SHINGLE_CHARS, b" "), dtype=np.uint8)
+    windows = np.lib.stride_tricks.sliding_window_view(data, _SHINGLE_CHARS).astype(np.uint64)  # (n, 5)
+    packed = windows @ (np.uint64(256) ** np.arange(_SHINGLE_CHARS, dtype=np.uint64))  # 5 bytes in 8: no collisions yet
+    mixed = (packed * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)  # multiplicative hash, its better half
+    return np.unique(mixed.astype(np.uint32))
+
+
+def jaccard(left: Shingles, right: Shingles) -> float:
+    """Size of the intersection over size of the union, in [0, 1]."""
+    common = len(np.intersect1d(left, right, assume_unique=True))
+    return common / (len(left) + len(right) - common)
+
+
+def near_duplicate_groups(texts: Sequence[str], threshold: float = DUPLICATE) -> list[int]:
+    """The connected components of "is a near-duplicate of".
+
+    Returns:
+        For each text the position of the first text of its component: its own where it is alone.
+    """
+    index = _Index(threshold)
+    labels = _Components(len(texts))
+    for position, text in enumerate(texts):
+        for other in index.near(text, skip=partial(labels.same, position)):
+            labels.join(position, other)
+        index.add(text, position)
+    return labels.first()
+
+
+def connected(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
+    """Components of the graph of *count* nodes and *links*; for each node the smallest node of its component."""
+    components = _Components(count)
+    for left, right in links:
+        components.join(left, right)
+    return components.first()
+
+
+def find_near(texts: Sequence[str], among: Sequence[str], threshold: float = DUPLICATE) -> list[int]:
+    """For each of *texts* the position of a near-duplicate in *among*, the first that is found; -1 for none."""
+    index = _Index(threshold)
+    for position, text in enumerate(among):
+        index.add(text, position)
+    return [next(iter(index.near(text)), -1) for text in texts]
+
+
+def leaks(what: str, held_out: Sequence[str], trained: Sequence[str], threshold: float = DUPLICATE) -> list[Leak]:
+    """The held-out texts that are near-duplicates of trained ones."""
+    found = find_near(held_out, trained, threshold)
+    return [Leak(what, text, trained[row]) for text, row in zip(held_out, found, strict=True) if row >= 0]
+
+
+class _Components:
+    """Union-find over 0..count-1; the smallest member stands for its component."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, node: int) -> int:
+        while self._parent[node] != node:
+            self._parent[node] = self._parent[self._parent[node]]
+            node = self._parent[node]
+        return node
+
+    def same(self, left: int, right: int) -> bool:
+        return self.root(left) == self.root(right)
+
+    def join(self, left: int, right: int) -> None:
+        low, high = sorted((self.root(left), self.root(right)))
+        self._parent[high] = low
+
+    def first(self) -> list[int]:
+        return [self.root(node) for node in range(len(self._parent))]
+
+
+class _Index:
+    """Texts by their MinHash. Texts that are equal in canonical form are kept once, for their first key."""
+
+    def __init__(self, threshold: float) -> None:
+        from datasketch import MinHash, MinHashLSH
+
+        self._threshold = threshold
+        self._empty = MinHash(num_perm=_PERMUTATIONS, seed=1, hashfunc=_same)
+        # A candidate costs one exact comparison, a missed one is a leak: so misses weigh more.
+        self._lsh = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.2, 0.8))
+        self._exact: dict[str, int] = {}
+        self._shingles: dict[int, Shingles] = {}
+        self._last: tuple[str, str, Shingles, Any] | None = None
+
+    def _prepared(self, text: str) -> tuple[str, Shingles, Any]:
+        if self._last is None or self._last[0] != text:
+            found = shingles(text)
+            sketch = self._empty.copy()
+            sketch.update_batch(found.tolist())
+            self._last = text, canonical(text), found, sketch
+        return self._last[1:]
+
+    def add(self, text: str, key: int) -> None:
+        words, found, sketch = self._prepared(text)
+        if words not in self._exact:
+            self._exact[words] = key
+            self._shingles[key] = found
+            self._lsh.insert(key, sketch)
+
+    def near(self, text: str, skip: Callable[[int], bool] | None = None) -> Iterator[int]:
+        """Keys of near-duplicates, ascending; an equal text first. *skip(key)* says which need no comparison."""
+        words, found, sketch = self._prepared(text)
+        equal = self._exact.get(words)
+        if equal is not None:
+            yield equal
+        for key in sorted(self._lsh.query(sketch)):
+            if key == equal or (skip is not None and skip(key)):
+                continue
+            if jaccard(found, self._shingles[key]) >= self._threshold:
+                yield key
+
+
+def _same(value: int) -> int:
+    """MinHash wants a hash function; shingles are hashes already."""
+    return value
