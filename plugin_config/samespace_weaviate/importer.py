@@ -81,7 +81,7 @@ class ImportReport:
                 "pooled windows, which find less than one object a window would."
             )
         lines += [
-            f"Property {name} of {count} passages was not stored by itself, because the collection has no such property "
+            f"Property {name} of {count} passages was not stored by itself: the collection has no such property "
             f"(`create` with --also-property {name} makes one)."
             for name, count in self.left_out
         ]
