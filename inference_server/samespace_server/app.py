@@ -1,7 +1,8 @@
 """The server as a whole: both doors open on one event loop, then the artifacts are loaded, then it is ready.
 
 SIGTERM and SIGINT drain: readiness goes off, new requests are refused, accepted ones are finished, and the
-process ends with 0. A second signal does not wait.
+process ends with 0. Another SIGINT (a second Ctrl-C) does not wait; another SIGTERM changes nothing, because
+supervisors send it to the process and to its group.
 """
 
 from __future__ import annotations
@@ -56,18 +57,19 @@ def run(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
 async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
     stop, hurry = asyncio.Event(), asyncio.Event()
 
-    def on_signal() -> None:
+    def interrupt() -> None:
         (hurry if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
 
     artifacts = _open(settings)
     telemetry = Telemetry()
     listener = _listen(settings.host, settings.http_port)
     http_port: int = listener.getsockname()[1]
     spaces = Spaces(address=f"{settings.host}:{http_port}")
+    telemetry.at_work.set_function(lambda: spaces.at_work)
     http = _HttpServer(http_app(spaces, telemetry, settings.limits))
     http_task = asyncio.create_task(http.serve(sockets=[listener]))
     grpc_server = GrpcServer(spaces, telemetry, settings)
@@ -106,7 +108,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
 
 
 async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
-    """Wait until nothing is at work, a second signal comes, or the time is up."""
+    """Wait until nothing is at work, somebody is in a hurry, or the time is up."""
     waits = [asyncio.create_task(spaces.idle()), asyncio.create_task(hurry.wait())]
     await asyncio.wait(waits, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:

@@ -52,6 +52,7 @@ class Telemetry:
             "samespace_space_info", "1 for each space that is served.",
             ["space", "space_id", "name", "build", "runtime", "precision"], registry=registry,
         )  # fmt: skip
+        self.at_work = Gauge("samespace_requests_at_work", "Requests accepted and not answered yet.", registry=registry)
         self.probe_worst = Gauge(
             "samespace_probe_worst", "Largest 1 - cos over the probes at load.", ["space"], registry=registry
         )

@@ -16,8 +16,6 @@ from typing import Any
 
 import httpx
 
-START_TIMEOUT_S = 120
-
 
 @dataclass(frozen=True)
 class Running:
@@ -58,14 +56,16 @@ def serving(*artifacts: Path, options: tuple[str, ...] = (), runtime: str = "onn
     """Start a server, wait for its ready line, and end it whatever happens."""
     command = [sys.executable, "-m", "samespace", "serve", *map(str, artifacts), "--http-port", "0", "--grpc-port", "0"]
     command += ["--runtime", runtime, "--precision", "fp32", *options]
-    with tempfile.NamedTemporaryFile("w", suffix=".log") as log:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
-            try:
-                assert process.stdout is not None
-                line = process.stdout.readline()  # ends with the process, if that fails
-                if not line:
-                    raise AssertionError(f"the server did not start: {Path(log.name).read_text()}")
-                yield Running(process, json.loads(line), Path(log.name))
-            finally:
-                if process.poll() is None:
-                    process.kill()
+    with (
+        tempfile.NamedTemporaryFile("w", suffix=".log") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()  # ends with the process, if that fails
+            if not line:
+                raise AssertionError(f"the server did not start: {Path(log.name).read_text()}")
+            yield Running(process, json.loads(line), Path(log.name))
+        finally:
+            if process.poll() is None:
+                process.kill()

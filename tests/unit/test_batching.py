@@ -72,7 +72,7 @@ def test_the_oldest_of_a_lane_always_goes() -> None:
 
 
 def test_a_query_does_not_wait_for_the_bulk_before_it() -> None:
-    """With a backlog of bulk, an interactive item is in the next batch but one at the latest, and without bulk in it."""
+    """With a backlog of bulk, an interactive item is the next batch, and no bulk is in it."""
     made = planner(*items([16] * 100, "bulk"))
     made.next_batch()
     query = Item(1000, 4, "interactive")
