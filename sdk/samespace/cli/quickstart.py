@@ -233,10 +233,18 @@ def _score_base(artifact: Artifact, dataset: Dataset) -> tuple[Evaluation, Vecto
 
 
 def _train(data: Path, base: str, out: Path, overrides: tuple[str, ...]) -> Path:
-    from ..training import quickstart_config, train
+    from ..training.config import read_config
+    from ..training.trainer import train
 
-    config = quickstart_config(data=data, base=base, out=out, overrides=overrides)
-    return train(config, say=lambda sentence: say(f"      {sentence}")).folder
+    recipe = Path(__file__).parents[1] / "training" / "recipes" / "quickstart.toml"
+    config = read_config(recipe, [*overrides, f"data={data}", f"base={base}"], out)
+    record = train(config, progress).record
+    losses, rank = record["loss"], record["effective_rank"]
+    say(
+        f"      {record['steps']} steps in {record['precision']}; loss {losses[0]:.2f} to {losses[-1]:.2f} "
+        f"(guessing: {record['loss_of_guessing']:.2f}); effective rank {rank['before']:.0f} to {rank['after']:.0f}."
+    )
+    return out
 
 
 def _check_server(server: RunningServer, artifact: Artifact) -> None:

@@ -1,0 +1,68 @@
+"""Score BM25 and the builds of one checkpoint on retrieval sets, and write what was seen.
+
+    python benchmarks/retrieval.py DATA_FOLDER... --out benchmarks/results/retrieval.json
+
+Each DATA_FOLDER is a set in the BEIR layout with a test split. The checkpoint is exported with int8, gated on the
+first set's development split; every build is then scored on the test split, beside torch and BM25.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from samespace import Encoder
+from samespace.cli.console import progress, quiet_libraries
+from samespace.evaluation import Bm25Ranker, DenseRanker, Ranker, evaluate, load_dataset
+from samespace.export.checkpoint import CheckpointEncoder, load_checkpoint
+from samespace.export.package import export_artifact
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def main() -> None:
+    """Run everything and write one JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+", type=Path)
+    parser.add_argument("--model", default=MINILM)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    quiet_libraries()
+    checkpoint = load_checkpoint(arguments.model)
+    with tempfile.TemporaryDirectory() as folder:
+        gate = load_dataset(arguments.data[0], "dev")
+        exported = export_artifact(checkpoint, Path(folder) / "artifact", builds=("fp32", "int8"), gate=gate)
+        rankers: dict[str, Ranker] = {"bm25": Bm25Ranker(), "torch fp32": DenseRanker(CheckpointEncoder(checkpoint))}
+        for build in exported.artifact.manifest.builds:
+            for measured in build.measured:
+                encoder = Encoder.load(exported.artifact, build=build.name, runtime=measured.runtime)
+                rankers[f"{build.name} on {measured.runtime}"] = DenseRanker(encoder)
+        rows = [_row(name, ranker, data) for data in arguments.data for name, ranker in rankers.items()]
+        record = {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": arguments.model,
+            "space_id": exported.artifact.space_id,
+            "refused_builds": [str(error) for error in exported.refused],
+            "machine": {"processor": platform.machine(), "python": platform.python_version()},
+            "versions": {name: version(name) for name in ("torch", "transformers", "onnxruntime", "openvino", "bm25s")},
+            "scores": rows,
+        }
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(f"written: {arguments.out}")
+
+
+def _row(name: str, ranker: Ranker, data: Path) -> dict[str, Any]:
+    dataset = load_dataset(data, "test")
+    with progress(f"{name} on {dataset.name}", len(dataset.passages) + len(dataset.queries)) as advance:
+        score = evaluate(ranker, dataset, progress=advance).score
+    return {**score.to_json(), "encoder": name, "space_id": None}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The command line: quick help everywhere, errors in one sentence, missing extras named with their pip line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from samespace.cli import COMMANDS, cli
+from samespace.cli.console import table
+
+HELP_S = 0.5
+# What a base install does not have: a command's --help has to work without any of it.
+ABSENT = (
+    "torch", "transformers", "sentence_transformers", "onnx", "onnxruntime", "openvino", "weaviate", "grpc",
+    "starlette", "uvicorn", "bm25s", "datasets", "datasketch",
+)  # fmt: skip
+BASE_INSTALL = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); from samespace.cli import main; main()"
+SUBCOMMANDS = [[name] for name in COMMANDS] + [["weaviate", name] for name in ("create", "import", "search", "check")]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`samespace` in a process in which nothing but the base install can be imported."""
+    return subprocess.run(
+        [sys.executable, "-c", BASE_INSTALL, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("command", [[], *SUBCOMMANDS], ids=" ".join)
+def test_help_is_quick_and_needs_no_extra(command: list[str]) -> None:
+    """--help of every command works on a base install in under half a second (best of three: the machine is shared)."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        result = run(*command, "--help")
+        times.append(time.perf_counter() - began)
+        assert result.returncode == 0, result.stderr
+        assert "Usage: samespace" in result.stdout
+        if command and command != ["weaviate"]:
+            assert "Example:" in result.stdout
+        if times[-1] < HELP_S:
+            break
+    assert min(times) < HELP_S
+
+
+def test_the_overview_says_what_the_commands_say() -> None:
+    """The line of the lazy table is the first line of the command's own help."""
+    context = click.Context(cli)
+    for name, (_, line) in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command is not None and command.help is not None
+        assert command.help.strip().splitlines()[0] == line
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["train", "config.toml"], "pip install 'samespace[train]'"),
+        (["export", "model", "out"], "pip install 'samespace[train]'"),
+        (["serve", "artifact"], "pip install 'samespace[server]'"),
+        (["weaviate", "check"], "pip install 'samespace[weaviate]'"),
+        (["quickstart"], "pip install 'samespace[train]'"),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_pip_line(command: list[str], line: str) -> None:
+    """Exit code 1, one sentence, no traceback."""
+    result = run(*command)
+    assert result.returncode == 1 and line in result.stderr and "Traceback" not in result.stderr
+
+
+def test_inspect_and_verify_an_artifact(tiny_artifact: Path) -> None:
+    """inspect --json has the space id, dims and builds; verify ends with the space id and 0."""
+    runner = CliRunner()
+    shown = runner.invoke(cli, ["inspect", str(tiny_artifact), "--json"], catch_exceptions=False)
+    value = json.loads(shown.stdout)
+    assert len(value["space_id"]) == 64 and value["dims"] == 32 and value["builds"][0]["name"] == "fp32"
+    text = runner.invoke(cli, ["inspect", str(tiny_artifact)], catch_exceptions=False)
+    assert value["space_id"] in text.stdout
+    verified = runner.invoke(cli, ["verify", str(tiny_artifact)], catch_exceptions=False)
+    assert verified.exit_code == 0 and f"verified: space {value['space_id']}" in verified.stdout
+
+
+def test_an_error_is_one_sentence(tmp_path: Path) -> None:
+    """What a user did wrong comes without a traceback, with exit code 1."""
+    result = run("inspect", str(tmp_path / "nowhere"))
+    assert result.returncode == 1
+    assert (
+        result.stderr.startswith("error: ") and "no such folder" in result.stderr and "Traceback" not in result.stderr
+    )
+
+
+def test_tables_align() -> None:
+    """The first column to the left, the others to the right."""
+    assert table(["a", "bb"], [["ccc", "1"]]) == "a    bb\n---  --\nccc   1"
