@@ -134,9 +134,7 @@ def _open(settings: Settings) -> list[Artifact]:
 
 
 def _load(artifact: Artifact, choice: Choice) -> LoadedBuild:
-    loaded = load_build(
-        artifact, build=choice.build, runtime=choice.runtime, precision=choice.precision, threads=choice.threads
-    )
+    loaded = load_build(artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads)
     for refused in loaded.refused:
         log.warning("not used: %s", refused)
     log.info(

@@ -51,15 +51,14 @@ class Choice:
     """Which build of each artifact to run, as in `samespace.runtime.load_build`.
 
     Attributes:
-        build: a build's name, or "auto" for the fastest whose probes pass here.
+        build: a build's name, or "auto" for the fastest whose probes pass here. Say fp32 for exactness at the price
+            of speed.
         runtime: "onnxruntime", "openvino" or "auto".
-        precision: "fp32", "bf16", "int8" or "auto". Say fp32 for exactness at the price of speed.
         threads: threads of one run; 0 for all cores. Lower it where other programs share the machine.
     """
 
     build: str = "auto"
     runtime: str = "auto"
-    precision: str = "auto"
     threads: int = 0
 
     def __post_init__(self) -> None:

@@ -55,7 +55,6 @@ class Encoder(ABC):
         *,
         build: str = "auto",
         runtime: str = "auto",
-        precision: str = "auto",
         threads: int = 0,
     ) -> LocalEncoder:
         """Run an artifact in this process.
@@ -64,7 +63,6 @@ class Encoder(ABC):
             artifact: its folder.
             build: a build's name; "auto" takes the fastest whose probes pass here, `fp32` the exact one.
             runtime: "onnxruntime", "openvino" or "auto".
-            precision: "fp32", "bf16", "int8" or "auto".
             threads: threads of one run; 0 for all cores.
 
         Raises:
@@ -72,7 +70,7 @@ class Encoder(ABC):
             BuildError: no build runs here within its bound.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-        return LocalEncoder(load_build(opened, build=build, runtime=runtime, precision=precision, threads=threads))
+        return LocalEncoder(load_build(opened, build=build, runtime=runtime, threads=threads))
 
     @staticmethod
     def connect(address: str, *, space: str | None = None, timeout_ms: int = 60_000) -> RemoteEncoder:

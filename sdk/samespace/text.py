@@ -207,8 +207,9 @@ class TextEncoder:
                 Window(
                     ids=(*before, *ids[low:high], *self._suffix),
                     content=high - low,
-                    start=max(0, offsets[low][0] - prompt_chars),
-                    end=max(0, offsets[high - 1][1] - prompt_chars),
+                    # What the tokenizer drops at either end (white space) belongs to the outer windows.
+                    start=0 if low == first else max(0, offsets[low][0] - prompt_chars),
+                    end=text_chars if high == tail else max(0, offsets[high - 1][1] - prompt_chars),
                 )
             )
         return TokenizedText(len(ids), tuple(windows))

@@ -55,7 +55,7 @@ class Running:
 def serving(*artifacts: Path, options: tuple[str, ...] = (), runtime: str = "onnxruntime") -> Iterator[Running]:
     """Start a server, wait for its ready line, and end it whatever happens."""
     command = [sys.executable, "-m", "samespace", "serve", *map(str, artifacts), "--http-port", "0", "--grpc-port", "0"]
-    command += ["--runtime", runtime, "--precision", "fp32", *options]
+    command += ["--runtime", runtime, "--build", "fp32", *options]
     with (
         tempfile.NamedTemporaryFile("w", suffix=".log") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,

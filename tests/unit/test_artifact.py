@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +162,8 @@ def test_writing_over_an_artifact_has_to_be_asked_for(copy: Path) -> None:
 
 def test_a_failed_write_leaves_nothing(tiny_artifact: Path, tmp_path: Path) -> None:
     """An error half-way removes the temporary folder, and the target never appears."""
-
-    def fail(_: Any) -> Manifest:
-        raise RuntimeError("disk full")
-
     with pytest.raises(RuntimeError):
-        write_artifact(tmp_path / "new", {"tokenizer.json": tiny_artifact / "tokenizer.json"}, fail)
+        write_artifact(tmp_path / "new", {"tokenizer.json": tiny_artifact / "tokenizer.json"}, _fail)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,3 +180,18 @@ def test_canonical_json_has_one_form() -> None:
     assert canonical_json({"b": [1.0, 1e-12], "a": "é"}) == b'{"a":"\\u00e9","b":[1.0,1e-12]}'
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json(float("nan"))
+
+
+def test_an_artifact_moved_aside_by_a_killed_replacement_comes_back(copy: Path, tiny_artifact: Path) -> None:
+    """Between the two renames of a replacement the old artifact is hidden; the next write finds it again."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    copy.rename(copy.parent / f".copy.{dead.pid}-0.previous")
+    with pytest.raises(RuntimeError):
+        write_artifact(copy, {}, _fail, replace=True)
+    assert open_artifact(copy).space_id == open_artifact(tiny_artifact).space_id
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def _fail(_: Any) -> Manifest:
+    raise RuntimeError("disk full")

@@ -45,7 +45,7 @@ class GatedModel:
 
 @pytest.fixture(scope="module")
 def loaded(tiny_artifact: Path) -> LoadedBuild:
-    return load_build(open_artifact(tiny_artifact), runtime="onnxruntime", precision="fp32", threads=1)
+    return load_build(open_artifact(tiny_artifact), build="fp32", runtime="onnxruntime", threads=1)
 
 
 @asynccontextmanager

@@ -134,7 +134,9 @@ def write_artifact(
         (work / manifests.MANIFEST).write_bytes(data)
         _sync(work / manifests.MANIFEST)
         if target.exists():
-            old = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+            # No way to exchange two folders works everywhere: killed between the renames, the old
+            # artifact is out of the way, and the next write puts it back.
+            old = work.with_suffix(".previous")
             target.rename(old)
             work.rename(target)
             shutil.rmtree(old)
@@ -187,10 +189,14 @@ def _sync(path: Path) -> None:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what killed exports to the same target left behind; a live one keeps its folder."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):
+    """Tidy up after killed writes to the same target; what a live process works on stays."""
+    for left in sorted(target.parent.glob(f".{target.name}.*")):
         process = left.name.removeprefix(f".{target.name}.").split("-")[0]
-        if process.isdigit() and not _alive(int(process)):
+        if left.suffix not in (".partial", ".previous") or not process.isdigit() or _alive(int(process)):
+            continue
+        if left.suffix == ".previous" and not target.exists():
+            left.rename(target)
+        else:
             shutil.rmtree(left, ignore_errors=True)
 
 

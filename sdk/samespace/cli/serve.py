@@ -17,9 +17,13 @@ import click
 @click.option("--http-port", default=8080, show_default=True, help="For Weaviate and HTTP clients; 0: a free one.")
 @click.option("--grpc-port", default=8081, show_default=True, help="For samespace's own clients; 0: a free one.")
 @click.option("--default-space", metavar="ID", help="The space that answers HTTP paths without /e/ID.")
-@click.option("--build", default="auto", show_default=True, help="A build's name; auto: the fastest that is right.")
+@click.option(
+    "--build",
+    default="auto",
+    show_default=True,
+    help="fp32 for exact vectors, bf16, int8, ...; auto: the fastest that is right.",
+)
 @click.option("--runtime", default="auto", show_default=True, help="onnxruntime, openvino or auto.")
-@click.option("--precision", default="auto", show_default=True, help="fp32, bf16, int8 or auto.")
 @click.option("--threads", default=0, show_default=True, help="Threads of one run; 0: all cores.")
 @click.option("--batch-tokens", default=2048, show_default=True, help="Padded tokens of one run of the model.")
 @click.option("--max-texts", default=2048, show_default=True, help="Texts of one request.")
@@ -54,7 +58,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         http_port=options["http_port"],
         grpc_port=options["grpc_port"],
         default_space=options["default_space"],
-        choice=Choice(options["build"], options["runtime"], options["precision"], options["threads"]),
+        choice=Choice(options["build"], options["runtime"], options["threads"]),
         limits=Limits(
             max_texts_per_request=options["max_texts"],
             max_request_bytes=options["max_request_bytes"],

@@ -12,7 +12,6 @@ from tokenizers import Tokenizer, normalizers
 from ..artifact.fingerprint import canonical_json
 from ..errors import ModelUnsupported
 
-
 _ANY_PAIR: Final = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
 
 

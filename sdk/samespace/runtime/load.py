@@ -48,15 +48,12 @@ class LoadedBuild:
     refused: tuple[str, ...]
 
 
-def load_build(
-    artifact: Artifact, *, build: str = "auto", runtime: str = "auto", precision: str = "auto", threads: int = 0
-) -> LoadedBuild:
+def load_build(artifact: Artifact, *, build: str = "auto", runtime: str = "auto", threads: int = 0) -> LoadedBuild:
     """Load the fastest build of *artifact* that runs here and whose probes pass.
 
     Args:
         build: a build's name, or "auto".
         runtime: "onnxruntime", "openvino" or "auto".
-        precision: "fp32", "bf16", "int8" or "auto".
         threads: threads of one run; 0 for all cores.
 
     Raises:
@@ -71,15 +68,12 @@ def load_build(
         for measured in each.measured
         if build in ("auto", each.name)
         and runtime in ("auto", measured.runtime)
-        and precision in ("auto", measured.precision)
         and (measured.runtime, measured.precision) in _SPEED
     ]
     if not candidates:
         raise BuildUnavailable(
-            wanted=f"{build} on {runtime} in {precision}",
-            available=tuple(
-                f"{b.name} on {m.runtime} in {m.precision}" for b in artifact.manifest.builds for m in b.measured
-            ),
+            wanted=f"{build} on {runtime}",
+            available=tuple(f"{b.name} on {m.runtime}" for b in artifact.manifest.builds for m in b.measured),
             reason="the artifact has no such build, or it was not measured so",
         )
     candidates.sort(key=lambda each: _SPEED.index((each[1].runtime, each[1].precision)))
