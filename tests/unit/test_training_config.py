@@ -22,7 +22,7 @@ def test_every_key_is_documented() -> None:
     assert TrainingConfig.__doc__ is not None
     documented = {
         name.strip()
-        for line in re.findall(r"^        ([a-z_, ]+): ", TrainingConfig.__doc__, re.MULTILINE)
+        for line in re.findall(r"^ {4,8}([a-z_]+(?:, [a-z_]+)*): ", TrainingConfig.__doc__, re.MULTILINE)
         for name in line.split(",")
     }
     assert documented == set(KEYS)

@@ -94,7 +94,7 @@ class TrainingConfig:
             if not low <= value <= high:
                 raise ConfigInvalid(key=key, reason=f"{value!r}; expected {low:g} to {high:g}")
         for key in ("query_max_tokens", "passage_max_tokens"):
-            if 0 < getattr(self, key) < 8:
+            if getattr(self, key) < 8 and getattr(self, key) != 0:
                 raise ConfigInvalid(
                     key=key, reason=f"{getattr(self, key)}; expected 0 (the base's limit), or 8 or more"
                 )
