@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..errors import DataInvalid, ProbesFailed, RequestInvalid, short
+from ..errors import DataInvalid, ProbesFailed, RequestInvalid, WeaviateError, short
 from ..extras import require_extra
 from .console import progress, quiet_libraries, say, table
 from .server_process import RunningServer, running_server
@@ -257,7 +257,7 @@ def _check_server(server: RunningServer, artifact: Artifact) -> None:
     (space,) = server.ready["spaces"]
     build = artifact.manifest.build(space["build"])
     assert build is not None
-    bound = max(measured.bound for measured in build.measured)
+    bound = next(each.bound for each in build.measured if space["runtime"].startswith(each.runtime))
     vectors = np.empty_like(probes.vectors)
     with Encoder.connect(server.grpc) as encoder:
         for role in ("query", "passage"):
@@ -293,6 +293,7 @@ def _weaviate(
     from samespace_weaviate import CollectionSpec, PinnedCollection, create
     from samespace_weaviate.discover import NoWeaviate, find_weaviate
     from samespace_weaviate.passages import count_passages, read_passages
+    from samespace_weaviate.pin import read_pins
     from samespace_weaviate.store import Store
     from samespace_weaviate.tour import show_refusals
 
@@ -304,7 +305,9 @@ def _weaviate(
         return None
     with Store.open(where, folder / "weaviate") as store, Encoder.connect(server.grpc) as encoder:
         say(f"      {where}, version {store.version}.")
-        if store.schema(COLLECTION) is not None:
+        if (schema := store.schema(COLLECTION)) is not None:
+            if not read_pins(schema):
+                raise WeaviateError(f"{where}: collection {COLLECTION} is not a quickstart's; rename or remove it")
             say(f"      Removing collection {COLLECTION} of an earlier quickstart.")
             store.delete_collection(COLLECTION)
         spec = CollectionSpec(COLLECTION, artifact.space_id, address, encoder_name=artifact.manifest.name)
