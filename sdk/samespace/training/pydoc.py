@@ -33,7 +33,7 @@ from ..extras import require_extra
 from .docstrings import documented
 from .hygiene import connected, near_duplicate_groups
 
-MOST_PAIRS: Final = 4000
+MOST_PAIRS: Final = 3200
 PACKAGE_SHARE: Final = 300
 """At most this many pairs from one package."""
 DEV_PAIRS, TEST_PAIRS = 300, 500

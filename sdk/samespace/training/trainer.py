@@ -159,8 +159,19 @@ def _model(config: TrainingConfig, recipe: Recipe) -> Any:
     model = SentenceTransformer(
         str(resolve_model(config.base)), trust_remote_code=False, model_kwargs={"dtype": torch.float32}
     )
+    set_dropout(model, config.dropout)
     model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
     return model
+
+
+def set_dropout(model: torch.nn.Module, share: float) -> None:
+    """Make *share* the dropout of every layer, also where attention keeps it as a plain number."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        for name in ("attention_dropout", "dropout", "dropout_prob", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, share)
 
 
 def _fit(
@@ -180,6 +191,10 @@ def _fit(
         progress("training steps", steps) as advance,
     ):
 
+        class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+            def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+                """None: it would encode examples for a card that is not written."""
+
         class Steps(TrainerCallback):  # type: ignore[misc]
             def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
                 if logs and "loss" in logs:
@@ -191,7 +206,7 @@ def _fit(
                         )
                     advance(1)
 
-        trainer = SentenceTransformerTrainer(
+        trainer = Trainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
                 output_dir=scratch,
