@@ -44,5 +44,5 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None) -> None:
     if record["dev_scores"]:
         before, after = (score["ndcg@10"] for score in record["dev_scores"])
         rows.append([f"nDCG@10 on {settings.dev_split}, before and after", f"{before:.4f}", f"{after:.4f}"])
-    click.echo(table(["", "", ""], rows))
+    click.echo(table(["run", "", ""], rows))
     click.echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")

@@ -156,9 +156,9 @@ def _text_encoders(config: TrainingConfig, checkpoint: Checkpoint) -> dict[Role,
 def _model(config: TrainingConfig, recipe: Recipe) -> Any:
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(
-        str(resolve_model(config.base)), trust_remote_code=False, model_kwargs={"dtype": torch.float32}
-    )
+    folder = str(resolve_model(config.base))
+    with _quiet("sentence_transformers", "transformers"):
+        model = SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
     set_dropout(model, config.dropout)
     model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
     return model
@@ -287,7 +287,11 @@ def _whole_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Only errors of these loggers: our own progress says what goes on."""
+    """Only errors of these loggers, and none of transformers' bars: our own progress says what goes on."""
+    from transformers.utils import logging as bars
+
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -295,5 +299,7 @@ def _quiet(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
+        if shown:
+            bars.enable_progress_bar()
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
