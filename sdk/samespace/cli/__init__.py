@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("samespace.cli.export:export", "Turn a checkpoint into a verified artifact."),
     "inspect": ("samespace.cli.inspect:inspect", "Show what an artifact is."),
     "verify": ("samespace.cli.verify:verify", "Check an artifact's files and recompute its probes."),
+    "diff": ("samespace.cli.diff:diff", "Say whether two artifacts are the same space, and what differs."),
     "serve": ("samespace.cli.serve:serve", "Serve artifacts over gRPC and HTTP."),
     "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
 }  # fmt: skip

@@ -1,0 +1,125 @@
+"""Are two artifacts the same space? Decided by their identities, explained part by part.
+
+Equal identities are the same space, whatever the names and builds. Unlike identities are different spaces, even
+where the vectors are nearly equal: near is not the same, and an index that holds both cannot be told apart later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from ..vectors import cosine_distance
+from .layout import Artifact
+from .manifest import Manifest
+
+Verdict = Literal["same", "rebuilt", "different"]
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How near the probes of two artifacts are: mean and smallest cosine over the texts that both have."""
+
+    texts: int
+    mean: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two artifacts have in common.
+
+    Attributes:
+        verdict: "same" space and builds, the same space "rebuilt" (other build files), or "different" spaces.
+        space: (part, what differs) of what makes the spaces differ; empty unless "different".
+        beside: the same for what does not make a space: name, builds, Matryoshka sizes.
+        probes: None where they cannot be compared (other dims, or no text in common).
+    """
+
+    verdict: Verdict
+    space: tuple[tuple[str, str], ...]
+    beside: tuple[tuple[str, str], ...]
+    probes: Agreement | None
+
+
+def compare(left: Artifact, right: Artifact) -> Comparison:
+    """Hold two opened artifacts against each other."""
+    space = tuple(_identity_differences(left.manifest, right.manifest))
+    beside = tuple(_other_differences(left.manifest, right.manifest))
+    rebuilt = any(part == "build" for part, _ in beside)
+    verdict: Verdict = "different" if left.space_id != right.space_id else "rebuilt" if rebuilt else "same"
+    return Comparison(verdict, space, beside, _probes(left, right))
+
+
+def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]:
+    one, two = left.identity, right.identity
+    found = _weights({w.name: w for w in one.weights}, {w.name: w for w in two.weights})
+    found += [("architecture", text) for text in _mapping(one.architecture, two.architecture)]
+    if one.tokenizer != two.tokenizer:
+        found.append(("tokenizer", f"sha256 {one.tokenizer[:12]} and {two.tokenizer[:12]}"))
+    for part in ("pooling", "layers", "transform", "normalise", "dims"):
+        a, b = getattr(one, part), getattr(two, part)
+        if a != b:
+            found.append((part, f"{a!r} and {b!r}"))
+    found += [("recipe", text) for text in _mapping(one.recipe.to_dict(), two.recipe.to_dict())]
+    return found
+
+
+def _weights(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if left == right:
+        return []
+    shared = left.keys() & right.keys()
+    reshaped = sorted(name for name in shared if left[name].shape != right[name].shape)
+    changed = sorted(name for name in shared if left[name] != right[name] and name not in reshaped)
+    groups = (
+        ("have other numbers", changed),
+        ("have other shapes", reshaped),
+        ("are only in the first", sorted(left.keys() - right.keys())),
+        ("are only in the second", sorted(right.keys() - left.keys())),
+    )
+    return [
+        ("weights", f"{len(names)} of {len(left)} {what}: {', '.join(names[:_SHOWN])}{', …' * (len(names) > _SHOWN)}")
+        for what, names in groups
+        if names
+    ]
+
+
+def _mapping(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
+    keys = sorted(key for key in left.keys() | right.keys() if left.get(key) != right.get(key))
+    return [f"{key}: {left.get(key)!r} and {right.get(key)!r}" for key in keys]
+
+
+def _other_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]:
+    found = []
+    if left.name != right.name:
+        found.append(("name", f"{left.name!r} and {right.name!r}"))
+    ours = {build.name: left.files[build.file].sha256 for build in left.builds}
+    theirs = {build.name: right.files[build.file].sha256 for build in right.builds}
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            where = (
+                "other bytes"
+                if name in ours and name in theirs
+                else f"only in the {'first' if name in ours else 'second'}"
+            )
+            found.append(("build", f"{name}: {where}"))
+    if left.matryoshka_dims != right.matryoshka_dims:
+        found.append(("matryoshka_dims", f"{left.matryoshka_dims} and {right.matryoshka_dims}"))
+    return found
+
+
+def _probes(left: Artifact, right: Artifact) -> Agreement | None:
+    one, two = left.probes(), right.probes()
+    if one.vectors.shape[1] != two.vectors.shape[1]:
+        return None
+    rows = {key: row for row, key in enumerate(zip(two.texts, two.roles, strict=True))}
+    shared = [(row, rows[key]) for row, key in enumerate(zip(one.texts, one.roles, strict=True)) if key in rows]
+    if not shared:
+        return None
+    here, there = np.array(shared).T
+    cosines = 1.0 - cosine_distance(one.vectors[here], two.vectors[there])
+    return Agreement(len(shared), float(cosines.mean()), float(cosines.min()))
