@@ -40,9 +40,9 @@ def main() -> None:
         exported = export_artifact(checkpoint, Path(folder) / "artifact", builds=("fp32", "int8"), gate=gate)
         rankers: dict[str, Ranker] = {"bm25": Bm25Ranker(), "torch fp32": DenseRanker(CheckpointEncoder(checkpoint))}
         for build in exported.artifact.manifest.builds:
-            for measured in build.measured:
-                encoder = Encoder.load(exported.artifact, build=build.name, runtime=measured.runtime)
-                rankers[f"{build.name} on {measured.runtime}"] = DenseRanker(encoder)
+            runtime = build.measured[0].runtime
+            encoder = Encoder.load(exported.artifact, build=build.name, runtime=runtime)
+            rankers[f"{build.name} on {runtime}"] = DenseRanker(encoder)
         rows = [_row(name, ranker, data) for data in arguments.data for name, ranker in rankers.items()]
         record = {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),

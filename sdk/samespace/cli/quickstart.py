@@ -104,7 +104,7 @@ def quickstart(
 
     if data is None:
         steps.next("data", "Making a retrieval set of the documentation of the Python packages installed here.")
-        data = _pydoc(folder / "data")
+        data = _pydoc(folder / "pydoc")
     else:
         steps.next("data", f"Reading the retrieval set in {data}.")
     held_out, gate_split = _splits(data, splits(data))
@@ -126,7 +126,7 @@ def quickstart(
     exported = export_artifact(
         load_checkpoint(model),
         folder / "artifact",
-        name=data.resolve().name if data.parent != folder else "pydoc",
+        name=data.resolve().name,
         builds=("fp32", "int8"),
         gate=load_dataset(data, gate_split),
         provenance=training_record(model),
@@ -168,7 +168,7 @@ def quickstart(
     steps.next("report", "Writing the report.")
     seconds = steps.done()
     record = {
-        "data": str(data),
+        "data": dataset.name,
         "base": base,
         "space_id": artifact.space_id,
         "scores": {name: each.score.to_json() for name, each in (("bm25", bm25), ("before", before), ("after", after))},
@@ -177,7 +177,7 @@ def quickstart(
         "seconds": {**steps.seconds, "total": round(seconds, 1)},
     }
     (folder / _MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    _print_next(folder, artifact, seconds)
+    _print_next(data, artifact, seconds)
 
 
 def _prepare(out: Path) -> Path:
@@ -376,14 +376,14 @@ def _shorten(text: str, most: int = 100) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _print_next(folder: Path, artifact: Artifact, seconds: float) -> None:
+def _print_next(data: Path, artifact: Artifact, seconds: float) -> None:
     click.echo(f"\nDone in {seconds / 60:.1f} minutes. The artifact is {artifact.folder}. From here:")
     click.echo(
         f"""
   samespace inspect {artifact.folder}
   samespace serve {artifact.folder}                    # HTTP on 8080 for Weaviate, gRPC on 8081
   samespace weaviate create Article --encoder {artifact.folder} --server http://ENCODER_HOST:8080
-  samespace weaviate import Article {folder / "data"} --encoder ENCODER_HOST:8081
+  samespace weaviate import Article {data} --encoder ENCODER_HOST:8081
 
 Weaviate itself needs ENABLE_MODULES=text2vec-transformers and TRANSFORMERS_INFERENCE_API=http://ENCODER_HOST:8080.
 """
