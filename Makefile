@@ -4,7 +4,9 @@
 #
 # Each sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
 
-PYTHON ?= $(firstword $(shell command -v python3.13 python3.12 python3.11 python3 2>/dev/null))
+# The first that really runs and can make a virtual environment; 3.11 is what constraints.txt was frozen with.
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
+	$$each -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -42,7 +44,7 @@ constraints: $(STAMP)
 	mv constraints.txt.new constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "samespace needs Python 3.11 or newer")'
+	@test -n "$(PYTHON)" || { echo "samespace needs Python 3.11 or newer with its venv module"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]' --group dev
