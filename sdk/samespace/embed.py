@@ -58,7 +58,7 @@ def embed_texts(
     Args:
         dims: length of the model's vectors; needed for the answer to no texts at all.
         long_texts: one pooled vector a text, one vector a window, or `TextTooLong` for long texts.
-        progress: called with the number of windows done since the last call.
+        progress: called with the number of texts done since the last call.
     """
     check_long_texts(long_texts)
     if isinstance(texts, str):
@@ -67,11 +67,15 @@ def embed_texts(
     if long_texts == "reject":
         reject_long(tokenized, text_encoder.recipe.token_limit)
     windows = [window for text in tokenized for window in text.windows]
+    owners = [index for index, text in enumerate(tokenized) for _ in text.windows]
+    missing = [len(text.windows) for text in tokenized]
     vectors = np.empty((len(windows), dims), dtype=np.float32)
     for rows in length_batches([len(window.ids) for window in windows], batch_tokens):
         vectors[rows] = checked(model(*pad([windows[row] for row in rows])), rows=len(rows), dims=dims)
         if progress is not None:
-            progress(len(rows))
+            for row in rows:
+                missing[owners[row]] -= 1
+            progress(sum(missing[text] == 0 for text in {owners[row] for row in rows}))
     return assemble(tokenized, vectors, long_texts)
 
 

@@ -122,7 +122,7 @@ class Encoder(ABC):
         dims: int | None = None,
         progress: Progress | None = None,
     ) -> Encoded:
-        """Vectors with token and window counts; see `encode`. *progress* gets the number of texts or windows done."""
+        """Vectors with token and window counts; see `encode`. *progress* gets each number of texts done."""
 
     def encode(
         self,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from fakes.models import tiny_tokenizer
+from samespace.embed import embed_texts
 from samespace.errors import RequestInvalid
 from samespace.text import Recipe, TextEncoder, pad, pool_windows, window_starts
 
@@ -141,3 +142,13 @@ def test_pooling_is_the_weighted_mean() -> None:
     rows = np.eye(3, dtype=np.float32)[:2]
     pooled = pool_windows(rows, [3, 4])
     assert pooled == pytest.approx([0.6, 0.8, 0.0])
+
+
+def test_progress_counts_each_text_once() -> None:
+    """However many windows a text has, the numbers add up to the texts."""
+    encoder, done = make(), list[int]()
+    texts = ["a", "list of index value " * 30, "the", "error file text " * 20]
+    embedded = embed_texts(
+        lambda ids, _: np.ones((len(ids), 1), dtype=np.float32), encoder, texts, "passage", dims=1, progress=done.append
+    )
+    assert sum(embedded.windows) > len(texts) == sum(done)

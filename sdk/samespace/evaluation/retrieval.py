@@ -108,7 +108,7 @@ class Embedder(Protocol):
     def space_id(self) -> str: ...
 
     def encode(self, texts: Sequence[str], role: Role, *, progress: Progress | None = None) -> Vectors:
-        """One vector a text; *progress* is called with each number of texts or windows done."""
+        """One vector a text; *progress* is called with each number of texts done."""
         ...
 
 
@@ -187,8 +187,7 @@ def top(scores: npt.NDArray[np.float32], k: int) -> Int64:
 def evaluate(ranker: Ranker, dataset: Dataset, *, progress: Progress | None = None) -> Evaluation:
     """Score *ranker* on the queries of *dataset*: nDCG@10, recall@100 and MRR@10.
 
-    *progress* is called with each number of texts encoded; they are `len(queries) + len(passages)`, and more
-    where long passages have several windows.
+    *progress* is called with each number of texts encoded, `len(queries) + len(passages)` in all.
     """
     began = time.perf_counter()
     run = ranker.rank(dataset, DEPTH, progress)
