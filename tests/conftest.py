@@ -53,6 +53,18 @@ def _exported(checkpoint: Path, out: Path) -> Path:
     return out
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run tests that take many minutes on two cores")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked slow run when they are asked for; otherwise they are in the list of what was skipped."""
+    if not config.getoption("--run-slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes many minutes: pass --run-slow"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End the run with what was skipped and why, so that green is not mistaken for everything."""
     skipped = terminalreporter.stats.get("skipped", [])
