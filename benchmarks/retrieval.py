@@ -3,7 +3,8 @@
     python benchmarks/retrieval.py DATA_FOLDER... --out benchmarks/results/retrieval.json
 
 Each DATA_FOLDER is a set in the BEIR layout with a test split. The checkpoint is exported with int8, gated on the
-first set's development split; every build is then scored on the test split, beside torch and BM25.
+first set's development split; every build is then scored on the test split, beside BM25. torch is left out: the
+export's parity gate has held the fp32 build to within 1e-6 of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from samespace import Encoder
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, DenseRanker, Ranker, evaluate, load_dataset
-from samespace.export.checkpoint import CheckpointEncoder, load_checkpoint
+from samespace.export.checkpoint import load_checkpoint
 from samespace.export.package import export_artifact
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -38,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         gate = load_dataset(arguments.data[0], "dev")
         exported = export_artifact(checkpoint, Path(folder) / "artifact", builds=("fp32", "int8"), gate=gate)
-        rankers: dict[str, Ranker] = {"bm25": Bm25Ranker(), "torch fp32": DenseRanker(CheckpointEncoder(checkpoint))}
+        rankers: dict[str, Ranker] = {"bm25": Bm25Ranker()}
         for build in exported.artifact.manifest.builds:
             runtime = build.measured[0].runtime
             encoder = Encoder.load(exported.artifact, build=build.name, runtime=runtime)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -378,6 +379,8 @@ def _shorten(text: str, most: int = 100) -> str:
 
 def _print_next(data: Path, artifact: Artifact, seconds: float) -> None:
     click.echo(f"\nDone in {seconds / 60:.1f} minutes. The artifact is {artifact.folder}. From here:")
+    if shutil.which("samespace") is None:
+        click.echo(f"\n  . {Path(sys.executable).parent / 'activate'}")
     click.echo(
         f"""
   samespace inspect {artifact.folder}
