@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         lines.append("  ".join(parts).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def one_line(text: str, *, indent: int = 0) -> str:
+    """The beginning of *text* that fits the terminal's width behind *indent* columns."""
+    most = max(20, shutil.get_terminal_size().columns - indent)
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 @contextmanager

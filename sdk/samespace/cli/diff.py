@@ -51,5 +51,7 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
             click.echo(f"  {part}: {text}")
         if found.probes is not None:
             near = found.probes
-            click.echo(f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, of {near.texts}")
+            click.echo(
+                f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts"
+            )
     sys.exit(found.verdict == "different")

@@ -20,7 +20,7 @@ import click
 
 from ..errors import DataInvalid, ProbesFailed, RequestInvalid, WeaviateError, short
 from ..extras import require_extra
-from .console import progress, quiet_libraries, say, table
+from .console import one_line, progress, quiet_libraries, say, table
 from .server_process import RunningServer, running_server
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def quickstart(
     for query, hits in found:
         click.echo(f"\n  {query}")
         for rank, text in enumerate(hits, start=1):
-            click.echo(f"    {rank}. {_shorten(text)}")
+            click.echo(f"    {rank}. {one_line(text, indent=7)}")
 
     steps.next("report", "Writing the report.")
     seconds = steps.done()
@@ -370,11 +370,6 @@ def _local_examples(examples: tuple[str, ...], dataset: Dataset, after: Evaluati
         (query, [dataset.passages[passage] for passage in after.run.rows[row][:_EXAMPLES] if passage >= 0])
         for query, row in zip(examples, rows, strict=True)
     ]
-
-
-def _shorten(text: str, most: int = 100) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _print_next(data: Path, artifact: Artifact, seconds: float) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ..errors import ConfigInvalid, RequestInvalid, WeaviateUnavailable
-from .console import progress, say, table
+from .console import one_line, progress, say
 
 if TYPE_CHECKING:
     from samespace_weaviate import Store
@@ -167,6 +167,8 @@ def search(
 ) -> None:
     """Search a pinned collection, through Weaviate's own module.
 
+    Prints each answer's cosine (or score) and id, and the beginning of its text.
+
     \b
     Example:
       samespace weaviate search Article "how do I flatten a list" --encoder artifacts/pydoc --limit 3
@@ -179,12 +181,10 @@ def search(
         ask = {"vector": collection.search, "words": collection.search_words, "hybrid": collection.search_hybrid}[by]
         hits = ask(query, limit)
         text = collection.text_property
-    rows = []
     for hit in hits:
         measure = f"{1 - hit.distance:.3f}" if hit.distance is not None else f"{hit.score or 0:.3f}"
-        passage = " ".join(str(hit.properties.get(text) or "").split())
-        rows.append([measure, str(hit.properties.get("passageId") or hit.uuid), passage[:90]])
-    click.echo(table(["cosine" if by == "vector" else "score", "id", "passage"], rows))
+        click.echo(f"{measure}  {hit.properties.get('passageId') or hit.uuid}")
+        click.echo(f"       {one_line(str(hit.properties.get(text) or ''), indent=7)}")
 
 
 @weaviate.command()
