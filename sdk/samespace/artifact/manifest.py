@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,18 +105,7 @@ class Manifest:
                     "name": build.name,
                     "file": build.file,
                     "opset": build.opset,
-                    "measured": [
-                        {
-                            "runtime": m.runtime,
-                            "precision": m.precision,
-                            "version": m.version,
-                            "worst": m.worst,
-                            "bound": m.bound,
-                            "ndcg_change": m.ndcg_change,
-                            "gate_data": m.gate_data,
-                        }
-                        for m in build.measured
-                    ],
+                    "measured": [asdict(measured) for measured in build.measured],
                 }
                 for build in self.builds
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,7 @@ def inspect(artifact: Path, as_json: bool) -> None:
                 "file": build.file,
                 "bytes": manifest.files[build.file].bytes,
                 "opset": build.opset,
-                "measured": [
-                    {
-                        "runtime": m.runtime,
-                        "precision": m.precision,
-                        "version": m.version,
-                        "worst": m.worst,
-                        "bound": m.bound,
-                        "ndcg_change": m.ndcg_change,
-                        "gate_data": m.gate_data,
-                    }
-                    for m in build.measured
-                ],
+                "measured": [asdict(measured) for measured in build.measured],
             }
             for build in manifest.builds
         ],
