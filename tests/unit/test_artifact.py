@@ -195,3 +195,10 @@ def test_an_artifact_moved_aside_by_a_killed_replacement_comes_back(copy: Path, 
 
 def _fail(_: Any) -> Manifest:
     raise RuntimeError("disk full")
+
+
+def test_format_1_stays_readable() -> None:
+    """A manifest of each format that was ever written is kept, and read to the same space id."""
+    data = (Path(__file__).parents[1] / "golden" / "manifest.format1.json").read_bytes()
+    manifest = manifests.parse(data)
+    assert manifest.space_id == json.loads(data)["space_id"] and manifest.build("fp32") is not None
