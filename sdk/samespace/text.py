@@ -153,11 +153,6 @@ class TextEncoder:
             raise ManifestInvalid(file=path.name, reason=f"no tokenizer that can be read: {error}") from error
         return TextEncoder(tokenizer, recipe)
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Token ids are below this number."""
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
-
     def tokenize(self, texts: Sequence[str], role: Role) -> list[TokenizedText]:
         """Model inputs for each text, in order.
 

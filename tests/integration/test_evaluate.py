@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +14,10 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 PUBLISHED = 0.005  # nDCG@10: what tokenisers, stop words and windows may differ in from the published figures
 
 
-@pytest.fixture(scope="module")
-def scifact() -> Path:
+@pytest.fixture
+def scifact(shared_data: Path) -> Path:
     """The folder of SciFact."""
-    root = Path(__file__).resolve().parents[2]
-    data = Path(os.environ.get("SAMESPACE_DATA", root.parent / "shared" / "data")) / "scifact"
-    if not data.is_dir():
-        pytest.skip("SciFact is not here: set SAMESPACE_DATA to the folder that holds scifact/ in the BEIR layout")
-    return data
+    return shared_data / "scifact"
 
 
 def samespace(*arguments: str) -> subprocess.CompletedProcess[str]:

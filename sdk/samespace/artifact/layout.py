@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import ArtifactDamaged, ArtifactError
+from ..folders import whole_folder
 from ..text import Recipe, TextEncoder
 from . import manifest as manifests
 from .manifest import FileEntry, Manifest
@@ -114,11 +114,7 @@ def write_artifact(
     """
     target = Path(folder)
     check_target(target, replace=replace)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
-    work.mkdir()
-    try:
+    with whole_folder(target, replace=replace) as work:
         entries = {}
         for name, source in files.items():
             path = work / name
@@ -133,19 +129,7 @@ def write_artifact(
         manifests.parse(data)
         (work / manifests.MANIFEST).write_bytes(data)
         _sync(work / manifests.MANIFEST)
-        if target.exists():
-            # No way to exchange two folders works everywhere: killed between the renames, the old
-            # artifact is out of the way, and the next write puts it back.
-            old = work.with_suffix(".previous")
-            target.rename(old)
-            work.rename(target)
-            shutil.rmtree(old)
-        else:
-            work.rename(target)
-        _sync(target.parent)
-    finally:
-        if work.exists():
-            shutil.rmtree(work)
+    _sync(target.parent)
     return open_artifact(target)
 
 
@@ -186,25 +170,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sweep(target: Path) -> None:
-    """Tidy up after killed writes to the same target; what a live process works on stays."""
-    for left in sorted(target.parent.glob(f".{target.name}.*")):
-        process = left.name.removeprefix(f".{target.name}.").split("-")[0]
-        if left.suffix not in (".partial", ".previous") or not process.isdigit() or _alive(int(process)):
-            continue
-        if left.suffix == ".previous" and not target.exists():
-            left.rename(target)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -72,16 +72,28 @@ def _on_openvino(data: bytes, precision: str, wanted: Reference) -> tuple[Measur
 
 
 def _measured(data: bytes, runtime: str, precision: str, wanted: Reference) -> Measured:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        file.write_bytes(data)
+    with session_over(data, runtime, precision) as session:
         try:
-            found = measure(session_of(file, runtime, precision), wanted)
+            found = measure(session, wanted)
         except RuntimeError as error:  # the graph loads, but fails on some batch
             raise BuildUnavailable(wanted=precision, available=(), reason=f"{runtime}: {error}") from error
     if found.worst > GATES[precision]:
         raise GateFailed(build=precision, measure="1 - cos to torch", measured=found.worst, gate=GATES[precision])
     return found
+
+
+@contextmanager
+def session_over(data: bytes, runtime: str, precision: str) -> Iterator[Session]:
+    """A session over a build that is not in an artifact yet.
+
+    Raises:
+        BuildUnavailable: the runtime cannot load it.
+        ExtraMissing: the runtime is not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(data)
+        yield session_of(file, runtime, precision)
 
 
 def measure(session: Session, wanted: Reference) -> Measured:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from ..artifact import Measured
 from ..embed import embed_roles, embed_texts
 from ..errors import GateFailed
-from ..runtime import Session, session_of
+from ..runtime import Session
 from ..text import Role
 from ..vectors import Vectors
-from .builds import INT8_POINTS, BuildFile
+from .builds import INT8_POINTS, BuildFile, session_over
 from .checkpoint import Checkpoint
 from .parity import Reference
 
@@ -78,7 +75,7 @@ def speed_reports(build: BuildFile, wanted: Reference) -> list[BuildReport]:
     """One report for each runtime and precision that *build* was measured with."""
     reports = []
     for measured in build.measured:
-        with _opened(build, measured) as session:
+        with session_over(build.data, measured.runtime, measured.precision) as session:
             reports.append(BuildReport(build.name, measured, len(build.data), _texts_per_s(session, wanted)))
     return reports
 
@@ -86,7 +83,8 @@ def speed_reports(build: BuildFile, wanted: Reference) -> list[BuildReport]:
 def _ndcg(build: BuildFile, checkpoint: Checkpoint, data: Dataset) -> float:
     from ..evaluation import DenseRanker, evaluate
 
-    with _opened(build, build.measured[0]) as session:
+    first = build.measured[0]
+    with session_over(build.data, first.runtime, first.precision) as session:
         encoder = _BuildEncoder(build.name, checkpoint.identity.space_id(), session, checkpoint)
         return evaluate(DenseRanker(encoder), data).score.ndcg_10
 
@@ -99,12 +97,3 @@ def _texts_per_s(session: Session, wanted: Reference) -> float:
         embed_roles(session, checkpoint.text_encoder, probes.texts, probes.roles, dims=checkpoint.dims)
         times.append(time.perf_counter() - began)
     return len(probes.texts) / median(times)
-
-
-@contextmanager
-def _opened(build: BuildFile, measured: Measured) -> Iterator[Session]:
-    """A session over a build that is not in an artifact yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / build.file
-        file.write_bytes(build.data)
-        yield session_of(file, measured.runtime, measured.precision)

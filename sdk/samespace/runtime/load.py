@@ -18,7 +18,6 @@ from ..vectors import Float32
 from . import onnx, openvino
 from .session import Session
 
-RUNTIMES: Final = (openvino.NAME, onnx.NAME)
 # From fast to slow, as measured on CPUs with AVX512 (benchmarks/results); "auto" takes the first that loads
 # and whose probes pass. fp16 is for GPUs: CPUs compute it slower than fp32.
 _SPEED: Final = (

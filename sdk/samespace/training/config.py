@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,11 +189,6 @@ def make_config(values: Mapping[str, Any]) -> TrainingConfig:
             where = "; name the folder, in the file or with --out" if key == "out" else "; name the folder of the set"
             raise ConfigInvalid(key=key, reason=f"is missing{where}")
     return TrainingConfig(**{key: _typed(key, value) for key, value in values.items()})
-
-
-def with_out(config: TrainingConfig, out: Path) -> TrainingConfig:
-    """*config* that writes to another folder."""
-    return replace(config, out=out)
 
 
 def _check_known(key: str) -> None:

@@ -17,10 +17,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import secrets
-import shutil
 import sysconfig
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +27,7 @@ from typing import Final
 
 from ..errors import DataInvalid
 from ..extras import require_extra
+from ..folders import whole_folder
 from .docstrings import documented
 from .hygiene import connected, near_duplicate_groups
 
@@ -126,7 +124,9 @@ def make_pydoc_set(
         )
     split = split_pairs(pairs, dev_pairs=dev_pairs, test_pairs=test_pairs)
     given = Counter(pair.package for pair in pairs)
-    _write(target, split, _readme(split, [package for package in sources if given[package.name]], given))
+    _write(
+        target, split, _readme(split, [package for package in sources if given[package.name]], given), replace=replace
+    )
     return PydocSet(target, {name: len(part) for name, part in split.items()}, dict(sorted(given.items())))
 
 
@@ -223,12 +223,10 @@ def _order(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8")).digest()
 
 
-def _write(target: Path, split: Mapping[str, Sequence[Pair]], readme: str) -> None:
-    """The BEIR layout, in a temporary folder that is renamed at the end."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
-    (work / "qrels").mkdir(parents=True)
-    try:
+def _write(target: Path, split: Mapping[str, Sequence[Pair]], readme: str, *, replace: bool) -> None:
+    """The BEIR layout, whole or not at all."""
+    with whole_folder(target, replace=replace) as work:
+        (work / "qrels").mkdir()
         everything = sorted((pair for part in split.values() for pair in part), key=lambda pair: pair.key)
         corpus = ({"_id": pair.key, "title": "", "text": pair.passage} for pair in everything)
         queries = ({"_id": f"q:{pair.key}", "text": pair.query} for pair in everything)
@@ -238,12 +236,6 @@ def _write(target: Path, split: Mapping[str, Sequence[Pair]], readme: str) -> No
             judged = (f"q:{pair.key}\t{pair.key}\t1" for pair in part)
             _write_lines(work / "qrels" / f"{name}.tsv", ("query-id\tcorpus-id\tscore", *judged))
         (work / "README.md").write_text(readme, encoding="utf-8")
-        if target.exists():
-            shutil.rmtree(target)
-        work.rename(target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

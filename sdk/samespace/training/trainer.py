@@ -14,10 +14,7 @@ import importlib.metadata
 import json
 import logging
 import math
-import os
 import platform
-import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,12 +30,13 @@ from ..errors import ConfigInvalid, TrainingFailed
 from ..evaluation import DenseRanker, Score, evaluate, load_dataset
 from ..export.base import resolve_model
 from ..export.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
+from ..export.provenance import RECORD
+from ..folders import whole_folder
 from ..text import Recipe, Role, TextEncoder, pad
 from .config import TrainingConfig
 from .contrastive import PairCollator, effective_rank, info_nce
 from .data import TrainingPairs, load_pairs
 
-RUN_RECORD: Final = "run.json"
 _RANK_TEXTS: Final = 512
 _RECORDED: Final = ("torch", "transformers", "sentence-transformers", "tokenizers", "accelerate", "numpy", "samespace")
 
@@ -114,7 +112,7 @@ def train(config: TrainingConfig, progress: Progress = silent) -> TrainingRun:
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
     }
-    with _whole_folder(config.out) as work:
+    with whole_folder(config.out) as work:
         _save(model, work)
         if config.dev_split:
             scores.append(_dev_score(config, load_checkpoint(work, overrides), progress, "after"))
@@ -122,7 +120,7 @@ def train(config: TrainingConfig, progress: Progress = silent) -> TrainingRun:
             {**score.to_json(), "encoder": when} for score, when in zip(scores, ("before", "after"), strict=False)
         ]
         record["total_s"] = round(time.perf_counter() - began, 3)
-        (work / RUN_RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (work / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return TrainingRun(config.out, record)
 
 
@@ -269,20 +267,6 @@ def _dev_score(config: TrainingConfig, checkpoint: Checkpoint, progress: Progres
 def _save(model: Any, folder: Path) -> None:
     with _quiet("sentence_transformers", "transformers"):
         model.save_pretrained(str(folder), create_model_card=False)
-
-
-@contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside *target* that becomes it, unless the block fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
-    work.mkdir()
-    try:
-        yield work
-        work.rename(target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
 
 
 @contextmanager

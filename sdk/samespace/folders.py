@@ -1,0 +1,61 @@
+"""A folder written whole or not at all: into a temporary folder beside the target, then one rename."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A temporary folder that becomes *target* when the block ends, and is removed when it fails.
+
+    What killed writes to the same target left behind is tidied up first.
+
+    Args:
+        replace: put the new folder in the place of one that is there; otherwise the rename fails on it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+    work.mkdir()
+    try:
+        yield work
+        if replace and target.exists():
+            # No way to exchange two folders works everywhere: killed between the renames, the old
+            # folder is out of the way, and the next write puts it back.
+            old = work.with_suffix(".previous")
+            target.rename(old)
+            work.rename(target)
+            shutil.rmtree(old)
+        else:
+            work.rename(target)
+    finally:
+        if work.exists():
+            shutil.rmtree(work)
+
+
+def _sweep(target: Path) -> None:
+    """Tidy up after killed writes to the same target; what a live process works on stays."""
+    for left in sorted(target.parent.glob(f".{target.name}.*")):
+        process = left.name.removeprefix(f".{target.name}.").split("-")[0]
+        if left.suffix not in (".partial", ".previous") or not process.isdigit() or _alive(int(process)):
+            continue
+        if left.suffix == ".previous" and not target.exists():
+            left.rename(target)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
