@@ -19,23 +19,39 @@ POOLING_NAMES: Final = {
     "last": "lasttoken",
     "weighted_mean": "weightedmean",
 }
+ATTENTION_POOLING: Final = "samespace.training.attention_pooling.AttentionPooling"
+"""How a model folder names attention pooling, the one pooling that has weights of its own."""
 
 
 class EncoderModule(nn.Module):
     """(batch, tokens) ids and mask to (batch, dim) unit vectors, all float32. Padding is on the right."""
 
-    def __init__(self, backbone: nn.Module, pooling: str, layers: Sequence[nn.Module]) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        pooling: str | AttentionPooling,
+        layers: Sequence[nn.Module],
+        transform: nn.Linear | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pooling = pooling
         self.layers = nn.ModuleList(layers)
+        self.transform = transform
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        vectors = pool(hidden, attention_mask, self.pooling)  # (batch, hidden)
+        if isinstance(self.pooling, AttentionPooling):
+            vectors = self.pooling(hidden, attention_mask)  # (batch, hidden)
+        else:
+            vectors = pool(hidden, attention_mask, self.pooling)
         for layer in self.layers:
             vectors = layer(vectors)
-        return nn.functional.normalize(vectors, p=2.0, dim=-1)
+        vectors = nn.functional.normalize(vectors, p=2.0, dim=-1)
+        if self.transform is None:
+            return vectors
+        # A transform is fitted on unit vectors, so it sees unit vectors; what it gives is scaled again.
+        return nn.functional.normalize(self.transform(vectors), p=2.0, dim=-1)
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
@@ -67,6 +83,26 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
         last = mask.sum(1) - 1  # (batch,)
         return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
     raise ValueError(f"pooling {pooling!r}")
+
+
+class AttentionPooling(nn.Module):
+    """Token vectors weighted by a learned query: softmax over tokens of hidden @ query / sqrt(dim).
+
+    With the query at zero, where training starts, it is mean pooling.
+
+    Source: Lin et al. 2017, arXiv:1703.03130, with one hop and without its hidden layer.
+    """
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(dims))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens, dim) and (batch, tokens) to (batch, dim); see `pool`."""
+        scores = hidden @ self.query / hidden.shape[-1] ** 0.5  # (batch, tokens)
+        scores = scores.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
+        weights = torch.softmax(scores, dim=1).unsqueeze(-1)  # (batch, tokens, 1)
+        return (hidden * weights).sum(1)
 
 
 class Dense(nn.Module):

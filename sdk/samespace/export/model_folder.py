@@ -1,0 +1,206 @@
+"""What a model folder says of itself: sentence-transformers' modules, or a plain transformers folder.
+
+Only JSON and safetensors are read, and no code of the folder is run; what cannot be exported faithfully is refused
+by name. The transformer itself is loaded elsewhere (`backbone`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from ..errors import ModelUnsupported
+from .modules import ACTIVATIONS, ATTENTION_POOLING, POOLING_NAMES, AttentionPooling, Dense
+
+_ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
+_LEGACY_POOLING: Final = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+_KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module that follows pooling, and its description in the identity's words."""
+
+    module: nn.Module
+    description: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Where the transformer's files are, and what surrounds it.
+
+    Attributes:
+        root: the folder of the transformer and its tokenizer.
+        pooling: one of `POOLING_NAMES`, or "attention" with its module.
+        settings: sentence-transformers' own settings, of all its files.
+    """
+
+    root: Path
+    pooling: str
+    attention: AttentionPooling | None = None
+    layers: Sequence[Layer] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_model_folder(folder: Path, source: str, pooling: str | None) -> ModelFolder:
+    """Read *folder*; *source* is its name in errors, *pooling* what the user says instead of the folder.
+
+    Raises:
+        ModelUnsupported: it is incomplete, unknown, or contradicts *pooling*.
+    """
+    if (folder / "modules.json").exists():
+        return _sentence_transformers(folder, source, pooling)
+    if not (folder / "config.json").exists():
+        raise ModelUnsupported(
+            model=source, reason="has neither modules.json nor config.json", remedy="name a model folder"
+        )
+    if pooling is None:
+        raise ModelUnsupported(
+            model=source,
+            reason="is a plain transformers folder, which does not say how token vectors become one vector",
+            remedy=f"say --pooling ({', '.join(POOLING_NAMES)}), as its model card does",
+        )
+    if pooling not in POOLING_NAMES:
+        raise ModelUnsupported(
+            model=source, reason=f"pooling {pooling!r} is not known", remedy=f"known: {', '.join(POOLING_NAMES)}"
+        )
+    return ModelFolder(folder, pooling)
+
+
+def _sentence_transformers(folder: Path, source: str, chosen: str | None) -> ModelFolder:
+    modules = sorted(read_json(folder / "modules.json", source), key=lambda module: int(module["idx"]))
+    kinds = [_kind(str(module["type"]), source) for module in modules]
+    poolings = [kind for kind in kinds if kind in ("Pooling", "AttentionPooling")]
+    if kinds[:1] != ["Transformer"] or kinds[1:2] != poolings or kinds.count("Transformer") != 1:
+        raise ModelUnsupported(
+            model=source, reason=f"has modules {kinds}", remedy="a Transformer and one Pooling have to come first"
+        )
+    attention = None
+    if kinds[1] == "AttentionPooling":
+        pooling, attention = "attention", _attention(folder / modules[1]["path"], source)
+    else:
+        pooling = _st_pooling(read_json(folder / modules[1]["path"] / "config.json", source), source)
+    if chosen is not None and chosen != pooling:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"was trained with {pooling} pooling, {chosen} was asked for",
+            remedy="leave --pooling out; another pooling would be another, untrained encoder",
+        )
+    root = folder / modules[0]["path"]
+    layers = [
+        _layer(kind, folder / module["path"], source)
+        for module, kind in zip(modules[2:], kinds[2:], strict=True)
+        if kind not in ("Normalize", "Dropout")
+    ]
+    if "Normalize" in kinds[2:-1] and layers and kinds.index("Normalize") < len(kinds) - 1:
+        raise ModelUnsupported(
+            model=source, reason="normalises before its last layer", remedy="put Normalize last and train again"
+        )
+    settings: dict[str, Any] = {}
+    for name in ("sentence_bert_config.json", "config_sentence_transformers.json"):
+        for place in {root / name, folder / name}:
+            if place.exists():
+                settings.update(read_json(place, source))
+    return ModelFolder(root, pooling, attention, layers, settings.get("prompts") or {}, settings)
+
+
+def _kind(type_name: str, source: str) -> str:
+    """The short name of a module's class, if it is one whose numbers are known here."""
+    kind = type_name.rpartition(".")[2]
+    ours = type_name == ATTENTION_POOLING
+    if not ours and not (type_name.startswith("sentence_transformers.") and kind in _KNOWN):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"module {type_name} is not one that can be exported",
+            remedy="samespace knows Transformer, Pooling, Dense, LayerNorm and Normalize, and its AttentionPooling",
+        )
+    return kind
+
+
+def _attention(folder: Path, source: str) -> AttentionPooling:
+    state = _weights(folder, source)
+    module = AttentionPooling(int(read_json(folder / "config.json", source)["dimension"]))
+    module.load_state_dict({key: value.float() for key, value in state.items()})
+    return module
+
+
+def _layer(kind: str, folder: Path, source: str) -> Layer:
+    settings = read_json(folder / "config.json", source)
+    state = _weights(folder, source)
+    if kind == "LayerNorm":
+        size = int(settings["dimension"])
+        norm = nn.LayerNorm(size)
+        norm.load_state_dict({key.removeprefix("norm."): value.float() for key, value in state.items()})
+        return Layer(norm, {"type": "layer_norm", "dims": size})
+    activation = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    if activation not in ACTIVATIONS:
+        raise ModelUnsupported(
+            model=source, reason=f"activation {activation} is not known", remedy=f"known: {', '.join(ACTIVATIONS)}"
+        )
+    for key, normal in (("module_input_name", "sentence_embedding"), ("module_output_name", "sentence_embedding")):
+        if settings.get(key, normal) != normal:
+            raise ModelUnsupported(
+                model=source, reason=f"its Dense layer has {key} {settings[key]!r}", remedy=f"expected {normal!r}"
+            )
+    linear = nn.Linear(
+        int(settings["in_features"]), int(settings["out_features"]), bias=bool(settings.get("bias", True))
+    )
+    linear.load_state_dict({key.removeprefix("linear."): value.float() for key, value in state.items()})
+    description = {"type": "dense", "dims": linear.out_features, "activation": activation.rpartition(".")[2].lower()}
+    return Layer(Dense(linear, ACTIVATIONS[activation]()), description)
+
+
+def _st_pooling(settings: Mapping[str, Any], source: str) -> str:
+    mode = settings.get("pooling_mode")
+    modes = [mode] if isinstance(mode, str) else list(mode or [])
+    modes = modes or [name for key, name in _LEGACY_POOLING.items() if settings.get(key)]
+    if len(modes) != 1 or modes[0] not in _ST_POOLING:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"pooling {modes} is not known",
+            remedy=f"known, one at a time: {', '.join(_ST_POOLING)}",
+        )
+    if settings.get("include_prompt", True) is not True:
+        raise ModelUnsupported(
+            model=source,
+            reason="leaves the prompt out of pooling",
+            remedy="not supported so far: train with it included",
+        )
+    return _ST_POOLING[modes[0]]
+
+
+def _weights(folder: Path, source: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    weights = folder / "model.safetensors"
+    if not weights.exists():
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{folder.name} has no model.safetensors",
+            remedy="save it with sentence-transformers 3 or newer",
+        )
+    return load_file(weights)
+
+
+def read_json(path: Path, source: str) -> Any:
+    """The content of a JSON file; raises `ModelUnsupported` where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelUnsupported(
+            model=source, reason=f"{path.name} cannot be read: {error}", remedy="the folder is incomplete"
+        ) from error
