@@ -10,10 +10,13 @@ ORGANISATION/MODEL       a checkpoint from the hub, with torch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 from ..errors import RequestInvalid
 from ..extras import require_extra
@@ -23,6 +26,43 @@ if TYPE_CHECKING:
     from ..evaluation import Ranker
 
 _ADDRESS: Final = re.compile(r"(?:grpc://)?(?P<address>[A-Za-z0-9._-]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5})")
+
+_OVERRIDES: Final = {
+    "pooling": click.option("--pooling", help="For plain transformers folders: mean, cls, max, last or weighted_mean."),
+    "token_limit": click.option(
+        "--max-tokens",
+        "token_limit",
+        type=int,
+        metavar="N",
+        help="Token limit of one model input; the model's own unless given.",
+    ),
+    "window_overlap": click.option(
+        "--overlap",
+        "window_overlap",
+        type=int,
+        metavar="N",
+        help="Tokens that windows of a long text share; a quarter of the limit unless given.",
+    ),
+    "query_prompt": click.option("--query-prompt", help="Put in front of every query."),
+    "passage_prompt": click.option("--passage-prompt", help="Put in front of every passage."),
+}
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the options that say which encoder a checkpoint is; it gets them as one mapping *overrides*.
+
+    They are those of `export.checkpoint.Overrides`, the same in every command that reads a checkpoint:
+    `load_checkpoint(model, Overrides(**overrides))`.
+    """
+
+    @wraps(command)
+    def gathered(*args: Any, **options: Any) -> Any:
+        overrides = {name: options.pop(name) for name in _OVERRIDES}
+        return command(*args, overrides=overrides, **options)
+
+    for option in reversed(_OVERRIDES.values()):
+        gathered = option(gathered)
+    return gathered
 
 
 @contextmanager

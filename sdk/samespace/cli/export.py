@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..extras import require_extra
 from .console import quiet_libraries, say, table
+from .encoders import checkpoint_options
 
 
 @click.command()
@@ -21,13 +24,8 @@ from .console import quiet_libraries, say, table
     type=click.Choice(["fp32", "int8"]),
     help="fp32 is always written; int8 needs --gate-data. May be given several times.",
 )
-@click.option("--pooling", help="For plain transformers folders: mean, cls, max, last or weighted_mean.")
-@click.option("--max-tokens", type=int, help="Token limit of one model input; the model's own unless given.")
-@click.option(
-    "--overlap", type=int, help="Tokens that windows of a long text share; a quarter of the limit unless given."
-)
-@click.option("--query-prompt", help="Put in front of every query.")
-@click.option("--passage-prompt", help="Put in front of every passage.")
+@checkpoint_options
+@click.option("--transform", type=click.Path(path_type=Path), help="What `samespace transform --out` wrote.")
 @click.option("--gate-data", type=click.Path(path_type=Path), help="BEIR folder on which int8 may lose 0.5 points.")
 @click.option("--gate-split", default="test", show_default=True, help="Split of the gate data.")
 @click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at OUT.")
@@ -36,11 +34,8 @@ def export(
     out: Path,
     name: str | None,
     builds: tuple[str, ...],
-    pooling: str | None,
-    max_tokens: int | None,
-    overlap: int | None,
-    query_prompt: str | None,
-    passage_prompt: str | None,
+    overrides: Mapping[str, Any],
+    transform: Path | None,
     gate_data: Path | None,
     gate_split: str,
     replace: bool,
@@ -63,11 +58,14 @@ def export(
     from ..export.checkpoint import Overrides, load_checkpoint
     from ..export.package import export_artifact
     from ..export.provenance import training_record
+    from ..export.transform import Transform
 
     check_target(out, replace=replace)
     gate = load_dataset(gate_data, gate_split) if gate_data else None
     say(f"Reading {model}.")
-    checkpoint = load_checkpoint(model, Overrides(pooling, max_tokens, overlap, query_prompt, passage_prompt))
+    checkpoint = load_checkpoint(model, Overrides(**overrides))
+    if transform:
+        checkpoint = checkpoint.transformed(Transform.load(transform, fitted_on=checkpoint.identity.space_id()))
     exported = export_artifact(
         checkpoint,
         out,

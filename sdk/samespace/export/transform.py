@@ -1,4 +1,7 @@
-"""Transforms: one linear map after pooling, kept as a safetensors file between `transform` and `export`."""
+"""Transforms: one linear map after pooling, kept as a safetensors file between `transform` and `export`.
+
+The numbers come from `transform_fit`; `Checkpoint.transformed` puts them into the graph. Only `to_linear` needs torch.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import torch
-from torch import nn
+import numpy as np
 
-from ..errors import ModelUnsupported
-from ..vectors import Float32
+from ..errors import ModelUnsupported, short
+from ..vectors import Float32, normalise
+
+if TYPE_CHECKING:
+    from torch import nn
 
 KINDS: Final = ("centre", "pca", "whiten", "truncate")
 
@@ -25,18 +30,26 @@ class Transform:
         kind: one of `KINDS`; its numbers, not its name, make the space.
         weight: (dims, source dims), float32.
         bias: (dims,), float32.
+        fitted_on: the space whose vectors it was fitted on; None where nobody wrote it down.
     """
 
     kind: str
     weight: Float32
     bias: Float32
+    fitted_on: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
+        numbers = (self.weight, self.bias)
+        if (
+            self.kind not in KINDS
+            or self.weight.ndim != 2
+            or self.bias.shape != self.weight.shape[:1]
+            or any(each.dtype != np.float32 or not np.isfinite(each).all() for each in numbers)
+        ):
             raise ModelUnsupported(
                 model="transform",
                 reason=f"{self.kind!r} with weight {self.weight.shape} and bias {self.bias.shape}",
-                remedy=f"expected one of {', '.join(KINDS)} with (dims, source dims) and (dims,)",
+                remedy=f"expected one of {', '.join(KINDS)} with (dims, source dims) and (dims,), finite float32",
             )
 
     @property
@@ -54,34 +67,64 @@ class Transform:
         """What the identity says of it beside the digests of its numbers."""
         return {"type": self.kind, "dims": self.dims}
 
+    def apply(self, vectors: Float32) -> Float32:
+        """What the exported graph does after its own normalisation.
+
+        Args:
+            vectors: (n, source dims), float32, unit rows.
+
+        Returns:
+            (n, dims), float32, unit rows; a row that the map sends to zero stays zero.
+        """
+        return normalise(vectors @ self.weight.T + self.bias)
+
     def to_linear(self) -> nn.Linear:
         """The layer that is exported."""
+        import torch
+        from torch import nn
+
         linear = nn.Linear(self.source_dims, self.dims)
         linear.load_state_dict({"weight": torch.from_numpy(self.weight), "bias": torch.from_numpy(self.bias)})
         return linear
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file."""
+        """Write a safetensors file, whole or not at all; one that is there is replaced."""
         from safetensors.numpy import save_file
 
-        save_file(
-            {"weight": self.weight, "bias": self.bias}, path, metadata={"samespace": json.dumps({"kind": self.kind})}
-        )
+        facts = {"kind": self.kind, "fitted_on": self.fitted_on}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = path.with_name(f".{path.name}.partial")
+        try:
+            save_file({"weight": self.weight, "bias": self.bias}, work, metadata={"samespace": json.dumps(facts)})
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
 
     @staticmethod
-    def load(path: Path) -> Transform:
+    def load(path: Path, *, fitted_on: str | None = None) -> Transform:
         """The inverse of `save`.
 
+        Args:
+            fitted_on: the space that it is meant for; None takes any.
+
         Raises:
-            ModelUnsupported: it is no transform.
+            ModelUnsupported: it is no transform, or it was fitted on vectors of another space.
         """
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(path, framework="np") as file:
-                kind = json.loads((file.metadata() or {})["samespace"])["kind"]
-                return Transform(kind, file.get_tensor("weight"), file.get_tensor("bias"))
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+                facts = json.loads((file.metadata() or {})["samespace"])
+                numbers = file.get_tensor("weight"), file.get_tensor("bias")
+                transform = Transform(facts["kind"], *numbers, facts.get("fitted_on"))
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise ModelUnsupported(
                 model=str(path), reason=f"holds no transform: {error}", remedy="write one with samespace transform"
             ) from error
+        if fitted_on is not None and transform.fitted_on is not None and transform.fitted_on != fitted_on:
+            raise ModelUnsupported(
+                model=str(path),
+                reason=f"was fitted on space {short(transform.fitted_on)}, the model at hand is space {short(fitted_on)}",
+                remedy="give both commands the same model, token limit, overlap and prompts",
+            )
+        return transform
