@@ -124,7 +124,7 @@ class Transform:
         if fitted_on is not None and transform.fitted_on is not None and transform.fitted_on != fitted_on:
             raise ModelUnsupported(
                 model=str(path),
-                reason=f"was fitted on space {short(transform.fitted_on)}, the model at hand is space {short(fitted_on)}",
+                reason=f"was fitted on space {short(transform.fitted_on)}, the model is space {short(fitted_on)}",
                 remedy="give both commands the same model, token limit, overlap and prompts",
             )
         return transform
