@@ -7,6 +7,7 @@ Needs no torch; BM25 needs the extra `eval`.
 
 from .baselines import Bm25Ranker
 from .dataset import Dataset, load_dataset, splits
+from .isotropy import effective_rank, mean_cosine, uniformity
 from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, evaluate, search
 from .significance import Comparison, paired_bootstrap
 
@@ -20,9 +21,12 @@ __all__ = [
     "Ranker",
     "Run",
     "Score",
+    "effective_rank",
     "evaluate",
     "load_dataset",
+    "mean_cosine",
     "paired_bootstrap",
     "search",
     "splits",
+    "uniformity",
 ]
