@@ -1,0 +1,365 @@
+"""What an ONNX file may hold, looked at in its bytes before any runtime opens it.
+
+A digest says that a file is the one its author meant; it does not say that the author meant well. So every build
+is read here first, without onnx and without running anything: one graph of standard operators over weights that
+are in the file, whole and finite, from `input_ids` and `attention_mask` to vectors of the manifest's dims.
+
+What it gives up: what a graph *computes* cannot be bounded by looking at it. Shapes that are themselves computed
+(a `ConstantOfShape` fed by arithmetic) can still ask for any memory, so a server that loads artifacts of people
+it does not trust needs a memory limit from its operating system. Sizes that stand in the file are refused here.
+That the vectors are the right ones is for the probes to say (`runtime.load`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArtifactDamaged
+from .protobuf import Field, Reader, fixed, numbers, text
+
+MAX_FILE_BYTES: Final = 2**31 - 1  # what protobuf itself can hold
+MAX_FIELDS: Final = 1_000_000  # a transformer of 28 layers has about 50 thousand; a million take a second or two
+MAX_DEPTH: Final = 4  # graphs inside the branches of an If
+MAX_STATIC_ELEMENTS: Final = 1 << 26
+MAX_RANK: Final = 16
+INPUTS: Final = ("attention_mask", "input_ids")
+DOMAINS: Final = ("", "ai.onnx")
+
+# Operators of the standard domain that no encoder of ours has: without end, or another answer each time.
+_REFUSED_OPERATORS: Final = frozenset(
+    {
+        "Loop", "Scan", "SequenceMap", "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike",
+    }
+)  # fmt: skip
+# ONNX type -> numpy's name for its bits, how many of them a byte holds, and the field for values outside raw_data.
+_TYPES: Final[dict[int, tuple[str, int, str]]] = {
+    1: ("<f4", 1, "float_data"), 2: ("u1", 1, "int32_data"), 3: ("i1", 1, "int32_data"), 4: ("<u2", 1, "int32_data"),
+    5: ("<i2", 1, "int32_data"), 6: ("<i4", 1, "int32_data"), 7: ("<i8", 1, "int64_data"), 9: ("u1", 1, "int32_data"),
+    10: ("<u2", 1, "int32_data"), 11: ("<f8", 1, "double_data"), 12: ("<u4", 1, "uint64_data"),
+    13: ("<u8", 1, "uint64_data"), 16: ("<u2", 1, "int32_data"), 21: ("u1", 2, "int32_data"),
+    22: ("u1", 2, "int32_data"),
+}  # fmt: skip
+_FLOAT, _INT64, _FLOAT16, _DOUBLE, _BFLOAT16 = 1, 7, 10, 11, 16
+_EXPONENT: Final = {_FLOAT16: 0x7C00, _BFLOAT16: 0x7F80}  # all ones: infinity or NaN
+# A constant with this many elements may be infinite (a mask's filler, the end of a Clip); weights may not.
+_FEW: Final = 16
+_CHUNK: Final = 1 << 20
+
+# Fields by number, as in onnx.proto3 of onnx 1.23. What is not listed is refused as unknown.
+_MODEL: Final = {
+    1: Field("ir_version", "number"), 2: Field("producer_name", "bytes"), 3: Field("producer_version", "bytes"),
+    4: Field("domain", "bytes"), 5: Field("model_version", "number"), 6: Field("doc_string", "bytes"),
+    7: Field("graph", "bytes"), 8: Field("opset_import", "bytes", many=True),
+    14: Field("metadata_props", "bytes", many=True),
+    20: Field("training_info", "bytes", refused="training information"),
+    25: Field("functions", "bytes", refused="functions of its own"),
+    26: Field("configuration", "bytes", refused="a device configuration"),
+}  # fmt: skip
+_GRAPH: Final = {
+    1: Field("node", "bytes", many=True), 2: Field("name", "bytes"), 5: Field("initializer", "bytes", many=True),
+    10: Field("doc_string", "bytes"), 11: Field("input", "bytes", many=True), 12: Field("output", "bytes", many=True),
+    13: Field("value_info", "bytes", many=True), 14: Field("quantization_annotation", "bytes", many=True),
+    15: Field("sparse_initializer", "bytes", refused="a sparse tensor"),
+    16: Field("metadata_props", "bytes", many=True),
+}  # fmt: skip
+_NODE: Final = {
+    1: Field("input", "bytes", many=True), 2: Field("output", "bytes", many=True), 3: Field("name", "bytes"),
+    4: Field("op_type", "bytes"), 5: Field("attribute", "bytes", many=True), 6: Field("doc_string", "bytes"),
+    7: Field("domain", "bytes"), 8: Field("overload", "bytes"), 9: Field("metadata_props", "bytes", many=True),
+    10: Field("device_configurations", "bytes", refused="a device configuration"),
+}  # fmt: skip
+_ATTRIBUTE: Final = {
+    1: Field("name", "bytes"), 2: Field("f", "fixed32"), 3: Field("i", "number"), 4: Field("s", "bytes"),
+    5: Field("t", "bytes"), 6: Field("g", "bytes"), 7: Field("floats", "fixed32", many=True),
+    8: Field("ints", "number", many=True), 9: Field("strings", "bytes", many=True),
+    10: Field("tensors", "bytes", many=True), 11: Field("graphs", "bytes", many=True),
+    13: Field("doc_string", "bytes"), 14: Field("tp", "bytes"), 15: Field("type_protos", "bytes", many=True),
+    20: Field("type", "number"), 21: Field("ref_attr_name", "bytes", refused="a reference to a function's attribute"),
+    22: Field("sparse_tensor", "bytes", refused="a sparse tensor"),
+    23: Field("sparse_tensors", "bytes", refused="a sparse tensor"),
+}  # fmt: skip
+_TENSOR: Final = {
+    1: Field("dims", "number", many=True), 2: Field("data_type", "number"),
+    3: Field("segment", "bytes", refused="a segment"), 4: Field("float_data", "fixed32", many=True),
+    5: Field("int32_data", "number", many=True), 6: Field("string_data", "bytes", refused="strings"),
+    7: Field("int64_data", "number", many=True), 8: Field("name", "bytes"), 9: Field("raw_data", "bytes"),
+    10: Field("double_data", "fixed64", many=True), 11: Field("uint64_data", "number", many=True),
+    12: Field("doc_string", "bytes"),
+    13: Field("external_data", "bytes", refused="its data outside the file (external data)"),
+    14: Field("data_location", "number"), 16: Field("metadata_props", "bytes", many=True),
+}  # fmt: skip
+_VALUE: Final = {
+    1: Field("name", "bytes"), 2: Field("type", "bytes"), 3: Field("doc_string", "bytes"),
+    4: Field("metadata_props", "bytes", many=True),
+}  # fmt: skip
+_TYPE: Final = {1: Field("tensor_type", "bytes"), 6: Field("denotation", "bytes")}
+_TENSOR_TYPE: Final = {1: Field("elem_type", "number"), 2: Field("shape", "bytes")}
+_SHAPE: Final = {1: Field("dim", "bytes", many=True)}
+_DIM: Final = {1: Field("dim_value", "number"), 2: Field("dim_param", "bytes"), 3: Field("denotation", "bytes")}
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What is worth knowing of a graph that passed: the rows of the token embedding, or None if it was not found."""
+
+    embedding_rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A checked constant: its shape, and its values where it is a short list of whole numbers."""
+
+    shape: tuple[int, ...]
+    values: tuple[int, ...] | None
+
+
+@dataclass(slots=True)
+class _Node:
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    whole: Mapping[str, int]  # attributes that are one whole number
+
+
+@dataclass(slots=True)
+class _Scope:
+    """One graph: its nodes, and the constants that they may name."""
+
+    constants: ChainMap[str, _Tensor]
+    nodes: list[_Node] = field(default_factory=list)
+
+
+def check_graph(path: Path, *, dims: int) -> Graph:
+    """Read an ONNX file and refuse what an encoder of *dims* dims cannot need.
+
+    Time and memory are bounded by the file's size: 90 MB take about a tenth of a second.
+
+    Raises:
+        ArtifactDamaged: with the file, and what is in it that may not be.
+    """
+    if path.suffix != ".onnx":  # runtimes choose other readers by the ending: .ort, .xml
+        raise ArtifactDamaged(file=str(path), reason="a build's file name has to end in .onnx")
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ArtifactDamaged(file=str(path), reason=f"{size} bytes, an ONNX file has at most {MAX_FILE_BYTES}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
+    return check_bytes(data, dims=dims, file=str(path))
+
+
+def check_bytes(data: bytes, *, dims: int, file: str) -> Graph:
+    """`check_graph` of a file's bytes; *file* is the name that errors give."""
+    try:
+        return _Check(dims).model(memoryview(data))
+    except ValueError as error:
+        raise ArtifactDamaged(file=file, reason=f"is refused before it is loaded: {error}") from error
+
+
+class _Check:
+    def __init__(self, dims: int) -> None:
+        self._dims = dims
+        self._read = Reader(MAX_FIELDS)
+
+    def model(self, data: memoryview) -> Graph:
+        model = self._read.message(data, _MODEL, "the model")
+        if "graph" not in model:
+            raise ValueError("it is no ONNX model: it has no graph")
+        graph = self._read.message(model["graph"][0], _GRAPH, "the graph")
+        scope = self._graph(graph, ChainMap(), 0)
+        self._inputs(graph, scope)
+        self._output(graph)
+        return Graph(_embedding_rows(scope))
+
+    def _graph(self, graph: Mapping[str, list[Any]], outer: ChainMap[str, _Tensor], depth: int) -> _Scope:
+        own: dict[str, _Tensor] = {}
+        for each in graph.get("initializer", ()):
+            name, tensor = self._tensor(each, "an initializer")
+            if name in own:
+                raise ValueError(f"two initializers are called {_shown(name)}")
+            own[name] = tensor
+        scope = _Scope(ChainMap(own, *outer.maps))
+        for each in graph.get("node", ()):
+            node = self._node(each, scope, depth)
+            scope.nodes.append(node)
+            _check_sizes(node, scope.constants)
+        return scope
+
+    def _node(self, data: memoryview, scope: _Scope, depth: int) -> _Node:
+        raw = self._read.message(data, _NODE, "a node")
+        op, domain = text(raw.get("op_type")), text(raw.get("domain"))
+        if domain not in DOMAINS:
+            raise ValueError(f"operator {_shown(op)} is of the domain {_shown(domain)}, only ONNX's own may be used")
+        if not op or op in _REFUSED_OPERATORS:
+            raise ValueError(f"operator {_shown(op)} has no place in an encoder")
+        outputs = tuple(text([name]) for name in raw.get("output", ()))
+        whole: dict[str, int] = {}
+        for each in raw.get("attribute", ()):
+            attribute = self._read.message(each, _ATTRIBUTE, f"an attribute of {_shown(op)}")
+            name = text(attribute.get("name"))
+            if "i" in attribute:
+                whole[name] = attribute["i"][0]
+            for key, dtype in (("f", "<f4"), ("floats", "<f4")):
+                if np.isnan(fixed(attribute.get(key, []), dtype)).any():
+                    raise ValueError(f"attribute {_shown(name)} of {_shown(op)} is NaN")
+            for tensor in (*attribute.get("t", ()), *attribute.get("tensors", ())):
+                _, constant = self._tensor(tensor, f"a constant of {_shown(op)}")
+                if op == "Constant" and outputs:
+                    scope.constants[outputs[0]] = constant
+            if op == "Constant" and outputs and "ints" in attribute:
+                values = tuple(numbers(attribute["ints"]).tolist())
+                scope.constants[outputs[0]] = _Tensor((len(values),), values)
+            for graph in (*attribute.get("g", ()), *attribute.get("graphs", ())):
+                if depth == MAX_DEPTH:
+                    raise ValueError(f"graphs are nested more than {MAX_DEPTH} deep")
+                self._graph(self._read.message(graph, _GRAPH, "a branch"), scope.constants, depth + 1)
+        return _Node(op, tuple(text([name]) for name in raw.get("input", ())), outputs, whole)
+
+    def _tensor(self, data: memoryview, what: str) -> tuple[str, _Tensor]:
+        raw = self._read.message(data, _TENSOR, what)
+        name = text(raw.get("name"))
+        what = f"tensor {_shown(name)}" if name else what
+        if raw.get("data_location", [0])[0] != 0:
+            raise ValueError(f"{what} has its data outside the file (external data)")
+        shape = tuple(numbers(raw.get("dims", [])).tolist())
+        if len(shape) > MAX_RANK or any(not 0 <= size < 2**31 for size in shape):
+            raise ValueError(f"{what} has the shape {_shown(str(shape))}")
+        code = raw.get("data_type", [0])[0]
+        if code not in _TYPES:
+            raise ValueError(f"{what} has ONNX type {code}, which no encoder needs")
+        dtype, per_byte, other = _TYPES[code]
+        values = _values(raw, dtype, other, what)
+        wanted = math.prod(shape)
+        if len(values) != -(-wanted // per_byte):
+            raise ValueError(f"{what} says shape {list(shape)}, but holds {len(values)} values")
+        _check_finite(values, code, what)
+        short = code in (2, 3, 4, 5, 6, 7, 12, 13) and len(values) <= MAX_RANK
+        return name, _Tensor(shape, tuple(values.tolist()) if short else None)
+
+    def _inputs(self, graph: Mapping[str, list[Any]], scope: _Scope) -> None:
+        values = [self._read.message(each, _VALUE, "an input") for each in graph.get("input", ())]
+        names = sorted(text(value.get("name")) for value in values)
+        if names != list(INPUTS):
+            raise ValueError(f"its inputs are {_shown(', '.join(names))}, expected {', '.join(INPUTS)}")
+        for value in values:
+            name = text(value.get("name"))
+            kind, _ = self._type(value, f"the input {name}")
+            if kind != _INT64 or name in scope.constants:
+                raise ValueError(f"the input {name} has to be int64, and given by the caller")
+
+    def _output(self, graph: Mapping[str, list[Any]]) -> None:
+        outputs = graph.get("output", [])
+        if len(outputs) != 1:
+            raise ValueError(f"it has {len(outputs)} outputs, expected one")
+        kind, shape = self._type(self._read.message(outputs[0], _VALUE, "the output"), "the output")
+        if kind not in (_FLOAT, _FLOAT16):
+            raise ValueError(f"its output has ONNX type {kind}, expected float")
+        if shape is not None and (len(shape) != 2 or (shape[1] is not None and shape[1] != self._dims)):
+            raise ValueError(f"its output has shape {shape}, the manifest says (batch, {self._dims})")
+
+    def _type(self, value: Mapping[str, list[Any]], what: str) -> tuple[int, list[int | None] | None]:
+        kinds = self._read.message(memoryview(b"".join(value.get("type", []))), _TYPE, f"the type of {what}")
+        tensor = self._read.message(memoryview(b"".join(kinds.get("tensor_type", []))), _TENSOR_TYPE, what)
+        kind = tensor.get("elem_type", [0])[0]
+        if "shape" not in tensor:
+            return kind, None
+        dims = self._read.message(tensor["shape"][0], _SHAPE, what).get("dim", [])
+        sizes = [self._read.message(dim, _DIM, what).get("dim_value", [None])[0] for dim in dims]
+        return kind, sizes
+
+
+def _values(raw: Mapping[str, list[Any]], dtype: str, other: str, what: str) -> npt.NDArray[Any]:
+    """A tensor's values, from the one field that may hold them."""
+    held = [key for key in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+            if key in raw]  # fmt: skip
+    if held not in ([], ["raw_data"], [other]):
+        raise ValueError(f"{what} has its values in {' and '.join(held)}")
+    if other in held:
+        return fixed(raw[other], dtype) if dtype in ("<f4", "<f8") else numbers(raw[other]).astype(dtype)
+    data = raw.get("raw_data", [b""])[0]
+    if len(data) % np.dtype(dtype).itemsize:
+        raise ValueError(f"{what} is cut in the middle of a value")
+    return np.frombuffer(data, dtype=dtype)
+
+
+def _check_finite(values: npt.NDArray[Any], code: int, what: str) -> None:
+    """Refuse NaN anywhere, and infinity in whatever is not a mask.
+
+    A mask is a few values, or zeros and negative infinities only: attention adds those, and they are legitimate.
+    """
+    if code not in (_FLOAT, _FLOAT16, _DOUBLE, _BFLOAT16):
+        return
+    infinite = False
+    for part in _chunks(values):
+        if code in _EXPONENT:
+            special, nan = (part & _EXPONENT[code]) == _EXPONENT[code], (part & 0x7FFF) > _EXPONENT[code]
+        else:
+            special, nan = ~np.isfinite(part), np.isnan(part)
+        if nan.any():
+            raise ValueError(f"{what} holds NaN")
+        infinite = infinite or bool(special.any())
+    if infinite and len(values) > _FEW and not _is_mask(values, code):
+        raise ValueError(f"{what} holds infinite numbers")
+
+
+def _is_mask(values: npt.NDArray[Any], code: int) -> bool:
+    lowest = {_FLOAT16: 0xFC00, _BFLOAT16: 0xFF80}.get(code, -np.inf)
+    return all(bool(((part == 0) | (part == lowest)).all()) for part in _chunks(values))
+
+
+def _chunks(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+
+
+def _check_sizes(node: _Node, constants: Mapping[str, _Tensor]) -> None:
+    """Refuse a node that says in constants that it makes something huge."""
+    given = [constants[name].values if name in constants else None for name in node.inputs]
+    if node.op == "ConstantOfShape":
+        sizes: Sequence[tuple[int, ...] | None] = given[:1]
+    elif node.op in ("Expand", "Tile"):
+        sizes = given[1:2]
+    elif node.op == "Range" and len(given) == 3 and all(given):
+        first, limit, step = (value[0] for value in given if value)
+        sizes = [(abs(limit - first) // max(1, abs(step)),)]
+    else:
+        return
+    for shape in sizes:
+        if shape is not None and math.prod(max(1, abs(size)) for size in shape) > MAX_STATIC_ELEMENTS:
+            raise ValueError(f"{node.op} would make a tensor of {_shown(str(list(shape)))}")
+
+
+def _embedding_rows(scope: _Scope) -> int | None:
+    """The rows of the smallest constant that `input_ids` picks rows from; None where no such Gather is found."""
+    makers = {name: node for node in scope.nodes for name in node.outputs}
+
+    def origin(name: str, through: tuple[str, ...]) -> str:
+        for _ in range(16):
+            node = makers.get(name)
+            if node is None or node.op not in through or not node.inputs:
+                break
+            name = node.inputs[0]
+        return name
+
+    rows = [
+        scope.constants[table].shape[0]
+        for node in scope.nodes
+        if node.op == "Gather" and len(node.inputs) == 2 and node.whole.get("axis", 0) == 0
+        if origin(node.inputs[1], ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")) == "input_ids"
+        if (table := origin(node.inputs[0], ("Cast", "Identity", "DequantizeLinear"))) in scope.constants
+        if scope.constants[table].shape
+    ]
+    return min(rows) if rows else None
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 80 else name[:80] + "…")
