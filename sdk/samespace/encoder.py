@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from .artifact import Artifact, open_artifact
+from .combine import concatenate_embedded
 from .embed import Embedded, embed_texts
 from .errors import RequestInvalid
-from .runtime import LoadedBuild, load_build
-from .text import LongTexts, Role
+from .runtime import LoadedBuild, LoadedParts, load_artifact, parts_of
+from .text import LongTexts, Role, check_role
 from .vectors import Vectors, normalise
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Encoder(ABC):
         build: str = "auto",
         runtime: str = "auto",
         threads: int = 0,
-    ) -> LocalEncoder:
+    ) -> LocalEncoder | CompositeEncoder:
         """Run an artifact in this process.
 
         Args:
@@ -70,7 +71,8 @@ class Encoder(ABC):
             BuildError: no build runs here within its bound.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-        return LocalEncoder(load_build(opened, build=build, runtime=runtime, threads=threads))
+        loaded = load_artifact(opened, build=build, runtime=runtime, threads=threads)
+        return LocalEncoder(loaded) if isinstance(loaded, LoadedBuild) else CompositeEncoder(loaded)
 
     @staticmethod
     def connect(address: str, *, space: str | None = None, timeout_ms: int = 60_000) -> RemoteEncoder:
@@ -200,6 +202,60 @@ class LocalEncoder(Encoder):
             progress=progress,
         )
         return _encoded(embedded, self._space_id, dims)
+
+
+class CompositeEncoder(Encoder):
+    """A composite that runs in this process: each text goes through its parts, one after the other."""
+
+    def __init__(self, loaded: LoadedParts) -> None:
+        self.loaded = loaded
+        self._space_id = loaded.artifact.space_id
+
+    @property
+    def space_id(self) -> str:
+        return self._space_id
+
+    @property
+    def name(self) -> str:
+        return self.loaded.artifact.manifest.name
+
+    @property
+    def dims(self) -> int:
+        return self.loaded.composite.dims
+
+    @property
+    def token_limit(self) -> int:
+        return self.loaded.artifact.token_limit
+
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        check_dims(dims, self.dims, ())
+        check_role(role)
+        chosen = parts_of(self.loaded, role)
+        embedded = [
+            embed_texts(
+                part.session,
+                part.text_encoder,
+                texts,
+                role,
+                dims=part.artifact.manifest.identity.dims,
+                long_texts=long_texts,
+                # A text is done when its last part is.
+                progress=progress if part is chosen[-1] else None,
+            )
+            for part in chosen
+        ]
+        if self.loaded.composite.kind == "two_tower":
+            return _encoded(embedded[0], self._space_id, dims)
+        weights = [part.weight for part in self.loaded.composite.parts]
+        return _encoded(concatenate_embedded(embedded, weights, long_texts), self._space_id, dims)
 
 
 class RemoteEncoder(Encoder):

@@ -116,6 +116,12 @@ class TokenizedText:
     windows: tuple[Window, ...]
 
 
+def check_role(role: str) -> None:
+    """Raise `RequestInvalid` for a word that is no role."""
+    if role not in ROLES:
+        raise RequestInvalid(field="role", reason=f"{role!r}; expected one of {', '.join(ROLES)}")
+
+
 def window_starts(content: int, size: int, overlap: int) -> list[int]:
     """Where windows of *size* tokens begin, so that they cover *content* tokens and neighbours share *overlap*.
 
@@ -159,8 +165,7 @@ class TextEncoder:
         Raises:
             RequestInvalid: unknown role, or an item that is not a string that UTF-8 can carry.
         """
-        if role not in ROLES:
-            raise RequestInvalid(field="role", reason=f"{role!r}; expected one of {', '.join(ROLES)}")
+        check_role(role)
         prompt = self.recipe.prompts[role]
         prompted = []
         for index, text in enumerate(texts):

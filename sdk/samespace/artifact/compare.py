@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from ..vectors import cosine_distance
+from .composite import Composite
+from .fingerprint import Identity
 from .layout import Artifact
 from .manifest import Manifest
 
@@ -57,6 +60,8 @@ def compare(left: Artifact, right: Artifact) -> Comparison:
 
 def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]:
     one, two = left.identity, right.identity
+    if isinstance(one, Composite) or isinstance(two, Composite):
+        return _composites(one, two)
     found = _weights({w.name: w for w in one.weights}, {w.name: w for w in two.weights})
     found += [("architecture", text) for text in _mapping(one.architecture, two.architecture)]
     if one.tokenizer != two.tokenizer:
@@ -66,6 +71,21 @@ def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, st
         if a != b:
             found.append((part, f"{a!r} and {b!r}"))
     found += [("recipe", text) for text in _mapping(one.recipe.to_dict(), two.recipe.to_dict())]
+    return found
+
+
+def _composites(one: Identity | Composite, two: Identity | Composite) -> list[tuple[str, str]]:
+    """What differs where at least one is a composite: its kind, or its parts by their space ids and weights."""
+    kinds = [each.kind if isinstance(each, Composite) else "encoder" for each in (one, two)]
+    if kinds[0] != kinds[1]:
+        return [("kind", f"{kinds[0]} and {kinds[1]}")]
+    assert isinstance(one, Composite)
+    assert isinstance(two, Composite)
+    found = []
+    for number, (a, b) in enumerate(zip_longest(one.parts, two.parts), start=1):
+        if a != b:
+            told = [f"{each.space_id[:12]} with weight {each.weight:g}" if each else "none" for each in (a, b)]
+            found.append(("parts", f"{number}: {told[0]} and {told[1]}"))
     return found
 
 
@@ -107,6 +127,9 @@ def _other_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]
                 else f"only in the {'first' if name in ours else 'second'}"
             )
             found.append(("build", f"{name}: {where}"))
+    for name in sorted(left.parts.keys() & right.parts.keys()):
+        if left.parts[name] != right.parts[name]:
+            found.append(("build", f"{name}: other bytes"))
     if left.matryoshka_dims != right.matryoshka_dims:
         found.append(("matryoshka_dims", f"{left.matryoshka_dims} and {right.matryoshka_dims}"))
     return found

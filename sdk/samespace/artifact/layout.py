@@ -28,10 +28,14 @@ class Artifact:
     """A folder whose manifest was read and whose listed files are there in the right size.
 
     Each file's digest is checked when the file is used: `path(name)` returns only a file that was hashed.
+
+    Attributes:
+        parts: of a composite, in the order of its identity; empty for an encoder.
     """
 
     folder: Path
     manifest: Manifest
+    parts: tuple[Artifact, ...] = ()
 
     @property
     def space_id(self) -> str:
@@ -44,8 +48,30 @@ class Artifact:
 
     @property
     def recipe(self) -> Recipe:
-        """The text recipe."""
-        return self.manifest.identity.recipe
+        """The text recipe of an encoder; a composite has one in each part."""
+        return self.manifest.encoder.recipe
+
+    @property
+    def token_limit(self) -> int:
+        """Longer texts are windowed, by at least one part of a composite."""
+        return min((part.token_limit for part in self.parts), default=0) or self.recipe.token_limit
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """What is put in front of a text, by role; empty where the parts of a composite do not agree on it."""
+        if not self.parts:
+            return self.recipe.prompts
+        first = self.parts[0].prompts
+        return first if all(part.prompts == first for part in self.parts) else {}
+
+    @property
+    def role_matters(self) -> bool:
+        """Whether the same text can have another vector as a query than as a passage."""
+        if self.parts:
+            composite = self.manifest.composite
+            assert composite is not None
+            return composite.kind == "two_tower" or any(part.role_matters for part in self.parts)
+        return len(set(self.recipe.prompts.values())) > 1
 
     def path(self, name: str) -> Path:
         """The path of a file of the artifact, after its digest was checked.
@@ -80,18 +106,50 @@ def open_artifact(folder: Path | str) -> Artifact:
     root = Path(folder)
     if not root.is_dir():
         raise ArtifactDamaged(file=str(root), reason="no such folder")
-    manifest = manifests.read(root / manifests.MANIFEST)
+    return _opened(root, manifests.read(root / manifests.MANIFEST))
+
+
+def _opened(root: Path, manifest: Manifest) -> Artifact:
     for name, entry in manifest.files.items():
         _check_plain(root / name, entry)
     for name, most in ((manifests.TOKENIZER, MAX_TOKENIZER_BYTES), (manifests.PROBES, MAX_PROBES_BYTES)):
-        if manifest.files[name].bytes > most:
+        if name in manifest.files and manifest.files[name].bytes > most:
             raise ArtifactDamaged(file=name, reason=f"{manifest.files[name].bytes} bytes, at most {most} are read")
-    return Artifact(root, manifest)
+    return Artifact(root, manifest, _open_parts(root, manifest))
+
+
+def _open_parts(root: Path, manifest: Manifest) -> tuple[Artifact, ...]:
+    composite = manifest.composite
+    if composite is None:
+        return ()
+    opened = []
+    for name, part in zip(composite.folders, composite.parts, strict=True):
+        folder = root / name
+        if folder.is_symlink() or not folder.is_dir():
+            raise ArtifactDamaged(file=str(folder), reason="is not a plain folder, and this composite needs it")
+        wanted, listed = manifest.parts[name], folder / manifests.MANIFEST
+        inner = manifests.read(listed)
+        found = file_digest(listed)
+        if found != wanted:
+            raise ArtifactDamaged(file=str(listed), reason=f"sha256 is {found}, the composite says {wanted}")
+        if inner.composite is not None:
+            raise ArtifactDamaged(file=str(listed), reason="is a composite itself; the parts have to be encoders")
+        if (inner.space_id, inner.identity.dims) != (part.space_id, part.dims):
+            raise ArtifactDamaged(
+                file=str(listed),
+                reason=f"is space {inner.space_id} with {inner.identity.dims} dims, the composite names "
+                f"{part.space_id} with {part.dims}",
+            )
+        opened.append(_opened(folder, inner))
+    return tuple(opened)
 
 
 def verify_files(artifact: Artifact) -> dict[str, str]:
     """Hash every listed file; name -> sha256. Raises `ArtifactDamaged` at the first that differs."""
-    return {name: file_digest(artifact.path(name)) for name in sorted(artifact.manifest.files)}
+    digests = {name: file_digest(artifact.path(name)) for name in sorted(artifact.manifest.files)}
+    for part in artifact.parts:
+        digests |= {f"{part.folder.name}/{name}": digest for name, digest in verify_files(part).items()}
+    return digests
 
 
 def write_artifact(
@@ -99,6 +157,7 @@ def write_artifact(
     files: Mapping[str, Path | bytes],
     manifest: Callable[[Mapping[str, FileEntry]], Manifest],
     *,
+    parts: Mapping[str, Artifact] | None = None,
     replace: bool = False,
 ) -> Artifact:
     """Write an artifact whole: into a temporary folder beside the target, the manifest last, then one rename.
@@ -107,6 +166,7 @@ def write_artifact(
         folder: where it shall be; must not exist unless *replace*.
         files: name -> bytes, or a path to copy from.
         manifest: makes the manifest from the digests of the written files.
+        parts: of a composite: sub-folder -> the artifact that is copied there.
         replace: put the new artifact in the place of an old one.
 
     Raises:
@@ -124,6 +184,8 @@ def write_artifact(
                 shutil.copyfile(source, path)
             _sync(path)
             entries[name] = FileEntry(file_digest(path), path.stat().st_size)
+        for name, part in (parts or {}).items():
+            _copy_part(part, work / name)
         # The bytes go through the reader once, so nothing is written that could not be read.
         data = manifest(entries).to_json()
         manifests.parse(data)
@@ -131,6 +193,16 @@ def write_artifact(
         _sync(work / manifests.MANIFEST)
     _sync(target.parent)
     return open_artifact(target)
+
+
+def _copy_part(part: Artifact, folder: Path) -> None:
+    """What the manifest lists, each file checked, and the manifest itself."""
+    folder.mkdir()
+    for name in part.manifest.files:
+        shutil.copyfile(part.path(name), folder / name)
+        _sync(folder / name)
+    shutil.copyfile(part.folder / manifests.MANIFEST, folder / manifests.MANIFEST)
+    _sync(folder / manifests.MANIFEST)
 
 
 def check_target(target: Path, *, replace: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ArtifactDamaged, FormatTooNew, ManifestInvalid
+from .composite import Composite, composite_from_dict
 from .fingerprint import Identity
 
 FORMAT: Final = 1
@@ -71,15 +72,32 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A whole manifest, valid from birth."""
+    """A whole manifest, valid from birth.
+
+    Attributes:
+        identity: of an encoder, which has builds, or of a composite, which has parts.
+        parts: sub-folder -> sha256 of the part's own manifest, which pins everything else in it.
+    """
 
     name: str
-    identity: Identity
+    identity: Identity | Composite
     files: Mapping[str, FileEntry]
     builds: tuple[Build, ...]
     matryoshka_dims: tuple[int, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     scores: tuple[Mapping[str, Any], ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> Identity:
+        """The identity of an encoder; only for manifests that have builds."""
+        assert isinstance(self.identity, Identity)
+        return self.identity
+
+    @property
+    def composite(self) -> Composite | None:
+        """The identity of a composite, or None for an encoder."""
+        return self.identity if isinstance(self.identity, Composite) else None
 
     @property
     def space_id(self) -> str:
@@ -112,6 +130,8 @@ class Manifest:
             "provenance": dict(self.provenance),
             "scores": [dict(score) for score in self.scores],
         }
+        if self.parts:
+            data["parts"] = dict(self.parts)
         return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
 
 
@@ -174,18 +194,25 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
     known = {
         "format", "name", "space_id", "dims", "matryoshka_dims", "identity", "files", "builds", "provenance", "scores",
     }  # fmt: skip
-    if set(value) != known:
+    if set(value) - {"parts"} != known:
         raise ValueError(f"keys {sorted(set(value) ^ known)} are missing or unknown")
-    identity = Identity.from_dict(value["identity"])
+    identity = _identity(value["identity"])
     files = {_name(name): _file(entry) for name, entry in value["files"].items()}
     builds = tuple(_build(entry) for entry in value["builds"])
     if len({build.name for build in builds}) != len(builds):
         raise ValueError("two builds have the same name")
-    for needed in (TOKENIZER, PROBES, *(build.file for build in builds)):
+    parts = {str(folder): _digest(digest) for folder, digest in value.get("parts", {}).items()}
+    encoder_files = (TOKENIZER, *(build.file for build in builds)) if isinstance(identity, Identity) else ()
+    for needed in (PROBES, *encoder_files):
         if needed not in files:
             raise ValueError(f"files does not list {needed}")
-    if files[TOKENIZER].sha256 != identity.tokenizer:
-        raise ValueError(f"files lists another {TOKENIZER} than the identity")
+    if isinstance(identity, Identity):
+        if files[TOKENIZER].sha256 != identity.tokenizer:
+            raise ValueError(f"files lists another {TOKENIZER} than the identity")
+        if parts:
+            raise ValueError("an encoder has no parts")
+    elif builds or sorted(parts) != sorted(identity.folders):
+        raise ValueError(f"a {identity.kind} has the parts {identity.folders} and no builds, this one {sorted(parts)}")
     name = value["name"]
     if not isinstance(name, str) or not 1 <= len(name) <= 200:
         raise ValueError(f"name {name!r}: expected 1 to 200 characters")
@@ -194,7 +221,13 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
         raise ValueError(f"matryoshka_dims {dims}: each has to be below {identity.dims}")
     if not isinstance(value["provenance"], dict) or not all(isinstance(s, dict) for s in value["scores"]):
         raise ValueError("provenance and each score have to be tables")
-    return Manifest(name, identity, files, builds, dims, value["provenance"], tuple(value["scores"]))
+    return Manifest(name, identity, files, builds, dims, value["provenance"], tuple(value["scores"]), parts)
+
+
+def _identity(value: Mapping[str, Any]) -> Identity | Composite:
+    if isinstance(value, dict) and value.get("kind") in ("concatenation", "two_tower"):
+        return composite_from_dict(value)
+    return Identity.from_dict(value)
 
 
 def _build(entry: Mapping[str, Any]) -> Build:
@@ -219,10 +252,16 @@ def _build(entry: Mapping[str, Any]) -> Build:
 
 
 def _file(entry: Mapping[str, Any]) -> FileEntry:
-    digest, size = entry["sha256"], _integer(entry["bytes"])
-    if not isinstance(digest, str) or not _SHA256.fullmatch(digest) or size < 0:
-        raise ValueError(f"digest {digest!r} with {size} bytes")
-    return FileEntry(digest, size)
+    size = _integer(entry["bytes"])
+    if size < 0:
+        raise ValueError(f"a file of {size} bytes")
+    return FileEntry(_digest(entry["sha256"]), size)
+
+
+def _digest(value: Any) -> str:
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise ValueError(f"digest {value!r}")
+    return value
 
 
 def _name(name: Any) -> str:

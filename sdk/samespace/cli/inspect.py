@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .console import table
+
+if TYPE_CHECKING:
+    from ..artifact import Artifact, Composite, Identity, Manifest
 
 
 @click.command()
@@ -34,10 +37,7 @@ def inspect(artifact: Path, as_json: bool) -> None:
         "space_id": manifest.space_id,
         "dims": identity.dims,
         "matryoshka_dims": list(manifest.matryoshka_dims),
-        "architecture": identity.architecture.get("model_type"),
-        "pooling": identity.pooling,
-        "transform": identity.transform,
-        "recipe": identity.recipe.to_dict(),
+        **_described(manifest),
         "builds": [
             {
                 "name": build.name,
@@ -55,14 +55,13 @@ def inspect(artifact: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
         return
-    recipe = identity.recipe
     click.echo(f"name       {manifest.name}")
     click.echo(f"space      {manifest.space_id}")
-    click.echo(f"vectors    {identity.dims} dims, {identity.pooling} pooling, unit length")
-    click.echo(f"texts      {recipe.token_limit} tokens, longer ones in windows that share {recipe.window_overlap}")
-    for role, prompt in recipe.prompts.items():
-        if prompt:
-            click.echo(f"prompt     {role}: {prompt!r}")
+    if manifest.composite is None:
+        _echo_encoder(manifest.encoder)
+    else:
+        _echo_composite(manifest.composite, opened)
+        return
     rows = [
         [
             build.name,
@@ -77,3 +76,39 @@ def inspect(artifact: Path, as_json: bool) -> None:
     ]
     click.echo()
     click.echo(table(["build", "runtime", "computes", "MB", "worst 1-cos", "nDCG@10 change"], rows))
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    """What is told of an encoder, or of a composite."""
+    if manifest.composite is not None:
+        composite = manifest.composite
+        parts = [asdict(part) | {"folder": name} for part, name in zip(composite.parts, composite.folders, strict=True)]
+        return {"kind": composite.kind, "parts": parts}
+    identity = manifest.encoder
+    return {
+        "kind": "encoder",
+        "architecture": identity.architecture.get("model_type"),
+        "pooling": identity.pooling,
+        "transform": identity.transform,
+        "recipe": identity.recipe.to_dict(),
+    }
+
+
+def _echo_encoder(identity: Identity) -> None:
+    recipe = identity.recipe
+    after = f", {identity.transform['type']} transform" if identity.transform else ""
+    click.echo(f"vectors    {identity.dims} dims, {identity.pooling} pooling{after}, unit length")
+    click.echo(f"texts      {recipe.token_limit} tokens, longer ones in windows that share {recipe.window_overlap}")
+    for role, prompt in recipe.prompts.items():
+        if prompt:
+            click.echo(f"prompt     {role}: {prompt!r}")
+
+
+def _echo_composite(composite: Composite, artifact: Artifact) -> None:
+    what = "one encoder for each role" if composite.kind == "two_tower" else "the parts' vectors side by side"
+    click.echo(f"vectors    {composite.dims} dims, {what}, unit length\n")
+    rows = [
+        [name, part.manifest.name, each.space_id[:12], str(each.dims), f"{each.weight:g}"]
+        for name, each, part in zip(composite.folders, composite.parts, artifact.parts, strict=True)
+    ]
+    click.echo(table(["part", "name", "space", "dims", "weight"], rows))

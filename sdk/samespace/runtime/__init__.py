@@ -1,16 +1,20 @@
 """The one door to onnxruntime and OpenVINO: builds, providers, threads, probes at load."""
 
 from . import openvino
+from .composite import LoadedParts, load_artifact, parts_of
 from .load import LoadedBuild, check_probes, load_build, open_session, probe_vectors, session_of
 from .session import Session
 
 __all__ = [
     "LoadedBuild",
+    "LoadedParts",
     "Session",
     "check_probes",
+    "load_artifact",
     "load_build",
     "open_session",
     "openvino",
+    "parts_of",
     "probe_vectors",
     "session_of",
 ]

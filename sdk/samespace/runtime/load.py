@@ -46,6 +46,26 @@ class LoadedBuild:
     worst: float
     refused: tuple[str, ...]
 
+    @property
+    def build_name(self) -> str:
+        """The build's name."""
+        return self.build.name
+
+    @property
+    def runtime(self) -> str:
+        """The runtime and its version."""
+        return f"{self.session.runtime} {self.session.version}"
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        return self.session.precision
+
+    @property
+    def bound(self) -> float:
+        """The largest 1 - cos over the probes that a machine may show."""
+        return self.measured.bound
+
 
 def load_build(artifact: Artifact, *, build: str = "auto", runtime: str = "auto", threads: int = 0) -> LoadedBuild:
     """Load the fastest build of *artifact* that runs here and whose probes pass.
