@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "train": ("samespace.cli.train:train", "Fine-tune an encoder from a configuration file."),
     "evaluate": ("samespace.cli.evaluate:evaluate", "Score an encoder or BM25 on a retrieval set."),
     "export": ("samespace.cli.export:export", "Turn a checkpoint into a verified artifact."),
+    "transform": ("samespace.cli.transform:transform", "Choose a linear map after the encoder by nDCG."),
     "inspect": ("samespace.cli.inspect:inspect", "Show what an artifact is."),
     "verify": ("samespace.cli.verify:verify", "Check an artifact's files and recompute its probes."),
     "diff": ("samespace.cli.diff:diff", "Say whether two artifacts are the same space, and what differs."),
