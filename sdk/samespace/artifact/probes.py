@@ -15,10 +15,13 @@ from typing import Final
 import numpy as np
 
 from ..errors import ArtifactDamaged
+from ..npz import read_arrays
 from ..text import ROLES, Recipe, Role
 from ..vectors import Float32, cosine_distance
 
 MAX_PROBES: Final = 4096
+MAX_UNPACKED_BYTES: Final = 64 << 20
+_ARRAYS: Final = {"texts": "|u1", "roles": "|u1", "vectors": "<f4"}
 
 _SHORT: Final = (
     "a",
@@ -93,11 +96,11 @@ class Probes:
     def from_bytes(data: bytes, *, dims: int, file: str) -> Probes:
         """The inverse; refuses anything that is not a set of probes of *dims* dims."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                texts = json.loads(arrays["texts"].tobytes())
-                roles = [ROLES[code] for code in arrays["roles"].tolist()]
-                vectors = np.asarray(arrays["vectors"], dtype=np.float32)
-        except (ValueError, KeyError, IndexError, OSError, EOFError) as error:
+            arrays = read_arrays(io.BytesIO(data), _ARRAYS, most_bytes=MAX_UNPACKED_BYTES)
+            texts = json.loads(arrays["texts"].tobytes())
+            roles = [ROLES[code] for code in arrays["roles"].ravel().tolist()]
+            vectors = arrays["vectors"]
+        except (ValueError, IndexError, RecursionError) as error:
             raise ArtifactDamaged(file=file, reason=f"holds no probes: {error}") from error
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ArtifactDamaged(file=file, reason="probe texts have to be strings")
