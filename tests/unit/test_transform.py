@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from samespace.errors import ModelUnsupported, RequestInvalid
+from samespace.evaluation import Comparison
 from samespace.export.transform import Transform
+from samespace.export.transform_choice import CandidateScore, WindowVectors, best, smallest
 from samespace.export.transform_fit import Candidate, Moments, default_candidates, fit, ledoit_wolf, moments
 from samespace.vectors import Float32, Vectors, normalise
 
@@ -224,3 +226,41 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ModelUnsupported, match="expected one of"):
             Transform(*arguments)
+
+
+def scored(text: str, dims: int, points: float, p_value: float) -> CandidateScore:
+    """A row of the table with a change of nDCG@10 of *points* against .5000."""
+    mean = points / 100
+    change = Comparison(mean, mean - 0.01, mean + 0.01, p_value, wins=1, losses=1, queries=9)
+    candidate = Candidate.parse(text, source_dims=384)
+    return CandidateScore(candidate, dims, 0.5 + mean, 0.9, 50.0, 0.1, -3.0, None if text == "none" else change)
+
+
+def test_the_best_is_none_unless_a_candidate_is_better_beyond_chance() -> None:
+    """Of two candidates p has to be below .025 each; a loss never wins, however certain."""
+    none, lucky, bad = (
+        scored("none", 384, 0.0, 1.0), scored("centre", 384, 3.0, 0.03), scored("whiten", 384, -9.0, 0.0001)
+    )  # fmt: skip
+    assert best([none]) is none
+    assert best([none, lucky, bad]) is none
+    real = scored("pca:128", 128, 1.0, 0.0001)
+    assert best([none, lucky, bad, real]) is real
+
+
+def test_the_smallest_is_the_one_with_the_fewest_dims_within_the_loss() -> None:
+    """None where all others lose more; of equal sizes the one that ranks better."""
+    none = scored("none", 384, 0.0, 1.0)
+    rows = [none, scored("pca:96", 96, -0.9, 0.3), scored("whiten:96", 96, -0.2, 0.8), scored("pca:48", 48, -1.1, 0.2)]
+    assert str(smallest(rows).candidate) == "whiten:96"
+    assert str(smallest(rows, max_loss=2).candidate) == "pca:48"
+    assert smallest(rows, max_loss=0) is none
+
+
+def test_a_sample_is_drawn_once_and_the_same_again() -> None:
+    """No window twice, all of them where fewer are there, another draw for another seed."""
+    vectors = cone(20)
+    windows = WindowVectors((), vectors)
+    assert np.array_equal(windows.sample(30), vectors)
+    seven = windows.sample(7)
+    assert len(np.unique(seven, axis=0)) == 7 and np.array_equal(seven, windows.sample(7))
+    assert not np.array_equal(seven, windows.sample(7, seed=1))
