@@ -1,16 +1,19 @@
 """Vectors that know their space.
 
 `Vectors` is a float32 array of unit rows together with the id of the space that they live in.
-Whatever would compare or stack vectors of two spaces raises `SpaceMismatch`; whoever wants the plain
-numbers takes them with `numpy.asarray(vectors)` and is on their own from there.
+Whatever would compare or stack vectors of two spaces raises `SpaceMismatch`, numpy's own functions included
+(`numpy.concatenate([v1, v2])`, `numpy.dot(v1, v2.T)`). Whoever wants the plain numbers takes them with
+`numpy.asarray(vectors)` (or `numpy.array`, `numpy.r_`: they see one operand at a time) and is on their own from there.
 
-What it leaves to others: making vectors (`encoder`), searching many of them (`evaluation.retrieval`).
+What it leaves to others: making vectors (`encoder`), searching many of them (`evaluation.retrieval`), how they
+look in a file (`vector_files`).
 What it gives up: arithmetic. The mean of two vectors is not a vector of an encoder, so there is no `+`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import numpy as np
@@ -62,7 +65,8 @@ class Vectors:
         if not np.isfinite(values).all():
             raise RequestInvalid(field="array", reason="contains NaN or infinity")
         values.flags.writeable = False
-        self._array: Float32 = values
+        # A view of a read-only array, unlike the array itself, cannot be made writeable by whoever gets it.
+        self._array: Float32 = values.view()
         self._space_id = space_id
 
     @property
@@ -87,14 +91,62 @@ class Vectors:
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if dtype is not None and np.dtype(dtype) != self._array.dtype:
+            if copy is False:
+                raise ValueError(f"float32 vectors cannot be seen as {np.dtype(dtype)} without a copy")
             return self._array.astype(dtype)
         return self._array.copy() if copy else self._array
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Iterable[type], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """numpy's functions on the plain numbers, once all `Vectors` among the arguments are of one space.
+
+        Source: NumPy Enhancement Proposal 18.
+        """
+        plain_args, plain_kwargs = self._plain(list(args), function), self._plain(dict(kwargs), function)
+        return function(*plain_args, **plain_kwargs)
+
+    def _plain(self, value: Any, function: Callable[..., Any]) -> Any:
+        if isinstance(value, TransposedVectors):
+            return self._plain(value.vectors, function).T
+        if isinstance(value, Vectors):
+            value.require(self._space_id, where=f"numpy.{function.__name__}")
+            return value._array
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            return [self._plain(each, function) for each in value]
+        if isinstance(value, dict):
+            return {key: self._plain(each, function) for key, each in value.items()}
+        return value
 
     def __len__(self) -> int:
         return int(self._array.shape[0])
 
     def __iter__(self) -> Iterator[Vectors]:
         return (self[row] for row in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether *other* is `Vectors` of the same space with the same numbers; one answer, not one a row."""
+        if not isinstance(other, Vectors):
+            return NotImplemented
+        return self._space_id == other._space_id and np.array_equal(self._array, other._array)
+
+    def __hash__(self) -> int:
+        return hash((self._space_id, self._array.shape, self._array[:1].tobytes()))
+
+    def __contains__(self, vector: object) -> bool:
+        """Whether the one row of *vector* is among the rows here, number by number.
+
+        Raises:
+            SpaceMismatch: it is of another space, so the question has no answer.
+        """
+        if not isinstance(vector, Vectors) or len(vector) != 1:
+            raise TypeError("only Vectors of one row can be looked for in Vectors")
+        vector.require(self._space_id, where="in")
+        return vector.dims == self.dims and bool((self._array == vector._array).all(axis=1).any())
+
+    def __reduce__(self) -> tuple[type[Vectors], tuple[Float32, str]]:
+        # Copies and pickles go through the constructor, so they are checked, and read-only too.
+        return Vectors, (np.array(self._array), self._space_id)
 
     def __getitem__(self, rows: int | slice | Sequence[int] | npt.NDArray[Any]) -> Vectors:
         """The chosen rows, always (k, dim): one row stays a `Vectors` of one."""
@@ -103,6 +155,8 @@ class Vectors:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"row {index} of {len(self)} vectors")
             return Vectors(self._array[index][None, :], self._space_id)
+        if isinstance(rows, tuple):
+            raise TypeError("Vectors take one index, for rows; truncate(dims) keeps the first numbers of each row")
         return Vectors(self._array[rows], self._space_id)
 
     def __matmul__(self, other: object) -> Float32:
@@ -157,6 +211,8 @@ class Vectors:
             raise RequestInvalid(field="parts", reason="nothing to stack")
         for part in parts[1:]:
             part.require(parts[0].space_id, where="stack")
+            if part.dims != parts[0].dims:
+                raise RequestInvalid(field="dims", reason=f"{parts[0].dims} and {part.dims}; truncate all alike")
         return Vectors(np.concatenate([part._array for part in parts]), parts[0].space_id)
 
     def to_bytes(self, wire_type: WireType = "float32") -> bytes:
@@ -173,6 +229,22 @@ class Vectors:
             )
         return Vectors(np.frombuffer(data, dtype=dtype).reshape(-1, dims), space_id)
 
+    def save(self, path: Path | str, *, ids: Sequence[str] | None = None) -> None:
+        """Write a file that knows its space: `.npz`, `.arrow` or `.parquet`; see `vector_files.write_vectors`."""
+        from .vector_files import write_vectors
+
+        write_vectors(path, self, ids=ids)
+
+    @staticmethod
+    def load(path: Path | str, *, expect: str | None = None) -> Vectors:
+        """The vectors of a file that `save` wrote; `SpaceMismatch` unless they are of space *expect*, where given.
+
+        `vector_files.read_vectors` gives the ids too.
+        """
+        from .vector_files import read_vectors
+
+        return read_vectors(path, expect=expect).vectors
+
     def __repr__(self) -> str:
         return f"Vectors({len(self)} x {self.dims}, space {self._space_id[:12]})"
 
@@ -186,6 +258,15 @@ class TransposedVectors:
 
     def __init__(self, vectors: Vectors) -> None:
         self.vectors = vectors
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self.vectors.__array__(dtype, copy).T
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Iterable[type], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """As for `Vectors`."""
+        return self.vectors.__array_function__(function, types, args, kwargs)
 
     @property
     def T(self) -> Vectors:  # noqa: N802 - numpy's own name for it

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections import deque
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -91,3 +96,62 @@ def test_cosine_distance_sees_what_one_minus_dot_cannot() -> None:
     b = np.nextafter(a, np.float32(2.0))
     assert 0.0 < cosine_distance(a, b)[0] < 1e-13
     assert cosine_distance(a, -a)[0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda a, b: np.concatenate([a, b]),
+        lambda a, b: np.vstack((a, b)),
+        lambda a, b: np.stack([a, b], axis=1),
+        lambda a, b: np.dot(a, b.T),
+        lambda a, b: np.inner(a, b),
+        lambda a, b: np.einsum("id,jd->ij", a, b),
+        lambda a, b: np.where([[True]], a, b),
+        lambda a, b: np.append(a, b, axis=0),
+        lambda a, b: np.concatenate(deque([a, b])),
+        lambda a, b: np.allclose(a, b),
+        lambda a, b: b[0] in a,
+    ],
+)
+def test_numpy_functions_do_not_mix_spaces(mix: Any) -> None:
+    """What takes several arrays is asked for their spaces; within one space the answer is numpy's."""
+    one, two = Vectors(unit(3, 8), ONE), Vectors(unit(3, 8, seed=1), TWO)
+    with pytest.raises(SpaceMismatch):
+        mix(one, two)
+    mix(one, one)
+
+
+@pytest.mark.parametrize("mix", [lambda a, b: a + b, lambda a, b: np.add(a, b), lambda a, b: np.asarray(a) * b])
+def test_there_is_no_arithmetic(mix: Any) -> None:
+    """Not even inside one space: the sum of two vectors is not a vector of the encoder."""
+    with pytest.raises(TypeError):
+        mix(Vectors(unit(3, 8), ONE), Vectors(unit(3, 8), ONE))
+
+
+def test_equality_is_one_answer() -> None:
+    """Equal means the same space and the same numbers, and equal vectors hash alike."""
+    vectors, same, other = Vectors(unit(3, 8), ONE), Vectors(unit(3, 8), ONE), Vectors(unit(3, 8), TWO)
+    assert vectors == same and hash(vectors) == hash(same) and vectors[1] in vectors
+    assert vectors != other and vectors != vectors[:2] and vectors != np.asarray(vectors).tolist()
+    assert Vectors(-unit(1, 8), ONE) not in vectors
+    with pytest.raises(TypeError, match="one row"):
+        _ = 1.0 in vectors
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda vectors: pickle.loads(pickle.dumps(vectors))])
+def test_copies_keep_the_space_and_stay_read_only(copied: Any) -> None:
+    """Processes may send vectors to each other; what arrives is as safe as what was sent."""
+    back = copied(Vectors(unit(3, 8), ONE))
+    assert back == Vectors(unit(3, 8), ONE)
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        np.asarray(back).flags.writeable = True
+
+
+def test_only_truncate_shortens_vectors() -> None:
+    """`v[:, :4]` would leave rows that are not of unit length, and unlike lengths do not stack."""
+    vectors = Vectors(unit(3, 8), ONE)
+    with pytest.raises(TypeError, match="truncate"):
+        vectors[:, :4]  # type: ignore[index]
+    with pytest.raises(RequestInvalid, match="8 and 4"):
+        Vectors.stack([vectors, vectors.truncate(4)])
