@@ -21,13 +21,14 @@ import uvloop
 
 from samespace.artifact import Artifact, open_artifact
 from samespace.errors import ConfigInvalid, short
-from samespace.runtime import LoadedBuild, load_build
+from samespace.runtime import LoadedBuild, LoadedParts, load_artifact
 
+from .composite import CompositeEngine
 from .engine import Engine
 from .grpc_service import GrpcServer
 from .http import http_app
-from .settings import Choice, Settings
-from .spaces import Spaces
+from .settings import Choice, Limits, Settings
+from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         grpc_port = await grpc_server.start(settings.host, settings.grpc_port)
         for artifact in artifacts:
             loaded = await asyncio.to_thread(_load, artifact, settings.choice)
-            spaces.add(Engine(loaded, settings.limits, telemetry))
+            spaces.add(_engine(loaded, settings.limits, telemetry))
             _describe(telemetry, loaded)
             if stop.is_set():
                 return 0
@@ -133,31 +134,38 @@ def _open(settings: Settings) -> list[Artifact]:
     return list(opened.values())
 
 
-def _load(artifact: Artifact, choice: Choice) -> LoadedBuild:
-    loaded = load_build(artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads)
+def _engine(loaded: LoadedBuild | LoadedParts, limits: Limits, telemetry: Telemetry) -> AnyEngine:
+    """The engine of an encoder, or of a composite."""
+    if isinstance(loaded, LoadedParts):
+        return CompositeEngine(loaded, limits, telemetry)
+    return Engine(loaded, limits, telemetry)
+
+
+def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
+    loaded = load_artifact(artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads)
     for refused in loaded.refused:
         log.warning("not used: %s", refused)
     log.info(
-        "space %s: %s, build %s on %s %s in %s, probes within %.1e of %.1e",
-        short(artifact.space_id), artifact.manifest.name, loaded.build.name, loaded.session.runtime,
-        loaded.session.version, loaded.session.precision, loaded.worst, loaded.measured.bound,
+        "space %s: %s, build %s on %s in %s, probes within %.1e of %.1e",
+        short(artifact.space_id), artifact.manifest.name, loaded.build_name, loaded.runtime, loaded.precision,
+        loaded.worst, loaded.bound,
     )  # fmt: skip
     return loaded
 
 
-def _told(loaded: LoadedBuild) -> dict[str, Any]:
+def _told(loaded: LoadedBuild | LoadedParts) -> dict[str, Any]:
     return {
         "space_id": loaded.artifact.space_id,
         "name": loaded.artifact.manifest.name,
         "dims": loaded.artifact.manifest.identity.dims,
-        "build": loaded.build.name,
-        "runtime": f"{loaded.session.runtime} {loaded.session.version}",
-        "precision": loaded.session.precision,
+        "build": loaded.build_name,
+        "runtime": loaded.runtime,
+        "precision": loaded.precision,
         "worst": loaded.worst,
     }
 
 
-def _describe(telemetry: Telemetry, loaded: LoadedBuild) -> None:
+def _describe(telemetry: Telemetry, loaded: LoadedBuild | LoadedParts) -> None:
     told = _told(loaded)
     space = short(told["space_id"])
     labels = (space, told["space_id"], told["name"], told["build"], told["runtime"], told["precision"])

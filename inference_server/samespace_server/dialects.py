@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from samespace.errors import RequestInvalid, SamespaceError, short
-from samespace.text import ROLES, LongTexts, Recipe, Role
+from samespace.text import ROLES, LongTexts, Role
 
 from .engine import Answer
 
@@ -44,14 +44,14 @@ class Dialect:
 
     Attributes:
         route: its path below the space's prefix; also its name in metrics.
-        parse: the body and the encoder's recipe to an `Ask`; raises `RequestInvalid`.
+        parse: the body, and whether a role changes the vector, to an `Ask`; raises `RequestInvalid`.
         render: the ask and its answer to the reply's body.
         render_error: a message and the error's class to the error's body.
         busy_status: HTTP status of a refusal that may be tried again.
     """
 
     route: str
-    parse: Callable[[Body, Recipe], Ask]
+    parse: Callable[[Body, bool], Ask]
     render: Callable[[Ask, Answer], dict[str, Any]]
     render_error: Callable[[str, SamespaceError], dict[str, Any]]
     busy_status: int
@@ -65,14 +65,14 @@ def flat_error(message: str, error: SamespaceError) -> dict[str, Any]:
 # -- Weaviate, text2vec-transformers: one text a request
 
 
-def _parse_vectors(body: Body, recipe: Recipe) -> Ask:
+def _parse_vectors(body: Body, role_matters: bool) -> Ask:
     # Weaviate sends the reply's fields too, empty: dims 0, vector null, error "". They say nothing.
     config = body.get("config") or {}
     if not isinstance(config, Mapping):
         raise RequestInvalid(field="config", reason="expected an object")
     return Ask(
         texts=[_text(body.get("text"), "text")],
-        role=_role(config.get("task_type"), "config.task_type", {role: role for role in ROLES}, recipe),
+        role=_role(config.get("task_type"), "config.task_type", {role: role for role in ROLES}, role_matters),
         dims=_dims(config.get("dimensions"), "config.dimensions"),
         echo=body["text"],
     )
@@ -94,7 +94,7 @@ def _render_vectors(ask: Ask, answer: Answer) -> dict[str, Any]:
 _COHERE_ROLES: Final[Mapping[str, Role]] = {"search_query": "query", "search_document": "passage"}
 
 
-def _parse_cohere(body: Body, recipe: Recipe) -> Ask:
+def _parse_cohere(body: Body, role_matters: bool) -> Ask:
     kinds = body.get("embedding_types")
     if kinds is not None and kinds != ["float"]:
         raise RequestInvalid(field="embedding_types", reason='expected ["float"], nothing else is offered')
@@ -128,14 +128,14 @@ def _render_cohere(ask: Ask, answer: Answer) -> dict[str, Any]:
 _OPENAI_ROLES: Final[Mapping[str, Role]] = {**{role: role for role in ROLES}, **_COHERE_ROLES}
 
 
-def _parse_openai(body: Body, recipe: Recipe) -> Ask:
+def _parse_openai(body: Body, role_matters: bool) -> Ask:
     given = body.get("input")
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise RequestInvalid(field="encoding_format", reason="expected float or base64")
     return Ask(
         texts=_texts([given] if isinstance(given, str) else given, "input"),
-        role=_role(body.get("input_type"), "input_type", _OPENAI_ROLES, recipe),
+        role=_role(body.get("input_type"), "input_type", _OPENAI_ROLES, role_matters),
         dims=_dims(body.get("dimensions"), "dimensions"),
         echo=encoding,
     )
@@ -189,18 +189,20 @@ def _dims(value: object, field: str) -> int | None:
     return value
 
 
-def _role(value: object, field: str, names: Mapping[str, Role], recipe: Recipe | None) -> Role:
-    """The role; one that is not told is taken where *recipe* treats both alike, and refused where it is None."""
+def _role(value: object, field: str, names: Mapping[str, Role], matters: bool | None) -> Role:
+    """The role; one that is not told is taken where it does not matter; None refuses that for the protocol's sake."""
     if isinstance(value, str) and value in names:
         return names[value]
     offered = " or ".join(names)
     if value is not None and value != "":
         raise RequestInvalid(field=field, reason=f"expected {offered}")
-    if recipe is not None and len(set(recipe.prompts.values())) == 1:
+    if matters is False:
         return "passage"
     # Weaviate tells it since 1.31.
     why = (
-        "" if recipe is None else ", which this encoder treats differently; older clients do not tell and cannot use it"
+        ""
+        if matters is None
+        else ", which this encoder treats differently; older clients do not tell and cannot use it"
     )
     raise RequestInvalid(field=field, reason=f"missing; expected {offered}{why}")
 

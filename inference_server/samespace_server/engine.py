@@ -83,14 +83,19 @@ class _Job:
 class Engine:
     """One loaded build with its queue. Made and used on the event loop; `close` when nothing is under way."""
 
-    def __init__(self, loaded: LoadedBuild, limits: Limits, telemetry: Telemetry) -> None:
+    def __init__(
+        self, loaded: LoadedBuild, limits: Limits, telemetry: Telemetry, *, space_id: str | None = None
+    ) -> None:
+        """Start the worker; *space_id* is whom it answers for, where it is a part of a composite."""
         self.loaded = loaded
-        self.space_id = loaded.artifact.space_id
+        self.space_id = space_id or loaded.artifact.space_id
         self.dims = loaded.artifact.manifest.identity.dims
         self.recipe = loaded.artifact.recipe
         self._limits = limits
-        self._meters = SpaceTelemetry(telemetry, self.space_id)
-        self._tokenizers = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix=f"tokenize-{short(self.space_id)}")
+        self._meters = SpaceTelemetry(telemetry, loaded.artifact.space_id)
+        self._tokenizers = ThreadPoolExecutor(
+            TOKENIZER_THREADS, thread_name_prefix=f"tokenize-{short(loaded.artifact.space_id)}"
+        )
         # Of the event loop: what is admitted and not answered, and who waits for room.
         self._queued_tokens = 0
         self._room = asyncio.Event()

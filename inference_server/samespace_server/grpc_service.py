@@ -21,9 +21,9 @@ from samespace.rpc.v1.encoder_pb2_grpc import EncoderServicer, add_EncoderServic
 from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
-from .engine import Answer, Engine
+from .engine import Answer
 from .settings import Settings
-from .spaces import Spaces
+from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
 
 SERVICE: Final = "samespace.v1.Encoder"
@@ -92,7 +92,7 @@ class EncoderService(EncoderServicer):
         return pb.ListSpacesReply(spaces=[_space(engine) for engine in self._spaces])
 
     async def _answer(self, request: pb.EmbedRequest, route: str) -> pb.EmbedReply:
-        engine: Engine | None = None
+        engine: AnyEngine | None = None
         outcome = "gone"  # what is left when the call is cancelled
         try:
             engine = self._spaces.find(request.space_id)
@@ -189,20 +189,20 @@ def _reply(request: pb.EmbedRequest, answer: Answer, wire_type: WireType) -> pb.
     )
 
 
-def _space(engine: Engine) -> pb.Space:
+def _space(engine: AnyEngine) -> pb.Space:
     loaded = engine.loaded
-    manifest, session = loaded.artifact.manifest, loaded.session
+    artifact = loaded.artifact
     return pb.Space(
         space_id=engine.space_id,
-        name=manifest.name,
+        name=artifact.manifest.name,
         dims=engine.dims,
-        matryoshka_dims=manifest.matryoshka_dims,
-        token_limit=engine.recipe.token_limit,
-        window_overlap=engine.recipe.window_overlap,
-        prompts=dict(engine.recipe.prompts),
-        build=loaded.build.name,
-        runtime=f"{session.runtime} {session.version}",
-        precision=session.precision,
+        matryoshka_dims=artifact.manifest.matryoshka_dims,
+        token_limit=artifact.token_limit,
+        window_overlap=0 if artifact.parts else artifact.recipe.window_overlap,
+        prompts=dict(artifact.prompts),
+        build=loaded.build_name,
+        runtime=loaded.runtime,
+        precision=loaded.precision,
         probe_worst=loaded.worst,
-        probe_bound=loaded.measured.bound,
+        probe_bound=loaded.bound,
     )

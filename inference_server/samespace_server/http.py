@@ -23,9 +23,9 @@ from samespace.errors import Overloaded, RequestInvalid, SamespaceError, ServerU
 from samespace.rpc.status import status_of
 
 from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error
-from .engine import Answer, Engine
+from .engine import Answer
 from .settings import Limits
-from .spaces import Spaces
+from .spaces import AnyEngine, Spaces
 from .telemetry import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
@@ -59,12 +59,12 @@ def http_app(spaces: Spaces, telemetry: Telemetry, limits: Limits) -> Starlette:
 
 def _embedding(dialect: Dialect, spaces: Spaces, telemetry: Telemetry, limits: Limits) -> Handler:
     async def answer(request: Request) -> Response:
-        engine: Engine | None = None
+        engine: AnyEngine | None = None
         try:
             engine = spaces.find(request.path_params.get("space"))
             with spaces.request():
                 body = _object(await _bounded_body(request, limits.max_request_bytes))
-                ask = dialect.parse(body, engine.recipe)
+                ask = dialect.parse(body, engine.loaded.artifact.role_matters)
                 work = engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
                 found: Answer = await _unless_gone(request, work)
                 response = _json(dialect.render(ask, found), headers=_RATE_LIMITS if dialect is OPENAI else None)

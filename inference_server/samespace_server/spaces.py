@@ -14,8 +14,10 @@ from typing import Final, Literal
 
 from samespace.errors import ConfigInvalid, RequestInvalid, ServerUnavailable, UnknownSpace
 
+from .composite import CompositeEngine
 from .engine import Engine
 
+AnyEngine = Engine | CompositeEngine
 State = Literal["loading", "ready", "draining"]
 _SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
 _NONE_NAMED: Final = "(none named: the path has to begin with /e/SPACE_ID)"
@@ -28,13 +30,13 @@ class Spaces:
         """None yet, loading; *address* is what refusals call this server."""
         self.state: State = "loading"
         self._address = address
-        self._engines: dict[str, Engine] = {}
-        self._default: Engine | None = None
+        self._engines: dict[str, AnyEngine] = {}
+        self._default: AnyEngine | None = None
         self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def __iter__(self) -> Iterator[Engine]:
+    def __iter__(self) -> Iterator[AnyEngine]:
         return iter(self._engines.values())
 
     @property
@@ -42,13 +44,13 @@ class Spaces:
         """The full ids of what is served, in the order of loading."""
         return tuple(self._engines)
 
-    def add(self, engine: Engine) -> None:
+    def add(self, engine: AnyEngine) -> None:
         """Serve *engine*; raises `ConfigInvalid` if its space is served already."""
         if engine.space_id in self._engines:
             raise ConfigInvalid(key="artifacts", reason=f"two of them are of space {engine.space_id}; serve one")
         self._engines[engine.space_id] = engine
 
-    def find(self, space: str | None) -> Engine:
+    def find(self, space: str | None) -> AnyEngine:
         """The engine that a caller means.
 
         Args:
@@ -71,7 +73,7 @@ class Spaces:
         """Let *space* answer paths that name none; raises `UnknownSpace` or `RequestInvalid`."""
         self._default = self._named(space)
 
-    def _named(self, space: str) -> Engine:
+    def _named(self, space: str) -> AnyEngine:
         wanted = space.lower()
         if wanted in self._engines:
             return self._engines[wanted]
