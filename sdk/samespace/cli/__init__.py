@@ -26,7 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "transform": ("samespace.cli.transform:transform", "Choose a linear map after the encoder by nDCG."),
     "inspect": ("samespace.cli.inspect:inspect", "Show what an artifact is."),
     "verify": ("samespace.cli.verify:verify", "Check an artifact's files and recompute its probes."),
-    "combine": ("samespace.cli.combine:combine", "Put several encoders side by side into one artifact."),
+    "combine": ("samespace.cli.combine:combine", "Make one artifact of several encoders."),
     "diff": ("samespace.cli.diff:diff", "Say whether two artifacts are the same space, and what differs."),
     "serve": ("samespace.cli.serve:serve", "Serve artifacts over gRPC and HTTP."),
     "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
