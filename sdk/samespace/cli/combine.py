@@ -53,7 +53,7 @@ def combine(
 ) -> None:
     """Make one artifact of several encoders.
 
-    The honest way to use several encoders: the result is a space of its own, each vector holds the unit vectors of all parts and compares with
+    The honest way to use several encoders: each vector holds the unit vectors of all parts and compares with
     vectors of the same combination only. The result is served and pinned like any other artifact.
 
     \b
