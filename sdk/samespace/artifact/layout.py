@@ -11,16 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from ..errors import ArtifactDamaged, ArtifactError
+from tokenizers import Tokenizer
+
+from ..errors import ArtifactDamaged, ArtifactError, ManifestInvalid, RequestInvalid
 from ..folders import whole_folder
 from ..text import Recipe, TextEncoder
 from . import manifest as manifests
+from .fingerprint import Identity
+from .graph_check import check_graph
 from .manifest import FileEntry, Manifest
 from .probes import Probes
+from .tokenizer_check import largest_id, read_tokenizer
 
 _CHUNK_BYTES: Final = 1 << 20
-MAX_TOKENIZER_BYTES: Final = 256 << 20
+MAX_TOKENIZER_BYTES: Final = 64 << 20  # the largest published ones have half of it
 MAX_PROBES_BYTES: Final = 64 << 20
+_EMBEDDING_NAMES: Final = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight", "shared.weight")
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,36 @@ class Artifact:
         path = self.folder / name
         entry = self.manifest.files[name]
         _check_plain(path, entry)
-        found = file_digest(path)
+        try:
+            found = file_digest(path)
+        except OSError as error:
+            raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
         if found != entry.sha256:
             raise ArtifactDamaged(file=str(path), reason=f"sha256 is {found}, the manifest says {entry.sha256}")
         return path
 
+    def graph(self, name: str) -> Path:
+        """The path of a build's ONNX file, after its digest and what is in it were checked: a runtime may open it.
+
+        Raises:
+            ArtifactDamaged: as for `path`, or the file holds what no encoder needs, or the tokenizer does not fit it.
+        """
+        path = self.path(name)
+        _check_build(path, self.manifest.encoder, self._tokenizer, tokenizer_file=self.folder / manifests.TOKENIZER)
+        return path
+
     def text_encoder(self) -> TextEncoder:
         """The text path, from the verified tokenizer."""
-        return TextEncoder.from_file(self.path(manifests.TOKENIZER), self.recipe)
+        try:
+            return TextEncoder(self._tokenizer, self.recipe)
+        except (RequestInvalid, UnicodeEncodeError) as error:
+            file = self.folder / manifests.MANIFEST
+            raise ManifestInvalid(file=str(file), reason=f"does not fit {manifests.TOKENIZER}: {error}") from error
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        path = self.path(manifests.TOKENIZER)
+        return read_tokenizer(path.read_bytes(), file=str(path))
 
     def probes(self) -> Probes:
         """The verified probes."""
@@ -187,8 +215,10 @@ def write_artifact(
         for name, part in (parts or {}).items():
             _copy_part(part, work / name)
         # The bytes go through the reader once, so nothing is written that could not be read.
-        data = manifest(entries).to_json()
+        made = manifest(entries)
+        data = made.to_json()
         manifests.parse(data)
+        _check_builds(work, made)
         (work / manifests.MANIFEST).write_bytes(data)
         _sync(work / manifests.MANIFEST)
     _sync(target.parent)
@@ -217,6 +247,30 @@ def check_target(target: Path, *, replace: bool) -> None:
         raise ArtifactError(f"{target}: is an artifact already; name another folder or say --replace")
 
 
+def _check_builds(folder: Path, manifest: Manifest) -> None:
+    if not manifest.builds:
+        return
+    file = folder / manifests.TOKENIZER
+    tokenizer = read_tokenizer(file.read_bytes(), file=str(file))
+    for name in sorted({build.file for build in manifest.builds}):
+        _check_build(folder / name, manifest.encoder, tokenizer, tokenizer_file=file)
+
+
+def _check_build(path: Path, identity: Identity, tokenizer: Tokenizer, *, tokenizer_file: Path) -> None:
+    """Refuse a graph that no encoder needs, and a tokenizer that gives ids beyond the graph's token embedding."""
+    rows = check_graph(path, dims=identity.dims).embedding_rows
+    if rows is None:
+        named = (weight.shape for weight in identity.weights if weight.name.endswith(_EMBEDDING_NAMES))
+        rows = next((shape[0] for shape in named if shape), None)
+    # Where neither tells, the probes do: they hold special tokens and several scripts.
+    if rows is not None and (largest := largest_id(tokenizer)) >= rows:
+        raise ArtifactDamaged(
+            file=str(tokenizer_file),
+            reason=f"gives token ids up to {largest}, but the token embedding of {path.name} has {rows} rows: "
+            "it belongs to another encoder",
+        )
+
+
 def file_digest(path: Path) -> str:
     """sha256 of a file, in hex."""
     digest = hashlib.sha256()
@@ -227,11 +281,14 @@ def file_digest(path: Path) -> str:
 
 
 def _check_plain(path: Path, entry: FileEntry) -> None:
-    if path.is_symlink():
-        raise ArtifactDamaged(file=str(path), reason="is a symbolic link, an artifact holds plain files only")
-    if not path.is_file():
-        raise ArtifactDamaged(file=str(path), reason="is missing")
-    size = path.stat().st_size
+    try:
+        if path.is_symlink():
+            raise ArtifactDamaged(file=str(path), reason="is a symbolic link, an artifact holds plain files only")
+        if not path.is_file():
+            raise ArtifactDamaged(file=str(path), reason="is missing")
+        size = path.stat().st_size
+    except OSError as error:
+        raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
     if size != entry.bytes:
         raise ArtifactDamaged(file=str(path), reason=f"has {size} bytes, the manifest says {entry.bytes}")
 

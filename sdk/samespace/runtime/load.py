@@ -118,8 +118,8 @@ def load_build(artifact: Artifact, *, build: str = "auto", runtime: str = "auto"
 
 
 def open_session(artifact: Artifact, build: Build, measured: Measured, *, threads: int = 0) -> Session:
-    """A session of one build on one runtime; the file is checked against the manifest, the probes are not."""
-    return session_of(artifact.path(build.file), measured.runtime, measured.precision, threads=threads)
+    """A session of one build on one runtime; the file is checked in itself and against the manifest, not by probes."""
+    return session_of(artifact.graph(build.file), measured.runtime, measured.precision, threads=threads)
 
 
 def session_of(file: Path, runtime: str, precision: str, *, threads: int = 0) -> Session:
