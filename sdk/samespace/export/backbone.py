@@ -5,18 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..errors import ModelUnsupported
+from ..errors import ModelUnsupported, RequestInvalid
 from .model_folder import read_json
-
-# RoBERTa's family counts positions from pad_token_id + 1.
-_OFFSET_POSITIONS: Final = frozenset(
-    {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "xmod", "longformer"}
-)
 
 
 def load_config(root: Path, source: str) -> Any:
@@ -26,6 +21,8 @@ def load_config(root: Path, source: str) -> Any:
         ModelUnsupported: transformers does not know the model type without running code of the folder.
     """
     from transformers import AutoConfig
+
+    from . import alibi  # noqa: F401  registers our own architecture
 
     raw = read_json(root / "config.json", source)
     if "auto_map" in raw and "model_type" not in raw:
@@ -48,21 +45,25 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
     Raises:
         ModelUnsupported: no safetensors, or weights are missing.
     """
-    from transformers import MODEL_MAPPING, AutoModel
-
     if not any(root.glob("*.safetensors")):
         raise ModelUnsupported(
             model=source,
             reason="has no safetensors weights, and a pickled checkpoint can run code when it is read",
             remedy="convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
         )
+    kind = _model_class(config, source)
     options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False, "use_safetensors": True}
     # BERT's pooler is a head of its pre-training: it is not on the way to a vector, so it is not the space's.
-    kind = MODEL_MAPPING.get(type(config), None)
-    if kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
+    if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
         options["add_pooling_layer"] = False
-    backbone, report = AutoModel.from_pretrained(
-        root, config=config, attn_implementation="sdpa", output_loading_info=True, **options
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # decoders would carry keys and values through the graph that nobody reads
+    backbone, report = kind.from_pretrained(
+        root,
+        config=config,
+        attn_implementation="sdpa" if kind._supports_sdpa else "eager",
+        output_loading_info=True,
+        **options,
     )
     # transformers fills what is missing with random numbers and a warning: no encoder that anybody trained.
     missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
@@ -72,23 +73,61 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
             reason=f"lacks {len(missing)} weights of {type(backbone).__name__}, the first: {missing[0]}",
             remedy="the folder is incomplete, or its config.json is of another model",
         )
-    module: nn.Module = backbone.eval()
+    # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
+    module: nn.Module = backbone.eval().requires_grad_(False)
     return module
 
 
-def token_limit(root: Path, config: Any, settings: Mapping[str, Any], source: str) -> int:
-    """The folder's own limit: sentence-transformers' setting, else the tokenizer's, else the positions."""
-    found: list[int] = []
+def _model_class(config: Any, source: str) -> Any:
+    """transformers' class of the encoder: for T5 its encoder, not the pair of encoder and decoder."""
+    from transformers import (
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING as PAIRS,
+        MODEL_FOR_TEXT_ENCODING_MAPPING as ENCODERS,
+        MODEL_MAPPING,
+    )
+
+    # An encoder that was saved alone says is_encoder_decoder = false, but its type still means the pair.
+    pair = config.is_encoder_decoder or type(config) in PAIRS
+    kind = (ENCODERS if pair else MODEL_MAPPING).get(type(config), None)
+    if kind is None:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{config.model_type} is an encoder-decoder, and transformers has no class for its encoder alone"
+            if pair
+            else f"transformers has no class for {config.model_type} without a head",
+            remedy="use an encoder, or a decoder with last-token pooling",
+        )
+    return kind
+
+
+def token_limit(
+    root: Path, settings: Mapping[str, Any], source: str, *, positions: int | None, chosen: int | None
+) -> int:
+    """How many tokens a model input may have.
+
+    The user's word comes first, then sentence-transformers' setting, the tokenizer's, and the positions.
+
+    Args:
+        root: the folder of the transformer and its tokenizer.
+        settings: sentence-transformers' own, of all its files.
+        positions: the most tokens that the transformer has positions for, or None.
+        chosen: what the user says, or None.
+
+    Raises:
+        ModelUnsupported: nothing says it.
+        RequestInvalid: *chosen* is above *positions*.
+    """
+    if chosen is not None:
+        if positions is not None and chosen > positions:
+            raise RequestInvalid(field="token limit", reason=f"{chosen}; {source} has positions for {positions} tokens")
+        return chosen
+    found = [] if positions is None else [positions]
     if isinstance(settings.get("max_seq_length"), int):
         found.append(settings["max_seq_length"])
     elif (root / "tokenizer_config.json").exists():
         length = read_json(root / "tokenizer_config.json", source).get("model_max_length")
         if isinstance(length, int | float) and 0 < length < 1_000_000:
             found.append(int(length))
-    positions = getattr(config, "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
-        found.append(positions - offset)
     if not found:
         raise ModelUnsupported(model=source, reason="does not say its token limit", remedy="say --max-tokens")
     return min(found)

@@ -20,6 +20,7 @@ from ..encoder import Encoded, Encoder, Progress, check_dims
 from ..errors import ModelUnsupported
 from ..text import LongTexts, Recipe, Role, TextEncoder
 from ..vectors import Vectors
+from .architecture import Architecture, read_architecture
 from .backbone import load_backbone, load_config, token_limit
 from .base import resolve_model
 from .model_folder import read_model_folder
@@ -57,6 +58,8 @@ class Checkpoint:
         source: what the user named.
         module: ids and mask to unit vectors.
         tokenizer: the bytes of the artifact's tokenizer.json.
+        config: transformers' configuration.
+        architecture: what it and the transformer say, under one name for all.
         layers: what follows pooling, in the identity's words.
         transform: the linear map after them, or None.
     """
@@ -65,6 +68,7 @@ class Checkpoint:
     module: EncoderModule
     tokenizer: bytes
     config: Any
+    architecture: Architecture
     pooling: str
     layers: tuple[Mapping[str, Any], ...]
     recipe: Recipe
@@ -75,7 +79,7 @@ class Checkpoint:
         """Length of a vector."""
         if self.transform is not None:
             return self.transform.dims
-        return int(self.layers[-1]["dims"] if self.layers else self.config.hidden_size)
+        return int(self.layers[-1]["dims"] if self.layers else self.architecture.hidden_size)
 
     def transformed(self, transform: Transform) -> Checkpoint:
         """The same model with *transform* after it: another space.
@@ -189,14 +193,19 @@ def load_checkpoint(model: str | Path, overrides: Overrides | None = None) -> Ch
     source, chosen = str(model), overrides or Overrides()
     folder = read_model_folder(resolve_model(source), source, chosen.pooling)
     config = load_config(folder.root, source)
+    architecture = read_architecture(config, source)
     backbone = load_backbone(folder.root, config, source)
-    limit = chosen.token_limit or token_limit(folder.root, config, folder.settings, source)
+    architecture = architecture.measured(backbone)
+    limit = token_limit(
+        folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
+    )
     modules = [layer.module for layer in folder.layers]
     return Checkpoint(
         source=source,
         module=EncoderModule(backbone, folder.attention or folder.pooling, modules).eval(),
         tokenizer=canonical_tokenizer(folder.root, source, lower=bool(folder.settings.get("do_lower_case"))),
         config=config,
+        architecture=architecture,
         pooling=folder.pooling,
         layers=tuple(layer.description for layer in folder.layers),
         recipe=Recipe(

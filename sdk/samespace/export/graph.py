@@ -1,8 +1,12 @@
 """From a checkpoint to one ONNX graph: ids and mask in, unit vectors out.
 
-Exported with torch's dynamo exporter. Opset 23 has an `Attention` operator of its own, which onnxruntime runs
-faster; the rotary family's opset-23 graphs fail on batches above one (their `RotaryEmbedding` caches have batch
-one), so the opset is not chosen by a table but by trying: the first that passes parity is taken.
+Exported with torch's dynamo exporter. Opset 23 has operators of its own for attention and for rotary positions,
+opset 20 spells both out. The order of `OPSETS` is a measured preference, and the first whose graph passes parity
+is taken: `benchmarks/architectures.py` times both for every family, and 23 is the faster one or as fast. Nothing is
+timed during an export, because then the same checkpoint could give other bytes on the next run.
+
+What the exporter gets wrong is put right here, without touching a weight: at opset 23 the rotary tables have
+batch one, and onnxruntime wants them as large as the batch.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from ..errors import ModelUnsupported
@@ -35,8 +40,8 @@ def to_onnx(checkpoint: Checkpoint, opset: int) -> bytes:
     mask = torch.ones_like(ids)
     mask[1, -2:] = 0
     batch, tokens = torch.export.Dim("batch", min=1, max=65_536), torch.export.Dim("tokens", min=1, max=1_048_576)
-    if getattr(checkpoint.config, "max_position_embeddings", 0):
-        tokens = torch.export.Dim("tokens", min=1, max=checkpoint.config.max_position_embeddings)
+    if checkpoint.architecture.positions is not None:
+        tokens = torch.export.Dim("tokens", min=1, max=checkpoint.architecture.positions)
     shapes = {name: {0: batch, 1: tokens} for name in INPUTS}
     try:
         with _quiet():
@@ -54,16 +59,47 @@ def to_onnx(checkpoint: Checkpoint, opset: int) -> bytes:
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
         raise ModelUnsupported(
             model=checkpoint.source,
-            reason=f"{checkpoint.config.model_type} does not export at opset {opset}: {_first_line(error)}",
+            reason=f"{checkpoint.architecture.model_type} does not export at opset {opset}: {_first_line(error)}",
             remedy="please report the architecture",
         ) from error
     assert program is not None
     return _plain(program)
 
 
+def _batched_rotary(graph: Any) -> None:
+    """Expand the tables of `RotaryEmbedding`, (1, tokens, half a head), over the batch, in place.
+
+    The exporter's fusion gives one table for all rows; the operator's specification wants one a row.
+    """
+    from onnx import NodeProto, helper, numpy_helper
+
+    tables = {node.input[place] for node in graph.node if node.op_type == "RotaryEmbedding" for place in (1, 2)}
+    if not tables:
+        return
+    graph.initializer.append(numpy_helper.from_array(np.array([1, 1], dtype=np.int64), "rotary_ones"))
+    nodes = [
+        helper.make_node("Shape", [INPUTS[0]], ["rotary_batch"], name="rotary_batch", start=0, end=1),
+        helper.make_node("Concat", ["rotary_batch", "rotary_ones"], ["rotary_shape"], name="rotary_shape", axis=0),
+    ]
+    expanded: set[str] = set()
+    for node in graph.node:
+        copy = NodeProto.FromString(node.SerializeToString())
+        for place in (1, 2) if copy.op_type == "RotaryEmbedding" else ():
+            table = copy.input[place]
+            if table not in expanded:
+                expanded.add(table)
+                name = f"{table}_batched"
+                nodes.append(helper.make_node("Expand", [table, "rotary_shape"], [name], name=name))
+            copy.input[place] = f"{table}_batched"
+        nodes.append(copy)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def _plain(program: Any) -> bytes:
     """Serialise without what differs from run to run or tells about the exporting machine."""
     model = program.model_proto
+    _batched_rotary(model.graph)
     for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
         node.doc_string = ""
         del node.metadata_props[:]

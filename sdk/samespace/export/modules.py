@@ -99,10 +99,15 @@ class AttentionPooling(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(batch, tokens, dim) and (batch, tokens) to (batch, dim); see `pool`."""
-        scores = hidden @ self.query / hidden.shape[-1] ** 0.5  # (batch, tokens)
-        scores = scores.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
-        weights = torch.softmax(scores, dim=1).unsqueeze(-1)  # (batch, tokens, 1)
-        return (hidden * weights).sum(1)
+        return attention_pool(hidden, mask, self.query)
+
+
+def attention_pool(hidden: Tensor, mask: Tensor, query: Tensor) -> Tensor:
+    """`AttentionPooling` as a function, shared with training; *query* is (dim,)."""
+    scores = hidden @ query / hidden.shape[-1] ** 0.5  # (batch, tokens)
+    scores = scores.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
+    weights = torch.softmax(scores, dim=1).unsqueeze(-1)  # (batch, tokens, 1)
+    return (hidden * weights).sum(1)
 
 
 class Dense(nn.Module):

@@ -56,7 +56,7 @@ def reference(checkpoint: Checkpoint) -> Reference:
     probes = Probes(texts, roles, _embed(checkpoint, checkpoint.model, texts, roles))
     batches = tuple(
         (ids, mask, checkpoint.model(ids, mask))
-        for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.config.vocab_size)
+        for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.architecture.vocabulary)
     )
     return Reference(checkpoint, probes, batches)
 
