@@ -267,7 +267,7 @@ def test_refusals_name_the_architecture(tmp_path: Path) -> None:
         with pytest.raises(ModelUnsupported, match=message):
             load_checkpoint(folder, Overrides(pooling="mean"))
     roberta = save_tiny(tmp_path / "roberta", "roberta")
-    with pytest.raises(RequestInvalid, match="65; .*roberta has positions for 64 tokens"):
+    with pytest.raises(RequestInvalid, match=r"65; .*roberta has positions for 64 tokens"):
         load_checkpoint(roberta, Overrides(token_limit=65))
 
 

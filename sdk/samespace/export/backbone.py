@@ -80,15 +80,12 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
 
 def _model_class(config: Any, source: str) -> Any:
     """transformers' class of the encoder: for T5 its encoder, not the pair of encoder and decoder."""
-    from transformers import (
-        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING as PAIRS,
-        MODEL_FOR_TEXT_ENCODING_MAPPING as ENCODERS,
-        MODEL_MAPPING,
-    )
+    import transformers
 
     # An encoder that was saved alone says is_encoder_decoder = false, but its type still means the pair.
-    pair = config.is_encoder_decoder or type(config) in PAIRS
-    kind = (ENCODERS if pair else MODEL_MAPPING).get(type(config), None)
+    pair = config.is_encoder_decoder or type(config) in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    classes = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING if pair else transformers.MODEL_MAPPING
+    kind = classes.get(type(config), None)
     if kind is None:
         raise ModelUnsupported(
             model=source,
