@@ -26,7 +26,7 @@ from ..errors import ArtifactDamaged
 from .protobuf import Field, Reader, fixed, numbers, text
 
 MAX_FILE_BYTES: Final = 2**31 - 1  # what protobuf itself can hold
-MAX_FIELDS: Final = 1_000_000  # a transformer of 28 layers has about 50 thousand; a million take a second or two
+MAX_FIELDS: Final = 250_000  # MiniLM has 3 to 6 thousand, by build; so many take about a second and 50 MB
 MAX_DEPTH: Final = 4  # graphs inside the branches of an If
 MAX_STATIC_ELEMENTS: Final = 1 << 26
 MAX_RANK: Final = 16

@@ -120,7 +120,11 @@ class Artifact:
         return read_tokenizer(path.read_bytes(), file=str(path))
 
     def probes(self) -> Probes:
-        """The verified probes."""
+        """The verified probes; read once."""
+        return self._probes
+
+    @cached_property
+    def _probes(self) -> Probes:
         path = self.path(manifests.PROBES)
         return Probes.from_bytes(path.read_bytes(), dims=self.manifest.identity.dims, file=str(path))
 
@@ -134,7 +138,16 @@ def open_artifact(folder: Path | str) -> Artifact:
     root = Path(folder)
     if not root.is_dir():
         raise ArtifactDamaged(file=str(root), reason="no such folder")
-    return _opened(root, manifests.read(root / manifests.MANIFEST))
+    return _opened(root, _read_manifest(root / manifests.MANIFEST))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise ArtifactDamaged(file=str(path), reason="is no plain file")
+    try:
+        return manifests.read(path)
+    except RecursionError as error:
+        raise ManifestInvalid(file=str(path), reason="is nested too deeply") from error
 
 
 def _opened(root: Path, manifest: Manifest) -> Artifact:
@@ -156,7 +169,7 @@ def _open_parts(root: Path, manifest: Manifest) -> tuple[Artifact, ...]:
         if folder.is_symlink() or not folder.is_dir():
             raise ArtifactDamaged(file=str(folder), reason="is not a plain folder, and this composite needs it")
         wanted, listed = manifest.parts[name], folder / manifests.MANIFEST
-        inner = manifests.read(listed)
+        inner = _read_manifest(listed)
         found = file_digest(listed)
         if found != wanted:
             raise ArtifactDamaged(file=str(listed), reason=f"sha256 is {found}, the composite says {wanted}")

@@ -102,7 +102,7 @@ def load_build(artifact: Artifact, *, build: str = "auto", runtime: str = "auto"
         if runtime == openvino.NAME:
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
         raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime")
-    text_encoder = artifact.text_encoder()
+    text_encoder, _ = artifact.text_encoder(), artifact.probes()  # damaged ones are refused before any session
     refused: list[str] = []
     last: BuildError = BuildUnavailable(wanted=build, available=available, reason="nothing was tried")
     for chosen, measured in runnable:
