@@ -3,9 +3,11 @@
 from . import openvino
 from .composite import LoadedParts, load_artifact, parts_of
 from .load import LoadedBuild, check_probes, load_build, open_session, probe_vectors, session_of
-from .session import Session
+from .session import DEVICES, Device, Session
 
 __all__ = [
+    "DEVICES",
+    "Device",
     "LoadedBuild",
     "LoadedParts",
     "Session",

@@ -13,7 +13,8 @@ from ..text import Int64
 from ..vectors import Float32
 
 NAME = "openvino"
-_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+# What is not quantised in an int8 build runs in bf16 where the CPU has it: faster, and far below int8's own error.
+_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 
 
 def installed() -> bool:
@@ -36,12 +37,15 @@ class OpenvinoSession:
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino") from error
         self.precision = precision
         self.version: str = openvino.__version__.split("-")[0]
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        core = openvino.Core()
+        hint = _HINTS.get(precision)
+        if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            hint = "f32" if precision == "int8" else None
+        if hint is None:
+            raise BuildUnavailable(wanted=file.name, available=(), reason=f"this CPU has no {precision} instructions")
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise BuildUnavailable(wanted=file.name, available=(), reason="this CPU has no bf16 instructions")
         try:
             self._compiled: Any = core.compile_model(core.read_model(str(file)), "CPU", settings)
         except RuntimeError as error:

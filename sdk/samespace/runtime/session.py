@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from ..text import Int64
 from ..vectors import Float32
+
+Device = Literal["cpu", "cuda"]
+DEVICES: Final[tuple[Device, ...]] = ("cpu", "cuda")
 
 
 class Session(Protocol):
