@@ -7,6 +7,8 @@ limit, so that a text at the limit goes beyond them. Nothing is downloaded: voca
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +111,19 @@ FAMILIES: dict[str, Family] = {
 }  # fmt: skip
 
 
-def save_tiny(folder: Path, name: str, *, pooling: str | None = None, seed: int = 1) -> Path:
-    """Write a sentence-transformers folder of the family *name*; *pooling* None is its natural one."""
+_SIZES = frozenset({
+    "hidden_size", "intermediate_size", "max_position_embeddings", "d_model", "d_kv", "d_ff", "dim", "hidden_dim",
+    "head_dim", "embedding_size", "hidden_size_per_layer_input", "embedding_dim",
+})  # fmt: skip
+
+
+def save_tiny(folder: Path, name: str, *, pooling: str | None = None, seed: int = 1, scale: int = 1) -> Path:
+    """Write a sentence-transformers folder of the family *name*.
+
+    Args:
+        pooling: None is the family's natural one.
+        scale: multiplies widths and positions, for timings; weights become smaller with it.
+    """
     import torch
     import transformers
     from tokenizers import Tokenizer
@@ -130,15 +143,18 @@ def save_tiny(folder: Path, name: str, *, pooling: str | None = None, seed: int 
             "max_position_embeddings": 66,
         }
     if "initializer_factor" not in family.settings:
-        settings["initializer_range"] = SPREAD
+        settings["initializer_range"] = SPREAD / scale**0.5
     if name == "alibi":
         del settings["max_position_embeddings"]
+    settings = {
+        key: value * scale if key in _SIZES else value for key, value in {**settings, **family.settings}.items()
+    }
     place = alibi if name == "alibi" else transformers
-    config = getattr(place, family.config)(**{**settings, **family.settings})
+    config = getattr(place, family.config)(**settings)
     torch.manual_seed(seed)
     getattr(place, family.model)(config).save_pretrained(folder)
     (folder / "tokenizer.json").write_bytes(tokenizer)
-    dims = family.settings.get("embedding_dim", DIMS)
+    dims = scale * family.settings.get("embedding_dim", DIMS)
     write_modules(folder, pooling or family.pooling, dims, dense=(48, 16) if name == "embedding_gemma" else ())
     specials = {"unk_token": "[UNK]", "pad_token": "[PAD]"} if family.tokenizer == "wordpiece" else {}
     for key, token in (("pad_token", "<pad>"), ("eos_token", "</s>")):
@@ -222,17 +238,22 @@ def _byte_bpe(before: str, after: str, specials: list[str]) -> bytes:
 
 
 def _unigram(before: str, after: str, specials: list[str], unknown: str) -> bytes:
-    """SentencePiece's kind: XLM-R, T5, ALBERT."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    """SentencePiece's kind: XLM-R, T5, ALBERT. Counted, because the library's own training is not repeatable."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    tokenizer = Tokenizer(models.Unigram())
+    words = Counter("▁" + word for text in _corpus() if text.isascii() for word in text.split())
+    letters = Counter(letter for text in _corpus() if text.isascii() for letter in "▁" + "".join(text.split()))
+    halves = Counter(part for word in words for part in (word[: len(word) // 2], word[len(word) // 2 :]))
+    total = sum(words.values())
+    pieces = {letter: math.log(0.1 * count / total) for letter, count in letters.items()}
+    for counts in (halves, words):
+        pieces |= {piece: math.log(count / total) for piece, count in counts.most_common(120) if len(piece) > 1}
+    vocabulary = [(token, 0.0) for token in specials] + sorted(pieces.items())
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=specials.index(unknown)))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    tokenizer.train_from_iterator(
-        _corpus(),
-        trainers.UnigramTrainer(vocab_size=300, special_tokens=specials, unk_token=unknown, show_progress=False),
-    )
+    tokenizer.add_special_tokens(specials)
     tokenizer.post_processor = _template(before, after, tokenizer)
     return tokenizer.to_str().encode()
 

@@ -155,7 +155,7 @@ for folder in sys.argv[1:]:
 
 def test_builds_are_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     """One family each of absolute, relative, rotary and linear positions, and a decoder."""
-    folders = [save_tiny(tmp_path / name, name) for name in ("t5", "nomic_bert", "alibi", "qwen3", "deberta-v2")]
+    folders = [save_tiny(tmp_path / name, name) for name in ("t5", "nomic_bert", "alibi", "qwen3")]
     script = tmp_path / "digests.py"
     script.write_text(_DIGESTS)
     there = subprocess.run(
@@ -211,7 +211,8 @@ def test_attention_pooling_trained_with_sentence_transformers_exports(tmp_path: 
     model(features)["sentence_embedding"].sum().backward()
     assert model[1].query.grad is not None and model[1].query.grad.abs().sum() > 0
     model.save_pretrained(str(tmp_path / "saved"))
-    again = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    # For sentence-transformers, samespace is foreign code; samespace itself reads the folder without running any.
+    again = SentenceTransformer(str(tmp_path / "saved"), device="cpu", trust_remote_code=True)
     checkpoint = load_checkpoint(tmp_path / "saved")
     assert checkpoint.pooling == "attention"
     with session_over(to_onnx(checkpoint, OPSETS[0]), "onnxruntime", "fp32") as session:

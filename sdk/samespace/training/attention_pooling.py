@@ -3,7 +3,8 @@
     SentenceTransformer(modules=[transformer, AttentionPooling(384), Normalize()])
 
 The numbers are those of `samespace.export.modules.AttentionPooling`: this class only fits them into features and
-folders. The query starts at zero, which is mean pooling.
+folders. The query starts at zero, which is mean pooling. To load such a folder, sentence-transformers wants
+`trust_remote_code=True`, because this class is not its own; `load_checkpoint` does not.
 """
 
 from __future__ import annotations
