@@ -21,6 +21,7 @@ from ..vectors import Float32, cosine_distance
 
 MAX_PROBES: Final = 4096
 MAX_UNPACKED_BYTES: Final = 64 << 20
+MAX_TEXT_BYTES: Final = 8 << 20
 _ARRAYS: Final = {"texts": "|u1", "roles": "|u1", "vectors": "<f4"}
 
 _SHORT: Final = (
@@ -97,6 +98,8 @@ class Probes:
         """The inverse; refuses anything that is not a set of probes of *dims* dims."""
         try:
             arrays = read_arrays(io.BytesIO(data), _ARRAYS, most_bytes=MAX_UNPACKED_BYTES)
+            if arrays["texts"].size > MAX_TEXT_BYTES:  # each start would encode them all
+                raise ValueError(f"its texts have {arrays['texts'].size} bytes, at most {MAX_TEXT_BYTES} are read")
             texts = json.loads(arrays["texts"].tobytes())
             roles = [ROLES[code] for code in arrays["roles"].ravel().tolist()]
             vectors = arrays["vectors"]
@@ -104,6 +107,8 @@ class Probes:
             raise ArtifactDamaged(file=file, reason=f"holds no probes: {error}") from error
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ArtifactDamaged(file=file, reason="probe texts have to be strings")
+        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+            raise ArtifactDamaged(file=file, reason="a probe text has a lone surrogate, which is not text")
         if not 1 <= len(texts) <= MAX_PROBES or len(roles) != len(texts) or vectors.shape != (len(texts), dims):
             raise ArtifactDamaged(
                 file=file, reason=f"{len(texts)} texts, {len(roles)} roles, vectors {vectors.shape}, {dims} dims"
