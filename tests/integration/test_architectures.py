@@ -21,8 +21,9 @@ from fakes.architectures import FAMILIES, LOCAL_WINDOW, save_tiny
 from fakes.models import save_tiny_bert
 from samespace.embed import embed_texts
 from samespace.errors import ModelUnsupported, RequestInvalid
+from samespace.export import graph
 from samespace.export.alibi import alibi_bias, alibi_slopes
-from samespace.export.builds import GATES, session_over
+from samespace.export.builds import GATES, build_fp32, session_over
 from samespace.export.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from samespace.export.graph import OPSETS, to_onnx
 from samespace.export.parity import parity_batches, reference, worst_distance
@@ -67,6 +68,13 @@ def test_a_pooling_is_not_tied_to_an_architecture(name: str, pooling: str, tmp_p
     checkpoint = load_checkpoint(save_tiny(tmp_path / name, name, pooling=pooling))
     assert checkpoint.pooling == pooling
     assert exported_worst(checkpoint) <= GATES["fp32"]
+
+
+def test_the_next_opset_is_taken_where_the_first_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rotary tables as torch exports them fail in onnxruntime above batch one: opset 20 has no such operator."""
+    monkeypatch.setattr(graph, "_batched_rotary", lambda _: None)
+    checkpoint = load_checkpoint(save_tiny(tmp_path / "nomic", "nomic_bert"))
+    assert build_fp32(checkpoint, reference(checkpoint)).opset == 20
 
 
 def test_limit_length_rows_come_in_full_batches() -> None:

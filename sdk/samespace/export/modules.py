@@ -104,7 +104,8 @@ class AttentionPooling(nn.Module):
 
 def attention_pool(hidden: Tensor, mask: Tensor, query: Tensor) -> Tensor:
     """`AttentionPooling` as a function, shared with training; *query* is (dim,)."""
-    scores = hidden @ query / hidden.shape[-1] ** 0.5  # (batch, tokens)
+    # Not hidden @ query: OpenVINO cannot read a product with a vector, and int8 would quantise the query.
+    scores = (hidden * query).sum(-1) / hidden.shape[-1] ** 0.5  # (batch, tokens)
     scores = scores.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
     weights = torch.softmax(scores, dim=1).unsqueeze(-1)  # (batch, tokens, 1)
     return (hidden * weights).sum(1)
