@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from forgery import MODEL, forge_file, forge_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samespace.artifact import Manifest, open_artifact
+from samespace.artifact import Manifest, Probes, open_artifact, write_artifact
 from samespace.artifact import manifest as manifests
+from samespace.artifact.composite import concatenation
 from samespace.errors import ArtifactError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "manifest.format1.json"
@@ -127,6 +131,55 @@ def test_a_recipe_that_cannot_work_is_refused(
     """A prompt that leaves no room, one that is no text, limits beyond reason."""
     forge_manifest(artifact, lambda value: change(value["identity"]["recipe"]))
     refused("manifest.json", "recipe|prompt|token_limit|does not fit tokenizer")
+
+
+@pytest.fixture
+def composite(tiny_artifact: Path, other_artifact: Path, tmp_path: Path) -> Path:
+    """A concatenation of the two tiny encoders, without running either."""
+    parts = {"part1": open_artifact(tiny_artifact), "part2": open_artifact(other_artifact)}
+    identity = concatenation([(part.space_id, 32) for part in parts.values()])
+    digests = {
+        name: hashlib.sha256((part.folder / "manifest.json").read_bytes()).hexdigest() for name, part in parts.items()
+    }
+    probes = Probes(("a",), ("passage",), np.eye(1, 64, dtype=np.float32)).to_bytes()
+    write_artifact(
+        tmp_path / "both",
+        {"probes.npz": probes},
+        lambda files: Manifest("both", identity, files, (), parts=digests),
+        parts=parts,
+    )
+    return tmp_path / "both"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda root: (root / "part2" / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda root: forge_manifest(root / "part2", lambda value: value.update(name="other")), "the composite says"),
+        (lambda root: shutil.rmtree(root / "part2"), "plain folder"),
+        (lambda root: swap_for_link(root / "part2"), "plain folder"),
+        (lambda root: forge_manifest(root, lambda value: value["parts"].update({"../part3": "0" * 64})), "parts"),
+        (lambda root: forge_manifest(root, lambda value: value["identity"]["parts"].reverse()), "sha256|is space"),
+        (lambda root: forge_manifest(root, nested_in_itself), "parts"),
+    ],
+)
+def test_a_composite_is_refused_with_its_parts(composite: Path, change: Callable[[Path], Any], reason: str) -> None:
+    """What holds for an artifact holds for each part of it, and the parts are those of the identity."""
+    assert len(open_artifact(composite).parts) == 2
+    change(composite)
+    with pytest.raises(ArtifactError, match=reason):
+        open_artifact(composite)
+
+
+def swap_for_link(folder: Path) -> None:
+    folder.rename(folder.parent.parent / "elsewhere")
+    folder.symlink_to(folder.parent.parent / "elsewhere")
+
+
+def nested_in_itself(value: dict[str, Any]) -> None:
+    value["identity"]["parts"][1] = [value["space_id"], 64, 1.0]
+    value["identity"]["dims"] = 96
+    value["parts"] = {"part1": value["parts"]["part1"], "..": "0" * 64}
 
 
 @given(data=st.data())
