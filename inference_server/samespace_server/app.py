@@ -142,7 +142,9 @@ def _engine(loaded: LoadedBuild | LoadedParts, limits: Limits, telemetry: Teleme
 
 
 def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
-    loaded = load_artifact(artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads)
+    loaded = load_artifact(
+        artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads, device=choice.device
+    )
     for refused in loaded.refused:
         log.warning("not used: %s", refused)
     log.info(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from samespace.errors import ConfigInvalid
+from samespace.runtime import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Choice:
             of speed.
         runtime: "onnxruntime", "openvino" or "auto".
         threads: threads of one run; 0 for all cores. Lower it where other programs share the machine.
+        device: "cpu" or "cuda". CUDA needs the extra `gpu` and runs fp16 where the artifact has it.
     """
 
     build: str = "auto"
     runtime: str = "auto"
     threads: int = 0
+    device: Device = "cpu"
 
     def __post_init__(self) -> None:
         if self.threads < 0:

@@ -18,7 +18,7 @@ from .artifact import Artifact, open_artifact
 from .combine import concatenate_embedded
 from .embed import Embedded, embed_texts
 from .errors import RequestInvalid
-from .runtime import LoadedBuild, LoadedParts, load_artifact, parts_of
+from .runtime import Device, LoadedBuild, LoadedParts, load_artifact, parts_of
 from .text import LongTexts, Role, check_role
 from .vectors import Vectors, normalise
 
@@ -57,6 +57,7 @@ class Encoder(ABC):
         build: str = "auto",
         runtime: str = "auto",
         threads: int = 0,
+        device: Device = "cpu",
     ) -> LocalEncoder | CompositeEncoder:
         """Run an artifact in this process.
 
@@ -65,13 +66,14 @@ class Encoder(ABC):
             build: a build's name; "auto" takes the fastest whose probes pass here, `fp32` the exact one.
             runtime: "onnxruntime", "openvino" or "auto".
             threads: threads of one run; 0 for all cores.
+            device: "cpu", or "cuda" with the extra `gpu`.
 
         Raises:
             ArtifactError: the artifact cannot be trusted.
             BuildError: no build runs here within its bound.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-        loaded = load_artifact(opened, build=build, runtime=runtime, threads=threads)
+        loaded = load_artifact(opened, build=build, runtime=runtime, threads=threads, device=device)
         return LocalEncoder(loaded) if isinstance(loaded, LoadedBuild) else CompositeEncoder(loaded)
 
     @staticmethod

@@ -25,6 +25,9 @@ import click
 )
 @click.option("--runtime", default="auto", show_default=True, help="onnxruntime, openvino or auto.")
 @click.option("--threads", default=0, show_default=True, help="Threads of one run; 0: all cores.")
+@click.option(
+    "--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]), help="cuda needs the extra gpu."
+)
 @click.option("--batch-tokens", default=2048, show_default=True, help="Padded tokens of one run of the model.")
 @click.option("--max-texts", default=2048, show_default=True, help="Texts of one request.")
 @click.option("--max-request-bytes", default=16 << 20, show_default=True, help="Bytes of one request.")
@@ -58,7 +61,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         http_port=options["http_port"],
         grpc_port=options["grpc_port"],
         default_space=options["default_space"],
-        choice=Choice(options["build"], options["runtime"], options["threads"]),
+        choice=Choice(options["build"], options["runtime"], options["threads"], options["device"]),
         limits=Limits(
             max_texts_per_request=options["max_texts"],
             max_request_bytes=options["max_request_bytes"],

@@ -12,6 +12,7 @@ from ..errors import ProbesFailed
 from ..text import ROLES, Role
 from ..vectors import Float32
 from .load import LoadedBuild, load_build
+from .session import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class LoadedParts:
 
 
 def load_artifact(
-    artifact: Artifact, *, build: str = "auto", runtime: str = "auto", threads: int = 0
+    artifact: Artifact, *, build: str = "auto", runtime: str = "auto", threads: int = 0, device: Device = "cpu"
 ) -> LoadedBuild | LoadedParts:
     """Load an encoder or every part of a composite; see `load_build`.
 
@@ -71,8 +72,10 @@ def load_artifact(
         ArtifactDamaged: a file is not what the manifest says.
     """
     if artifact.manifest.composite is None:
-        return load_build(artifact, build=build, runtime=runtime, threads=threads)
-    parts = tuple(load_build(part, build=build, runtime=runtime, threads=threads) for part in artifact.parts)
+        return load_build(artifact, build=build, runtime=runtime, threads=threads, device=device)
+    parts = tuple(
+        load_build(part, build=build, runtime=runtime, threads=threads, device=device) for part in artifact.parts
+    )
     loaded = LoadedParts(artifact, parts, worst=0.0)
     worst = artifact.probes().worst(_probe_vectors(loaded))
     if not worst <= loaded.bound:
