@@ -26,7 +26,7 @@ from ..errors import ArtifactDamaged
 from .protobuf import Field, Reader, fixed, numbers, text
 
 MAX_FILE_BYTES: Final = 2**31 - 1  # what protobuf itself can hold
-MAX_FIELDS: Final = 250_000  # MiniLM has 3 to 6 thousand, by build; so many take about a second and 50 MB
+MAX_FIELDS: Final = 250_000  # two layers of any family have 1 to 3 thousand; so many take a second and 50 MB
 MAX_DEPTH: Final = 4  # graphs inside the branches of an If
 MAX_STATIC_ELEMENTS: Final = 1 << 26
 MAX_RANK: Final = 16
@@ -141,7 +141,7 @@ class _Scope:
 def check_graph(path: Path, *, dims: int) -> Graph:
     """Read an ONNX file and refuse what an encoder of *dims* dims cannot need.
 
-    Time and memory are bounded by the file's size: 90 MB take about a tenth of a second.
+    Time and memory are bounded by the file's size: 90 MB take about a fifth of a second.
 
     Raises:
         ArtifactDamaged: with the file, and what is in it that may not be.
