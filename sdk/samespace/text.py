@@ -163,7 +163,8 @@ class TextEncoder:
         """Model inputs for each text, in order.
 
         Raises:
-            RequestInvalid: unknown role, or an item that is not a string that UTF-8 can carry.
+            RequestInvalid: unknown role, an item that is not a string that UTF-8 can carry, or one without any
+                token (empty, with a tokenizer that adds no special tokens).
         """
         check_role(role)
         prompt = self.recipe.prompts[role]
@@ -179,6 +180,9 @@ class TextEncoder:
                 ) from error
             prompted.append(prompt + text)
         encodings = self._tokenizer.encode_batch(prompted)
+        for index, encoding in enumerate(encodings):
+            if not encoding.ids:  # only without special tokens: decoders' tokenizers often have none
+                raise RequestInvalid(field=f"texts[{index}]", reason="has no tokens, so it has no vector")
         return [
             self._windows(encoding, len(prompt), len(text)) for encoding, text in zip(encodings, texts, strict=True)
         ]

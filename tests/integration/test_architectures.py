@@ -202,6 +202,18 @@ def test_every_window_has_the_special_tokens(name: str, before: list[str], after
     assert [*head, *own, *tail] == tokenizer.encode(LONG[0]).ids
 
 
+def test_a_text_without_tokens_is_refused(tmp_path: Path) -> None:
+    """Without special tokens, an empty text would be a row without one real token: not a number, for its batch too."""
+    folder = save_tiny(tmp_path / "qwen3", "qwen3")
+    value = json.loads((folder / "tokenizer.json").read_text())
+    value["post_processor"] = None
+    (folder / "tokenizer.json").write_text(json.dumps(value))
+    encoder = CheckpointEncoder(load_checkpoint(folder))
+    assert np.isfinite(np.asarray(encoder.encode(["one", " "], "passage"))).all()
+    with pytest.raises(RequestInvalid, match=r"texts\[1\]: has no tokens"):
+        encoder.encode(["one", ""], "passage")
+
+
 def test_attention_pooling_trained_with_sentence_transformers_exports(tmp_path: Path) -> None:
     """The trainer's module, saved and loaded by sentence-transformers, gives the exported numbers."""
     import torch
