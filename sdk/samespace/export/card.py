@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..artifact import Identity
-from ..errors import BuildError
+from ..errors import SamespaceError
 from .builds import BuildFile
 
 
@@ -14,10 +14,10 @@ def model_card(
     name: str,
     identity: Identity,
     builds: Sequence[BuildFile],
-    refused: Sequence[BuildError],
+    refused: Sequence[SamespaceError],
     provenance: Mapping[str, Any],
 ) -> str:
-    """The text of the artifact's README.md."""
+    """The text of the artifact's README.md; *refused* is why a build, or a runtime of one, is not in the table."""
     recipe = identity.recipe
     rows = [
         f"| {build.name} | {m.runtime} {m.version} | {m.precision} | {m.worst:.1e} | "
@@ -43,6 +43,17 @@ def model_card(
         "| --- | --- | --- | --- | --- |",
         *rows,
         "",
-        *[f"Not written: {error}" for error in refused],
+        *(_int8_method(build) for build in builds if build.method),
+        *[f"Not used: {error}" for error in refused],
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _int8_method(build: BuildFile) -> str:
+    """How an int8 build was made, in a sentence and a line break."""
+    texts = build.method.get("calibration")
+    if texts is None:
+        return (
+            f"{build.name} is quantised dynamically: a text's vector depends a little on its neighbours in a batch.\n"
+        )
+    return f"{build.name} is quantised with the scales of {texts['texts']} unlabelled texts ({texts['name']}).\n"

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ..artifact import Artifact, Build, FileEntry, Manifest, write_artifact
 from ..artifact import manifest as manifests
 from ..artifact.layout import check_target
-from ..errors import BuildError, RequestInvalid
-from .builds import BUILDS, build_bf16, build_fp32, build_int8
+from ..errors import BuildError, RequestInvalid, SamespaceError
+from .builds import BUILDS, build_bf16, build_fp16, build_fp32
+from .calibration import Calibration, load_calibration
 from .card import model_card
 from .checkpoint import Checkpoint
-from .gate import BuildReport, gated, speed_reports
+from .gate import BuildReport, speed_reports
+from .int8 import build_int8
 from .parity import reference
 
 if TYPE_CHECKING:
@@ -32,11 +34,18 @@ README: Final = "README.md"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export left: the artifact, its builds, and the builds that missed their gate."""
+    """What an export left.
+
+    Attributes:
+        reports: one for each build and runtime.
+        refused: why builds that were asked for are not in the artifact.
+        fallbacks: why a build that is there was not made in the better way, or is not claimed for some runtime.
+    """
 
     artifact: Artifact
     reports: tuple[BuildReport, ...]
-    refused: tuple[BuildError, ...]
+    refused: tuple[SamespaceError, ...]
+    fallbacks: tuple[SamespaceError, ...] = ()
 
 
 def export_artifact(
@@ -46,6 +55,7 @@ def export_artifact(
     name: str | None = None,
     builds: tuple[str, ...] = ("fp32",),
     gate: Dataset | None = None,
+    calibration: Calibration | None = None,
     replace_existing: bool = False,
     provenance: Mapping[str, Any] | None = None,
     say: Say = lambda _: None,
@@ -54,8 +64,10 @@ def export_artifact(
 
     Args:
         name: display name; the folder's name unless given. Not part of the space id.
-        builds: "fp32" is always written, "bf16" (the same file) wherever it passes; "int8" where wanted, with *gate*.
+        builds: "fp32" is always written, "bf16" (the same file) wherever it passes; "fp16" where wanted; "int8" where
+            wanted, with *gate*.
         gate: the retrieval set whose nDCG@10 lossy builds may not lose on.
+        calibration: texts that int8 is scaled with; sampled from the gate's set unless given.
         provenance: facts about the checkpoint's making, kept in the manifest.
         say: gets a sentence before each step.
 
@@ -77,23 +89,33 @@ def export_artifact(
     wanted = reference(checkpoint)
     say("Exporting the fp32 graph and comparing it with torch on padded, ragged and long batches.")
     fp32 = build_fp32(checkpoint, wanted)
-    made, refused = [fp32], list[BuildError]()
+    made, refused, fallbacks = [fp32], list[SamespaceError](), tuple[SamespaceError, ...]()
     if (bf16 := build_bf16(fp32, wanted)) is not None:
         made.append(bf16)
-    if "int8" in builds:
-        assert gate is not None
-        say("Quantising to int8 and measuring what it loses in nDCG@10.")
+    if "fp16" in builds:
+        say("Converting to fp16.")
         try:
-            made.append(gated(build_int8(fp32, wanted), fp32, wanted.checkpoint, gate))
+            made.append(build_fp16(fp32, wanted))
         except BuildError as error:
             refused.append(error)
             say(str(error))
+    if "int8" in builds:
+        assert gate is not None
+        texts = calibration or load_calibration(gate.folder, gate=gate)
+        say(f"Quantising to int8 with {len(texts.texts)} texts ({texts.name}); its loss is measured on {gate.name}.")
+        int8 = build_int8(fp32, wanted, texts, gate, say=say)
+        if int8.build is None:
+            refused.extend(int8.failed)
+        else:
+            made.append(int8.build)
+            fallbacks = int8.failed
     reports = tuple(report for build in made for report in speed_reports(build, wanted))
     identity = checkpoint.identity
     facts = {
         "source": checkpoint.source,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: version(package) for package in ("torch", "transformers", "onnx", "onnxscript")},
+        **{build.name: dict(build.method) for build in made if build.method},
         **dict(provenance or {}),
     }
 
@@ -110,6 +132,6 @@ def export_artifact(
     files: dict[str, Path | bytes] = {build.file: build.data for build in made}
     files[manifests.TOKENIZER] = checkpoint.tokenizer
     files[manifests.PROBES] = wanted.probes.to_bytes()
-    files[README] = model_card(name or target.name, identity, made, refused, facts).encode("utf-8")
+    files[README] = model_card(name or target.name, identity, made, (*refused, *fallbacks), facts).encode("utf-8")
     artifact = write_artifact(target, files, manifest, replace=replace_existing)
-    return Exported(artifact, reports, tuple(refused))
+    return Exported(artifact, reports, tuple(refused), fallbacks)
