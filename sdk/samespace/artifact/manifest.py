@@ -176,7 +176,7 @@ def parse(data: bytes, *, file: str = MANIFEST) -> Manifest:
         raise FormatTooNew(file=file, found=number, supported=FORMAT)
     try:
         manifest = _manifest(value)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ManifestInvalid(file=file, reason=f"does not fit format {number}: {error!r}") from error
     except ManifestInvalid as error:
         raise ManifestInvalid(file=file, reason=error.reason) from error
