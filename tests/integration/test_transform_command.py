@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,16 @@ def test_two_runs_write_the_same_bytes(tiny_checkpoint: Path, data: Path, tmp_pa
     for file in files:
         as_json(*arguments, "--sample", "50", "--out", str(file))
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_pages_tables_are_those_of_the_results(tmp_path: Path) -> None:
+    """docs/transforms.md is what the benchmark writes from its committed JSON."""
+    root = Path(__file__).parents[2]
+    page = Path(shutil.copy(root / "docs" / "transforms.md", tmp_path))
+    results = root / "benchmarks" / "results" / "transforms.json"
+    command = [sys.executable, str(root / "benchmarks" / "transforms.py"), "--out", str(results), "--page", str(page)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert page.read_text("utf-8") == (root / "docs" / "transforms.md").read_text("utf-8")
 
 
 def test_bad_requests_are_refused_before_any_encoding(
