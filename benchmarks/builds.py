@@ -1,0 +1,208 @@
+"""Measure every build on every runtime: speed, distance to fp32, and what it changes in nDCG@10.
+
+    python benchmarks/builds.py DATA_FOLDER... --out benchmarks/results/builds.json
+
+Each DATA_FOLDER is a set in the BEIR layout with a test split; the first also needs a dev split, on which int8 is
+gated. The dynamic int8, which is written only where the calibrated one fails, is measured too.
+
+Speed is the wall time of the whole path, text to vector, on all cores: each repetition runs every build once, so
+that they share whatever else the machine does; medians are compared with onnxruntime's fp32. "short" is up to 32
+tokens, "medium" 96 to 192, "mixed" is drawn from all passages and queries. Distances are 1 - cos to onnxruntime's
+fp32 over all texts of all sets. fp16 is for GPUs and runs here on the CPU: only its distances mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from samespace import Vectors
+from samespace.cli.console import quiet_libraries, say, table
+from samespace.embed import embed_texts
+from samespace.evaluation import Dataset, DenseRanker, evaluate, load_dataset
+from samespace.export.builds import session_over
+from samespace.export.checkpoint import load_checkpoint
+from samespace.export.package import export_artifact
+from samespace.export.quantise import dynamic
+from samespace.runtime import Session, open_session
+from samespace.text import Role, TextEncoder
+from samespace.vectors import Float32, cosine_distance
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+EXACT = ("fp32", "onnxruntime")
+SIZES = {"short": 128, "medium": 64, "mixed": 96}
+Key = tuple[str, str]
+
+
+@dataclass
+class Build:
+    """One build on one runtime, as what `evaluate` scores; keeps the vectors that it made."""
+
+    name: str
+    space_id: str
+    session: Session
+    text_encoder: TextEncoder
+    dims: int
+    bytes: int
+    made: list[Float32] = field(default_factory=list)
+
+    def encode(self, texts: Sequence[str], role: Role, *, progress: Callable[[int], None] | None = None) -> Vectors:
+        """One vector a text."""
+        rows = embed_texts(self.session, self.text_encoder, texts, role, dims=self.dims, progress=progress).vectors
+        self.made.append(rows)
+        return Vectors(rows, self.space_id)
+
+
+def main() -> None:
+    """Run everything and write one JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+", type=Path)
+    parser.add_argument("--model", default=MINILM)
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    quiet_libraries()
+    sets = [load_dataset(folder, "test") for folder in arguments.data]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        exported = export_artifact(
+            load_checkpoint(arguments.model),
+            Path(folder) / "artifact",
+            builds=("fp32", "fp16", "int8"),
+            gate=load_dataset(arguments.data[0], "dev"),
+            say=say,
+        )
+        artifact = exported.artifact
+        text_encoder, dims = artifact.text_encoder(), artifact.manifest.encoder.dims
+        builds: dict[Key, Build] = {}
+
+        def add(name: str, session: Session, size: int) -> None:
+            key = (name, session.runtime)
+            builds[key] = Build(" on ".join(key), artifact.space_id, session, text_encoder, dims, size)
+
+        for build in artifact.manifest.builds:
+            for measured in build.measured:
+                size = artifact.manifest.files[build.file].bytes
+                add(build.name, open_session(artifact, build, measured), size)
+        data = dynamic(artifact.path("model.fp32.onnx").read_bytes())
+        add("int8 dynamic", stack.enter_context(session_over(data, "onnxruntime", "int8")), len(data))
+
+        load = os.getloadavg()[0]
+        speeds = {name: _times(builds, texts, arguments.repetitions) for name, texts in _texts(sets, text_encoder)}
+        scores = {key: _scores(build, sets) for key, build in builds.items()}
+        rows = [_row(key, builds, speeds, scores) for key in builds]
+        record = {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": arguments.model,
+            "space_id": artifact.space_id,
+            "refused": [str(error) for error in (*exported.refused, *exported.fallbacks)],
+            "int8": artifact.manifest.provenance.get("int8"),
+            "machine": {
+                "processor": _processor(),
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+                "load_before": round(load, 2),
+            },
+            "versions": {name: version(name) for name in ("torch", "onnxruntime", "openvino", "nncf", "onnx")},
+            "repetitions": arguments.repetitions,
+            "texts": SIZES,
+            "builds": rows,
+        }
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(_table(rows))
+    print(f"written: {arguments.out}")
+
+
+def _texts(sets: Sequence[Dataset], text_encoder: TextEncoder) -> list[tuple[str, list[str]]]:
+    """The texts that speed is measured with."""
+    chosen = random.Random(0)
+    texts = sorted({text for data in sets for text in (*data.passages, *data.queries)})
+    tokens = [text.tokens for text in text_encoder.tokenize(texts, "passage")]
+    kinds = {
+        "short": [text for text, count in zip(texts, tokens, strict=True) if count <= 32],
+        "medium": [text for text, count in zip(texts, tokens, strict=True) if 96 <= count <= 192],
+        "mixed": texts,
+    }
+    return [(name, chosen.sample(found, min(SIZES[name], len(found)))) for name, found in kinds.items()]
+
+
+def _times(builds: Mapping[Key, Build], texts: Sequence[str], repetitions: int) -> dict[Key, float]:
+    """Median seconds of each build for all of *texts*; one run before, unmeasured."""
+    times: dict[Key, list[float]] = {key: [] for key in builds}
+    for repetition in range(repetitions + 1):
+        for key, build in builds.items():
+            began = time.perf_counter()
+            embed_texts(build.session, build.text_encoder, texts, "passage", dims=build.dims)
+            if repetition:
+                times[key].append(time.perf_counter() - began)
+    return {key: median(each) for key, each in times.items()}
+
+
+def _scores(build: Build, sets: Sequence[Dataset]) -> dict[str, float]:
+    scores = {}
+    for data in sets:
+        scores[data.name] = evaluate(DenseRanker(build), data).score.ndcg_10
+        say(f"{build.name} on {data.name}: {scores[data.name]:.4f}")
+    return scores
+
+
+def _row(
+    key: Key,
+    builds: Mapping[Key, Build],
+    speeds: Mapping[str, Mapping[Key, float]],
+    scores: Mapping[Key, Mapping[str, float]],
+) -> dict[str, Any]:
+    distances = cosine_distance(np.concatenate(builds[key].made), np.concatenate(builds[EXACT].made))
+    return {
+        "build": key[0],
+        "runtime": key[1],
+        "bytes": builds[key].bytes,
+        "speed": {name: round(times[EXACT] / times[key], 3) for name, times in speeds.items()},
+        "texts_per_s": {name: round(SIZES[name] / times[key], 1) for name, times in speeds.items()},
+        "mean_distance": float(distances.mean()),
+        "worst_distance": float(distances.max()),
+        "ndcg@10": dict(scores[key]),
+        "change_points": {name: round(100 * (score - scores[EXACT][name]), 3) for name, score in scores[key].items()},
+    }
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    sets = list(rows[0]["ndcg@10"])
+    cells = [
+        [
+            f"{row['build']} on {row['runtime']}",
+            *(f"{row['speed'][name]:.2f}" for name in SIZES),
+            f"{row['mean_distance']:.1e}",
+            f"{row['worst_distance']:.1e}",
+            *(f"{row['change_points'][name]:+.2f}" for name in sets),
+        ]
+        for row in rows
+    ]
+    return table(["build", *SIZES, "mean", "worst", *sets], cells)
+
+
+def _processor() -> str:
+    """The processor's name and what matters here of its instructions."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.is_file() else ""
+    model = next((line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")), "")
+    flags = [flag for flag in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8") if flag in text]
+    return " ".join((model or platform.machine(), *flags))
+
+
+if __name__ == "__main__":
+    main()
