@@ -14,6 +14,7 @@
     ├── ModelUnsupported       a checkpoint that cannot be exported faithfully
     ├── RequestInvalid         a request or an argument is malformed
     │   └── TextTooLong        a text is longer than the token limit and the caller asked to reject it
+    ├── Unauthenticated        the server wants a token, and none that it knows was sent
     ├── Overloaded             the server refuses work early; try again after `retry_after_ms`
     ├── ServerUnavailable      no server answers at the address
     ├── DeadlineExceeded       the answer did not come in time
@@ -158,6 +159,14 @@ class TextTooLong(RequestInvalid):
             field=f"texts[{index}]",
             reason=f"{tokens} tokens, the token limit is {limit}; send long_texts=pool or windows, or a shorter text",
         )
+
+
+class Unauthenticated(SamespaceError):
+    """The server wants a token, and none that it knows was sent."""
+
+    def __init__(self, *, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"{where}: {reason}; send `Authorization: Bearer TOKEN` with a token of this server")
 
 
 class Overloaded(SamespaceError):

@@ -9,7 +9,14 @@ import grpc
 import pytest
 
 from samespace import errors
-from samespace.errors import DeadlineExceeded, Overloaded, RequestInvalid, SamespaceError, ServerUnavailable
+from samespace.errors import (
+    DeadlineExceeded,
+    Overloaded,
+    RequestInvalid,
+    SamespaceError,
+    ServerUnavailable,
+    Unauthenticated,
+)
 from samespace.rpc.status import STATUS, decode, encode, status_of
 
 CLASSES = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, SamespaceError)]
@@ -50,6 +57,7 @@ def test_an_error_comes_back_with_its_fields(cls: type[SamespaceError]) -> None:
     [
         ("UNAVAILABLE", ServerUnavailable),
         ("DEADLINE_EXCEEDED", DeadlineExceeded),
+        ("UNAUTHENTICATED", Unauthenticated),
         ("INVALID_ARGUMENT", RequestInvalid),
         ("RESOURCE_EXHAUSTED", RequestInvalid),  # gRPC's own: a message that is too large
         ("INTERNAL", SamespaceError),

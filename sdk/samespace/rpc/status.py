@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import errors
-from ..errors import DeadlineExceeded, RequestInvalid, SamespaceError, ServerUnavailable
+from ..errors import DeadlineExceeded, RequestInvalid, SamespaceError, ServerUnavailable, Unauthenticated
 
 ERROR_KEY: Final = "samespace-error-bin"
 RETRY_KEY: Final = "retry-after-ms"
@@ -46,6 +46,7 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.ModelUnsupported: Status("INTERNAL", 500),
     errors.RequestInvalid: Status("INVALID_ARGUMENT", 400),
     errors.TextTooLong: Status("INVALID_ARGUMENT", 400),
+    errors.Unauthenticated: Status("UNAUTHENTICATED", 401),
     errors.Overloaded: Status("RESOURCE_EXHAUSTED", 429),
     errors.ServerUnavailable: Status("UNAVAILABLE", 503),
     errors.DeadlineExceeded: Status("DEADLINE_EXCEEDED", 504),
@@ -90,6 +91,8 @@ def decode(code: str, details: str, data: bytes | None, *, address: str, timeout
         return ServerUnavailable(address=address, reason=details)
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(where=f"server {address}", timeout_ms=timeout_ms)
+    if code == "UNAUTHENTICATED":  # of a proxy on the way; ours brings its fields
+        return Unauthenticated(where=f"server {address}", reason=details)
     # gRPC's own RESOURCE_EXHAUSTED is a message above the size limit; our overload always brings its fields.
     if code in ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"):
         return RequestInvalid(field="request", reason=details)
