@@ -12,6 +12,7 @@ from torch import nn
 
 from ..errors import ModelUnsupported, RequestInvalid
 from .model_folder import read_json
+from .quiet import quiet
 
 
 def load_config(root: Path, source: str) -> Any:
@@ -58,13 +59,14 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
         options["add_pooling_layer"] = False
     if hasattr(config, "use_cache"):
         config.use_cache = False  # decoders would carry keys and values through the graph that nobody reads
-    backbone, report = kind.from_pretrained(
-        root,
-        config=config,
-        attn_implementation="sdpa" if kind._supports_sdpa else "eager",
-        output_loading_info=True,
-        **options,
-    )
+    with quiet("transformers"):  # its report is read below
+        backbone, report = kind.from_pretrained(
+            root,
+            config=config,
+            attn_implementation="sdpa" if kind._supports_sdpa else "eager",
+            output_loading_info=True,
+            **options,
+        )
     # transformers fills what is missing with random numbers and a warning: no encoder that anybody trained.
     missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
     if missing:

@@ -12,10 +12,7 @@ batch one, and onnxruntime wants them as large as the batch.
 from __future__ import annotations
 
 import io
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +20,7 @@ import torch
 
 from ..errors import ModelUnsupported
 from .checkpoint import Checkpoint
+from .quiet import quiet
 
 OPSETS: Final = (23, 20)
 INPUTS: Final = ["input_ids", "attention_mask"]
@@ -44,7 +42,8 @@ def to_onnx(checkpoint: Checkpoint, opset: int) -> bytes:
         tokens = torch.export.Dim("tokens", min=1, max=checkpoint.architecture.positions)
     shapes = {name: {0: batch, 1: tokens} for name in INPUTS}
     try:
-        with _quiet():
+        # The exporter warns about its own internals and about torchvision: nothing a user can act on.
+        with quiet("torch.onnx"), warnings.catch_warnings(action="ignore"):
             program = torch.onnx.export(
                 checkpoint.module,
                 (ids, mask),
@@ -111,20 +110,6 @@ def _plain(program: Any) -> bytes:
     buffer = io.BytesIO()
     buffer.write(model.SerializeToString(deterministic=True))
     return buffer.getvalue()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns about its own internals and about torchvision: nothing a user can act on."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:

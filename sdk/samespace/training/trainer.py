@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import logging
 import math
 import platform
 import tempfile
@@ -31,6 +30,7 @@ from ..evaluation import DenseRanker, Score, evaluate, load_dataset
 from ..export.base import resolve_model
 from ..export.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from ..export.provenance import RECORD
+from ..export.quiet import quiet
 from ..folders import whole_folder
 from ..text import Recipe, Role, TextEncoder, pad
 from .config import TrainingConfig
@@ -155,7 +155,7 @@ def _model(config: TrainingConfig, recipe: Recipe) -> Any:
     from sentence_transformers import SentenceTransformer
 
     folder = str(resolve_model(config.base))
-    with _quiet("sentence_transformers", "transformers"):
+    with quiet("sentence_transformers", "transformers"):
         model = SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
     set_dropout(model, config.dropout)
     model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
@@ -239,7 +239,7 @@ def _fit(
             callbacks=[Steps()],
         )
         trainer.remove_callback(PrinterCallback)
-        with _quiet("sentence_transformers", "transformers", "accelerate"):
+        with quiet("sentence_transformers", "transformers", "accelerate"):
             trainer.train()
     return losses
 
@@ -265,25 +265,5 @@ def _dev_score(config: TrainingConfig, checkpoint: Checkpoint, progress: Progres
 
 
 def _save(model: Any, folder: Path) -> None:
-    with _quiet("sentence_transformers", "transformers"):
+    with quiet("sentence_transformers", "transformers"):
         model.save_pretrained(str(folder), create_model_card=False)
-
-
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Only errors of these loggers, and none of transformers' bars: our own progress says what goes on."""
-    from transformers.utils import logging as bars
-
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
