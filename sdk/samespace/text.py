@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -50,8 +49,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if set(self.prompts) != set(ROLES):
             raise RequestInvalid(field="recipe.prompts", reason=f"expected one each for {ROLES}, got {self.prompts}")
-        if not all(isinstance(prompt, str) for prompt in self.prompts.values()):
-            raise RequestInvalid(field="recipe.prompts", reason="a prompt has to be a string")
+        for role, prompt in self.prompts.items():
+            if not isinstance(prompt, str):
+                raise RequestInvalid(field="recipe.prompts", reason=f"{role}: a prompt has to be a string")
+            if (place := lone_surrogate(prompt)) is not None:
+                raise RequestInvalid(
+                    field="recipe.prompts", reason=f"{role}: character {place} is a lone surrogate, not text"
+                )
         if not 4 <= self.token_limit <= 1_000_000:
             raise RequestInvalid(field="recipe.token_limit", reason=f"{self.token_limit}; expected 4 to 1000000")
         if not 0 <= self.window_overlap < self.token_limit:
@@ -122,6 +126,15 @@ def check_role(role: str) -> None:
         raise RequestInvalid(field="role", reason=f"{role!r}; expected one of {', '.join(ROLES)}")
 
 
+def lone_surrogate(text: str) -> int | None:
+    """Where *text* has half of a UTF-16 pair, which is no character and which no tokenizer takes; None if nowhere."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
 def window_starts(content: int, size: int, overlap: int) -> list[int]:
     """Where windows of *size* tokens begin, so that they cover *content* tokens and neighbours share *overlap*.
 
@@ -150,15 +163,6 @@ class TextEncoder:
                     f"{recipe.window_overlap}: nothing is left of the token limit {recipe.token_limit}",
                 )
 
-    @staticmethod
-    def from_file(path: Path, recipe: Recipe) -> TextEncoder:
-        """Read `tokenizer.json`; raises `ManifestInvalid` if `tokenizers` cannot read it."""
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the Rust side raises plain Exception
-            raise ManifestInvalid(file=path.name, reason=f"no tokenizer that can be read: {error}") from error
-        return TextEncoder(tokenizer, recipe)
-
     def tokenize(self, texts: Sequence[str], role: Role) -> list[TokenizedText]:
         """Model inputs for each text, in order.
 
@@ -172,12 +176,8 @@ class TextEncoder:
         for index, text in enumerate(texts):
             if not isinstance(text, str):
                 raise RequestInvalid(field=f"texts[{index}]", reason=f"expected a string, got {type(text).__name__}")
-            try:
-                text.encode("utf-8")
-            except UnicodeEncodeError as error:
-                raise RequestInvalid(
-                    field=f"texts[{index}]", reason=f"character {error.start} is a lone surrogate, not text"
-                ) from error
+            if (place := lone_surrogate(text)) is not None:
+                raise RequestInvalid(field=f"texts[{index}]", reason=f"character {place} is a lone surrogate, not text")
             prompted.append(prompt + text)
         encodings = self._tokenizer.encode_batch(prompted)
         for index, encoding in enumerate(encodings):

@@ -128,6 +128,16 @@ def test_recipes_that_make_no_sense_are_refused(recipe: dict[str, object]) -> No
         Recipe.from_dict(recipe)
 
 
+@pytest.mark.parametrize("role", ["query", "passage"])
+def test_a_prompt_has_to_be_text(role: str) -> None:
+    """A lone surrogate is refused with the role and the place, before any tokenizer or digest meets it."""
+    prompts = {"query": "", "passage": "", role: "find \udcff"}
+    with pytest.raises(RequestInvalid, match=rf"recipe\.prompts: {role}: character 5 is a lone surrogate") as caught:
+        Recipe(prompts, token_limit=8, window_overlap=2)
+    assert caught.value.field == "recipe.prompts"
+    assert Recipe({**prompts, role: "🙂 "}, token_limit=8, window_overlap=2).prompts[role] == "🙂 "
+
+
 def test_padding_is_masked() -> None:
     """Ids and mask are as long as the longest row, and the mask counts each row's own tokens."""
     texts = make().tokenize(["a", "a list of index"], "query")

@@ -110,7 +110,7 @@ class Artifact:
         """The text path, from the verified tokenizer."""
         try:
             return TextEncoder(self._tokenizer, self.recipe)
-        except (RequestInvalid, TypeError) as error:  # TypeError: tokenizers met a lone surrogate in a prompt
+        except RequestInvalid as error:
             file = self.folder / manifests.MANIFEST
             raise ManifestInvalid(file=str(file), reason=f"does not fit {manifests.TOKENIZER}: {error}") from error
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import ArtifactDamaged
 from ..npz import read_arrays
-from ..text import ROLES, Recipe, Role
+from ..text import ROLES, Recipe, Role, lone_surrogate
 from ..vectors import Float32, cosine_distance
 
 MAX_PROBES: Final = 4096
@@ -107,7 +107,7 @@ class Probes:
             raise ArtifactDamaged(file=file, reason=f"holds no probes: {error}") from error
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ArtifactDamaged(file=file, reason="probe texts have to be strings")
-        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+        if any(lone_surrogate(text) is not None for text in texts):
             raise ArtifactDamaged(file=file, reason="a probe text has a lone surrogate, which is not text")
         if not 1 <= len(texts) <= MAX_PROBES or len(roles) != len(texts) or vectors.shape != (len(texts), dims):
             raise ArtifactDamaged(
