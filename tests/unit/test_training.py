@@ -20,7 +20,7 @@ from samespace.errors import ConfigInvalid, DataInvalid, ModelUnsupported, Train
 from samespace.export.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402
 from samespace.training import trainer  # noqa: E402
 from samespace.training.config import TrainingConfig, make_config  # noqa: E402
-from samespace.training.contrastive import PairCollator, effective_rank, info_nce  # noqa: E402
+from samespace.training.contrastive import PairCollator, info_nce  # noqa: E402
 from samespace.training.trainer import chosen_precision, train  # noqa: E402
 
 SAME_GRADIENT = 1e-6  # largest difference of float32 gradients of order 1e-2 that are summed in another order
@@ -184,12 +184,6 @@ def test_long_texts_are_cut_and_counted(tiny_checkpoint: Path) -> None:
     assert made["query_attention_mask"].sum(dim=1).tolist()[0] == len(
         encoder.tokenize(["ab ab ab"], "query")[0].windows[0].ids
     )
-
-
-def test_effective_rank_counts_directions() -> None:
-    """Equal vectors have rank 1, an orthogonal set its size."""
-    assert effective_rank(np.ones((10, 5), dtype=np.float32)) == pytest.approx(1.0, abs=1e-6)
-    assert effective_rank(np.eye(7, dtype=np.float32)) == pytest.approx(7.0)
 
 
 def test_nothing_is_written_where_something_is(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:

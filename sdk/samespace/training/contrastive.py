@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -84,17 +83,3 @@ def info_nce(
     else:
         loss = MultipleNegativesRankingLoss(model, **options)
     return loss
-
-
-def effective_rank(vectors: np.ndarray[Any, np.dtype[np.float32]]) -> float:
-    """How many dimensions (n, dim) vectors really use: exp of the entropy of their normalised singular values.
-
-    Between 1 (all on one line: collapsed) and min(n, dim). The mean is not removed, so that vectors which all
-    point the same way show as 1.
-
-    Source: Roy and Vetterli 2007, "The effective rank", section 2.
-    """
-    singular = np.linalg.svd(np.asarray(vectors, dtype=np.float64), compute_uv=False)
-    shares = singular / singular.sum()
-    shares = shares[shares > 0]
-    return float(np.exp(-(shares * np.log(shares)).sum()))

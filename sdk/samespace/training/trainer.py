@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from ..errors import ConfigInvalid, TrainingFailed
-from ..evaluation import DenseRanker, Score, evaluate, load_dataset
+from ..evaluation import DenseRanker, Score, effective_rank, evaluate, load_dataset
 from ..export.base import resolve_model
 from ..export.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from ..export.provenance import RECORD
@@ -34,7 +34,7 @@ from ..export.quiet import quiet
 from ..folders import whole_folder
 from ..text import Recipe, Role, TextEncoder, pad
 from .config import TrainingConfig
-from .contrastive import PairCollator, effective_rank, info_nce
+from .contrastive import PairCollator, info_nce
 from .data import TrainingPairs, load_pairs
 
 _RANK_TEXTS: Final = 512
