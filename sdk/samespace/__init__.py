@@ -2,7 +2,8 @@
 
 from .encoder import Encoded, Encoder
 from .errors import SamespaceError, SpaceMismatch
+from .rpc.access import Access, Tls
 from .vectors import Vectors
 
 __version__ = "0.1.0"
-__all__ = ["Encoded", "Encoder", "SamespaceError", "SpaceMismatch", "Vectors", "__version__"]
+__all__ = ["Access", "Encoded", "Encoder", "SamespaceError", "SpaceMismatch", "Tls", "Vectors", "__version__"]

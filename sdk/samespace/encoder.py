@@ -1,7 +1,7 @@
 """`Encoder`: an artifact or a server address in, `Vectors` out. What most programs import.
 
 encoder = Encoder.load("artifacts/pydoc")          # in this process, no torch
-encoder = Encoder.connect("localhost:8081")        # the same, from a server
+encoder = Encoder.connect("localhost:8081")        # the same, from a server, or from several: "a:8081,b:8081"
 vectors = encoder.encode(["how do I flatten a list"], role="query")
 """
 
@@ -18,6 +18,7 @@ from .artifact import Artifact, open_artifact
 from .combine import concatenate_embedded
 from .embed import Embedded, embed_texts
 from .errors import RequestInvalid
+from .rpc.access import OPEN, Access
 from .runtime import Device, LoadedBuild, LoadedParts, load_artifact, parts_of
 from .text import LongTexts, Role, check_role
 from .vectors import Vectors, normalise
@@ -77,19 +78,27 @@ class Encoder(ABC):
         return LocalEncoder(loaded) if isinstance(loaded, LoadedBuild) else CompositeEncoder(loaded)
 
     @staticmethod
-    def connect(address: str, *, space: str | None = None, timeout_ms: int = 60_000) -> RemoteEncoder:
-        """Use a server at "host:port" (gRPC).
+    def connect(
+        address: str, *, space: str | None = None, access: Access = OPEN, timeout_ms: int = 60_000
+    ) -> RemoteEncoder:
+        """Use a server, or replicas of one, over gRPC.
 
         Args:
+            address: "host:port"; "a:8081,b:8081" for replicas that take turns; "host:port/SPACE" names the space too;
+                "grpcs://host:port" is over TLS with public authorities.
             space: the space to use, full id or at least 12 hex digits; may be left out where only one is served.
+            access: TLS, certificates and a token, where the server wants them.
+            timeout_ms: the longest wait for an answer, over all tries.
 
         Raises:
             ServerUnavailable: nothing answers there.
             UnknownSpace: the space is not served, or several are and none was named.
+            SpaceMismatch: the replicas do not all serve the space.
+            ConfigInvalid: the token would travel in the clear to another machine.
         """
         from .rpc.client import Client
 
-        client = Client(address, timeout_ms=timeout_ms)
+        client = Client(address, access=access, timeout_ms=timeout_ms)
         try:
             return RemoteEncoder(client, space)
         except BaseException:

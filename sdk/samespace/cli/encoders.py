@@ -3,14 +3,18 @@
 bm25                     the baseline
 FOLDER with a manifest   an artifact, by its fastest build whose probes pass here
 another FOLDER           a checkpoint, with torch
-HOST:PORT                a running server, over gRPC; grpc://HOST:PORT is the same
+HOST:PORT                a running server, over gRPC; HOST:PORT/SPACE where it serves several
+A:PORT,B:PORT            replicas of one; more forms in `rpc.address`
 ORGANISATION/MODEL       a checkpoint from the hub, with torch
+
+What a server wants to see (a token, certificates) is read from the environment, because a command line can be read
+by everybody on the machine: see `access_from`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -18,14 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..errors import RequestInvalid
+from ..errors import ConfigInvalid, RequestInvalid
 from ..extras import require_extra
+from ..rpc.access import Access, Tls
+from ..rpc.address import ServerAddress
 
 if TYPE_CHECKING:
     from ..encoder import Encoder
     from ..evaluation import Ranker
-
-_ADDRESS: Final = re.compile(r"(?:grpc://)?(?P<address>[A-Za-z0-9._-]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5})")
 
 _OVERRIDES: Final = {
     "pooling": click.option("--pooling", help="For plain transformers folders: mean, cls, max, last or weighted_mean."),
@@ -89,14 +93,47 @@ def open_encoder(name: str) -> Encoder:
     if (folder / "manifest.json").is_file():
         return Encoder.load(folder)
     if not folder.exists():
-        if "://" in name and not name.startswith("grpc://"):
+        if "://" in name and not name.startswith(("grpc://", "grpcs://")):
             raise RequestInvalid(
                 field="ENCODER", reason=f"{name!r}; programs talk gRPC to a server: give its host:port (the gRPC port)"
             )
-        if server := _ADDRESS.fullmatch(name):
+        if ServerAddress.is_one(name):
             require_extra("rpc", feature="talking to a server", modules=("grpc", "google.protobuf"))
-            return Encoder.connect(server["address"])
+            return Encoder.connect(name, access=access_from(os.environ))
     require_extra("train", feature=f"encoding with the checkpoint {name}", modules=("torch", "transformers"))
     from ..export.checkpoint import CheckpointEncoder, load_checkpoint
 
     return CheckpointEncoder(load_checkpoint(name))
+
+
+def access_from(environment: Mapping[str, str]) -> Access:
+    """What the environment says about reaching servers; an empty variable is as good as none.
+
+    SAMESPACE_TOKEN, or SAMESPACE_TOKEN_FILE     sent as a bearer token
+    SAMESPACE_CA                                 PEM file of the authorities to trust; switches TLS on
+    SAMESPACE_CERT, SAMESPACE_KEY                PEM files of the client's certificate, for mutual TLS; switch TLS on
+    SAMESPACE_SERVER_NAME                        the name in the server's certificate, where it is not the host's;
+                                                 switches TLS on
+    SAMESPACE_TOKEN_IN_CLEAR=1                   send the token without TLS to other machines too
+
+    Raises:
+        ConfigInvalid: a file cannot be read, a certificate has no key, or the token is given twice.
+    """
+    said = {name: value for name, value in environment.items() if name.startswith("SAMESPACE_") and value}
+    ca, certificate, key, name = (said.get(f"SAMESPACE_{each}") for each in ("CA", "CERT", "KEY", "SERVER_NAME"))
+    tls = None
+    if ca or certificate or key or name:
+        tls = Tls.from_files(ca=ca, certificate=certificate, key=key, server_name=name)
+    return Access(tls=tls, token=_token(said), token_in_clear=said.get("SAMESPACE_TOKEN_IN_CLEAR") == "1")
+
+
+def _token(said: Mapping[str, str]) -> str | None:
+    file = said.get("SAMESPACE_TOKEN_FILE")
+    if file is None:
+        return said.get("SAMESPACE_TOKEN")
+    if "SAMESPACE_TOKEN" in said:
+        raise ConfigInvalid(key="SAMESPACE_TOKEN_FILE", reason="SAMESPACE_TOKEN is set too; keep one of them")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(key="SAMESPACE_TOKEN_FILE", reason=f"{file}: {error}") from error

@@ -1,141 +1,114 @@
-"""`Client`: a samespace server over gRPC, typed. Checks every reply before anybody sees it.
+"""`Client`: one samespace server or several that answer alike, over gRPC, typed.
 
-A reply is refused when it is of another space than the one asked for, when it has another number of vectors
-than it has to have, or when a number in it is not finite. Errors come out as samespace's own classes.
+Every reply is checked before anybody sees it (`messages`). Errors come out as samespace's own classes. A request
+that found nobody, or a server that refused early, is sent again, perhaps to another replica, until its time is up
+(`replicas`); a stream that broke goes on elsewhere at the first batch that was not answered (`outbox`).
 
-What it leaves to others: cutting a corpus into batches (`encoder.RemoteEncoder`), trying again.
+What it leaves to others: cutting a corpus into batches (`encoder.RemoteEncoder`).
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Self, TypeVar
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Self
 
 import grpc
 
-from ..errors import DeadlineExceeded, RequestInvalid, SamespaceError, SpaceMismatch, UnknownSpace
-from ..text import LONG_TEXTS, ROLES, LongTexts, Role
-from ..vectors import Vectors, WireType
+from ..errors import (
+    DeadlineExceeded,
+    RequestInvalid,
+    SamespaceError,
+    ServerUnavailable,
+    SpaceMismatch,
+    UnknownSpace,
+)
+from ..text import LongTexts, Role
+from ..vectors import WireType
+from .access import OPEN, Access, Tls
+from .address import ServerAddress
+from .channel import metadata, open_channel
+from .messages import Ask, Reply, SpaceInfo, check_space, read_reply, read_space
+from .outbox import Outbox
+from .replicas import Attempts, Clock, Replicas
 from .status import ERROR_KEY, decode
 from .v1 import encoder_pb2 as pb
 from .v1.encoder_pb2_grpc import EncoderStub
+from .watchdog import Watchdog
 
-Answer = TypeVar("Answer")
-
-MAX_REPLY_BYTES: Final = 1 << 30
-ROLE_CODES: Final[Mapping[str, pb.Role]] = {"query": pb.ROLE_QUERY, "passage": pb.ROLE_PASSAGE}
-LONG_TEXTS_CODES: Final[Mapping[str, pb.LongTexts]] = {
-    "pool": pb.LONG_TEXTS_POOL,
-    "windows": pb.LONG_TEXTS_WINDOWS,
-    "reject": pb.LONG_TEXTS_REJECT,
-}
-WIRE_TYPE_CODES: Final[Mapping[WireType, pb.VectorType]] = {
-    "float32": pb.VECTOR_TYPE_FLOAT32,
-    "float16": pb.VECTOR_TYPE_FLOAT16,
-}
-_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
-    ("grpc.max_send_message_length", -1),  # the server says what is too much
-    ("grpc.keepalive_time_ms", 30_000),  # notices a host that vanished in the middle of a stream
-    ("grpc.keepalive_timeout_ms", 10_000),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceInfo:
-    """A space as a server runs it.
-
-    Attributes:
-        dims: length of a vector.
-        matryoshka_dims: the fewer dims that it offers besides.
-        token_limit: longer texts are windowed.
-        window_overlap: tokens that neighbouring windows share at least.
-        prompts: what is put in front of a text, by role.
-        build, runtime, precision: what computes the vectors there.
-        probe_worst: largest 1 - cos over the probes on the server's machine, at load.
-        probe_bound: what it was allowed to be.
-    """
-
-    space_id: str
-    name: str
-    dims: int
-    matryoshka_dims: tuple[int, ...]
-    token_limit: int
-    window_overlap: int
-    prompts: Mapping[str, str]
-    build: str
-    runtime: str
-    precision: str
-    probe_worst: float
-    probe_bound: float
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where the time of a request went on the server, in microseconds."""
-
-    tokenize_us: int
-    queue_us: int
-    run_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to one list of texts.
-
-    Attributes:
-        vectors: one row a text, or one a window where windows were asked for.
-        tokens: tokens of each text in one piece.
-        windows: how many windows each text had.
-        spans: one (text, first character, one past the last) a row.
-        timings: where the time went.
-    """
-
-    vectors: Vectors
-    tokens: tuple[int, ...]
-    windows: tuple[int, ...]
-    spans: tuple[tuple[int, int, int], ...]
-    timings: Timings
+LOOK_ROUND_MS: Final = 5_000
+"""How long the other replicas may take to say which space they serve."""
 
 
 class Client:
-    """A connection to one server; safe to share between threads. Close it, or use it in a `with`."""
+    """A connection to a server, or to replicas; safe to share between threads. Close it, or use it in a `with`."""
 
-    def __init__(self, address: str, *, timeout_ms: int = 60_000) -> None:
+    def __init__(
+        self,
+        address: str | ServerAddress,
+        *,
+        access: Access = OPEN,
+        timeout_ms: int = 60_000,
+        clock: Clock | None = None,
+    ) -> None:
         """Nothing is sent yet.
 
         Args:
-            address: "host:port" of the server's gRPC port.
-            timeout_ms: the longest wait for one answer; of a stream, for the next one.
+            address: "host:port" of the gRPC port; several with commas between; see `rpc.address`.
+            access: certificates and tokens, where the server wants some.
+            timeout_ms: the longest wait for an answer, over all tries; of a stream, for the next answer.
+
+        Raises:
+            RequestInvalid: the address is malformed.
+            ConfigInvalid: the token would travel in the clear to another machine.
         """
         if timeout_ms < 1:
             raise RequestInvalid(field="timeout_ms", reason=f"{timeout_ms}; expected 1 or more")
-        self._address, self._timeout_ms = address, timeout_ms
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._stub = EncoderStub(self._channel)  # type: ignore[no-untyped-call]
+        self.address = ServerAddress.parse(address) if isinstance(address, str) else address
+        if self.address.tls is not None:
+            tls = (access.tls or Tls()) if self.address.tls else None
+            access = Access(tls=tls, token=access.token, token_in_clear=access.token_in_clear)
+        access.check(self.address.replicas)
+        self._timeout_ms, self._clock = timeout_ms, clock or Clock()
+        self._metadata = metadata(access)
+        addresses = self.address.replicas
+        self._replicas = Replicas(addresses, first=random.randrange(len(addresses)))
+        self._channels = [open_channel(each, access) for each in addresses]
+        self._stubs = [EncoderStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
 
     def list_spaces(self) -> tuple[SpaceInfo, ...]:
         """Every space that is served."""
-        reply = self._call(self._stub.ListSpaces, pb.ListSpacesRequest())
-        return tuple(_space_info(space) for space in reply.spaces)
+        reply = self._call("ListSpaces", pb.ListSpacesRequest())
+        return tuple(read_space(space) for space in reply.spaces)
 
     def get_space(self, space_id: str) -> SpaceInfo:
         """One space, by full id or at least 12 leading hex digits; raises `UnknownSpace`."""
-        info = _space_info(self._call(self._stub.GetSpace, pb.GetSpaceRequest(space_id=space_id)))
-        self._check_space(space_id, info.space_id)
+        info = read_space(self._call("GetSpace", pb.GetSpaceRequest(space_id=space_id)))
+        check_space(space_id, info.space_id, str(self.address))
         return info
 
     def find_space(self, space: str | None) -> SpaceInfo:
-        """The space that was named, or the only one that is served; raises `UnknownSpace`."""
+        """The space that was named, or the only one that is served; the replicas that can be reached have it too.
+
+        Args:
+            space: full id or at least 12 digits of it; None for what the address names, or the only one.
+
+        Raises:
+            UnknownSpace: it is not served, or none was named where several are.
+            SpaceMismatch: replicas serve different spaces.
+        """
+        space = space or self.address.space
         if space is not None:
-            return self.get_space(space)
-        spaces = self.list_spaces()
-        if len(spaces) != 1:
-            raise UnknownSpace(requested="(none named)", served=tuple(each.space_id for each in spaces))
-        return spaces[0]
+            found = self.get_space(space)
+        else:
+            spaces = self.list_spaces()
+            if len(spaces) != 1:
+                served = tuple(each.space_id for each in spaces)
+                raise UnknownSpace(requested="(none named; say HOST:PORT/SPACE)", served=served)
+            found = spaces[0]
+        if len(self._stubs) > 1:
+            self._look_round(found.space_id)
+        return found
 
     def embed(
         self,
@@ -147,17 +120,17 @@ class Client:
         dims: int | None = None,
         wire_type: WireType = "float32",
     ) -> Reply:
-        """Vectors of *texts*, in one request.
+        """Vectors of *texts*, in one request; what the server is told of the deadline is the time that is left.
 
         Raises:
             UnknownSpace: *space_id* is not served there.
             RequestInvalid: the request is malformed, or more than the server takes at once.
-            Overloaded: refused early; try again after its `retry_after_ms`.
+            Overloaded: still refused early when the time was up.
             DeadlineExceeded: no answer in time.
-            ServerUnavailable: nothing answers.
+            ServerUnavailable: nothing answered in time; at once, where nothing ever did.
         """
-        request = _request(space_id, role, texts, long_texts, dims, wire_type, sequence=0)
-        return self._reply(request, self._call(self._stub.Embed, request))
+        request = Ask(space_id, role, long_texts, dims, wire_type).request(texts)
+        return read_reply(request, self._call("Embed", request), str(self.address))
 
     def embed_stream(
         self,
@@ -172,40 +145,27 @@ class Client:
         """One reply a batch, in order, while later batches are on their way.
 
         The server takes what it can work on and lets the rest wait here: *batches* is read no faster than it is
-        answered, apart from a few messages. Raises what `embed` raises, and what *batches* itself raises.
+        answered, apart from a few messages. Where the stream breaks, another one goes on with the first batch that
+        was not answered. Raises what `embed` raises, and what *batches* itself raises.
         """
-        sent: deque[pb.EmbedRequest] = deque()  # not answered yet; filled by gRPC's thread, emptied here
-        failure: list[BaseException] = []
-
-        def requests() -> Iterator[pb.EmbedRequest]:
+        outbox = Outbox(batches, Ask(space_id, role, long_texts, dims, wire_type).request)
+        attempts = self._attempts()
+        while True:
+            replica, left_us = attempts.next()
             try:
-                for sequence, texts in enumerate(batches):
-                    request = _request(space_id, role, texts, long_texts, dims, wire_type, sequence=sequence)
-                    sent.append(request)
-                    yield request
-            except BaseException as error:
-                failure.append(error)  # gRPC would log it and say "cancelled"; the caller gets it as it is
-                raise
-
-        call = self._stub.EmbedStream(_Quiet(requests()))
-        try:
-            while True:
-                reply = self._next(call)
-                if failure:
-                    raise failure[0]
-                if reply is None:
-                    break
-                if not sent:
-                    raise SamespaceError(f"server {self._address}: an answer to nothing that was asked")
-                yield self._reply(sent.popleft(), reply)
-            if sent:
-                raise SamespaceError(f"server {self._address}: {len(sent)} batches were not answered")
-        finally:
-            call.cancel()
+                for reply in self._stream(replica, left_us, outbox):
+                    attempts.answered()
+                    yield reply
+                    attempts.restart()  # the caller's own time does not count
+                return
+            except grpc.RpcError as error:
+                told, alive = self._translated(error, replica)
+                attempts.failed(told, alive=alive)
 
     def close(self) -> None:
         """Close the connection; calls that run are cancelled."""
-        self._channel.close()
+        for channel in self._channels:
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -213,148 +173,90 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, method: Callable[..., Answer], request: object) -> Answer:
+    def _attempts(self) -> Attempts:
+        return Attempts(self._replicas, self._timeout_ms, self._clock)
+
+    def _call(self, method: str, request: object) -> Any:
+        """The answer of whichever replica gives one."""
+        attempts = self._attempts()
+        while True:
+            replica, left_us = attempts.next()
+            try:
+                answer = self._ask(replica, method, request, left_us)
+            except grpc.RpcError as error:
+                told, alive = self._translated(error, replica)
+                attempts.failed(told, alive=alive)
+            else:
+                attempts.answered()
+                return answer
+
+    def _ask(self, replica: int, method: str, request: object, timeout_us: int) -> Any:
+        call = getattr(self._stubs[replica], method)
+        return call(request, timeout=timeout_us / 1e6, metadata=self._metadata)
+
+    def _stream(self, replica: int, timeout_us: int, outbox: Outbox) -> Iterator[Reply]:
+        """The answers that one stream gives, until all is answered; raises `grpc.RpcError` where it breaks."""
+        server = self.address.replicas[replica]
+        call = self._stubs[replica].EmbedStream(outbox.requests(), metadata=self._metadata)
         try:
-            return method(request, timeout=self._timeout_ms / 1000)
-        except grpc.RpcError as error:
-            raise self._translated(error) from error
-
-    def _next(self, call: Any) -> pb.EmbedReply | None:
-        """The next message of a stream, None at its end; a watchdog ends a stream that says nothing in time."""
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
+            with Watchdog(call.cancel, resting=lambda: not len(outbox)) as watchdog:
+                watchdog.wait(timeout_us)
+                while (reply := self._next(call, watchdog, server)) is not None:
+                    watchdog.heard()
+                    if outbox.failure is not None:
+                        break
+                    request = outbox.answered()
+                    if request is None:
+                        raise SamespaceError(f"server {server}: an answer to nothing that was asked")
+                    yield read_reply(request, reply, server)
+                    watchdog.wait(self._timeout_ms * 1000)
+            if outbox.failure is not None:
+                raise outbox.failure
+            if len(outbox):
+                raise SamespaceError(f"server {server}: {len(outbox)} batches were not answered")
+        finally:
             call.cancel()
 
-        watchdog = threading.Timer(self._timeout_ms / 1000, give_up)
-        watchdog.daemon = True
-        watchdog.start()
+    def _next(self, call: Any, watchdog: Watchdog, server: str) -> pb.EmbedReply | None:
+        """The next message of a stream, None at its end."""
         try:
             reply: pb.EmbedReply = next(call)
         except StopIteration:
             return None
         except grpc.RpcError as error:
-            if late.is_set():
-                raise DeadlineExceeded(where=f"server {self._address}", timeout_ms=self._timeout_ms) from error
-            raise self._translated(error) from error
-        finally:
-            watchdog.cancel()
+            if watchdog.barked:
+                raise DeadlineExceeded(where=f"server {server}", timeout_ms=self._timeout_ms) from error
+            raise
         return reply
 
-    def _translated(self, error: grpc.RpcError) -> SamespaceError:
+    def _look_round(self, space_id: str) -> None:
+        """Ask every replica that can be reached for *space_id*; raises `SpaceMismatch` naming the one without it."""
+        for replica, server in enumerate(self.address.replicas):
+            request, timeout_us = pb.GetSpaceRequest(space_id=space_id), LOOK_ROUND_MS * 1000
+            try:
+                found = self._ask(replica, "GetSpace", request, timeout_us).space_id
+            except grpc.RpcError as error:
+                told, _ = self._translated(error, replica)
+                if isinstance(told, ServerUnavailable | DeadlineExceeded):
+                    continue  # it may come back, and each of its answers will be checked
+                if not isinstance(told, UnknownSpace):
+                    raise told from error
+                found = ", ".join(told.served) or "none"
+            if found != space_id:
+                raise SpaceMismatch(expected=space_id, found=found, where=f"replica {server} of {self.address}")
+
+    def _translated(self, error: grpc.RpcError, replica: int) -> tuple[SamespaceError, bool]:
+        """(our error, whether a server is alive there)."""
         trailing = dict(error.trailing_metadata() or ())
         data = trailing.get(ERROR_KEY)
-        return decode(
+        details = error.details() or ""
+        told = decode(
             error.code().name,
-            error.details() or "",
+            details,
             data if isinstance(data, bytes) else None,
-            address=self._address,
+            address=self.address.replicas[replica],
             timeout_ms=self._timeout_ms,
         )
-
-    def _check_space(self, asked: str, found: str) -> None:
-        # The server may be asked by the leading digits; it has to answer with the full id.
-        if len(found) != 64 or not found.startswith(asked.lower()):
-            raise SpaceMismatch(expected=asked, found=found, where=f"answer of server {self._address}")
-
-    def _reply(self, request: pb.EmbedRequest, reply: pb.EmbedReply) -> Reply:
-        """*reply* as values, after it was held against the *request* that it answers."""
-        self._check_space(request.space_id, reply.space_id)
-        tokens = tuple(info.tokens for info in reply.texts)
-        windows = tuple(info.windows for info in reply.texts)
-        by_window = request.long_texts == pb.LONG_TEXTS_WINDOWS
-        rows = sum(windows) if by_window else len(request.texts)
-        wrong = [
-            what
-            for what, expected, found in (
-                ("sequence", request.sequence, reply.sequence),
-                ("texts", len(request.texts), len(tokens)),
-                ("rows", rows, reply.rows),
-                ("spans", rows if by_window else 0, len(reply.spans)),
-                ("vector type", request.vector_type, reply.vector_type),
-                ("dims", request.dims or reply.dims, reply.dims),
-            )
-            if expected != found
-        ]
-        if wrong:
-            raise SamespaceError(f"server {self._address}: its answer does not fit the request: {', '.join(wrong)}")
-        wire_type: WireType = "float16" if reply.vector_type == pb.VECTOR_TYPE_FLOAT16 else "float32"
-        vectors = Vectors.from_bytes(reply.vectors, dims=reply.dims, space_id=reply.space_id, wire_type=wire_type)
-        if len(vectors) != rows:
-            raise SamespaceError(f"server {self._address}: {len(vectors)} vectors where {rows} were announced")
-        if by_window:
-            spans = tuple((span.text, span.start, span.end) for span in reply.spans)
-        else:
-            spans = tuple((index, 0, len(text)) for index, text in enumerate(request.texts))
-        timings = Timings(reply.timings.tokenize_us, reply.timings.queue_us, reply.timings.run_us)
-        return Reply(vectors, tokens, windows, spans, timings)
-
-
-class _Quiet:
-    """An iterator for gRPC that ends where the wrapped one fails, because gRPC would log a traceback."""
-
-    def __init__(self, requests: Iterator[pb.EmbedRequest]) -> None:
-        self._requests = requests
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> pb.EmbedRequest:
-        try:
-            return next(self._requests)
-        except StopIteration:
-            raise
-        except BaseException:  # noqa: BLE001 - kept by the generator and raised to the caller
-            raise StopIteration from None
-
-
-def _request(
-    space_id: str,
-    role: Role,
-    texts: Sequence[str],
-    long_texts: LongTexts,
-    dims: int | None,
-    wire_type: WireType,
-    *,
-    sequence: int,
-) -> pb.EmbedRequest:
-    if role not in ROLES:
-        raise RequestInvalid(field="role", reason=f"{role!r}; expected one of {', '.join(ROLES)}")
-    if long_texts not in LONG_TEXTS:
-        raise RequestInvalid(field="long_texts", reason=f"{long_texts!r}; expected one of {', '.join(LONG_TEXTS)}")
-    if wire_type not in WIRE_TYPE_CODES:
-        raise RequestInvalid(field="wire_type", reason=f"{wire_type!r}; expected float32 or float16")
-    if isinstance(texts, str):
-        raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
-    if dims is not None and dims < 1:
-        raise RequestInvalid(field="dims", reason=f"{dims}; expected 1 or more")
-    try:
-        return pb.EmbedRequest(
-            space_id=space_id,
-            role=ROLE_CODES[role],
-            texts=texts,
-            long_texts=LONG_TEXTS_CODES[long_texts],
-            vector_type=WIRE_TYPE_CODES[wire_type],
-            dims=dims or 0,
-            sequence=sequence,
-        )
-    except (TypeError, ValueError) as error:  # not a string; or a lone surrogate, which UTF-8 cannot carry
-        raise RequestInvalid(field="texts", reason=str(error)) from error
-
-
-def _space_info(space: pb.Space) -> SpaceInfo:
-    return SpaceInfo(
-        space_id=space.space_id,
-        name=space.name,
-        dims=space.dims,
-        matryoshka_dims=tuple(space.matryoshka_dims),
-        token_limit=space.token_limit,
-        window_overlap=space.window_overlap,
-        prompts=dict(space.prompts),
-        build=space.build,
-        runtime=space.runtime,
-        precision=space.precision,
-        probe_worst=space.probe_worst,
-        probe_bound=space.probe_bound,
-    )
+        told.__cause__ = error
+        # gRPC's words for a server whose health service says that it is not ready.
+        return told, data is not None or "unhealthy" in details
