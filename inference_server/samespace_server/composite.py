@@ -30,6 +30,11 @@ class CompositeEngine:
         self.dims = self._composite.dims
         self._engines = [Engine(part, limits, telemetry, space_id=self.space_id) for part in loaded.parts]
 
+    @property
+    def broken(self) -> str | None:
+        """Why some part answers nothing more, or None."""
+        return next((engine.broken for engine in self._engines if engine.broken is not None), None)
+
     async def embed(
         self,
         texts: Sequence[str],

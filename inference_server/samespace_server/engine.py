@@ -26,7 +26,7 @@ import numpy as np
 
 from samespace.embed import Embedded, assemble, check_long_texts, reject_long
 from samespace.encoder import check_dims
-from samespace.errors import Overloaded, RequestInvalid, SamespaceError, short
+from samespace.errors import Overloaded, RequestInvalid, SamespaceError, SpaceNotReady, short
 from samespace.runtime import LoadedBuild
 from samespace.text import LongTexts, Role, TokenizedText, Window, pad
 from samespace.vectors import Float32, normalise
@@ -91,6 +91,8 @@ class Engine:
         self.space_id = space_id or loaded.artifact.space_id
         self.dims = loaded.artifact.manifest.identity.dims
         self.recipe = loaded.artifact.recipe
+        self.broken: str | None = None
+        """Why nothing more is answered: the model gave what no encoder may give. None while all is well."""
         self._limits = limits
         self._meters = SpaceTelemetry(telemetry, loaded.artifact.space_id)
         self._tokenizers = ThreadPoolExecutor(
@@ -132,7 +134,10 @@ class Engine:
             RequestInvalid: more than the limits take, or dims that the encoder does not offer.
             TextTooLong: with long_texts="reject".
             Overloaded: the queue is full.
+            SpaceNotReady: the model gave a wrong shape or a vector that is not finite; see `broken`.
         """
+        if self.broken is not None:
+            raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
         check_long_texts(long_texts)
         check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
         if len(texts) > self._limits.max_texts_per_request:
@@ -289,8 +294,11 @@ class Engine:
         try:
             vectors = self.loaded.session(ids, mask)
             if vectors.shape != (len(rows), self.dims):
-                raise SamespaceError(f"the model gave shape {vectors.shape} for {len(rows)} inputs of {self.dims} dims")
+                self.broken = f"the model gave shape {vectors.shape} for {len(rows)} inputs of {self.dims} dims"
+                raise SamespaceError(self.broken)
             finite = np.asarray(np.isfinite(vectors).all(axis=1))
+            if not finite.all():
+                self.broken = "the model gave a vector that is not finite"
         except Exception as error:  # noqa: BLE001 - runtimes share no error class, and the worker has to live on
             log.error("space %s: a run of %d windows failed: %s", short(self.space_id), len(rows), error)
             vectors, finite = np.empty((len(rows), 0), np.float32), np.zeros(len(rows), bool)

@@ -17,6 +17,7 @@
     ├── Unauthenticated        the server wants a token, and none that it knows was sent
     ├── Overloaded             the server refuses work early; try again after `retry_after_ms`
     ├── ServerUnavailable      no server answers at the address
+    │   └── SpaceNotReady      the server is there, and cannot be trusted with this space for the moment
     ├── DeadlineExceeded       the answer did not come in time
     ├── ConfigInvalid          a configuration key is wrong
     ├── DataInvalid            a data set cannot be used
@@ -185,6 +186,18 @@ class ServerUnavailable(SamespaceError):
     def __init__(self, *, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
         super().__init__(f"server {address}: {reason}; is `samespace serve` running there?")
+
+
+class SpaceNotReady(ServerUnavailable):
+    """The server is there, and cannot be trusted with this space for the moment."""
+
+    def __init__(self, *, space: str, reason: str) -> None:
+        self.space, self.reason = space, reason
+        SamespaceError.__init__(
+            self,
+            f"space {space} is not ready: {reason}; it answers again once its probes pass: try another replica, "
+            "or this one later",
+        )
 
 
 class DeadlineExceeded(SamespaceError):

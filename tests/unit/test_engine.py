@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from samespace.artifact import open_artifact
-from samespace.errors import Overloaded, RequestInvalid, SamespaceError, TextTooLong
+from samespace.errors import Overloaded, RequestInvalid, SamespaceError, SpaceNotReady, TextTooLong
 from samespace.runtime import LoadedBuild, load_build
 from samespace.text import Int64
 from samespace.vectors import Float32, cosine_distance
@@ -213,7 +213,7 @@ def test_no_texts_is_no_vectors(loaded: LoadedBuild) -> None:
 
 
 def test_a_vector_that_is_not_finite_fails_its_own_request_only(loaded: LoadedBuild) -> None:
-    """One NaN row is an error for the request it belongs to; the others of the batch are answered."""
+    """One NaN row is an error for the request it belongs to; the others of the batch are answered, later ones not."""
 
     async def scenario() -> None:
         async with engine_of(loaded) as (engine, model):
@@ -233,7 +233,9 @@ def test_a_vector_that_is_not_finite_fails_its_own_request_only(loaded: LoadedBu
             await first
             found = await asyncio.gather(*others, return_exceptions=True)
             assert sum(isinstance(each, SamespaceError) for each in found) == 1
-            await engine.embed(["value"], "query")  # the worker lives on
+            assert engine.broken is not None and "not finite" in engine.broken
+            with pytest.raises(SpaceNotReady, match="not finite"):
+                await engine.embed(["value"], "query")
 
     asyncio.run(scenario())
 

@@ -49,6 +49,7 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.Unauthenticated: Status("UNAUTHENTICATED", 401),
     errors.Overloaded: Status("RESOURCE_EXHAUSTED", 429),
     errors.ServerUnavailable: Status("UNAVAILABLE", 503),
+    errors.SpaceNotReady: Status("UNAVAILABLE", 503),
     errors.DeadlineExceeded: Status("DEADLINE_EXCEEDED", 504),
     errors.ConfigInvalid: Status("INTERNAL", 500),
     errors.DataInvalid: Status("INTERNAL", 500),
