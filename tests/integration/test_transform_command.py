@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from fakes.models import WORDS, save_tiny_bert
 from samespace import Encoder
+from samespace.artifact import open_artifact
 from samespace.cli import cli
 from samespace.errors import DataInvalid, ModelUnsupported, RequestInvalid
 from samespace.evaluation import DenseRanker, evaluate, load_dataset
@@ -89,6 +91,24 @@ def test_what_is_scored_is_what_is_exported(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnsupported, match="was fitted on space"):
         run("export", str(model), str(tmp_path / "other"), "--transform", str(file))
 
+    artifact = open_artifact(out)
+    kept = artifact.manifest.provenance["transform"]
+    assert (kept["type"], kept["dims"], kept["fitted_on"]) == ("whiten", 16, record["space_id"])
+    evidence = kept["evidence"]
+    assert {key: evidence[key] for key in ("transform", "pick", "data", "split", "sampled_windows")} == {
+        "transform": "whiten:16", "pick": "whiten:16", "data": "words", "split": "dev", "sampled_windows": 80,
+    }  # fmt: skip
+    assert evidence["tried"] == len(record["scores"]) - 1
+    assert evidence["ndcg@10"] == row["ndcg@10"] and evidence["ndcg@10_change"] == row["ndcg@10_change"]
+    assert "- Transform: whiten:16, asked for by name, on words/dev (25 queries, 20" in (out / "README.md").read_text()
+
+    # A file of an older samespace: the same space, and the card does not make up a reason.
+    replace(Transform.load(file), evidence=None).save(file)
+    run("export", str(model), str(tmp_path / "older"), "--transform", str(file), *options)
+    older = open_artifact(tmp_path / "older")
+    assert older.space_id == artifact.space_id and "evidence" not in older.manifest.provenance["transform"]
+    assert "how it was chosen is not recorded" in (tmp_path / "older" / "README.md").read_text()
+
 
 def test_people_get_a_table_of_80_columns_and_an_answer(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
     """The table, then best and smallest; what cannot be fitted is left out; nothing is written for none."""
@@ -106,12 +126,16 @@ def test_people_get_a_table_of_80_columns_and_an_answer(tiny_checkpoint: Path, d
     assert "because the pick is none" in stderr and not out.exists()
 
 
-def test_two_runs_write_the_same_bytes(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
-    """Same model, data and versions: the same transform."""
+def test_two_runs_write_the_same_transform(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """Same model, data and versions: the same bytes, but for the date."""
     files = [tmp_path / "one", tmp_path / "two"]
     arguments = [str(tiny_checkpoint), "--data", str(data), "--candidates", "pca:8", "--pick", "pca:8"]
     for file in files:
         as_json(*arguments, "--sample", "50", "--out", str(file))
+    for file in files:
+        transform = Transform.load(file)
+        assert transform.evidence is not None
+        replace(transform, evidence=replace(transform.evidence, date="")).save(file)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from samespace.errors import ModelUnsupported, RequestInvalid
 from samespace.evaluation import Comparison
 from samespace.export.transform import Transform
 from samespace.export.transform_choice import CandidateScore, WindowVectors, best, smallest
+from samespace.export.transform_evidence import Evidence
 from samespace.export.transform_fit import Candidate, Moments, default_candidates, fit, ledoit_wolf, moments
 from samespace.vectors import Float32, Vectors, normalise
 
@@ -213,6 +217,61 @@ def test_a_transform_survives_its_file(tmp_path: Path) -> None:
     for bad in (path, tmp_path / "absent"):
         with pytest.raises(ModelUnsupported, match="holds no transform"):
             Transform.load(bad)
+
+
+EVIDENCE = Evidence(
+    transform="whiten:5",
+    pick="smallest",
+    max_loss=1.0,
+    tried=7,
+    data="faq",
+    split="dev",
+    sampled_windows=400,
+    ndcg_10=0.7012,
+    ndcg_10_none=0.7,
+    change=Comparison(0.0012, -0.01, 0.0123, 0.84, wins=20, losses=19, queries=101),
+    date="2026-11-22",
+)
+
+
+def test_evidence_survives_the_file_and_reads_as_a_sentence(tmp_path: Path) -> None:
+    """Why it was taken comes back as it was; a file without it says so with None."""
+    transform = fitted("whiten:5", cone())
+    transform.save(tmp_path / "bare")
+    replace(transform, evidence=EVIDENCE).save(tmp_path / "told")
+    assert Transform.load(tmp_path / "bare").evidence is None
+    assert Transform.load(tmp_path / "told").evidence == EVIDENCE
+    assert EVIDENCE.sentence() == (
+        "whiten:5, smallest of 7 tried, on faq/dev (101 queries, 2026-11-22): nDCG@10 0.7012 against 0.7000 "
+        "without it, +0.12 points (95 % between -1.00 and +1.23, p = 0.8400)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tried", "7"),
+        ("tried", float("inf")),
+        ("ndcg@10", float("nan")),
+        ("ndcg@10", 10**400),
+        ("date", 3),
+        ("ndcg@10_change", {}),
+        ("ndcg@10_change", {**EVIDENCE.change.to_json(), "low": "x"}),
+        ("ndcg@10_change", []),
+    ],
+)
+def test_evidence_that_is_none_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    """Wrong types and numbers that are no numbers; a key that a newer samespace added is not."""
+    numbers = {"weight": np.eye(2, 3, dtype=np.float32), "bias": np.zeros(2, np.float32)}
+
+    def written(evidence: object) -> Path:
+        facts = {"kind": "truncate", "fitted_on": None, "evidence": evidence}
+        save_file(numbers, tmp_path / "t", metadata={"samespace": json.dumps(facts)})
+        return tmp_path / "t"
+
+    assert Transform.load(written(EVIDENCE.to_json() | {"newer": 1})).evidence == EVIDENCE
+    with pytest.raises(ModelUnsupported, match="holds no transform"):
+        Transform.load(written(EVIDENCE.to_json() | {key: value}))
 
 
 def test_numbers_that_do_not_fit_are_refused() -> None:

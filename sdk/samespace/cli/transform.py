@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +89,7 @@ def transform(
     from ..evaluation import load_dataset
     from ..export.checkpoint import Overrides, load_checkpoint
     from ..export.transform_choice import best, encode_windows, exact_session, fit_all, score_all, smallest
+    from ..export.transform_evidence import Evidence
     from ..export.transform_fit import Candidate, default_candidates, moments
 
     dataset = load_dataset(data, split)
@@ -114,8 +117,21 @@ def transform(
     if picked is None:
         raise RequestInvalid(field="pick", reason=f"{pick} could not be fitted, as said above")
     chosen = transforms[picked.candidate]
-    if out and chosen:
-        chosen.save(out)
+    if out and chosen and picked.change:
+        evidence = Evidence(
+            transform=str(picked.candidate),
+            pick=pick,
+            max_loss=max_loss,
+            tried=len(scores) - 1,
+            data=dataset.name,
+            split=split,
+            sampled_windows=fitted_on.samples,
+            ndcg_10=picked.ndcg_10,
+            ndcg_10_none=scores[0].ndcg_10,
+            change=picked.change,
+            date=datetime.now(UTC).date().isoformat(),
+        )
+        replace(chosen, evidence=evidence).save(out)
     if as_json:
         record = {
             "model": model,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from ..artifact import Identity
 from ..errors import SamespaceError
 from .builds import BuildFile
+from .checkpoint import Checkpoint
+from .transform import Transform
 
 
 def model_card(
-    name: str,
-    identity: Identity,
-    builds: Sequence[BuildFile],
-    refused: Sequence[SamespaceError],
-    provenance: Mapping[str, Any],
+    name: str, checkpoint: Checkpoint, builds: Sequence[BuildFile], refused: Sequence[SamespaceError]
 ) -> str:
     """The text of the artifact's README.md; *refused* is why a build, or a runtime of one, is not in the table."""
-    recipe = identity.recipe
+    identity, recipe = checkpoint.identity, checkpoint.recipe
     rows = [
         f"| {build.name} | {m.runtime} {m.version} | {m.precision} | {m.worst:.1e} | "
         + ("-" if m.ndcg_change is None else f"{m.ndcg_change:+.2f} points on {m.gate_data}")
@@ -37,7 +33,8 @@ def model_card(
         f"- Texts: up to {recipe.token_limit} tokens at once; longer ones in windows that share "
         f"{recipe.window_overlap} tokens, never cut.",
         *prompts,
-        f"- Made from: `{provenance.get('source', 'unknown')}`",
+        *([_transform(checkpoint.transform)] if checkpoint.transform else []),
+        f"- Made from: `{checkpoint.source}`",
         "",
         "| build | runtime | computes in | worst 1 - cos to torch fp32 | nDCG@10 change |",
         "| --- | --- | --- | --- | --- |",
@@ -47,6 +44,13 @@ def model_card(
         *[f"Not used: {error}" for error in refused],
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _transform(transform: Transform) -> str:
+    """Which one, and on what evidence."""
+    if transform.evidence is None:
+        return f"- Transform: {transform.kind} to {transform.dims} dims; how it was chosen is not recorded."
+    return f"- Transform: {transform.evidence.sentence()}."
 
 
 def _int8_method(build: BuildFile) -> str:

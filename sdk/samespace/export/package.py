@@ -116,6 +116,7 @@ def export_artifact(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: version(package) for package in ("torch", "transformers", "onnx", "onnxscript")},
         **{build.name: dict(build.method) for build in made if build.method},
+        **({"transform": checkpoint.transform.record()} if checkpoint.transform else {}),
         **dict(provenance or {}),
     }
 
@@ -132,6 +133,6 @@ def export_artifact(
     files: dict[str, Path | bytes] = {build.file: build.data for build in made}
     files[manifests.TOKENIZER] = checkpoint.tokenizer
     files[manifests.PROBES] = wanted.probes.to_bytes()
-    files[README] = model_card(name or target.name, identity, made, (*refused, *fallbacks), facts).encode("utf-8")
+    files[README] = model_card(name or target.name, checkpoint, made, (*refused, *fallbacks)).encode("utf-8")
     artifact = write_artifact(target, files, manifest, replace=replace_existing)
     return Exported(artifact, reports, tuple(refused), fallbacks)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ModelUnsupported, short
 from ..vectors import Float32, normalise
+from .transform_evidence import Evidence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,12 +32,14 @@ class Transform:
         weight: (dims, source dims), float32.
         bias: (dims,), float32.
         fitted_on: the space whose vectors it was fitted on; None where nobody wrote it down.
+        evidence: why it was taken; None where nobody wrote it down.
     """
 
     kind: str
     weight: Float32
     bias: Float32
     fitted_on: str | None = None
+    evidence: Evidence | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.weight, self.bias)
@@ -67,6 +70,14 @@ class Transform:
         """What the identity says of it beside the digests of its numbers."""
         return {"type": self.kind, "dims": self.dims}
 
+    def record(self) -> dict[str, Any]:
+        """What provenance keeps: beside the description, where it was fitted and why it was taken."""
+        return {**self.description, **self._facts()}
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"fitted_on": self.fitted_on}
+        return facts if self.evidence is None else facts | {"evidence": self.evidence.to_json()}
+
     def apply(self, vectors: Float32) -> Float32:
         """What the exported graph does after its own normalisation.
 
@@ -91,7 +102,7 @@ class Transform:
         """Write a safetensors file, whole or not at all; one that is there is replaced."""
         from safetensors.numpy import save_file
 
-        facts = {"kind": self.kind, "fitted_on": self.fitted_on}
+        facts = {"kind": self.kind, **self._facts()}
         path.parent.mkdir(parents=True, exist_ok=True)
         work = path.with_name(f".{path.name}.partial")
         try:
@@ -116,8 +127,9 @@ class Transform:
             with safe_open(path, framework="np") as file:
                 facts = json.loads((file.metadata() or {})["samespace"])
                 numbers = file.get_tensor("weight"), file.get_tensor("bias")
-                transform = Transform(facts["kind"], *numbers, facts.get("fitted_on"))
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+                evidence = Evidence.from_json(facts["evidence"]) if "evidence" in facts else None
+                transform = Transform(facts["kind"], *numbers, facts.get("fitted_on"), evidence)
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ModelUnsupported(
                 model=str(path), reason=f"holds no transform: {error}", remedy="write one with samespace transform"
             ) from error
