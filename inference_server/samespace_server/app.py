@@ -19,15 +19,12 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
-from samespace.artifact import Artifact, open_artifact
-from samespace.errors import ConfigInvalid, short
-from samespace.runtime import LoadedBuild, LoadedParts, load_artifact
+from samespace.errors import ConfigInvalid
 
-from .composite import CompositeEngine
-from .engine import Engine
 from .grpc_service import GrpcServer
 from .http import http_app
-from .settings import Choice, Limits, Settings
+from .loader import Loader, open_artifacts
+from .settings import Settings
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
 
@@ -65,11 +62,12 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
 
-    artifacts = _open(settings)
+    artifacts = open_artifacts(settings.artifacts)
     telemetry = Telemetry()
     listener = _listen(settings.host, settings.http_port)
     http_port: int = listener.getsockname()[1]
     spaces = Spaces(address=f"{settings.host}:{http_port}")
+    loader = Loader(spaces, telemetry, settings.limits)
     telemetry.at_work.set_function(lambda: spaces.at_work)
     http = _HttpServer(http_app(spaces, telemetry, settings.limits))
     http_task = asyncio.create_task(http.serve(sockets=[listener]))
@@ -77,35 +75,30 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     try:
         grpc_port = await grpc_server.start(settings.host, settings.grpc_port)
         for artifact in artifacts:
-            loaded = await asyncio.to_thread(_load, artifact, settings.choice)
-            spaces.add(_engine(loaded, settings.limits, telemetry))
-            _describe(telemetry, loaded)
+            await loader.load(artifact, settings.choice)
             if stop.is_set():
                 return 0
         if settings.default_space is not None:
             spaces.set_default(settings.default_space)
         spaces.state = "ready"
-        await grpc_server.set_ready(True)
         announce(
             {
                 "ready": True,
                 "host": settings.host,
                 "http_port": http_port,
                 "grpc_port": grpc_port,
-                "spaces": [_told(engine.loaded) for engine in spaces],
+                "spaces": [_told(engine) for engine in spaces],
                 "pid": os.getpid(),
             }
         )
         await stop.wait()
         spaces.state = "draining"
         log.info("draining: %d requests at work", spaces.at_work)
-        await grpc_server.set_ready(False)
         return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
     finally:
         http.should_exit = True
         await asyncio.gather(grpc_server.stop(CLOSING_MS), http_task)
-        for engine in spaces:
-            engine.close()
+        await loader.close()
 
 
 async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
@@ -121,41 +114,8 @@ async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
     return 0
 
 
-def _open(settings: Settings) -> list[Artifact]:
-    """Every artifact, before anything slow is done; two of one space are refused with both folders."""
-    opened: dict[str, Artifact] = {}
-    for folder in settings.artifacts:
-        artifact = open_artifact(folder)
-        twin = opened.setdefault(artifact.space_id, artifact)
-        if twin is not artifact:
-            raise ConfigInvalid(
-                key="artifacts", reason=f"{twin.folder} and {folder} are both of space {artifact.space_id}; serve one"
-            )
-    return list(opened.values())
-
-
-def _engine(loaded: LoadedBuild | LoadedParts, limits: Limits, telemetry: Telemetry) -> AnyEngine:
-    """The engine of an encoder, or of a composite."""
-    if isinstance(loaded, LoadedParts):
-        return CompositeEngine(loaded, limits, telemetry)
-    return Engine(loaded, limits, telemetry)
-
-
-def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
-    loaded = load_artifact(
-        artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads, device=choice.device
-    )
-    for refused in loaded.refused:
-        log.warning("not used: %s", refused)
-    log.info(
-        "space %s: %s, build %s on %s in %s, probes within %.1e of %.1e",
-        short(artifact.space_id), artifact.manifest.name, loaded.build_name, loaded.runtime, loaded.precision,
-        loaded.worst, loaded.bound,
-    )  # fmt: skip
-    return loaded
-
-
-def _told(loaded: LoadedBuild | LoadedParts) -> dict[str, Any]:
+def _told(engine: AnyEngine) -> dict[str, Any]:
+    loaded = engine.loaded
     return {
         "space_id": loaded.artifact.space_id,
         "name": loaded.artifact.manifest.name,
@@ -165,14 +125,6 @@ def _told(loaded: LoadedBuild | LoadedParts) -> dict[str, Any]:
         "precision": loaded.precision,
         "worst": loaded.worst,
     }
-
-
-def _describe(telemetry: Telemetry, loaded: LoadedBuild | LoadedParts) -> None:
-    told = _told(loaded)
-    space = short(told["space_id"])
-    labels = (space, told["space_id"], told["name"], told["build"], told["runtime"], told["precision"])
-    telemetry.info.labels(*labels).set(1)
-    telemetry.probe_worst.labels(space).set(loaded.worst)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -185,7 +185,7 @@ class Engine:
     def _reserve(self, tokens: int) -> int:
         """Count *tokens* as queued (negative: no longer), and give them back."""
         self._queued_tokens += tokens
-        self._meters.queued.set(self._queued_tokens)
+        self._meters.queued.inc(tokens)  # another engine of this space may be at work too, during a reload
         if tokens < 0:
             self._room.set()
         return tokens

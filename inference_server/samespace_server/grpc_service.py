@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, NoReturn
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from samespace.errors import ConfigInvalid, Overloaded, RequestInvalid, SamespaceError
@@ -22,6 +22,7 @@ from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
 from .engine import Answer
+from .health import Health
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
@@ -96,7 +97,7 @@ class EncoderService(EncoderServicer):
         outcome = "gone"  # what is left when the call is cancelled
         try:
             engine = self._spaces.find(request.space_id)
-            with self._spaces.request():
+            with self._spaces.request(engine):
                 role = _known(ROLES, request.role, "role", "ROLE_QUERY or ROLE_PASSAGE")
                 long_texts = _known(LONG_TEXTS, request.long_texts, "long_texts", "POOL, WINDOWS or REJECT")
                 wire_type = _known(WIRE_TYPES, request.vector_type, "vector_type", "FLOAT32 or FLOAT16")
@@ -131,25 +132,17 @@ class GrpcServer:
             )
         )
         add_EncoderServicer_to_server(EncoderService(spaces, telemetry), self._server)  # type: ignore[no-untyped-call]
-        self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that it came to be. Raises `ConfigInvalid` where it is taken."""
-        await self.set_ready(False)
         try:
             bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except RuntimeError as error:
             raise ConfigInvalid(key="grpc_port", reason=f"cannot listen on {host}:{port}; is it taken?") from error
         await self._server.start()
         return bound
-
-    async def set_ready(self, ready: bool) -> None:
-        """What the health service says."""
-        serving = health_pb2.HealthCheckResponse
-        for service in ("", SERVICE):
-            await self._health.set(service, serving.SERVING if ready else serving.NOT_SERVING)
 
     async def stop(self, grace_ms: int) -> None:
         """Take no more calls, and give those under way *grace_ms*."""

@@ -62,7 +62,7 @@ def _embedding(dialect: Dialect, spaces: Spaces, telemetry: Telemetry, limits: L
         engine: AnyEngine | None = None
         try:
             engine = spaces.find(request.path_params.get("space"))
-            with spaces.request():
+            with spaces.request(engine):
                 body = _object(await _bounded_body(request, limits.max_request_bytes))
                 ask = dialect.parse(body, engine.loaded.artifact.role_matters)
                 work = engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
@@ -152,17 +152,17 @@ def _live(spaces: Spaces) -> Handler:
 
 
 def _ready(spaces: Spaces) -> Handler:
-    async def ready(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         try:
-            if spaces.state != "ready":
-                return Response(status_code=503)
-            if "space" in request.path_params:
-                spaces.find(request.path_params["space"])
+            if "space" not in request.path_params or spaces.state == "loading":
+                ready = spaces.ready
+            else:
+                ready = spaces.is_ready(spaces.find(request.path_params["space"]))
         except SamespaceError as error:
             return _json(flat_error(str(error), error), status=status_of(error).http)
-        return Response(status_code=204)
+        return Response(status_code=204 if ready else 503)
 
-    return ready
+    return answer
 
 
 def _meta(spaces: Spaces) -> Handler:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from samespace.errors import short
+from samespace.runtime import LoadedBuild, LoadedParts
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 UNKNOWN_SPACE: Final = "unknown"
@@ -61,9 +62,24 @@ class Telemetry:
         """Count one request; *space_id* None for a space that is not served."""
         self.requests.labels(UNKNOWN_SPACE if space_id is None else short(space_id), route, outcome).inc()
 
+    def describe(self, loaded: LoadedBuild | LoadedParts) -> None:
+        """Tell of a space that is served now."""
+        self.info.labels(*_described(loaded)).set(1)
+        self.probe_worst.labels(short(loaded.artifact.space_id)).set(loaded.worst)
+
+    def forget(self, loaded: LoadedBuild | LoadedParts) -> None:
+        """Tell of it no more; what was counted stays, because counters only grow."""
+        self.info.remove(*_described(loaded))
+        self.probe_worst.remove(short(loaded.artifact.space_id))
+
     def render(self) -> bytes:
         """The page that Prometheus reads."""
         return generate_latest(self._registry)
+
+
+def _described(loaded: LoadedBuild | LoadedParts) -> tuple[str, ...]:
+    space_id, name = loaded.artifact.space_id, loaded.artifact.manifest.name
+    return (short(space_id), space_id, name, loaded.build_name, loaded.runtime, loaded.precision)
 
 
 class SpaceTelemetry:
