@@ -1,0 +1,164 @@
+"""One measurement: a target, a load, and what came of it as plain numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import uvloop
+
+from . import grpc_lanes, http1
+from .dialects import DIALECTS, Float32
+from .lanes import OK, REJECTED, Open
+from .loops import ClosedLoop, OpenLoop, Record, Window
+from .meters import Cost, CostMeter, metrics_between, reply_stages, scrape
+from .texts import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a load goes.
+
+    Attributes:
+        dialect: a name of `DIALECTS`.
+        path: of the HTTP route; "" for gRPC.
+        model: the space's id, or what the server calls its model.
+        pid: the server's process, for its CPU and memory; None where it is not known.
+        metrics: the address of samespace's metrics; None where there are none.
+    """
+
+    dialect: str
+    host: str
+    port: int
+    path: str
+    model: str
+    pid: int | None = None
+    metrics: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a target is loaded.
+
+    Attributes:
+        clients: lanes; of an open loop the most that are opened.
+        rate: requests a second of an open loop; None for a closed one.
+        batch: texts of a request.
+        depth: requests that each stream has under way.
+        window: how long.
+    """
+
+    window: Window
+    clients: int = 32
+    rate: float | None = None
+    batch: int = 1
+    depth: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The numbers of one measurement, and the vectors that came back.
+
+    Attributes:
+        numbers: for JSON.
+        vectors: one row a text, in the order of the texts; None if not all of them were answered.
+    """
+
+    numbers: dict[str, Any]
+    vectors: Float32 | None
+
+
+class _Meter:
+    def __init__(self, pid: int | None) -> None:
+        self._meter = CostMeter(pid)
+        self.cost: Cost | None = None
+
+    def begin(self) -> None:
+        self._meter.begin()
+
+    def end(self) -> None:
+        self.cost = self._meter.end()
+
+
+def measure(target: Target, texts: Sequence[Text], load: Load) -> Measured:
+    """Load *target* with *texts* and report; raises `OSError` if it cannot be reached."""
+    dialect = DIALECTS[target.dialect]
+    if dialect.one_text and load.batch != 1:
+        raise ValueError(f"{target.dialect} carries one text a request, not {load.batch}")
+    groups = [texts[at : at + load.batch] for at in range(0, len(texts), load.batch)]
+    bodies = [dialect.body([text.text for text in group], target.model) for group in groups]
+    before = scrape(target.metrics) if target.metrics else {}
+    meter = _Meter(target.pid)
+    gc.collect()
+    gc.disable()  # our own pauses would be the server's latency
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            record = runner.run(_run(target, bodies, load, meter))
+    finally:
+        gc.enable()
+    after = scrape(target.metrics) if target.metrics else {}
+    assert meter.cost is not None
+    numbers = _numbers(record, groups, meter.cost)
+    if before and after:
+        numbers["stages"] = metrics_between(before, after)
+    if target.dialect in ("grpc", "stream"):
+        numbers["reply_stages"] = reply_stages(record.sampled)
+    vectors = None
+    if len(record.bodies) == len(groups):
+        vectors = np.concatenate([dialect.vectors(record.bodies[at]) for at in range(len(groups))])
+    return Measured(numbers, vectors)
+
+
+async def _run(target: Target, bodies: Sequence[bytes], load: Load, meter: _Meter) -> Record:
+    connect: Open
+    if target.path:
+        host = f"{target.host}:{target.port}"
+        payloads = [http1.request_bytes(host, target.path, body) for body in bodies]
+        connect = http1.opener(target.host, target.port)
+    else:
+        payloads = list(bodies)
+        connect = grpc_lanes.opener(target.host, target.port, stream=target.dialect == "stream")
+    if load.rate is None:
+        return await ClosedLoop(payloads, load.window, meter, seed=load.seed).run(
+            connect, load.clients, depth=load.depth
+        )
+    return await OpenLoop(payloads, load.window, meter, seed=load.seed).run(
+        connect, load.clients, rate=load.rate, seed=load.seed
+    )
+
+
+def _numbers(record: Record, groups: Sequence[Sequence[Text]], cost: Cost) -> dict[str, Any]:
+    tokens = [sum(text.tokens for text in group) for group in groups]
+    texts_done = sum(len(groups[at]) * count for at, count in record.answered.items())
+    tokens_done = sum(tokens[at] * count for at, count in record.answered.items())
+    total = sum(record.outcomes.values())
+    seconds = record.seconds
+    numbers: dict[str, Any] = {
+        "requests": total,
+        "requests_per_s": record.outcomes[OK] / seconds,
+        "texts_per_s": texts_done / seconds,
+        "tokens_per_s": tokens_done / seconds,
+        "rejected_share": record.outcomes[REJECTED] / total if total else 0.0,
+        "errors": {name: count for name, count in record.outcomes.items() if name not in (OK, REJECTED)},
+        **_percentiles(record.latencies_ns, "latency"),
+    }
+    if record.lags_ns:
+        numbers |= _percentiles(record.lags_ns, "send_lag")
+    numbers |= {name: value for name, value in asdict(cost).items() if value is not None}
+    if cost.server_cpu_s is not None and texts_done:
+        numbers["server_cpu_us_per_text"] = 1e6 * cost.server_cpu_s / texts_done
+    if record.outcomes[OK]:
+        numbers["own_cpu_us_per_request"] = 1e6 * cost.own_cpu_s / record.outcomes[OK]
+    return numbers
+
+
+def _percentiles(times_ns: Sequence[int], name: str) -> dict[str, float]:
+    if not len(times_ns):
+        return {}
+    found = np.percentile(np.asarray(times_ns) / 1e6, (50, 90, 99))
+    return {f"{name}_p{at}_ms": float(value) for at, value in zip((50, 90, 99), found, strict=True)}
