@@ -10,6 +10,7 @@ stubs of newer ones do not import beside weaviate-client, which holds protobuf b
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO_ROOT = ROOT / "inference_server" / "proto"
-PROTO = "samespace/v1/encoder.proto"
+PACKAGE = "samespace/v1"
 TARGET = ROOT / "sdk" / "samespace" / "rpc" / "v1"
 INIT = '"""Generated from `inference_server/proto/samespace/v1` by `tools/gen_stubs.py`; not edited by hand."""\n'
 GENERATOR = "1.72."
@@ -33,16 +34,17 @@ def generate() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["protoc", f"-I{PROTO_ROOT}", f"-I{files('grpc_tools') / '_proto'}"]
         arguments += [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")]
-        if protoc.main([*arguments, PROTO]) != 0:
+        protos = sorted(str(path.relative_to(PROTO_ROOT)) for path in (PROTO_ROOT / PACKAGE).glob("*.proto"))
+        if protoc.main([*arguments, *protos]) != 0:
             raise SystemExit("protoc failed")
-        made = {path.name: path.read_text("utf-8") for path in sorted((Path(folder) / PROTO).parent.iterdir())}
+        made = {path.name: path.read_text("utf-8") for path in sorted((Path(folder) / PACKAGE).iterdir())}
     return {"__init__.py": INIT, **{name: relocate(text) for name, text in made.items()}}
 
 
 def relocate(text: str) -> str:
     """protoc names modules after the proto package, `samespace.v1`; ours live in `samespace.rpc.v1`."""
     text = text.replace("from samespace.v1 import", "from samespace.rpc.v1 import")
-    return text.replace("'samespace.v1.encoder_pb2'", "'samespace.rpc.v1.encoder_pb2'")
+    return re.sub(r"'samespace\.v1\.(\w+_pb2)'", r"'samespace.rpc.v1.\1'", text)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import uvloop
 
 from samespace.errors import ConfigInvalid
 
+from .admin import AdminServer
 from .grpc_service import GrpcServer
 from .http import http_app
 from .loader import Loader, open_artifacts
@@ -72,6 +73,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     http = _HttpServer(http_app(spaces, telemetry, settings.limits))
     http_task = asyncio.create_task(http.serve(sockets=[listener]))
     grpc_server = GrpcServer(spaces, telemetry, settings)
+    admin = None if settings.admin_port is None else AdminServer(spaces, loader, settings)
     try:
         grpc_port = await grpc_server.start(settings.host, settings.grpc_port)
         for artifact in artifacts:
@@ -80,6 +82,9 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
                 return 0
         if settings.default_space is not None:
             spaces.set_default(settings.default_space)
+        admin_port = None
+        if admin is not None and settings.admin_port is not None:
+            admin_port = await admin.start(settings.admin_port)
         spaces.state = "ready"
         announce(
             {
@@ -87,6 +92,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
                 "host": settings.host,
                 "http_port": http_port,
                 "grpc_port": grpc_port,
+                "admin_port": admin_port,
                 "spaces": [_told(engine) for engine in spaces],
                 "pid": os.getpid(),
             }
@@ -97,6 +103,8 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
     finally:
         http.should_exit = True
+        if admin is not None:
+            await admin.stop(0)
         await asyncio.gather(grpc_server.stop(CLOSING_MS), http_task)
         await loader.close()
 

@@ -51,7 +51,7 @@ class EncoderService(EncoderServicer):
         try:
             return await self._answer(request, "Embed")
         except SamespaceError as error:
-            await _abort(context, error)
+            await abort(context, error)
 
     async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
         """Many lists of texts, answered in order; the first failure ends the stream."""
@@ -73,7 +73,7 @@ class EncoderService(EncoderServicer):
                 slots.release()
             await reader
         except SamespaceError as error:
-            await _abort(context, error)
+            await abort(context, error)
         finally:
             reader.cancel()
             while task is not None or not answers.empty():
@@ -84,13 +84,13 @@ class EncoderService(EncoderServicer):
     async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.Space:  # noqa: N802
         """One space."""
         try:
-            return _space(self._spaces.find(request.space_id))
+            return space_message(self._spaces.find(request.space_id))
         except SamespaceError as error:
-            await _abort(context, error)
+            await abort(context, error)
 
     async def ListSpaces(self, request: pb.ListSpacesRequest, context: Any) -> pb.ListSpacesReply:  # noqa: N802
         """Every space that is served."""
-        return pb.ListSpacesReply(spaces=[_space(engine) for engine in self._spaces])
+        return pb.ListSpacesReply(spaces=[space_message(engine) for engine in self._spaces])
 
     async def _answer(self, request: pb.EmbedRequest, route: str) -> pb.EmbedReply:
         engine: AnyEngine | None = None
@@ -149,7 +149,8 @@ class GrpcServer:
         await self._server.stop(grace_ms / 1000)
 
 
-async def _abort(context: Any, error: SamespaceError) -> NoReturn:
+async def abort(context: Any, error: SamespaceError) -> NoReturn:
+    """End a call with *error*: its code, its message, and its fields for `rpc.status`."""
     trailing: list[tuple[str, str | bytes]] = [(ERROR_KEY, encode(error))]
     if isinstance(error, Overloaded):
         trailing.append((RETRY_KEY, str(error.retry_after_ms)))
@@ -182,7 +183,8 @@ def _reply(request: pb.EmbedRequest, answer: Answer, wire_type: WireType) -> pb.
     )
 
 
-def _space(engine: AnyEngine) -> pb.Space:
+def space_message(engine: AnyEngine) -> pb.Space:
+    """A space as the contract tells of it."""
     loaded = engine.loaded
     artifact = loaded.artifact
     return pb.Space(

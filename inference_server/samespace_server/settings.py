@@ -81,6 +81,9 @@ class Settings:
         grpc_port: for samespace's clients; 0 for a free one.
         default_space: the space (full id or 12+ hex digits) that answers HTTP paths without a prefix. Only for
             clients that cannot be given a path: such clients get other vectors when this is changed.
+        admin_port: for `samespace spaces`, which loads and unloads spaces while the server runs; on 127.0.0.1 alone.
+            None for no such port, 0 for a free one. Everybody who may log in to the machine can reach it.
+        admin_root: the folder below which artifacts may be loaded that way. None to load none.
     """
 
     artifacts: tuple[Path, ...]
@@ -88,14 +91,22 @@ class Settings:
     http_port: int = 8080
     grpc_port: int = 8081
     default_space: str | None = None
+    admin_port: int | None = None
+    admin_root: Path | None = None
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if not self.artifacts:
             raise ConfigInvalid(key="artifacts", reason="nothing to serve; name at least one artifact folder")
-        for key in ("http_port", "grpc_port"):
-            if not 0 <= getattr(self, key) <= 65_535:
-                raise ConfigInvalid(key=key, reason=f"{getattr(self, key)}; expected 0 to 65535")
-        if self.http_port == self.grpc_port != 0:
-            raise ConfigInvalid(key="grpc_port", reason=f"{self.grpc_port} is the HTTP port too")
+        ports = {key: getattr(self, key) for key in ("http_port", "grpc_port", "admin_port")}
+        taken: dict[int, str] = {}
+        for key, port in ports.items():
+            if port is None:
+                continue
+            if not 0 <= port <= 65_535:
+                raise ConfigInvalid(key=key, reason=f"{port}; expected 0 to 65535")
+            if port and taken.setdefault(port, key) != key:
+                raise ConfigInvalid(key=key, reason=f"{port} is the {taken[port]} too")
+        if self.admin_root is not None and self.admin_port is None:
+            raise ConfigInvalid(key="admin_root", reason="of no use without admin_port; give both or neither")

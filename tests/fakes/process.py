@@ -36,6 +36,11 @@ class Running:
         return f"127.0.0.1:{self.told['grpc_port']}"
 
     @property
+    def admin(self) -> str:
+        """The address of the admin port, for servers that were given one."""
+        return f"127.0.0.1:{self.told['admin_port']}"
+
+    @property
     def space_ids(self) -> list[str]:
         """In the order of the artifacts."""
         return [space["space_id"] for space in self.told["spaces"]]

@@ -23,6 +23,7 @@ ABSENT = (
 )  # fmt: skip
 BASE_INSTALL = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); from samespace.cli import main; main()"
 SUBCOMMANDS = [[name] for name in COMMANDS] + [["weaviate", name] for name in ("create", "import", "search", "check")]
+SUBCOMMANDS += [["spaces", name] for name in ("list", "load", "unload", "default")]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +71,7 @@ def test_the_overview_says_what_the_commands_say() -> None:
         (["train", str(Path(__file__).parents[2] / "examples" / "stackfaq.toml")], "pip install 'samespace[train]'"),
         (["export", "model", "out"], "pip install 'samespace[train]'"),
         (["serve", "artifact"], "pip install 'samespace[server]'"),
+        (["spaces", "list"], "pip install 'samespace[rpc]'"),
         (["weaviate", "check"], "pip install 'samespace[weaviate]'"),
         (["quickstart"], "pip install 'samespace[train]'"),
     ],

@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "combine": ("samespace.cli.combine:combine", "Make one artifact of several encoders."),
     "diff": ("samespace.cli.diff:diff", "Say whether two artifacts are the same space, and what differs."),
     "serve": ("samespace.cli.serve:serve", "Serve artifacts over gRPC and HTTP."),
+    "spaces": ("samespace.cli.spaces:spaces", "List, load and unload the spaces of a running server."),
     "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
 }  # fmt: skip
 

@@ -17,6 +17,12 @@ import click
 @click.option("--http-port", default=8080, show_default=True, help="For Weaviate and HTTP clients; 0: a free one.")
 @click.option("--grpc-port", default=8081, show_default=True, help="For samespace's own clients; 0: a free one.")
 @click.option("--default-space", metavar="ID", help="The space that answers HTTP paths without /e/ID.")
+@click.option("--admin-port", type=int, help="For `samespace spaces`, on 127.0.0.1 alone; off unless given.")
+@click.option(
+    "--admin-root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Artifacts below this folder may be loaded while the server runs.",
+)
 @click.option(
     "--build",
     default="auto",
@@ -61,6 +67,8 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         http_port=options["http_port"],
         grpc_port=options["grpc_port"],
         default_space=options["default_space"],
+        admin_port=options["admin_port"],
+        admin_root=options["admin_root"],
         choice=Choice(options["build"], options["runtime"], options["threads"], options["device"]),
         limits=Limits(
             max_texts_per_request=options["max_texts"],
