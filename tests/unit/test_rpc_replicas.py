@@ -138,6 +138,25 @@ def test_a_pause_that_would_be_too_long_is_not_begun() -> None:
     assert turned.waits == []
 
 
+def test_one_that_is_back_is_asked_at_once() -> None:
+    """A pause for a server that is down ends when it is back; a pause that was asked for does not end early."""
+    turned = Turned()
+    replicas = Replicas(("a:1",))
+    replicas.answered(0)
+
+    def back(us: int) -> None:
+        turned.now_us += 10
+        replicas.answered(0)
+
+    attempts = Attempts(replicas, 1000, turned.clock(), back)
+    attempts.next()
+    attempts.failed(DOWN)
+    assert attempts.next() == (0, 1_000_000 - 10)
+    attempts.failed(BUSY)
+    attempts.next()
+    assert turned.waits == [300_000]
+
+
 def test_a_short_last_try_that_was_late_tells_why_it_was_short() -> None:
     """After a server that was gone, the caller hears of it, and not of the few milliseconds left for the last try."""
     replicas = Replicas(("a:1",))

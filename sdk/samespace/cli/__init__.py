@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "diff": ("samespace.cli.diff:diff", "Say whether two artifacts are the same space, and what differs."),
     "serve": ("samespace.cli.serve:serve", "Serve artifacts over gRPC and HTTP."),
     "spaces": ("samespace.cli.spaces:spaces", "List, load and unload the spaces of a running server."),
+    "health": ("samespace.cli.health:health", "Exit with 0 if a server is ready to embed, with 1 if it is not."),
     "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
 }  # fmt: skip
 

@@ -8,20 +8,24 @@ know neither our `retry_after_ms` nor another name to go to.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
 
 from .access import Access, Tls
+from .address import ServerAddress
 
 HEALTH_SERVICE: Final = "samespace.v1.Encoder"
 MAX_REPLY_BYTES: Final = 1 << 30
 _SERVICE_CONFIG: Final = json.dumps(
     {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": HEALTH_SERVICE}}
 )
-_OPTIONS: Final = (
+_BALANCED: Final = (
     ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.service_config_disable_resolution", 1),  # DNS may say where, not how
+)
+_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
     ("grpc.max_send_message_length", -1),  # the server says what is too much
     ("grpc.keepalive_time_ms", 30_000),  # notices a host that vanished in the middle of a stream
@@ -30,14 +34,28 @@ _OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3_000),
     ("grpc.min_reconnect_backoff_ms", 5_000),  # despite its name: how long one attempt may take
+    # Channels of a process share connections otherwise, and a new client may be given a dead one.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
-def open_channel(replica: str, access: Access) -> Any:
-    """A channel to "host:port"; connects when it is first used."""
+def open_channel(replica: str, access: Access, *, bare: bool = False) -> Any:
+    """A channel to "host:port"; connects when it is first used.
+
+    Args:
+        bare: to the first address that takes the connection, without asking whether the server there is ready.
+    """
+    options = _OPTIONS if bare else (*_OPTIONS, *_BALANCED)
     if access.tls is None:
-        return grpc.insecure_channel(replica, options=_OPTIONS)
-    return grpc.secure_channel(replica, _credentials(access.tls), options=(*_OPTIONS, *_name(access.tls)))
+        return grpc.insecure_channel(replica, options=options)
+    return grpc.secure_channel(replica, _credentials(access.tls), options=(*options, *_name(access.tls)))
+
+
+def with_scheme(access: Access, address: ServerAddress) -> Access:
+    """*access* with what the address's scheme says about TLS: grpcs:// wants it, grpc:// does without."""
+    if address.tls is None:
+        return access
+    return replace(access, tls=(access.tls or Tls()) if address.tls else None)
 
 
 def metadata(access: Access) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,9 @@ What it leaves to others: cutting a corpus into batches (`encoder.RemoteEncoder`
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Self
 
 import grpc
@@ -25,9 +27,10 @@ from ..errors import (
 )
 from ..text import LongTexts, Role
 from ..vectors import WireType
-from .access import OPEN, Access, Tls
+from .access import OPEN, Access
 from .address import ServerAddress
-from .channel import metadata, open_channel
+from .channel import metadata, open_channel, with_scheme
+from .health import check
 from .messages import Ask, Reply, SpaceInfo, check_space, read_reply, read_space
 from .outbox import Outbox
 from .replicas import Attempts, Clock, Replicas
@@ -36,7 +39,7 @@ from .v1 import encoder_pb2 as pb
 from .v1.encoder_pb2_grpc import EncoderStub
 from .watchdog import Watchdog
 
-LOOK_ROUND_MS: Final = 5_000
+LOOK_ROUND_US: Final = 5_000_000
 """How long the other replicas may take to say which space they serve."""
 
 
@@ -65,9 +68,7 @@ class Client:
         if timeout_ms < 1:
             raise RequestInvalid(field="timeout_ms", reason=f"{timeout_ms}; expected 1 or more")
         self.address = ServerAddress.parse(address) if isinstance(address, str) else address
-        if self.address.tls is not None:
-            tls = (access.tls or Tls()) if self.address.tls else None
-            access = Access(tls=tls, token=access.token, token_in_clear=access.token_in_clear)
+        access = with_scheme(access, self.address)
         access.check(self.address.replicas)
         self._timeout_ms, self._clock = timeout_ms, clock or Clock()
         self._metadata = metadata(access)
@@ -99,15 +100,18 @@ class Client:
         """
         space = space or self.address.space
         if space is not None:
-            found = self.get_space(space)
+            try:
+                found = self.get_space(space)
+            except UnknownSpace:
+                self._look_round(space)  # raises where another replica has it: that says more
+                raise
         else:
             spaces = self.list_spaces()
             if len(spaces) != 1:
                 served = tuple(each.space_id for each in spaces)
                 raise UnknownSpace(requested="(none named; say HOST:PORT/SPACE)", served=served)
             found = spaces[0]
-        if len(self._stubs) > 1:
-            self._look_round(found.space_id)
+        self._look_round(found.space_id)
         return found
 
     def embed(
@@ -174,7 +178,7 @@ class Client:
         self.close()
 
     def _attempts(self) -> Attempts:
-        return Attempts(self._replicas, self._timeout_ms, self._clock)
+        return Attempts(self._replicas, self._timeout_ms, self._clock, self._until_one_is_back)
 
     def _call(self, method: str, request: object) -> Any:
         """The answer of whichever replica gives one."""
@@ -229,21 +233,46 @@ class Client:
             raise
         return reply
 
-    def _look_round(self, space_id: str) -> None:
-        """Ask every replica that can be reached for *space_id*; raises `SpaceMismatch` naming the one without it."""
+    def _look_round(self, space: str) -> None:
+        """Raise `SpaceMismatch` where some of the replicas that can be reached serve *space*, and some do not."""
+        if len(self._stubs) == 1:
+            return
+        lacking: dict[str, str] = {}
         for replica, server in enumerate(self.address.replicas):
-            request, timeout_us = pb.GetSpaceRequest(space_id=space_id), LOOK_ROUND_MS * 1000
             try:
-                found = self._ask(replica, "GetSpace", request, timeout_us).space_id
+                found = self._ask(replica, "GetSpace", pb.GetSpaceRequest(space_id=space), LOOK_ROUND_US).space_id
+                if not found.startswith(space.lower()):
+                    lacking[server] = found
             except grpc.RpcError as error:
                 told, _ = self._translated(error, replica)
-                if isinstance(told, ServerUnavailable | DeadlineExceeded):
-                    continue  # it may come back, and each of its answers will be checked
-                if not isinstance(told, UnknownSpace):
+                if isinstance(told, UnknownSpace):
+                    lacking[server] = ", ".join(told.served) or "none"
+                elif not isinstance(told, ServerUnavailable | DeadlineExceeded):
                     raise told from error
-                found = ", ".join(told.served) or "none"
-            if found != space_id:
-                raise SpaceMismatch(expected=space_id, found=found, where=f"replica {server} of {self.address}")
+                # One that is not there may come back; each of its answers will be checked.
+        if 0 < len(lacking) < len(self._stubs):
+            server, found = next(iter(lacking.items()))
+            raise SpaceMismatch(expected=space, found=found, where=f"replica {server} of {self.address}")
+
+    def _until_one_is_back(self, timeout_us: int) -> None:
+        """Return when a replica is ready, or the time is up.
+
+        gRPC gets on with connecting only while a call waits for it: sleeping instead made a server that came back
+        take 5 to 20 seconds to be found (gRPC 1.78).
+        """
+        back = threading.Event()
+
+        def heard(replica: int, call: Any) -> None:
+            if call.code() in (grpc.StatusCode.OK, grpc.StatusCode.UNIMPLEMENTED):
+                self._replicas.answered(replica)
+                back.set()
+
+        calls = [check(channel, timeout_us, wait_for_ready=True) for channel in self._channels]
+        for replica, call in enumerate(calls):
+            call.add_done_callback(partial(heard, replica))
+        back.wait(timeout_us / 1e6)
+        for call in calls:
+            call.cancel()
 
     def _translated(self, error: grpc.RpcError, replica: int) -> tuple[SamespaceError, bool]:
         """(our error, whether a server is alive there)."""

@@ -68,11 +68,17 @@ class Replicas:
         with self._lock:
             return max(0, min(self._not_before_us) - now_us)
 
+    def is_down(self, replica: int) -> bool:
+        """Whether the last thing heard of it was nothing, rather than that it has too much to do."""
+        with self._lock:
+            return self._failures[replica] > 0
+
     def answered(self, replica: int) -> None:
-        """It is in order."""
+        """It is in order; what a replica that was down may do at once."""
         with self._lock:
             self.met = True
-            self._failures[replica] = 0
+            if self._failures[replica]:
+                self._failures[replica] = self._not_before_us[replica] = 0
 
     def unavailable(self, replica: int, now_us: int, *, alive: bool) -> None:
         """It did not answer, or (*alive*) is loading or going down: twice as long a pause as the time before."""
@@ -96,9 +102,17 @@ class Replicas:
 class Attempts:
     """The tries of one request, until it is answered or its time is up; for one thread."""
 
-    def __init__(self, replicas: Replicas, timeout_ms: int, clock: Clock) -> None:
-        """The time runs from now, over all tries and the pauses between them."""
+    def __init__(
+        self, replicas: Replicas, timeout_ms: int, clock: Clock, until_back: Callable[[int], None] | None = None
+    ) -> None:
+        """The time runs from now, over all tries and the pauses between them.
+
+        Args:
+            until_back: waits that many microseconds, or until a replica that was down is back; it then says so to
+                *replicas*. Just waits unless given.
+        """
         self._replicas, self._timeout_ms, self._clock = replicas, timeout_ms, clock
+        self._until_back = until_back or clock.wait_us
         self.restart()
 
     def next(self) -> tuple[int, int]:
@@ -107,7 +121,12 @@ class Attempts:
         replica, wait_us = self._replicas.pick(now_us)
         if wait_us:
             wait_us += int(wait_us / 4 * self._clock.chance())
-            self._clock.wait_us(max(0, min(wait_us, self._deadline_us - now_us)))
+            wait_us = max(1, min(wait_us, self._deadline_us - now_us))
+            if self._replicas.is_down(replica):
+                self._until_back(wait_us)
+                replica, _ = self._replicas.pick(self._clock.now_us())
+            else:
+                self._clock.wait_us(wait_us)
         self._replica = replica
         self._tries += 1
         return replica, max(1, self._deadline_us - self._clock.now_us())
