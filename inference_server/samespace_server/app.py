@@ -8,32 +8,29 @@ supervisors send it to the process and to its group.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 
 from samespace.errors import ConfigInvalid
 
 from .admin import AdminServer
 from .grpc_service import GrpcServer
-from .http import http_app
+from .http import HttpApp, add_encoder, add_health, add_metrics
+from .http_server import HttpServer
 from .loader import Loader, open_artifacts
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
+from .tokens import Guard
 
 log = logging.getLogger(__name__)
 
-# Go closes idle connections after 90 s. Whoever closes first while the other one sends loses a request, so
-# it must not be the server.
-KEEP_ALIVE_S: Final = 120
 CLOSING_MS: Final = 2_000
 """For answers that are made, to leave the process."""
 
@@ -70,11 +67,15 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     spaces = Spaces(address=f"{settings.host}:{http_port}")
     loader = Loader(spaces, telemetry, settings.limits)
     telemetry.at_work.set_function(lambda: spaces.at_work)
-    http = _HttpServer(http_app(spaces, telemetry, settings.limits))
-    http_task = asyncio.create_task(http.serve(sockets=[listener]))
+    app = HttpApp(telemetry, Guard())
+    add_health(app, spaces)
+    add_metrics(app, telemetry)
+    add_encoder(app, spaces, telemetry)
+    http = HttpServer(app, settings.http, max_body_bytes=settings.limits.max_request_bytes)
     grpc_server = GrpcServer(spaces, telemetry, settings)
     admin = None if settings.admin_port is None else AdminServer(spaces, loader, settings)
     try:
+        await http.start(listener)
         grpc_port = await grpc_server.start(settings.host, settings.grpc_port)
         for artifact in artifacts:
             await loader.load(artifact, settings.choice)
@@ -102,10 +103,9 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         log.info("draining: %d requests at work", spaces.at_work)
         return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
     finally:
-        http.should_exit = True
         if admin is not None:
             await admin.stop(0)
-        await asyncio.gather(grpc_server.stop(CLOSING_MS), http_task)
+        await asyncio.gather(grpc_server.stop(CLOSING_MS), http.stop(CLOSING_MS))
         await loader.close()
 
 
@@ -142,27 +142,3 @@ def _listen(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise ConfigInvalid(key="http_port", reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers and logs: the signals are ours."""
-
-    def __init__(self, app: Any) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=CLOSING_MS // 1000,
-            )
-        )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield

@@ -1,79 +1,149 @@
 """The HTTP bridge: Weaviate's routes, OpenAI's, health and metrics; one prefix per space, `/e/{space}`.
 
 A 200 always carries every vector: a body is made only from a finished answer. Whatever else happens is an
-error body with an HTTP status from the one table. Bodies are bounded, and texts are never logged.
+error body with an HTTP status from the one table. Texts are never logged.
+
+What it leaves to others: connections and their limits (`http_server`), the bodies (`dialects`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from samespace import __version__
-from samespace.errors import Overloaded, RequestInvalid, SamespaceError, ServerUnavailable
+from samespace.errors import Overloaded, RequestInvalid, SamespaceError, ServerUnavailable, Unauthenticated
 from samespace.rpc.status import status_of
 
 from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error
-from .engine import Answer
-from .settings import Limits
+from .messages import Request, Response, Work, error_body, json_response
 from .spaces import AnyEngine, Spaces
 from .telemetry import CONTENT_TYPE, Telemetry
+from .tokens import Guard
 
-log = logging.getLogger(__name__)
-Result = TypeVar("Result")
-Handler = Callable[[Request], Awaitable[Response]]
-
-_CLIENT_GONE: Final = 499  # nginx's number; nobody reads it
+_UNLIMITED: Final = b"1000000000"
 # Weaviate's OpenAI client sends one text at a time until it has read limits like these.
-_RATE_LIMITS: Final = {
-    f"x-ratelimit-{kind}-{unit}": value
+_RATE_LIMITS: Final = tuple(
+    (f"x-ratelimit-{kind}-{unit}".encode(), value)
     for unit in ("requests", "tokens")
-    for kind, value in (("limit", "1000000000"), ("remaining", "1000000000"), ("reset", "1s"))
-}
+    for kind, value in (("limit", _UNLIMITED), ("remaining", _UNLIMITED), ("reset", b"1s"))
+)
+# Browsers ask people for the password when they are offered Basic; programs read Bearer.
+_CHALLENGES: Final = (
+    (b"www-authenticate", b'Bearer realm="samespace"'),
+    (b"www-authenticate", b'Basic realm="samespace"'),
+)
+ErrorBody = Callable[[str, SamespaceError], dict[str, Any]]
 
 
-def http_app(spaces: Spaces, telemetry: Telemetry, limits: Limits) -> Starlette:
-    """The ASGI application."""
-    routes = []
-    for prefix in ("", "/e/{space}"):
-        for dialect in (VECTORS, COHERE, OPENAI):
-            handler = _embedding(dialect, spaces, telemetry, limits)
-            routes.append(Route(f"{prefix}/{dialect.route}", handler, methods=["POST"]))
-        routes.append(Route(f"{prefix}/.well-known/live", _live(spaces)))
-        routes.append(Route(f"{prefix}/.well-known/ready", _ready(spaces)))
-        routes.append(Route(f"{prefix}/meta", _meta(spaces)))
-    # A bare base URL comes out of the Python client with a slash at its end.
-    routes.append(Route(f"//{COHERE.route}", _embedding(COHERE, spaces, telemetry, limits), methods=["POST"]))
-    routes.append(Route("/metrics", _metrics(telemetry)))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _bug})
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a path, and to whom.
+
+    Attributes:
+        work: makes the response; raises `SamespaceError` for what `error_body` and the one table turn into one.
+        error_body: how the route's clients read an error.
+        is_open: answered without a token: for probes, which cannot bring one.
+        has_space: may stand behind `/e/{space}`.
+    """
+
+    work: Work
+    error_body: ErrorBody = flat_error
+    is_open: bool = False
+    has_space: bool = False
 
 
-def _embedding(dialect: Dialect, spaces: Spaces, telemetry: Telemetry, limits: Limits) -> Handler:
+class HttpApp:
+    """The paths of a server, and who may ask for them. `HttpServer` brings the requests."""
+
+    def __init__(self, telemetry: Telemetry, guard: Guard) -> None:
+        """No paths yet: `add_encoder` adds those of this module."""
+        self._telemetry, self._guard = telemetry, guard
+        self._routes: dict[str, dict[str, Route]] = {}
+
+    def add(self, method: str, path: str, route: Route) -> None:
+        """Let *route* answer *path*, which has no slash at its ends; GET answers HEAD too."""
+        methods = self._routes.setdefault(path, {})
+        methods[method] = route
+        if method == "GET":
+            methods["HEAD"] = route
+
+    def refused(self, reason: str) -> None:
+        """Count what never became a request."""
+        self._telemetry.http_refused.labels(reason).inc()
+
+    def route(self, request: Request) -> Work | Response:
+        """Who answers; or 404, 405 or 401."""
+        # Empty parts are left out: the Python client makes "//v2/embed" of a bare base URL, and some add a slash.
+        parts = [part for part in request.path.split("/") if part]
+        if len(parts) > 1 and parts[0] == "e":
+            request.space = parts[1]
+            del parts[:2]
+        methods = self._routes.get("/".join(parts), {})
+        found = next(iter(methods.values()), None)
+        if found is None or (request.space is not None and not found.has_space):
+            return _plain(404, f"no such path: {request.path[:200]}")
+        route = methods.get(request.method)
+        if route is None:
+            offered = ", ".join(methods)
+            return _plain(405, f"{request.method}: expected {offered}", (b"allow", offered.encode()))
+        if not route.is_open and self._guard.tokens:
+            try:
+                self._guard.tokens.check(request.headers.get(b"authorization"), where="this server")
+            except Unauthenticated as error:
+                self.refused("unauthenticated")
+                # Weaviate shows `error` alone; its own container says exactly this.
+                body = route.error_body(str(error), error) | {"error": "Unauthorized"}
+                return json_response(body, status=status_of(error).http, headers=_CHALLENGES)
+        return route.work
+
+
+def add_encoder(app: HttpApp, spaces: Spaces, telemetry: Telemetry) -> None:
+    """Add the embedding routes, with and without a space in front."""
+    for dialect in (VECTORS, COHERE, OPENAI):
+        work = _embedding(dialect, spaces, telemetry)
+        app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
+    app.add("GET", "meta", Route(_meta(spaces), has_space=True))
+
+
+def add_health(app: HttpApp, spaces: Spaces) -> None:
+    """Add the probes, which are open to everybody."""
+    app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True))
+    app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True))
+
+
+def add_metrics(app: HttpApp, telemetry: Telemetry, *, is_open: bool = False) -> None:
+    """Add `/metrics`; *is_open* where it has a port of its own."""
+
+    async def metrics(request: Request) -> Response:
+        return Response(200, telemetry.render(), CONTENT_TYPE.encode())
+
+    app.add("GET", "metrics", Route(metrics, is_open=is_open))
+
+
+# -- embedding
+
+
+def _embedding(dialect: Dialect, spaces: Spaces, telemetry: Telemetry) -> Work:
+    headers = _RATE_LIMITS if dialect is OPENAI else ()
+
     async def answer(request: Request) -> Response:
         engine: AnyEngine | None = None
+        outcome = "gone"  # what is left when the client hangs up, which cancels this
         try:
-            engine = spaces.find(request.path_params.get("space"))
+            engine = spaces.find(request.space)
             with spaces.request(engine):
-                body = _object(await _bounded_body(request, limits.max_request_bytes))
-                ask = dialect.parse(body, engine.loaded.artifact.role_matters)
-                work = engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
-                found: Answer = await _unless_gone(request, work)
-                response = _json(dialect.render(ask, found), headers=_RATE_LIMITS if dialect is OPENAI else None)
+                ask = dialect.parse(_object(request.body), engine.loaded.artifact.role_matters)
+                found = await engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
+                response = json_response(dialect.render(ask, found), headers=headers)
             outcome = "ok"
         except SamespaceError as error:
             outcome, response = type(error).__name__, _refusal(dialect, error)
-        except ClientDisconnect:
-            outcome, response = "gone", Response(status_code=_CLIENT_GONE)
-        telemetry.answered(None if engine is None else engine.space_id, dialect.route, outcome)
+        finally:
+            telemetry.answered(None if engine is None else engine.space_id, dialect.route, outcome)
         return response
 
     return answer
@@ -81,29 +151,14 @@ def _embedding(dialect: Dialect, spaces: Spaces, telemetry: Telemetry, limits: L
 
 def _refusal(dialect: Dialect, error: SamespaceError) -> Response:
     """The error's body and status; what may be tried again says so in the way that the dialect's clients read."""
-    status, message, headers = status_of(error).http, str(error), {}
+    status, message = status_of(error).http, str(error)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, Overloaded | ServerUnavailable):
         message = f"{RETRY_WORDS}: {message}"
         retry_ms = error.retry_after_ms if isinstance(error, Overloaded) else 1000
-        headers["retry-after"] = str(-(-retry_ms // 1000))
+        headers = ((b"retry-after", b"%d" % -(-retry_ms // 1000)),)
         status = dialect.busy_status if isinstance(error, Overloaded) else 503
-    return _json(dialect.render_error(message, error), status=status, headers=headers)
-
-
-# -- bodies
-
-
-async def _bounded_body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit:
-        raise RequestInvalid(field="body", reason=f"{declared} bytes, at most {limit} are taken")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise RequestInvalid(field="body", reason=f"more than {limit} bytes, which is all that is taken")
-        parts.append(part)
-    return b"".join(parts)
+    return json_response(dialect.render_error(message, error), status=status, headers=headers)
 
 
 def _object(body: bytes) -> Body:
@@ -116,84 +171,45 @@ def _object(body: bytes) -> Body:
     return value
 
 
-def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(body, status_code=status, headers=headers, media_type="application/json")
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of *work*, which is cancelled as soon as the client hangs up; raises `ClientDisconnect` then."""
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
-    finally:
-        gone.cancel()
-        task.cancel()
-
-
-async def _gone(request: Request) -> None:
-    # The body was read to its end, so the next message can only be the disconnect.
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 # -- health, meta, metrics
 
 
-def _live(spaces: Spaces) -> Handler:
-    async def live(request: Request) -> Response:
-        return Response(status_code=204)
-
-    return live
+async def _live(request: Request) -> Response:
+    return Response(204)
 
 
-def _ready(spaces: Spaces) -> Handler:
+def _ready(spaces: Spaces) -> Work:
     async def answer(request: Request) -> Response:
         try:
-            if "space" not in request.path_params or spaces.state == "loading":
+            if request.space is None or spaces.state == "loading":
                 ready = spaces.ready
             else:
-                ready = spaces.is_ready(spaces.find(request.path_params["space"]))
+                ready = spaces.is_ready(spaces.find(request.space))
         except SamespaceError as error:
-            return _json(flat_error(str(error), error), status=status_of(error).http)
-        return Response(status_code=204 if ready else 503)
+            return _flat(error)
+        return Response(204 if ready else 503)
 
     return answer
 
 
-def _meta(spaces: Spaces) -> Handler:
+def _meta(spaces: Spaces) -> Work:
     async def meta(request: Request) -> Response:
         try:
-            engines = [spaces.find(request.path_params["space"])] if "space" in request.path_params else list(spaces)
+            engines = list(spaces) if request.space is None else [spaces.find(request.space)]
         except SamespaceError as error:
-            return _json(flat_error(str(error), error), status=status_of(error).http)
+            return _flat(error)
         told = [
             {"space_id": each.space_id, "name": each.loaded.artifact.manifest.name, "dims": each.dims}
             for each in engines
         ]
-        return _json({"server": "samespace", "version": __version__, "spaces": told})
+        return json_response({"server": "samespace", "version": __version__, "spaces": told})
 
     return meta
 
 
-def _metrics(telemetry: Telemetry) -> Handler:
-    async def metrics(request: Request) -> Response:
-        return Response(telemetry.render(), headers={"content-type": CONTENT_TYPE})
-
-    return metrics
+def _flat(error: SamespaceError) -> Response:
+    return json_response(flat_error(str(error), error), status=status_of(error).http)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
-    return _json({"error": message, "message": message, "detail": message}, status=error.status_code)
-
-
-async def _bug(request: Request, error: Exception) -> Response:
-    """A bug of ours: the caller learns that it is one, the log gets the traceback."""
-    message = f"internal error ({type(error).__name__}); please report it"
-    return _json({"error": message, "message": message, "detail": message}, status=500)
+def _plain(status: int, message: str, *headers: tuple[bytes, bytes]) -> Response:
+    return json_response(error_body(message, "http"), status=status, headers=headers)

@@ -41,10 +41,55 @@ class Limits:
     drain_timeout_ms: int = 25_000
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if type(value) is not int or value < 1:
-                raise ConfigInvalid(key=each.name, reason=f"{value!r}; expected an integer of 1 or more")
+        _check_positive(self)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What an HTTP client may take before and after its request is at work. Whoever takes more is cut off.
+
+    Attributes:
+        max_connections: open at a time; one more is answered 503 and closed. Each costs about 10 KB and a file
+            descriptor. Raise it for thousands of clients that keep their connections.
+        max_target_bytes: bytes of a request's path. Ours are below 100; nobody needs more.
+        max_header_bytes: bytes of all headers of a request. Raise it for proxies that add large cookies or tokens.
+        max_headers: headers of a request. As above.
+        header_timeout_ms: from the first byte of a request, or from the connection, until its head is complete;
+            also for the TLS handshake. Raise it for clients behind links that lose packets.
+        transfer_timeout_ms: what a body, in either direction, may take beside its bytes divided by
+            `min_bytes_per_s`. Lower both limits' product and slow attackers hold connections for a shorter time;
+            higher for clients on bad links.
+        min_bytes_per_s: the slowest body that is waited for, in either direction.
+        keep_alive_ms: how long an idle connection is kept. Longer than the clients' own limit (Go, so Weaviate: 90
+            s; most others less), because whoever closes while the other one sends loses a request. Lower it only
+            behind a proxy that is known to close earlier.
+        max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Raise it
+            for many large requests at once, where there is memory for them.
+    """
+
+    max_connections: int = 1024
+    max_target_bytes: int = 2048
+    max_header_bytes: int = 16_384
+    max_headers: int = 64
+    header_timeout_ms: int = 10_000
+    transfer_timeout_ms: int = 10_000
+    min_bytes_per_s: int = 16_384
+    keep_alive_ms: int = 120_000
+    max_held_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+    def transfer_ms(self, size: int) -> int:
+        """How long *size* bytes may take."""
+        return self.transfer_timeout_ms + size * 1000 // self.min_bytes_per_s
+
+
+def _check_positive(limits: Limits | HttpLimits) -> None:
+    for each in fields(limits):
+        value = getattr(limits, each.name)
+        if type(value) is not int or value < 1:
+            raise ConfigInvalid(key=each.name, reason=f"{value!r}; expected an integer of 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +140,7 @@ class Settings:
     admin_root: Path | None = None
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)
+    http: HttpLimits = field(default_factory=HttpLimits)
 
     def __post_init__(self) -> None:
         if not self.artifacts:

@@ -33,6 +33,10 @@ class Telemetry:
         self.refused = Counter(
             "samespace_refused", "Requests refused early, by the error's class.", ["space", "reason"], registry=registry
         )
+        self.http_refused = Counter(
+            "samespace_http_refused", "Connections and requests cut off before they were one, by reason.",
+            ["reason"], registry=registry,
+        )  # fmt: skip
         self.texts = Counter("samespace_texts", "Texts embedded.", ["space", "role"], registry=registry)
         self.windows = Counter("samespace_windows", "Windows run.", ["space"], registry=registry)
         self.tokens = Counter("samespace_tokens", "Tokens run, padding excluded.", ["space"], registry=registry)

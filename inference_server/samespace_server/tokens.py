@@ -14,7 +14,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,22 @@ class Tokens:
             known |= hmac.compare_digest(digest, each)
         if not known:
             raise Unauthenticated(where=where, reason="the token is not known here")
+
+
+class Guard:
+    """The tokens of a running server: some that were given, and those of a file that can be read again."""
+
+    def __init__(self, given: Sequence[str] = (), file: Path | None = None) -> None:
+        """Raises `ConfigInvalid` where the file or a token is of no use."""
+        self._given, self._file = tuple(given), file
+        self.tokens = self._read()
+
+    def reload(self) -> None:
+        """Read the file again; where it is of no use, raise `ConfigInvalid` and keep the tokens that there were."""
+        self.tokens = self._read()
+
+    def _read(self) -> Tokens:
+        return Tokens([*self._given, *(read_tokens(self._file) if self._file else ())])
 
 
 def read_tokens(file: Path) -> list[str]:

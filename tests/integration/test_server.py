@@ -221,7 +221,7 @@ def test_a_body_above_the_limit_is_refused(tiny_artifact: Path) -> None:
         url = f"{running.http}/e/{running.space_ids[0]}/vectors"
         body = b'{"text": "' + b"a " * 4000 + b'"}'
         for content in (body, iter([body])):
-            assert httpx.post(url, content=content).status_code == 400
+            assert httpx.post(url, content=content).status_code == 413
         with Client(running.grpc) as client, pytest.raises(RequestInvalid):
             client.embed(running.space_ids[0], "query", ["a " * 4000])
         assert httpx.post(url, json=weaviate_body("a")).status_code == 200

@@ -19,7 +19,7 @@ HELP_S = 0.5  # of CPU: how long it takes by the clock is the machine's other wo
 # What a base install does not have: a command's --help has to work without any of it.
 ABSENT = (
     "torch", "transformers", "sentence_transformers", "onnx", "onnxruntime", "openvino", "weaviate", "grpc",
-    "starlette", "uvicorn", "bm25s", "datasets", "datasketch",
+    "uvloop", "httptools", "bm25s", "datasets", "datasketch",
 )  # fmt: skip
 BASE_INSTALL = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); from samespace.cli import main; main()"
 SUBCOMMANDS = [[name] for name in COMMANDS] + [["weaviate", name] for name in ("create", "import", "search", "check")]

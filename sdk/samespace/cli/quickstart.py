@@ -94,7 +94,7 @@ def quickstart(
       samespace quickstart --data data/scifact --out runs/scifact --weaviate off
     """
     require_extra("train", feature="quickstart", modules=("torch", "transformers", "sentence_transformers", "onnx"))
-    require_extra("server", feature="quickstart", modules=("grpc", "starlette", "uvicorn"))
+    require_extra("server", feature="quickstart", modules=("grpc", "uvloop", "httptools"))
     quiet_libraries()
     from ..evaluation import Bm25Ranker, load_dataset, splits
     from ..export.checkpoint import load_checkpoint

@@ -55,7 +55,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     from ..extras import require_extra
 
     require_extra(
-        "server", feature="samespace serve", modules=("grpc", "starlette", "uvicorn", "uvloop", "httptools", "orjson",
+        "server", feature="samespace serve", modules=("grpc", "uvloop", "httptools", "orjson",
         "prometheus_client", "grpc_health", "grpc_reflection"),
     )  # fmt: skip
     from samespace_server.app import run
@@ -80,6 +80,4 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         ),
     )
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    # uvicorn tells of every start and stop; only its warnings are news.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     sys.exit(run(settings, lambda ready: click.echo(json.dumps(ready))))
