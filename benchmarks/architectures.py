@@ -3,8 +3,8 @@
     python benchmarks/architectures.py --out benchmarks/results/architectures.json --docs docs/architectures.md
 
 The models are tiny and random, those of the tests (`tests/fakes/architectures.py`): they show whether a graph is
-right, not how good an encoder is. `--only agreement` and `--only speed` do one half and keep the other as it was in
-the JSON; `--only docs` writes the page anew. Both halves take about half an hour on two cores.
+right, not how good an encoder is. `--only agreement`, `--only int8` and `--only speed` do one part and keep the others
+as they were in the JSON; `--only docs` writes the page anew. All parts take about an hour on two cores.
 """
 
 from __future__ import annotations
@@ -29,16 +29,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from fakes.architectures import FAMILIES, save_tiny
 from samespace.cli.console import quiet_libraries
 from samespace.errors import SamespaceError
-from samespace.export.builds import GATES, BuildFile, build_fp32, build_int8, session_over
+from samespace.export.builds import GATES, BuildFile, build_fp32, session_over
+from samespace.export.calibration import Calibration
 from samespace.export.checkpoint import Overrides, load_checkpoint
 from samespace.export.graph import OPSETS, to_onnx
+from samespace.export.int8 import build_calibrated, build_dynamic
 from samespace.export.modules import POOLING_NAMES
 from samespace.export.parity import Reference, reference, worst_distance
 
 POOLINGS: Final = (*POOLING_NAMES, "attention")
 SCALE, ROWS, TOKENS, ROUNDS = 8, 8, 128, 15
 """Of the timings: 256 dims (2 layers), one batch of 8 x 128 tokens, the fastest of 15 runs in turns."""
+PACKAGES: Final = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "optimum")
 RUNTIMES: Final = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
+INT8_RUNTIMES: Final = ("onnxruntime", "openvino")
 BEGIN, END = "<!-- tables: written by benchmarks/architectures.py -->", "<!-- end of tables -->"
 
 
@@ -47,21 +51,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--docs", type=Path)
-    parser.add_argument("--only", choices=["agreement", "speed", "docs"])
+    parser.add_argument("--only", choices=["agreement", "int8", "speed", "docs"])
     arguments = parser.parse_args()
     quiet_libraries()
     record: dict[str, Any] = json.loads(arguments.out.read_text("utf-8")) if arguments.out.exists() else {}
-    for part, run in (("agreement", _agreement), ("speed", _speed)):
+    for part, run in (("agreement", _agreement), ("int8", _calibrated), ("speed", _speed)):
         if arguments.only in (None, part):
             began = time.perf_counter()
             rows = list(run())
             record[part] = {
                 "written": datetime.now(UTC).isoformat(timespec="seconds"),
                 "minutes": round((time.perf_counter() - began) / 60, 1),
-                "versions": {
-                    name: version(name)
-                    for name in ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "optimum")
-                },
+                "versions": {name: version(name) for name in PACKAGES},
                 "machine": {"processor": platform.machine(), "python": platform.python_version()},
                 "rows": rows,
             }
@@ -110,10 +111,29 @@ def _worst(data: bytes, runtime: str, precision: str, wanted: Reference) -> floa
 
 def _int8(build: BuildFile, wanted: Reference) -> float | None:
     try:
-        return build_int8(build, wanted).measured[0].worst
+        return build_dynamic(build, wanted)[0].measured[0].worst
     except Exception as error:  # noqa: BLE001  a failure is a result; runtimes' exceptions share no base class
         print(f"  int8: {str(error).splitlines()[0][:200]}")
         return None
+
+
+def _calibrated() -> Iterator[dict[str, Any]]:
+    """The calibrated int8 of each family with its natural pooling: whether nncf and both runtimes take its graph."""
+    for name, family in FAMILIES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = load_checkpoint(save_tiny(Path(folder) / name, name))
+        wanted = reference(checkpoint)
+        probes = wanted.probes
+        texts = Calibration("probes", probes.texts, probes.roles)
+        row: dict[str, Any] = {"family": name, "pooling": family.pooling, "worst": {}}
+        try:
+            build, failed = build_calibrated(build_fp32(checkpoint, wanted), wanted, texts)
+            row["worst"] = {each.runtime: each.worst for each in build.measured}
+        except SamespaceError as error:
+            failed = [error]
+        row["failed"] = [str(error).splitlines()[0][:200] for error in failed]
+        print(f"{name:20} {row['worst']} {row['failed']}", flush=True)
+        yield row
 
 
 def _speed() -> Iterator[dict[str, Any]]:
@@ -163,23 +183,27 @@ def _fastest_ms(sessions: Mapping[int, Callable[..., Any]], ids: Any, mask: Any)
 def _tables(record: Mapping[str, Any]) -> str:
     """Three tables: one line a family, the worst of every pooling, and the timings."""
     agreement, speed = record["agreement"], record["speed"]
+    calibrated = {row["family"]: row["worst"] for row in record["int8"]["rows"]}
     columns = [*("/".join(key) for key in RUNTIMES), "onnxruntime/int8"]
+    heads = [*columns[:-1], "dynamic int8", *(f"int8 on {runtime}" for runtime in INT8_RUNTIMES)]
     rows: list[dict[str, Any]] = agreement["rows"]
     versions = ", ".join(f"{name} {number}" for name, number in agreement["versions"].items())
     lines = [
         "### Families",
         "",
         f"{agreement['written'][:10]}; {versions}. The worst 1 - cos over all poolings",
-        f"(gates: fp32 {GATES['fp32']:g}, bf16 {GATES['bf16']:g}); int8 is gated by nDCG on real models, so its",
-        "column only shows what random weights do.",
+        f"(gates: fp32 {GATES['fp32']:g}, bf16 {GATES['bf16']:g}). int8 is gated by nDCG on real models, so its",
+        "columns only show that the graph can be quantised and run, and what random weights do; the calibrated one",
+        "is of the family's natural pooling.",
         "",
-        f"| family | class | attention | opset | {' | '.join(columns)} |",
-        f"| --- | --- | --- | --- |{' --- |' * len(columns)}",
+        f"| family | class | attention | opset | {' | '.join(heads)} |",
+        f"| --- | --- | --- | --- |{' --- |' * len(heads)}",
     ]
     for family in dict.fromkeys(row["family"] for row in rows):
         of_family = [row for row in rows if row["family"] == family]
         first = of_family[0]
         cells = [_number([_of(row, column) for row in of_family]) for column in columns]
+        cells += [_number([calibrated[family].get(runtime)]) for runtime in INT8_RUNTIMES]
         opsets = "/".join(dict.fromkeys(str(row.get("opset", "none")) for row in of_family))
         lines.append(f"| {family} | {first['class']} | {first['attention']} | {opsets} | {' | '.join(cells)} |")
     for column in columns[:3]:
