@@ -22,7 +22,8 @@ from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, Spac
 from samespace.rpc.v1 import admin_pb2 as pb
 from samespace.rpc.v1.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_server
 
-from .grpc_service import abort, space_message
+from .grpc_errors import RefuseMalformed, abort
+from .grpc_service import space_message
 from .loader import Loader
 from .settings import Choice, Settings
 from .spaces import AnyEngine, Spaces
@@ -97,7 +98,7 @@ class AdminServer:
     """The admin service on its own port."""
 
     def __init__(self, spaces: Spaces, loader: Loader, settings: Settings) -> None:
-        self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        self._server = grpc.aio.server(interceptors=(RefuseMalformed(),), options=(("grpc.so_reuseport", 0),))
         service = AdminService(spaces, loader, settings)
         add_AdminServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from samespace.errors import ConfigInvalid, Overloaded, RequestInvalid, SamespaceError
-from samespace.rpc.status import ERROR_KEY, RETRY_KEY, encode, status_of
+from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError
 from samespace.rpc.v1 import encoder_pb2 as pb
 from samespace.rpc.v1.encoder_pb2_grpc import EncoderServicer, add_EncoderServicer_to_server
 from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
 from .engine import Answer
+from .grpc_errors import RefuseMalformed, abort
 from .health import Health
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
@@ -122,6 +122,7 @@ class GrpcServer:
 
     def __init__(self, spaces: Spaces, telemetry: Telemetry, settings: Settings) -> None:
         self._server = grpc.aio.server(
+            interceptors=(RefuseMalformed(),),
             options=(
                 ("grpc.max_receive_message_length", settings.limits.max_request_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -129,7 +130,7 @@ class GrpcServer:
                 # Clients ping every 30 s to notice a lost host; the default calls that abuse.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
-            )
+            ),
         )
         add_EncoderServicer_to_server(EncoderService(spaces, telemetry), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
@@ -147,15 +148,6 @@ class GrpcServer:
     async def stop(self, grace_ms: int) -> None:
         """Take no more calls, and give those under way *grace_ms*."""
         await self._server.stop(grace_ms / 1000)
-
-
-async def abort(context: Any, error: SamespaceError) -> NoReturn:
-    """End a call with *error*: its code, its message, and its fields for `rpc.status`."""
-    trailing: list[tuple[str, str | bytes]] = [(ERROR_KEY, encode(error))]
-    if isinstance(error, Overloaded):
-        trailing.append((RETRY_KEY, str(error.retry_after_ms)))
-    await context.abort(grpc.StatusCode[status_of(error).grpc], str(error)[:2000], tuple(trailing))
-    raise AssertionError("abort raises")
 
 
 def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:

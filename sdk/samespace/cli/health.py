@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
-from ..errors import RequestInvalid, SamespaceError
+from ..errors import RequestInvalid
 from .console import say
 
 
@@ -47,18 +47,9 @@ def _grpc(text: str, timeout_ms: int) -> str | None:
     from .encoders import access_from
 
     require_extra("rpc", feature="asking a server over gRPC", modules=("grpc", "google.protobuf"))
-    from ..rpc.client import Client
     from ..rpc.health import why_not_ready
 
-    address, access = ServerAddress.parse(text), access_from(os.environ)
-    reason = why_not_ready(address, access, timeout_ms=timeout_ms)
-    if reason is None and address.space is not None:
-        try:
-            with Client(address, access=access, timeout_ms=timeout_ms) as client:
-                client.find_space(None)
-        except SamespaceError as error:
-            return str(error)
-    return reason
+    return why_not_ready(ServerAddress.parse(text), access_from(os.environ), timeout_ms=timeout_ms)
 
 
 def _http(text: str, environment: Mapping[str, str], timeout_ms: int) -> str | None:
