@@ -25,10 +25,10 @@ from samespace.rpc.v1.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_
 from .grpc_errors import RefuseMalformed, abort
 from .grpc_service import space_message
 from .loader import Loader
+from .logs import tell
 from .settings import Choice, Settings
 from .spaces import AnyEngine, Spaces
 
-log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 HOST: Final = "127.0.0.1"
@@ -80,7 +80,7 @@ class AdminService(AdminServicer):
     async def _set_default(self, request: pb.SetDefaultRequest) -> pb.SetDefaultReply:
         self._spaces.set_default(request.space_id or None)
         default = self._spaces.default or ""
-        log.info("paths without a space: %s", f"space {short(default)}" if default else "refused")
+        tell("default set", space=short(default) or "none")
         return pb.SetDefaultReply(space_id=default)
 
     def _served(self, engine: AnyEngine) -> pb.ServedSpace:
@@ -120,7 +120,7 @@ async def _told(context: Any, work: Awaitable[Result]) -> Result:
     try:
         return await work
     except SamespaceError as error:
-        log.warning("admin: refused: %s", error)
+        tell("admin refused", level=logging.WARNING, reason=type(error).__name__, message=str(error))
         await abort(context, error)
 
 

@@ -12,11 +12,13 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import uvloop
 
+from samespace import __version__
 from samespace.errors import ConfigInvalid
 
 from .admin import AdminServer
@@ -24,12 +26,12 @@ from .grpc_service import GrpcServer
 from .http import HttpApp, add_encoder, add_health, add_metrics
 from .http_server import HttpServer
 from .loader import Loader, open_artifacts
+from .logs import Refusals, tell
+from .observe import Watch
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
 from .tokens import Guard
-
-log = logging.getLogger(__name__)
 
 CLOSING_MS: Final = 2_000
 """For answers that are made, to leave the process."""
@@ -60,19 +62,22 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
 
+    tell("starting", version=__version__, pid=os.getpid())
     artifacts = open_artifacts(settings.artifacts)
     telemetry = Telemetry()
     listener = _listen(settings.host, settings.http_port)
     http_port: int = listener.getsockname()[1]
     spaces = Spaces(address=f"{settings.host}:{http_port}")
     loader = Loader(spaces, telemetry, settings.limits)
-    telemetry.at_work.set_function(lambda: spaces.at_work)
+    watch = Watch(telemetry, Refusals(_now_ms))
     app = HttpApp(telemetry, Guard())
     add_health(app, spaces)
     add_metrics(app, telemetry)
-    add_encoder(app, spaces, telemetry)
+    add_encoder(app, spaces, watch)
     http = HttpServer(app, settings.http, max_body_bytes=settings.limits.max_request_bytes)
-    grpc_server = GrpcServer(spaces, telemetry, settings)
+    telemetry.queue_limit.set(settings.limits.max_queued_tokens)
+    telemetry.watch(spaces, lambda: http.open_connections)
+    grpc_server = GrpcServer(spaces, watch, telemetry, settings)
     admin = None if settings.admin_port is None else AdminServer(spaces, loader, settings)
     try:
         await http.start(listener)
@@ -87,6 +92,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         if admin is not None and settings.admin_port is not None:
             admin_port = await admin.start(settings.admin_port)
         spaces.state = "ready"
+        tell("ready", spaces=len(spaces.ids), http_port=http_port, grpc_port=grpc_port, admin_port=admin_port)
         announce(
             {
                 "ready": True,
@@ -100,7 +106,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         )
         await stop.wait()
         spaces.state = "draining"
-        log.info("draining: %d requests at work", spaces.at_work)
+        tell("draining", requests=spaces.at_work)
         return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
     finally:
         if admin is not None:
@@ -116,9 +122,9 @@ async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
     for wait in waits:
         wait.cancel()
     if spaces.at_work:
-        log.error("stopped with %d accepted requests unanswered", spaces.at_work)
+        tell("stopped", level=logging.ERROR, unanswered=spaces.at_work)
         return 1
-    log.info("drained")
+    tell("drained")
     return 0
 
 
@@ -142,3 +148,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise ConfigInvalid(key="http_port", reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -23,6 +23,7 @@ from samespace.vectors import Vectors, WireType
 from .engine import Answer
 from .grpc_errors import RefuseMalformed, abort
 from .health import Health
+from .observe import NO_PARENT, Parent, Watch
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
@@ -43,13 +44,13 @@ WIRE_TYPES: Final[dict[int, WireType]] = {pb.VECTOR_TYPE_FLOAT32: "float32", pb.
 class EncoderService(EncoderServicer):
     """The contract's four calls over the server's spaces."""
 
-    def __init__(self, spaces: Spaces, telemetry: Telemetry) -> None:
-        self._spaces, self._telemetry = spaces, telemetry
+    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry) -> None:
+        self._spaces, self._watch, self._streams = spaces, watch, telemetry.streams
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
         """One list of texts."""
         try:
-            return await self._answer(request, "Embed")
+            return await self._answer(request, "Embed", _parent(context))
         except SamespaceError as error:
             await abort(context, error)
 
@@ -57,16 +58,18 @@ class EncoderService(EncoderServicer):
         """Many lists of texts, answered in order; the first failure ends the stream."""
         answers: asyncio.Queue[asyncio.Task[pb.EmbedReply] | None] = asyncio.Queue()
         slots = asyncio.Semaphore(READ_AHEAD)
+        parent = _parent(context)
 
         async def read() -> None:
             async for request in requests:
                 await slots.acquire()
-                answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream")))
+                answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream", parent)))
             answers.put_nowait(None)
 
         reader = asyncio.create_task(read())
         reader.add_done_callback(lambda _: answers.put_nowait(None))  # also where reading fails
         task: asyncio.Task[pb.EmbedReply] | None = None
+        self._streams.inc()
         try:
             while (task := await answers.get()) is not None:
                 await context.write(await task)
@@ -75,6 +78,7 @@ class EncoderService(EncoderServicer):
         except SamespaceError as error:
             await abort(context, error)
         finally:
+            self._streams.dec()
             reader.cancel()
             while task is not None or not answers.empty():
                 if task is not None:
@@ -92,35 +96,28 @@ class EncoderService(EncoderServicer):
         """Every space that is served."""
         return pb.ListSpacesReply(spaces=[space_message(engine) for engine in self._spaces])
 
-    async def _answer(self, request: pb.EmbedRequest, route: str) -> pb.EmbedReply:
-        engine: AnyEngine | None = None
-        outcome = "gone"  # what is left when the call is cancelled
-        try:
+    async def _answer(self, request: pb.EmbedRequest, route: str, parent: Parent) -> pb.EmbedReply:
+        with self._watch.request(route, parent) as seen:
             engine = self._spaces.find(request.space_id)
+            seen.space_id = engine.space_id
             with self._spaces.request(engine):
                 role = _known(ROLES, request.role, "role", "ROLE_QUERY or ROLE_PASSAGE")
                 long_texts = _known(LONG_TEXTS, request.long_texts, "long_texts", "POOL, WINDOWS or REJECT")
                 wire_type = _known(WIRE_TYPES, request.vector_type, "vector_type", "FLOAT32 or FLOAT16")
-                found = await engine.embed(
+                seen.answer = await engine.embed(
                     list(request.texts),
                     role,
                     long_texts=long_texts,
                     dims=request.dims or None,
                     stream=route == "EmbedStream",
                 )
-                outcome = "ok"
-                return _reply(request, found, wire_type)
-        except SamespaceError as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            self._telemetry.answered(None if engine is None else engine.space_id, route, outcome)
+                return _reply(request, seen.answer, wire_type)
 
 
 class GrpcServer:
     """The gRPC server with its health service."""
 
-    def __init__(self, spaces: Spaces, telemetry: Telemetry, settings: Settings) -> None:
+    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry, settings: Settings) -> None:
         self._server = grpc.aio.server(
             interceptors=(RefuseMalformed(),),
             options=(
@@ -132,7 +129,7 @@ class GrpcServer:
                 ("grpc.keepalive_permit_without_calls", 1),
             ),
         )
-        add_EncoderServicer_to_server(EncoderService(spaces, telemetry), self._server)  # type: ignore[no-untyped-call]
+        add_EncoderServicer_to_server(EncoderService(spaces, watch, telemetry), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
@@ -148,6 +145,11 @@ class GrpcServer:
     async def stop(self, grace_ms: int) -> None:
         """Take no more calls, and give those under way *grace_ms*."""
         await self._server.stop(grace_ms / 1000)
+
+
+def _parent(context: Any) -> Parent:
+    told = {key: value for key, value in context.invocation_metadata() or () if key in ("traceparent", "tracestate")}
+    return Parent(told.get("traceparent"), told.get("tracestate")) if told else NO_PARENT
 
 
 def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:

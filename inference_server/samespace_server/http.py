@@ -20,7 +20,8 @@ from samespace.rpc.status import status_of
 
 from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error
 from .messages import Request, Response, Work, error_body, json_response
-from .spaces import AnyEngine, Spaces
+from .observe import NO_PARENT, Parent, Watch
+from .spaces import Spaces
 from .telemetry import CONTENT_TYPE, Telemetry
 from .tokens import Guard
 
@@ -101,10 +102,10 @@ class HttpApp:
         return route.work
 
 
-def add_encoder(app: HttpApp, spaces: Spaces, telemetry: Telemetry) -> None:
+def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch) -> None:
     """Add the embedding routes, with and without a space in front."""
     for dialect in (VECTORS, COHERE, OPENAI):
-        work = _embedding(dialect, spaces, telemetry)
+        work = _embedding(dialect, spaces, watch)
         app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
     app.add("GET", "meta", Route(_meta(spaces), has_space=True))
 
@@ -127,26 +128,29 @@ def add_metrics(app: HttpApp, telemetry: Telemetry, *, is_open: bool = False) ->
 # -- embedding
 
 
-def _embedding(dialect: Dialect, spaces: Spaces, telemetry: Telemetry) -> Work:
+def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
     headers = _RATE_LIMITS if dialect is OPENAI else ()
 
     async def answer(request: Request) -> Response:
-        engine: AnyEngine | None = None
-        outcome = "gone"  # what is left when the client hangs up, which cancels this
         try:
-            engine = spaces.find(request.space)
-            with spaces.request(engine):
-                ask = dialect.parse(_object(request.body), engine.loaded.artifact.role_matters)
-                found = await engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
-                response = json_response(dialect.render(ask, found), headers=headers)
-            outcome = "ok"
+            with watch.request(dialect.route, _parent(request)) as seen:
+                engine = spaces.find(request.space)
+                seen.space_id = engine.space_id
+                with spaces.request(engine):
+                    ask = dialect.parse(_object(request.body), engine.loaded.artifact.role_matters)
+                    seen.answer = await engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
+                    return json_response(dialect.render(ask, seen.answer), headers=headers)
         except SamespaceError as error:
-            outcome, response = type(error).__name__, _refusal(dialect, error)
-        finally:
-            telemetry.answered(None if engine is None else engine.space_id, dialect.route, outcome)
-        return response
+            return _refusal(dialect, error)
 
     return answer
+
+
+def _parent(request: Request) -> Parent:
+    traceparent = request.headers.get(b"traceparent")
+    if traceparent is None:
+        return NO_PARENT
+    return Parent(traceparent.decode("latin-1"), request.headers.get(b"tracestate", b"").decode("latin-1") or None)
 
 
 def _refusal(dialect: Dialect, error: SamespaceError) -> Response:

@@ -20,11 +20,10 @@ from samespace.runtime import LoadedBuild, LoadedParts, load_artifact
 
 from .composite import CompositeEngine
 from .engine import Engine
+from .logs import tell
 from .settings import Choice, Limits
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
-
-log = logging.getLogger(__name__)
 
 
 class Loader:
@@ -57,9 +56,7 @@ class Loader:
             engine = _engine(loaded, self._limits, self._telemetry)
             former = self._spaces.put(engine)
             if former is not None:
-                self._telemetry.forget(former.loaded)
                 self._let_go(former)
-            self._telemetry.describe(loaded)
             return engine
 
     async def unload(self, space: str, *, timeout_ms: int) -> int:
@@ -73,7 +70,6 @@ class Loader:
         """
         async with self._turn:
             engine = self._spaces.remove(space)
-            self._telemetry.forget(engine.loaded)
             closing = self._let_go(engine)
         await asyncio.wait([closing], timeout=timeout_ms / 1000)
         return self._spaces.at_work_of(engine)
@@ -86,10 +82,7 @@ class Loader:
             await asyncio.to_thread(engine.close)  # waits for the run that is under way
 
     def _let_go(self, engine: AnyEngine) -> asyncio.Task[None]:
-        log.info(
-            "space %s: taken off, with %d requests to answer first",
-            short(engine.space_id), self._spaces.at_work_of(engine),
-        )  # fmt: skip
+        tell("unloading", space=short(engine.space_id), requests=self._spaces.at_work_of(engine))
         task = asyncio.create_task(self._close_when_idle(engine))
         self._leaving[engine] = task
         return task
@@ -98,7 +91,7 @@ class Loader:
         await self._spaces.idle(engine)
         await asyncio.to_thread(engine.close)
         del self._leaving[engine]
-        log.info("space %s: closed", short(engine.space_id))
+        tell("unloaded", space=short(engine.space_id))
 
 
 def open_artifacts(folders: Sequence[Path]) -> list[Artifact]:
@@ -123,12 +116,12 @@ def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
     loaded = load_artifact(
         artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads, device=choice.device
     )
+    space = short(artifact.space_id)
     for refused in loaded.refused:
-        log.warning("not used: %s", refused)
-    log.info(
-        "space %s: %s, build %s on %s in %s, probes within %.1e of %.1e",
-        short(artifact.space_id), artifact.manifest.name, loaded.build_name, loaded.runtime, loaded.precision,
-        loaded.worst, loaded.bound,
+        tell("not used", level=logging.WARNING, space=space, reason=refused)
+    tell(
+        "loaded", space=space, name=artifact.manifest.name, build=loaded.build_name, runtime=loaded.runtime,
+        precision=loaded.precision, worst=loaded.worst, bound=loaded.bound,
     )  # fmt: skip
     return loaded
 

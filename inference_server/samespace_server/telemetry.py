@@ -1,17 +1,29 @@
 """What the server counts, in Prometheus' format. Numbers only: no text and no part of one is ever a label.
 
-Spaces are labelled by their first 12 hex digits; times are in seconds, as Prometheus wants them.
+Labels have few values: spaces that were served, by their first 12 hex digits; roles, routes, stages and the classes
+of errors, which are ours. What a caller sent is never one. Times are in seconds, as Prometheus wants them.
+
+What is counted stays when a space is unloaded, because counters only grow. What is true at the moment (which spaces
+there are, whether they are ready) is asked of `Spaces` when the page is read, so that it cannot be stale.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import platform
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
+from samespace import __version__
 from samespace.errors import short
-from samespace.runtime import LoadedBuild, LoadedParts
+
+if TYPE_CHECKING:
+    from .spaces import Spaces
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 UNKNOWN_SPACE: Final = "unknown"
@@ -27,8 +39,12 @@ class Telemetry:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "samespace_requests", "Requests answered, by outcome: ok, or the error's class.",
+            "samespace_requests", "Requests answered, by outcome: ok, gone, or the error's class.",
             ["space", "route", "outcome"], registry=registry,
+        )  # fmt: skip
+        self.request_seconds = Histogram(
+            "samespace_request_seconds", "Time from a request to its vectors; only what was answered with some.",
+            ["space", "route"], buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         self.refused = Counter(
             "samespace_refused", "Requests refused early, by the error's class.", ["space", "reason"], registry=registry
@@ -49,41 +65,31 @@ class Telemetry:
         self.queued = Gauge(
             "samespace_queued_tokens", "Tokens that wait or run at the moment.", ["space"], registry=registry
         )
+        self.queue_limit = Gauge(
+            "samespace_queue_limit_tokens", "Tokens that may wait or run, per space.", registry=registry
+        )
         self.stage = Histogram(
             "samespace_stage_seconds", "Time of a request in a stage: tokenize, queue, run.",
             ["space", "stage"], buckets=_SECONDS, registry=registry,
         )  # fmt: skip
-        self.info = Gauge(
-            "samespace_space_info", "1 for each space that is served.",
-            ["space", "space_id", "name", "build", "runtime", "precision"], registry=registry,
-        )  # fmt: skip
-        self.at_work = Gauge("samespace_requests_at_work", "Requests accepted and not answered yet.", registry=registry)
-        self.probe_worst = Gauge(
-            "samespace_probe_worst", "Largest 1 - cos over the probes at load.", ["space"], registry=registry
-        )
+        self.streams = Gauge("samespace_grpc_streams", "EmbedStream calls that are open.", registry=registry)
+        self._connections = Gauge("samespace_http_connections", "HTTP connections that are open.", registry=registry)
+        build = Gauge("samespace_build_info", "1; what runs.", ["version", "python"], registry=registry)
+        build.labels(__version__, platform.python_version()).set(1)
+        ProcessCollector(registry=registry)
 
-    def answered(self, space_id: str | None, route: str, outcome: str) -> None:
-        """Count one request; *space_id* None for a space that is not served."""
-        self.requests.labels(UNKNOWN_SPACE if space_id is None else short(space_id), route, outcome).inc()
-
-    def describe(self, loaded: LoadedBuild | LoadedParts) -> None:
-        """Tell of a space that is served now."""
-        self.info.labels(*_described(loaded)).set(1)
-        self.probe_worst.labels(short(loaded.artifact.space_id)).set(loaded.worst)
-
-    def forget(self, loaded: LoadedBuild | LoadedParts) -> None:
-        """Tell of it no more; what was counted stays, because counters only grow."""
-        self.info.remove(*_described(loaded))
-        self.probe_worst.remove(short(loaded.artifact.space_id))
+    def watch(self, spaces: Spaces, connections: Callable[[], int]) -> None:
+        """Tell of these spaces, and of as many HTTP connections as *connections* says, from now on."""
+        self._registry.register(_SpacesNow(spaces))
+        self._connections.set_function(connections)
 
     def render(self) -> bytes:
         """The page that Prometheus reads."""
         return generate_latest(self._registry)
 
-
-def _described(loaded: LoadedBuild | LoadedParts) -> tuple[str, ...]:
-    space_id, name = loaded.artifact.space_id, loaded.artifact.manifest.name
-    return (short(space_id), space_id, name, loaded.build_name, loaded.runtime, loaded.precision)
+    def families(self) -> Iterator[Metric]:
+        """What there is to read, as values."""
+        return iter(self._registry.collect())
 
 
 class SpaceTelemetry:
@@ -112,3 +118,37 @@ class SpaceTelemetry:
         self.tokens.inc(tokens)
         self.padding.inc(padded - tokens)
         self.batch_rows.observe(rows)
+
+
+class _SpacesNow(Collector):
+    """The spaces at the moment of asking."""
+
+    def __init__(self, spaces: Spaces) -> None:
+        self._spaces = spaces
+
+    def collect(self) -> Iterator[Metric]:
+        spaces = self._spaces
+        yield GaugeMetricFamily(
+            "samespace_requests_at_work", "Requests accepted and not answered yet.", value=spaces.at_work
+        )
+        yield GaugeMetricFamily(
+            "samespace_ready", "1 if every request would be answered, as the ready probe has it.", value=spaces.ready
+        )
+        info = GaugeMetricFamily(
+            "samespace_space_info", "1 for each space that is served.",
+            labels=["space", "space_id", "name", "build", "runtime", "precision"],
+        )  # fmt: skip
+        ready = GaugeMetricFamily(
+            "samespace_space_ready", "1 if the space would answer.", labels=["space"]
+        )  # fmt: skip
+        worst = GaugeMetricFamily(
+            "samespace_probe_worst", "Largest 1 - cos over the probes at load.", labels=["space"]
+        )  # fmt: skip
+        for engine in spaces:
+            loaded, space = engine.loaded, short(engine.space_id)
+            name = loaded.artifact.manifest.name
+            told = [space, engine.space_id, name, loaded.build_name, loaded.runtime, loaded.precision]
+            info.add_metric(told, 1)
+            ready.add_metric([space], spaces.is_ready(engine))
+            worst.add_metric([space], loaded.worst)
+        yield from (info, ready, worst)

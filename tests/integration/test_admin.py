@@ -119,7 +119,7 @@ def test_a_reload_under_load_loses_no_request(server: Running) -> None:
     vectors = asyncio.run(scenario())
     assert len(vectors) > 8
     assert len({tuple(round(number, 5) for number in vector) for vector in vectors}) == 1
-    assert server.log.read_text().count(": closed") == 2
+    assert server.log.read_text().count(" unloaded ") == 2
     assert server.metric("samespace_queued_tokens") == 0
 
 

@@ -24,6 +24,7 @@ LONG_MS = 60_000
 @asynccontextmanager
 async def loader_of(*folders: Path) -> AsyncIterator[tuple[Spaces, Loader, Telemetry]]:
     spaces, telemetry = Spaces(address="host:1"), Telemetry()
+    telemetry.watch(spaces, lambda: 0)
     loader = Loader(spaces, telemetry, Limits())
     try:
         for artifact in open_artifacts(folders):

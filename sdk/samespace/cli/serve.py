@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,13 @@ import click
 @click.option("--max-windows", default=512, show_default=True, help="Windows of one text.")
 @click.option("--max-queued-tokens", default=262_144, show_default=True, help="Beyond it, requests are refused.")
 @click.option("--drain-timeout-ms", default=25_000, show_default=True, help="For accepted requests after SIGTERM.")
+@click.option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json"]),
+    help="Of the lines on stderr.",
+)
 def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     """Serve artifacts over gRPC and HTTP.
 
@@ -59,6 +65,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         "prometheus_client", "grpc_health", "grpc_reflection"),
     )  # fmt: skip
     from samespace_server.app import run
+    from samespace_server.logs import set_up
     from samespace_server.settings import Choice, Limits, Settings
 
     settings = Settings(
@@ -79,5 +86,5 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
             drain_timeout_ms=options["drain_timeout_ms"],
         ),
     )
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    set_up(options["log_format"], sys.stderr)
     sys.exit(run(settings, lambda ready: click.echo(json.dumps(ready))))
