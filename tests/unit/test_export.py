@@ -129,6 +129,44 @@ def test_saving_with_sentence_transformers_keeps_the_space(tiny_checkpoint: Path
     assert space_of(tmp_path / "saved") == space_of(tiny_checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("prompts", "passage"),
+    [
+        ({"document": "d: ", "passage": "p: "}, "d: "),
+        ({"document": "", "passage": "p: "}, "p: "),
+        ({"corpus": "c: "}, "c: "),
+        ({"query": "q: "}, ""),
+        ({"document": None}, ""),
+    ],
+)
+def test_prompts_are_those_of_the_folder(tmp_path: Path, prompts: dict[str, str], passage: str) -> None:
+    """Documents' prompt has three names; the first that says something counts, as for sentence-transformers."""
+    checkpoint = load_checkpoint(save_tiny_bert(tmp_path / "model", seed=1, prompts=prompts))
+    assert checkpoint.recipe.prompts == {"query": prompts.get("query", ""), "passage": passage}
+
+
+def test_settings_are_read_where_sentence_transformers_reads_them(tmp_path: Path) -> None:
+    """The transformer's beside it, under the names of older versions too; the prompts at the top of the folder."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = save_tiny_bert(tmp_path / "model", seed=1)
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).rename(inner / name)
+    (folder / "sentence_bert_config.json").rename(inner / "sentence_roberta_config.json")
+    change_json("0_Transformer/sentence_roberta_config.json", "max_seq_length", 20)(folder)
+    change_json("config_sentence_transformers.json", "prompts", {"query": "top: "})(folder)
+    (inner / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": "inner: "}}))
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    theirs, ours = SentenceTransformer(str(folder), device="cpu"), load_checkpoint(folder).recipe
+    assert (
+        (ours.token_limit, ours.prompts["query"]) == (theirs.max_seq_length, theirs.prompts["query"]) == (20, "top: ")
+    )
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max", "last", "weighted_mean"])
 def test_every_pooling_exports(tiny_checkpoint: Path, tmp_path: Path, pooling: str) -> None:
     """A plain transformers folder exports with each pooling, within the gate; each is a space of its own."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelUnsupported, RequestInvalid
-from .model_folder import read_json
+from .base import read_json
 from .quiet import quiet
 
 

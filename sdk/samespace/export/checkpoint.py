@@ -217,9 +217,14 @@ def load_checkpoint(model: str | Path, overrides: Overrides | None = None) -> Ch
 
 
 def _prompts(own: Mapping[str, str], chosen: Overrides) -> dict[str, str]:
-    """The user's prompts, else the folder's: sentence-transformers calls passages documents."""
+    """The user's prompts, else the folder's, by the names that sentence-transformers tries.
+
+    It writes an empty "document" into every folder, which then hides a "passage" that somebody had given; here the
+    first that says something counts.
+    """
     query, passage = chosen.query_prompt, chosen.passage_prompt
+    documents = (own.get(name) for name in ("document", "passage", "corpus"))
     return {
-        "query": own.get("query", "") if query is None else query,
-        "passage": own.get("passage", own.get("document", "")) if passage is None else passage,
+        "query": (own.get("query") or "") if query is None else query,
+        "passage": next(filter(None, documents), "") if passage is None else passage,
     }

@@ -6,7 +6,6 @@ by name. The transformer itself is loaded elsewhere (`backbone`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelUnsupported
+from .base import read_json
 from .modules import ACTIVATIONS, ATTENTION_POOLING, POOLING_NAMES, AttentionPooling, Dense
 
 _ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
@@ -27,6 +27,12 @@ _LEGACY_POOLING: Final = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# Read where sentence-transformers reads them: beside the transformer, whatever it was called once, and at the top.
+_TRANSFORMER_SETTINGS: Final = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+_MODEL_SETTINGS: Final = ("config_sentence_transformers.json",)
 _KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", "Normalize", "Dropout")
 
 
@@ -110,11 +116,7 @@ def _sentence_transformers(folder: Path, source: str, chosen: str | None) -> Mod
         raise ModelUnsupported(
             model=source, reason="normalises before its last layer", remedy="put Normalize last and train again"
         )
-    settings: dict[str, Any] = {}
-    for name in ("sentence_bert_config.json", "config_sentence_transformers.json"):
-        for place in {root / name, folder / name}:
-            if place.exists():
-                settings.update(read_json(place, source))
+    settings = {**_first(root, _TRANSFORMER_SETTINGS, source), **_first(folder, _MODEL_SETTINGS, source)}
     return ModelFolder(root, pooling, attention, layers, settings.get("prompts") or {}, settings)
 
 
@@ -196,11 +198,7 @@ def _weights(folder: Path, source: str) -> dict[str, torch.Tensor]:
     return load_file(weights)
 
 
-def read_json(path: Path, source: str) -> Any:
-    """The content of a JSON file; raises `ModelUnsupported` where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelUnsupported(
-            model=source, reason=f"{path.name} cannot be read: {error}", remedy="the folder is incomplete"
-        ) from error
+def _first(folder: Path, names: Sequence[str], source: str) -> dict[str, Any]:
+    """The content of the first of these files that is in *folder*; {} where none is."""
+    place = next((folder / name for name in names if (folder / name).exists()), None)
+    return {} if place is None else dict(read_json(place, source))
