@@ -19,11 +19,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     Args:
         replace: put the new folder in the place of one that is there; otherwise the rename fails on it.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
-    work.mkdir()
-    try:
+    with folder_beside(target) as work:
         yield work
         if replace and target.exists():
             # No way to exchange two folders works everywhere: killed between the renames, the old
@@ -34,6 +30,20 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             work.rename(target)
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """A temporary folder on the disk of *target*, for what it will be made of; removed when the block ends.
+
+    Where the process is killed, the next write to the same target removes it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+    work.mkdir()
+    try:
+        yield work
     finally:
         if work.exists():
             shutil.rmtree(work)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..errors import RequestInvalid
 from ..extras import require_extra
 from .console import quiet_libraries, say, table
 from .encoders import checkpoint_options
@@ -53,6 +54,8 @@ def export(
     compared with torch on padded, ragged, one-token and long batches; a build that differs is not written.
     A refused build is named, and the exit code is 1; the artifact then holds the builds that passed.
 
+    A Router with one encoder for queries and one for documents becomes one two-tower artifact, without int8.
+
     int8 is calibrated with 300 texts and gated on each runtime by what it loses in nDCG@10. Where that fails, the
     coarser dynamic int8 for onnxruntime is tried, and the reason is said.
 
@@ -66,29 +69,36 @@ def export(
     from ..artifact.layout import check_target
     from ..evaluation import load_dataset
     from ..export.calibration import load_calibration
-    from ..export.checkpoint import Overrides, load_checkpoint
+    from ..export.checkpoint import Overrides, load_towers
     from ..export.package import export_artifact
     from ..export.provenance import training_record
+    from ..export.towers import export_towers
     from ..export.transform import Transform
 
     check_target(out, replace=replace)
     gate = load_dataset(gate_data, gate_split) if gate_data else None
     calibration = load_calibration(calibration_data, gate=gate) if calibration_data else None
     say(f"Reading {model}.")
-    checkpoint = load_checkpoint(model, Overrides(**overrides))
-    if transform:
-        checkpoint = checkpoint.transformed(Transform.load(transform, fitted_on=checkpoint.identity.space_id()))
-    exported = export_artifact(
-        checkpoint,
-        out,
-        name=name,
-        builds=("fp32", *(build for build in builds if build != "fp32")),
-        gate=gate,
-        calibration=calibration,
-        replace_existing=replace,
-        provenance=training_record(model),
-        say=say,
-    )
+    checkpoint, *others = load_towers(model, Overrides(**overrides))
+    common: dict[str, Any] = {
+        "name": name,
+        "builds": ("fp32", *(build for build in builds if build != "fp32")),
+        "replace_existing": replace,
+        "provenance": training_record(model),
+        "say": say,
+    }
+    if others:
+        if transform:
+            raise RequestInvalid(
+                field="--transform",
+                reason=f"{model} is a Router with one encoder for queries and one for documents; a transform is "
+                "fitted on one encoder. Leave it out",
+            )
+        exported = export_towers((checkpoint, *others), out, **common)
+    else:
+        if transform:
+            checkpoint = checkpoint.transformed(Transform.load(transform, fitted_on=checkpoint.identity.space_id()))
+        exported = export_artifact(checkpoint, out, gate=gate, calibration=calibration, **common)
     rows = [
         [
             report.build,

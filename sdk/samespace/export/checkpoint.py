@@ -23,7 +23,7 @@ from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
 from .backbone import load_backbone, load_config, token_limit
 from .base import resolve_model
-from .model_folder import read_model_folder
+from .model_folder import ModelFolder, read_model_folder, read_towers
 from .modules import EncoderModule, numpy_model
 from .tokenizer import canonical_tokenizer
 from .transform import Transform
@@ -187,11 +187,40 @@ def load_checkpoint(model: str | Path, overrides: Overrides | None = None) -> Ch
     """Read a model folder or hub name.
 
     Raises:
-        ModelUnsupported: it cannot be exported faithfully; says what and why.
+        ModelUnsupported: it cannot be exported faithfully, or is two encoders in one; says what and why.
         RequestInvalid: the recipe makes no sense (a prompt longer than the token limit, ...).
     """
     source, chosen = str(model), overrides or Overrides()
-    folder = read_model_folder(resolve_model(source), source, chosen.pooling)
+    return _loaded(read_model_folder(resolve_model(source), source, chosen.pooling), chosen)
+
+
+def load_towers(model: str | Path, overrides: Overrides | None = None) -> tuple[Checkpoint, ...]:
+    """Read what `load_checkpoint` reads, or both encoders of a Router, that of queries first.
+
+    Where these turn out to be the same encoder (equal weights saved twice), it is given once: as an ordinary encoder
+    it has half the size, and whatever is made for one encoder works on it.
+
+    Raises:
+        ModelUnsupported: as for `load_checkpoint`, or the two give vectors of unlike length.
+        RequestInvalid: as for `load_checkpoint`.
+    """
+    source, chosen = str(model), overrides or Overrides()
+    loaded = tuple(_loaded(each, chosen) for each in read_towers(resolve_model(source), source, chosen.pooling))
+    if len(loaded) == 1:
+        return loaded
+    query, passage = loaded
+    if query.dims != passage.dims:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"gives {query.dims} dims for queries and {passage.dims} for documents",
+            remedy="vectors of unlike length cannot be compared: end both routes with the same dims and train again",
+        )
+    same = query.identity.space_id() == passage.identity.space_id()
+    return (replace(query, source=source),) if same else loaded
+
+
+def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
+    source = folder.source
     config = load_config(folder.root, source)
     architecture = read_architecture(config, source)
     backbone = load_backbone(folder.root, config, source)

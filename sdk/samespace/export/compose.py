@@ -90,7 +90,7 @@ def _write(
 
     files = {
         manifests.PROBES: _probes(identity, artifacts).to_bytes(),
-        README: _card(name or target.name, identity, parts).encode("utf-8"),
+        README: _card(name or target.name, identity, parts, facts).encode("utf-8"),
     }
     return write_artifact(target, files, manifest, parts=parts, replace=replace)
 
@@ -114,7 +114,7 @@ def _probes(identity: Composite, artifacts: Sequence[Artifact]) -> Probes:
     return Probes(tuple(text for text, _ in shared), roles, vectors)
 
 
-def _card(name: str, identity: Composite, parts: Mapping[str, Artifact]) -> str:
+def _card(name: str, identity: Composite, parts: Mapping[str, Artifact], facts: Mapping[str, Any]) -> str:
     what = {
         "concatenation": "The parts' unit vectors side by side, weighted, scaled to unit length. The cosine of two "
         "such vectors is the mean of the parts' cosines, weighted by the squares of the weights.",
@@ -128,4 +128,5 @@ def _card(name: str, identity: Composite, parts: Mapping[str, Artifact]) -> str:
     return (
         f"# {name}\n\nSpace `{identity.space_id()}`, {identity.dims} dims, a {identity.kind.replace('_', '-')}.\n\n"
         f"{what} Vectors of this space compare with each other only, never with those of a part alone.\n\n{table}\n"
+        + "".join(f"\n- {folder} is made from `{source}`." for folder, source in facts.get("router", {}).items())
     )

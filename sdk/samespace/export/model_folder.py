@@ -17,6 +17,7 @@ from torch import nn
 from ..errors import ModelUnsupported
 from .base import read_json
 from .modules import ACTIVATIONS, ATTENTION_POOLING, POOLING_NAMES, AttentionPooling, Dense
+from .routes import ROUTES, ModuleEntry, read_routes
 
 _ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
 _LEGACY_POOLING: Final = {
@@ -33,7 +34,8 @@ _TRANSFORMER_SETTINGS: Final = tuple(
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 _MODEL_SETTINGS: Final = ("config_sentence_transformers.json",)
-_KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+_AFTER_LAYERS: Final = ("Normalize", "Dropout")
+_KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", *_AFTER_LAYERS)
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class ModelFolder:
     """Where the transformer's files are, and what surrounds it.
 
     Attributes:
+        source: its name in errors and provenance.
         root: the folder of the transformer and its tokenizer.
         pooling: one of `POOLING_NAMES`, or "attention" with its module.
         settings: sentence-transformers' own settings, of all its files.
     """
 
+    source: str
     root: Path
     pooling: str
     attention: AttentionPooling | None = None
@@ -66,10 +70,37 @@ def read_model_folder(folder: Path, source: str, pooling: str | None) -> ModelFo
     """Read *folder*; *source* is its name in errors, *pooling* what the user says instead of the folder.
 
     Raises:
-        ModelUnsupported: it is incomplete, unknown, or contradicts *pooling*.
+        ModelUnsupported: it is incomplete, unknown, contradicts *pooling*, or has one encoder for each role.
+    """
+    first, *others = read_towers(folder, source, pooling)
+    if others:
+        raise ModelUnsupported(
+            model=source,
+            reason="is a Router with one encoder for queries and one for documents",
+            remedy="samespace export joins them as one artifact: use that",
+        )
+    return first
+
+
+def read_towers(folder: Path, source: str, pooling: str | None) -> tuple[ModelFolder, ...]:
+    """Read what `read_model_folder` reads, or both encoders of a Router, that of queries first.
+
+    A Router whose routes are the same modules is one encoder: its roles differ in nothing but their prompts.
     """
     if (folder / "modules.json").exists():
-        return _sentence_transformers(folder, source, pooling)
+        routes = read_routes(folder, source)
+        if routes["query"] == routes["passage"]:
+            return (_sentence_transformers(folder, routes["query"], source, pooling),)
+        if pooling is not None:
+            raise ModelUnsupported(
+                model=source,
+                reason=f"is a Router, and each of its routes has a pooling of its own; {pooling} was asked for",
+                remedy="leave --pooling out",
+            )
+        return tuple(
+            _sentence_transformers(folder, routes[role], f"{source} ({route} route)", None)
+            for role, route in ROUTES.items()
+        )
     if not (folder / "config.json").exists():
         raise ModelUnsupported(
             model=source, reason="has neither modules.json nor config.json", remedy="name a model folder"
@@ -84,12 +115,13 @@ def read_model_folder(folder: Path, source: str, pooling: str | None) -> ModelFo
         raise ModelUnsupported(
             model=source, reason=f"pooling {pooling!r} is not known", remedy=f"known: {', '.join(POOLING_NAMES)}"
         )
-    return ModelFolder(folder, pooling)
+    return (ModelFolder(source, folder, pooling),)
 
 
-def _sentence_transformers(folder: Path, source: str, chosen: str | None) -> ModelFolder:
-    modules = sorted(read_json(folder / "modules.json", source), key=lambda module: int(module["idx"]))
-    kinds = [_kind(str(module["type"]), source) for module in modules]
+def _sentence_transformers(
+    folder: Path, modules: Sequence[ModuleEntry], source: str, chosen: str | None
+) -> ModelFolder:
+    kinds = [_known(module, source) for module in modules]
     poolings = [kind for kind in kinds if kind in ("Pooling", "AttentionPooling")]
     if kinds[:1] != ["Transformer"] or kinds[1:2] != poolings or kinds.count("Transformer") != 1:
         raise ModelUnsupported(
@@ -97,40 +129,41 @@ def _sentence_transformers(folder: Path, source: str, chosen: str | None) -> Mod
         )
     attention = None
     if kinds[1] == "AttentionPooling":
-        pooling, attention = "attention", _attention(folder / modules[1]["path"], source)
+        pooling, attention = "attention", _attention(modules[1].folder, source)
     else:
-        pooling = _st_pooling(read_json(folder / modules[1]["path"] / "config.json", source), source)
+        pooling = _st_pooling(read_json(modules[1].folder / "config.json", source), source)
     if chosen is not None and chosen != pooling:
         raise ModelUnsupported(
             model=source,
             reason=f"was trained with {pooling} pooling, {chosen} was asked for",
             remedy="leave --pooling out; another pooling would be another, untrained encoder",
         )
-    root = folder / modules[0]["path"]
+    root = modules[0].folder
     layers = [
-        _layer(kind, folder / module["path"], source)
+        _layer(kind, module.folder, source)
         for module, kind in zip(modules[2:], kinds[2:], strict=True)
-        if kind not in ("Normalize", "Dropout")
+        if kind not in _AFTER_LAYERS
     ]
-    if "Normalize" in kinds[2:-1] and layers and kinds.index("Normalize") < len(kinds) - 1:
+    # A Router's route and the folder may both end with Normalize: twice in a row is once.
+    last = max((place for place, kind in enumerate(kinds) if kind not in _AFTER_LAYERS), default=0)
+    if "Normalize" in kinds[:last]:
         raise ModelUnsupported(
             model=source, reason="normalises before its last layer", remedy="put Normalize last and train again"
         )
     settings = {**_first(root, _TRANSFORMER_SETTINGS, source), **_first(folder, _MODEL_SETTINGS, source)}
-    return ModelFolder(root, pooling, attention, layers, settings.get("prompts") or {}, settings)
+    return ModelFolder(source, root, pooling, attention, layers, settings.get("prompts") or {}, settings)
 
 
-def _kind(type_name: str, source: str) -> str:
+def _known(module: ModuleEntry, source: str) -> str:
     """The short name of a module's class, if it is one whose numbers are known here."""
-    kind = type_name.rpartition(".")[2]
-    ours = type_name == ATTENTION_POOLING
-    if not ours and not (type_name.startswith("sentence_transformers.") and kind in _KNOWN):
+    ours = module.type == ATTENTION_POOLING
+    if not ours and not (module.type.startswith("sentence_transformers.") and module.kind in _KNOWN):
         raise ModelUnsupported(
             model=source,
-            reason=f"module {type_name} is not one that can be exported",
+            reason=f"module {module.type} is not one that can be exported",
             remedy="samespace knows Transformer, Pooling, Dense, LayerNorm and Normalize, and its AttentionPooling",
         )
-    return kind
+    return module.kind
 
 
 def _attention(folder: Path, source: str) -> AttentionPooling:
