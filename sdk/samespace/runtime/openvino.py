@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ class OpenvinoSession:
     def __init__(self, file: Path, precision: str, *, threads: int) -> None:
         """Compile *file*; *threads* 0 lets OpenVINO take every core."""
         try:
-            import openvino
+            openvino = _without_telemetry()
         except ImportError as error:
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino") from error
         self.precision = precision
@@ -67,3 +68,21 @@ class OpenvinoSession:
             return np.array(result[self._output], dtype=np.float32)  # a copy: the buffer is used again
         finally:
             self._requests.put(request)
+
+
+def _without_telemetry() -> Any:
+    """The package, imported without telling Google Analytics of it.
+
+    OpenVINO 2026.4 sends an event at every import, and keeps an id in the home folder, where openvino-telemetry is
+    installed, which pip does with it. Where that cannot be imported, it takes a stub of its own.
+    """
+    name = "openvino_telemetry"
+    hidden = "openvino" not in sys.modules and name not in sys.modules
+    if hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if hidden:
+            del sys.modules[name]
+    return openvino
