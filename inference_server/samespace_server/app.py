@@ -30,6 +30,7 @@ from .logs import Refusals, tell
 from .observe import Watch
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
+from .status import add_status
 from .telemetry import Telemetry
 from .tokens import Guard
 
@@ -73,6 +74,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     app = HttpApp(telemetry, Guard())
     add_health(app, spaces)
     add_metrics(app, telemetry)
+    add_status(app, spaces, telemetry, settings.limits)
     add_encoder(app, spaces, watch)
     http = HttpServer(app, settings.http, max_body_bytes=settings.limits.max_request_bytes)
     telemetry.queue_limit.set(settings.limits.max_queued_tokens)
