@@ -20,6 +20,8 @@ from samespace.encoder import check_dims
 from samespace_server.engine import Answer, Timings
 from samespace_server.http import HttpApp, add_encoder, add_health, add_metrics
 from samespace_server.http_server import HttpServer
+from samespace_server.logs import Refusals
+from samespace_server.observe import Watch
 from samespace_server.settings import HttpLimits
 from samespace_server.spaces import Spaces
 from samespace_server.telemetry import Telemetry
@@ -120,7 +122,7 @@ def door(
         app = HttpApp(telemetry, guard)
         add_health(app, spaces)
         add_metrics(app, telemetry)
-        add_encoder(app, spaces, telemetry)
+        add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)))
         server = HttpServer(app, limits or HttpLimits(), max_body_bytes=max_body_bytes, tls=tls)
         listener = socket.create_server(("127.0.0.1", 0))
 
