@@ -34,6 +34,8 @@ SMALL_BODY: Final = 1 << 16
 """A refused request's body of at most this length is read and thrown away, so that the connection can be kept."""
 _OVERHEAD: Final = 8
 """Bytes on the wire for one byte of body: chunks of one byte take six. Beyond it are trailers and extensions."""
+_AROUND_A_HEADER: Final = 4
+"""Bytes of ": " and the line's end."""
 _UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
 
 Receiving = Literal["idle", "head", "body"]
@@ -283,9 +285,8 @@ class Connection(asyncio.Protocol):
             return
         headers, name = self._request.headers, name.lower()
         headers[name] = headers[name] + b", " + value if name in headers else value
-        self._head_bytes += len(name) + len(value)
-        limits = self._server.limits
-        if len(headers) > limits.max_headers or self._head_bytes > limits.max_header_bytes:
+        self._head_bytes += len(name) + len(value) + _AROUND_A_HEADER
+        if self._head_bytes > self._server.limits.max_header_bytes:
             self._refuse_head()
 
     def on_headers_complete(self) -> None:
@@ -295,7 +296,9 @@ class Connection(asyncio.Protocol):
         request, version = self._request, self._parser.get_http_version()
         request.method = self._parser.get_method().decode("ascii")
         request.keep_alive = self._parser.should_keep_alive()
-        if request.method == "CONNECT":
+        if len(request.headers) > self._server.limits.max_headers:
+            self._refuse_head()
+        elif request.method == "CONNECT":
             self._refuse(405, "malformed", "CONNECT: this is no proxy")
         elif self._parser.should_upgrade():
             self._upgrade = True

@@ -23,6 +23,8 @@ from .engine import Answer
 
 Body = Mapping[str, Any]
 
+_ROLE_NAMES: Final[Mapping[str, Role]] = {role: role for role in ROLES}
+
 RETRY_WORDS: Final = "failed with status: 503 error"
 """Weaviate's Python client sends an object again when its error holds these words, and only then."""
 
@@ -68,11 +70,11 @@ def flat_error(message: str, error: SamespaceError) -> dict[str, Any]:
 def _parse_vectors(body: Body, role_matters: bool) -> Ask:
     # Weaviate sends the reply's fields too, empty: dims 0, vector null, error "". They say nothing.
     config = body.get("config") or {}
-    if not isinstance(config, Mapping):
+    if not isinstance(config, dict):
         raise RequestInvalid(field="config", reason="expected an object")
     return Ask(
         texts=[_text(body.get("text"), "text")],
-        role=_role(config.get("task_type"), "config.task_type", {role: role for role in ROLES}, role_matters),
+        role=_role(config.get("task_type"), "config.task_type", _ROLE_NAMES, role_matters),
         dims=_dims(config.get("dimensions"), "config.dimensions"),
         echo=body["text"],
     )
@@ -125,7 +127,7 @@ def _render_cohere(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 # -- OpenAI: a list of texts, no roles
 
-_OPENAI_ROLES: Final[Mapping[str, Role]] = {**{role: role for role in ROLES}, **_COHERE_ROLES}
+_OPENAI_ROLES: Final[Mapping[str, Role]] = {**_ROLE_NAMES, **_COHERE_ROLES}
 
 
 def _parse_openai(body: Body, role_matters: bool) -> Ask:
