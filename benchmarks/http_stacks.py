@@ -49,7 +49,9 @@ from samespace.embed import Embedded
 from samespace_server.engine import Answer, Timings
 from samespace_server.http import HttpApp, add_encoder
 from samespace_server.http_server import HttpServer
+from samespace_server.logs import Refusals
 from samespace_server.messages import Request, Response
+from samespace_server.observe import Watch
 from samespace_server.settings import HttpLimits
 from samespace_server.spaces import Spaces
 from samespace_server.telemetry import Telemetry
@@ -83,7 +85,7 @@ def http_app() -> HttpApp:
     spaces.put(IdleEngine())  # type: ignore[arg-type]
     spaces.state = "ready"
     app = HttpApp(telemetry, Guard())
-    add_encoder(app, spaces, telemetry)
+    add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: time.monotonic_ns() // 1_000_000)))
     return app
 
 

@@ -2,7 +2,7 @@
 
 SIGTERM and SIGINT drain: readiness goes off, new requests are refused, accepted ones are finished, and the
 process ends with 0. Another SIGINT (a second Ctrl-C) does not wait; another SIGTERM changes nothing, because
-supervisors send it to the process and to its group.
+supervisors send it to the process and to its group. SIGHUP reads tokens and certificates again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,20 +18,15 @@ from typing import Any, Final
 import uvloop
 
 from samespace import __version__
-from samespace.errors import ConfigInvalid
 
 from .admin import AdminServer
-from .grpc_service import GrpcServer
-from .http import HttpApp, add_encoder, add_health, add_metrics
-from .http_server import HttpServer
+from .doors import Doors, listen
 from .loader import Loader, open_artifacts
 from .logs import Refusals, tell
 from .observe import Watch
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
-from .status import add_status
 from .telemetry import Telemetry
-from .tokens import Guard
 
 CLOSING_MS: Final = 2_000
 """For answers that are made, to leave the process."""
@@ -66,24 +60,19 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     tell("starting", version=__version__, pid=os.getpid())
     artifacts = open_artifacts(settings.artifacts)
     telemetry = Telemetry()
-    listener = _listen(settings.host, settings.http_port)
+    listener = listen(settings.host, settings.http_port)
     http_port: int = listener.getsockname()[1]
     spaces = Spaces(address=f"{settings.host}:{http_port}")
     loader = Loader(spaces, telemetry, settings.limits)
     watch = Watch(telemetry, Refusals(_now_ms))
-    app = HttpApp(telemetry, Guard())
-    add_health(app, spaces)
-    add_metrics(app, telemetry)
-    add_status(app, spaces, telemetry, settings.limits)
-    add_encoder(app, spaces, watch)
-    http = HttpServer(app, settings.http, max_body_bytes=settings.limits.max_request_bytes)
+    doors = Doors(spaces, watch, telemetry, settings)
     telemetry.queue_limit.set(settings.limits.max_queued_tokens)
-    telemetry.watch(spaces, lambda: http.open_connections)
-    grpc_server = GrpcServer(spaces, watch, telemetry, settings)
+    telemetry.watch(spaces, lambda: doors.http_connections)
+    if settings.security.has_files:  # else SIGHUP ends the server, as it does when a terminal is closed
+        loop.add_signal_handler(signal.SIGHUP, doors.reload)
     admin = None if settings.admin_port is None else AdminServer(spaces, loader, settings)
     try:
-        await http.start(listener)
-        grpc_port = await grpc_server.start(settings.host, settings.grpc_port)
+        grpc_port = await doors.open(listener)
         for artifact in artifacts:
             await loader.load(artifact, settings.choice)
             if stop.is_set():
@@ -113,7 +102,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     finally:
         if admin is not None:
             await admin.stop(0)
-        await asyncio.gather(grpc_server.stop(CLOSING_MS), http.stop(CLOSING_MS))
+        await doors.close(CLOSING_MS)
         await loader.close()
 
 
@@ -141,15 +130,6 @@ def _told(engine: AnyEngine) -> dict[str, Any]:
         "precision": loaded.precision,
         "worst": loaded.worst,
     }
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
-        )
-    except OSError as error:
-        raise ConfigInvalid(key="http_port", reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _now_ms() -> int:

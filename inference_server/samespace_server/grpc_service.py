@@ -21,12 +21,15 @@ from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
 from .engine import Answer
+from .grpc_access import Certificates, RefuseUnknown
 from .grpc_errors import RefuseMalformed, abort
 from .health import Health
 from .observe import NO_PARENT, Parent, Watch
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
 from .telemetry import Telemetry
+from .tls import Tls
+from .tokens import Guard
 
 SERVICE: Final = "samespace.v1.Encoder"
 READ_AHEAD: Final = 4
@@ -117,9 +120,19 @@ class EncoderService(EncoderServicer):
 class GrpcServer:
     """The gRPC server with its health service."""
 
-    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry, settings: Settings) -> None:
+    def __init__(
+        self,
+        spaces: Spaces,
+        watch: Watch,
+        telemetry: Telemetry,
+        settings: Settings,
+        access: tuple[Guard, Tls | None],
+    ) -> None:
+        """Not listening yet; *access* is who is let in, and over what."""
+        guard, tls = access
+        self._certificates = None if tls is None else Certificates(tls)
         self._server = grpc.aio.server(
-            interceptors=(RefuseMalformed(),),
+            interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), RefuseMalformed()),
             options=(
                 ("grpc.max_receive_message_length", settings.limits.max_request_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -127,6 +140,11 @@ class GrpcServer:
                 # Clients ping every 30 s to notice a lost host; the default calls that abuse.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.max_metadata_size", settings.http.max_header_bytes),
+                ("grpc.server_handshake_timeout_ms", settings.http.header_timeout_ms),
+                # A client whose host vanished is noticed here too, and its stream given up.
+                ("grpc.keepalive_time_ms", settings.http.keep_alive_ms),
+                ("grpc.keepalive_timeout_ms", settings.http.transfer_timeout_ms),
             ),
         )
         add_EncoderServicer_to_server(EncoderService(spaces, watch, telemetry), self._server)  # type: ignore[no-untyped-call]
@@ -135,12 +153,22 @@ class GrpcServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that it came to be. Raises `ConfigInvalid` where it is taken."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            bound: int
+            if self._certificates is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, self._certificates.credentials())
         except RuntimeError as error:
             raise ConfigInvalid(key="grpc_port", reason=f"cannot listen on {host}:{port}; is it taken?") from error
         await self._server.start()
         return bound
+
+    def use_tls(self, tls: Tls) -> None:
+        """Let connections from now on use *tls*; those that are open stay as they are."""
+        if self._certificates is not None:
+            self._certificates.use(tls)
 
     async def stop(self, grace_ms: int) -> None:
         """Take no more calls, and give those under way *grace_ms*."""

@@ -12,19 +12,22 @@ import asyncio
 import email.utils
 import socket
 import ssl
+from typing import Final
 
 from .connection import Connection
 from .messages import App
 from .settings import HttpLimits
 
-_SWEEP_MS = 1_000
+_SWEEP_MS: Final = 1_000
+_BACKLOG: Final = 2048
+"""Connections that wait in the kernel while the event loop is busy; Linux may cut it to net.core.somaxconn."""
 
 
 class HttpServer:
     """An HTTP/1.1 server for one app. Made and used on the event loop."""
 
     def __init__(self, app: App, limits: HttpLimits, *, max_body_bytes: int, tls: ssl.SSLContext | None = None) -> None:
-        """Not listening yet; *tls* is looked at again for each new connection."""
+        """Not listening yet; in the clear without *tls*."""
         self.app, self.limits, self.max_body_bytes, self._tls = app, limits, max_body_bytes, tls
         self.loop = asyncio.get_running_loop()
         self.closing = False
@@ -32,24 +35,42 @@ class HttpServer:
         self._connections: set[Connection] = set()
         self._held_bytes = 0
         self._empty = asyncio.Event()
+        self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         # Short limits, as tests have them, are looked after more often.
         self._sweep_ms = min(_SWEEP_MS, max(20, min(limits.header_timeout_ms, limits.transfer_timeout_ms) // 4))
 
     async def start(self, listener: socket.socket) -> None:
-        """Take connections from *listener*."""
-        handshake_s = self.limits.header_timeout_ms / 1000 if self._tls else None
+        """Take connections from *listener*, which is the server's from now on."""
+        self._listener = listener
         self._sweep()
+        await self._listen()
+
+    async def use_tls(self, tls: ssl.SSLContext) -> None:
+        """Let connections from now on use *tls*; those that are open stay as they are."""
+        assert self._server is not None
+        self._server.close()  # meanwhile new connections wait in the kernel, because the listener is still open
+        self._tls = tls
+        await self._listen()
+
+    async def _listen(self) -> None:
+        assert self._listener is not None
+        handshake_s = self.limits.header_timeout_ms / 1000 if self._tls else None
         self._server = await self.loop.create_server(
-            lambda: Connection(self), sock=listener, ssl=self._tls, ssl_handshake_timeout=handshake_s, backlog=2048
+            lambda: Connection(self),
+            sock=self._listener.dup(),
+            ssl=self._tls,
+            ssl_handshake_timeout=handshake_s,
+            backlog=_BACKLOG,
         )
 
     async def stop(self, grace_ms: int) -> None:
         """Take no more connections, and give answers that are under way *grace_ms*."""
         self.closing = True
-        if self._server is not None:
+        if self._server is not None and self._listener is not None:
             self._server.close()
+            self._listener.close()
         for connection in tuple(self._connections):
             connection.finish()
         if self._connections:

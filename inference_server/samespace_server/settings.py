@@ -11,6 +11,8 @@ from pathlib import Path
 from samespace.errors import ConfigInvalid
 from samespace.runtime import Device
 
+from .tls import TlsFiles
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -93,6 +95,33 @@ def _check_positive(limits: Limits | HttpLimits) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Security:
+    """Who may use the server, and over what. Files are read again on SIGHUP.
+
+    Attributes:
+        tls: certificates; None for connections in the clear, which are for this machine, for networks that you
+            trust, and for a proxy in front that has the certificates. With a client CA, only clients with a
+            certificate are let in. Costs a handshake for each connection, and little for a request.
+        token_file: bearer tokens, one a line; comments begin with #. Clients have to bring one of them.
+        tokens: more of them, for secret stores that give no files.
+    """
+
+    tls: TlsFiles | None = None
+    token_file: Path | None = None
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody who reaches the ports may use them."""
+        return not (self.token_file or self.tokens or (self.tls and self.tls.client_ca))
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is anything to read again."""
+        return bool(self.tls or self.token_file)
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """Which build of each artifact to run, as in `samespace.runtime.load_build`.
 
@@ -120,8 +149,7 @@ class Settings:
 
     Attributes:
         artifacts: folders to serve; each of another space.
-        host: address to listen on. The server has no passwords: anything but 127.0.0.1 needs a network that you
-            trust, or a proxy in front.
+        host: address to listen on. Anything but 127.0.0.1 needs `security`, or a network that you trust.
         http_port: for Weaviate and other HTTP clients; 0 for a free one.
         grpc_port: for samespace's clients; 0 for a free one.
         default_space: the space (full id or 12+ hex digits) that answers HTTP paths without a prefix. Only for
@@ -141,6 +169,7 @@ class Settings:
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)
     http: HttpLimits = field(default_factory=HttpLimits)
+    security: Security = field(default_factory=Security)
 
     def __post_init__(self) -> None:
         if not self.artifacts:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +58,20 @@ class Running:
 
 
 @contextmanager
-def serving(*artifacts: Path, options: tuple[str, ...] = (), runtime: str = "onnxruntime") -> Iterator[Running]:
+def serving(
+    *artifacts: Path,
+    options: tuple[str, ...] = (),
+    runtime: str = "onnxruntime",
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Running]:
     """Start a server, wait for its ready line, and end it whatever happens."""
     command = [sys.executable, "-m", "samespace", "serve", *map(str, artifacts), "--http-port", "0", "--grpc-port", "0"]
     command += ["--runtime", runtime, "--build", "fp32", *options]
     with (
         tempfile.NamedTemporaryFile("w", suffix=".log") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **(environment or {})}
+        ) as process,
     ):
         try:
             assert process.stdout is not None

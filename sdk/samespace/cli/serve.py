@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from ..errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from samespace_server.settings import Security
+
+TOKENS: Final = "SAMESPACE_TOKENS"
+"""The environment's variable for tokens; only this command reads it. An option would show them in `ps`."""
+
+# Each is a field of `HttpLimits`; its docs say when to change it and what that costs.
+HTTP_LIMITS: Final[dict[str, tuple[int, str]]] = {
+    "max_connections": (1024, "HTTP connections at a time."),
+    "max_target_bytes": (2048, "Bytes of an HTTP path."),
+    "max_header_bytes": (16_384, "Bytes of a request's headers, also over gRPC."),
+    "max_headers": (64, "Headers of an HTTP request."),
+    "header_timeout_ms": (10_000, "For an HTTP request's head, and for a TLS handshake."),
+    "transfer_timeout_ms": (10_000, "For a body in either direction, beside its bytes by --min-bytes-per-s."),
+    "min_bytes_per_s": (16_384, "The slowest body that is waited for."),
+    "keep_alive_ms": (120_000, "How long an idle HTTP connection is kept."),
+    "max_held_bytes": (256 << 20, "Bytes of all HTTP bodies in memory."),
+}
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
+    for name, (default, text) in reversed(HTTP_LIMITS.items()):
+        option = click.option(f"--{name.replace('_', '-')}", default=default, show_default=True, help=text)
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; there are no passwords.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--http-port", default=8080, show_default=True, help="For Weaviate and HTTP clients; 0: a free one.")
 @click.option("--grpc-port", default=8081, show_default=True, help="For samespace's own clients; 0: a free one.")
+@click.option("--tls-cert", type=_FILE, help="PEM file of the server's certificate; HTTP and gRPC speak TLS then.")
+@click.option("--tls-key", type=_FILE, help="PEM file of its key, without a passphrase.")
+@click.option("--tls-client-ca", type=_FILE, help="Let in only clients with a certificate from one of these CAs.")
+@click.option("--token-file", type=_FILE, help=f"Bearer tokens, one a line; {TOKENS} in the environment adds more.")
 @click.option("--default-space", metavar="ID", help="The space that answers HTTP paths without /e/ID.")
 @click.option("--admin-port", type=int, help="For `samespace spaces`, on 127.0.0.1 alone; off unless given.")
 @click.option(
@@ -46,12 +81,13 @@ import click
     type=click.Choice(["text", "json"]),
     help="Of the lines on stderr.",
 )
+@_http_limits
 def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     """Serve artifacts over gRPC and HTTP.
 
     Prints one JSON line on stdout when ready, with the ports and the spaces; logs go to stderr. Each space has
     its own HTTP prefix /e/SPACE_ID, which is what a Weaviate collection's inferenceUrl points at. SIGTERM
-    finishes what was accepted and ends with 0.
+    finishes what was accepted and ends with 0; SIGHUP reads certificates and tokens again.
 
     \b
     Example:
@@ -66,7 +102,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     )  # fmt: skip
     from samespace_server.app import run
     from samespace_server.logs import set_up
-    from samespace_server.settings import Choice, Limits, Settings
+    from samespace_server.settings import Choice, HttpLimits, Limits, Settings
 
     settings = Settings(
         artifacts=artifacts,
@@ -85,6 +121,23 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
             batch_tokens=options["batch_tokens"],
             drain_timeout_ms=options["drain_timeout_ms"],
         ),
+        http=HttpLimits(**{name: options[name] for name in HTTP_LIMITS}),
+        security=_security(options, os.environ.get(TOKENS, "")),
     )
     set_up(options["log_format"], sys.stderr)
     sys.exit(run(settings, lambda ready: click.echo(json.dumps(ready))))
+
+
+def _security(options: Mapping[str, Any], tokens: str) -> Security:
+    """Who may use the server; *tokens* are separated by blanks or commas."""
+    from samespace_server.settings import Security
+    from samespace_server.tls import TlsFiles
+
+    cert, key, client_ca = (options[f"tls_{name}"] for name in ("cert", "key", "client_ca"))
+    if (cert is None) != (key is None):
+        missing = "tls_cert" if cert is None else "tls_key"
+        raise ConfigInvalid(key=missing, reason="missing; a certificate and its key go together")
+    if client_ca is not None and cert is None:
+        raise ConfigInvalid(key="tls_client_ca", reason="of no use without --tls-cert and --tls-key")
+    tls = None if cert is None else TlsFiles(cert, key, client_ca)
+    return Security(tls, options["token_file"], tuple(tokens.replace(",", " ").split()))
