@@ -34,6 +34,7 @@ from .tokens import Guard
 SERVICE: Final = "samespace.v1.Encoder"
 READ_AHEAD: Final = 4
 """Messages of one stream that are worked on at a time: enough to keep the model fed while answers travel."""
+MAX_CONNECTION_AGE_MS: Final = 300_000
 
 ROLES: Final[dict[int, Role]] = {pb.ROLE_QUERY: "query", pb.ROLE_PASSAGE: "passage"}
 LONG_TEXTS: Final[dict[int, LongTexts]] = {
@@ -145,6 +146,9 @@ class GrpcServer:
                 # A client whose host vanished is noticed here too, and its stream given up.
                 ("grpc.keepalive_time_ms", settings.http.keep_alive_ms),
                 ("grpc.keepalive_timeout_ms", settings.http.transfer_timeout_ms),
+                # Clients look up a name again when a connection ends: without this, replicas that were added would
+                # stay idle. Calls under way end in peace, however long they take; others move to a new connection.
+                ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
             ),
         )
         add_EncoderServicer_to_server(EncoderService(spaces, watch, telemetry), self._server)  # type: ignore[no-untyped-call]
