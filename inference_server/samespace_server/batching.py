@@ -5,21 +5,22 @@ is free and never holds one back for more to come: while a batch runs, the next 
 
 Two lanes, interactive and bulk, share the model by the tokens they were given, 4 to 1, so that neither waits
 for ever behind the other. A batch is of one lane: a query that shared its run with bulk would wait for it.
-Within a lane the oldest item always goes, and takes along those of most similar length; so nobody waits for
-more batches than there were items before them.
+Within a lane the flows (one a bulk stream) share alike: each item has a place in line, and a flow's places
+are as far apart as its items are long. The first in line always goes, and takes along those of most similar
+length that are not far behind it; so nobody waits for more batches than there were items before them.
 
-What it leaves to others: the queue's limit, the clock and the threads (`engine`).
-What it gives up: deadlines. Work that nobody waits for any more is taken out with `discard`.
+An item whose deadline is near goes before the first in line, but not twice in a row.
+
+What it leaves to others: the queue's limit (`admission`), how long a run takes (`speed`), the clock and the
+threads (`workers`). Time comes in as a value.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import merge
-from itertools import chain
+from heapq import heappop, heappush
 from typing import Final, Literal
 
 Lane = Literal["interactive", "bulk"]
@@ -27,6 +28,14 @@ Lane = Literal["interactive", "bulk"]
 WEIGHTS: Final[dict[Lane, int]] = {"interactive": 4, "bulk": 1}
 PADDING_SHARE: Final = 8
 """Padding may be an eighth of a batch's own tokens, beside what a run costs anyway."""
+LEAD_BATCHES: Final = 4
+"""An item may run before its turn if it stands within so many batches' tokens of the first in line: enough to
+find neighbours of like length, and not so much that a long backlog crowds out the other flows."""
+CROWD: Final = 64
+"""So many flows share alike. Newcomers beyond them line up a little further back each time, or an endless row of
+new flows would keep a long one waiting for ever."""
+SPLIT_RUNS: Final = 4
+"""Work is spread over idle runners as long as each share is worth this many runs' own cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,33 @@ class Item:
         number: its place in the order of arrival; unique.
         tokens: its length.
         lane: who waits for it.
+        flow: whose it is, among those of its lane that share alike.
+        deadline_us: when nobody waits for it any more, by the clock of who asks; None for never.
     """
 
     number: int
     tokens: int
     lane: Lane
+    flow: int = 0
+    deadline_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a batch is chosen for.
+
+    Attributes:
+        runners: how many runs could start now, this one included.
+        bulk_tokens: the most padded tokens of a bulk batch; None for as many as any batch.
+        urgent_us: items whose deadline is not after this go first; None for no such haste.
+    """
+
+    runners: int = 1
+    bulk_tokens: int | None = None
+    urgent_us: int | None = None
+
+
+WHENEVER: Final = Turn()
 
 
 class Planner:
@@ -56,87 +87,163 @@ class Planner:
                 another run.
         """
         self._batch_tokens, self._run_tokens = batch_tokens, run_tokens
-        self._lanes: dict[Lane, _Waiting] = {lane: _Waiting() for lane in WEIGHTS}
+        self._lanes: dict[Lane, _Line] = {lane: _Line(LEAD_BATCHES * batch_tokens) for lane in WEIGHTS}
         # Tokens that a lane was given, by its weight: the lane with less is next.
         self._served: dict[Lane, int] = dict.fromkeys(WEIGHTS, 0)
 
     def __len__(self) -> int:
-        return sum(len(waiting) for waiting in self._lanes.values())
+        return sum(len(line) for line in self._lanes.values())
 
     def add(self, item: Item) -> None:
-        """Let *item* wait; items of a lane come in the order of their numbers."""
-        waiting = self._lanes[item.lane]
-        if not waiting:
+        """Let *item* wait; items of a flow come in the order of their numbers."""
+        line = self._lanes[item.lane]
+        if not len(self):
+            self._served = dict.fromkeys(WEIGHTS, 0)
+        elif not line:
             # A lane that was idle has no claim to what it did not use then.
-            busy = [self._served[lane] for lane, others in self._lanes.items() if others]
-            self._served[item.lane] = max([self._served[item.lane], *busy])
-        waiting.add(item)
+            self._served[item.lane] = max(self._served.values())
+        line.add(item)
 
     def discard(self, item: Item) -> bool:
         """Take *item* out; False if it does not wait any more."""
         return self._lanes[item.lane].discard(item)
 
-    def next_batch(self) -> tuple[Item, ...]:
+    def expire(self, now_us: int) -> list[Item]:
+        """Take out the items whose deadline has come."""
+        return [item for line in self._lanes.values() for item in line.take_due(now_us)]
+
+    def next_batch(self, turn: Turn = WHENEVER) -> tuple[Item, ...]:
         """The items to run now, taken out, in the order of their lengths; empty if nothing waits."""
         busy = [lane for lane in WEIGHTS if self._lanes[lane]]
         if not busy:
             return ()
         lane = min(busy, key=lambda each: self._served[each])  # a tie goes to interactive, the first
-        batch = self._lanes[lane].take_around_oldest(self._batch_tokens, self._run_tokens)
+        budget = self._batch_tokens
+        if lane == "bulk" and turn.bulk_tokens is not None:
+            budget = min(budget, turn.bulk_tokens)
+        if turn.runners > 1:
+            share = -(-self._lanes[lane].tokens // turn.runners)
+            budget = min(budget, max(share, SPLIT_RUNS * self._run_tokens))
+        batch = self._lanes[lane].take(budget, self._run_tokens, turn.urgent_us)
         cost = len(batch) * batch[-1].tokens + self._run_tokens
         self._served[lane] += cost * max(WEIGHTS.values()) // WEIGHTS[lane]
         return batch
 
 
-class _Waiting:
-    """The items of one lane, by arrival and by length."""
+class _Line:
+    """The items of one lane: their places in line (start-time fair queueing over flows), and by length.
 
-    def __init__(self) -> None:
-        self._by_arrival: OrderedDict[int, Item] = OrderedDict()
-        self._by_length: dict[int, OrderedDict[int, Item]] = {}
-        self._lengths: list[int] = []  # the keys of _by_length, sorted
+    Source: Goyal, Vin and Cheng 1996, "Start-time fair queuing".
+    """
+
+    def __init__(self, lead: int) -> None:
+        self.tokens = 0
+        self._lead = lead
+        self._waiting: dict[int, tuple[int, Item]] = {}  # by number: place and item
+        self._places: list[tuple[int, int]] = []  # heap of (place, number); may hold numbers that are gone
+        self._deadlines: list[tuple[int, int]] = []  # heap of (deadline, number); likewise
+        self._alike: dict[int, list[tuple[int, int]]] = {}  # by length: (place, number), sorted
+        self._lengths: list[int] = []  # the keys of _alike, sorted
+        self._front = 0  # where a new flow lines up: the place of the last one that was first in line, or later
+        self._ends: dict[int, int] = {}  # by flow: where its next item may stand
+        self._most_ends = 2 * CROWD  # clean up beyond so many
+        self._jumped = False
 
     def __len__(self) -> int:
-        return len(self._by_arrival)
+        return len(self._waiting)
 
     def add(self, item: Item) -> None:
-        self._by_arrival[item.number] = item
-        if item.tokens not in self._by_length:
-            self._by_length[item.tokens] = OrderedDict()
+        place = max(self._front, self._ends.get(item.flow, 0))
+        self._ends[item.flow] = place + item.tokens
+        self._waiting[item.number] = (place, item)
+        self.tokens += item.tokens
+        heappush(self._places, (place, item.number))
+        if item.deadline_us is not None:
+            heappush(self._deadlines, (item.deadline_us, item.number))
+        if item.tokens not in self._alike:
+            self._alike[item.tokens] = []
             insort(self._lengths, item.tokens)
-        self._by_length[item.tokens][item.number] = item
+        insort(self._alike[item.tokens], (place, item.number))
 
     def discard(self, item: Item) -> bool:
-        if self._by_arrival.pop(item.number, None) is None:
+        found = self._waiting.pop(item.number, None)
+        if found is None:
             return False
-        alike = self._by_length[item.tokens]
-        del alike[item.number]
+        self.tokens -= item.tokens
+        alike = self._alike[item.tokens]
+        del alike[bisect_left(alike, (found[0], item.number))]
         if not alike:
-            del self._by_length[item.tokens]
+            del self._alike[item.tokens]
             del self._lengths[bisect_left(self._lengths, item.tokens)]
+        if not self._waiting:
+            self._places.clear()
+            self._deadlines.clear()
+            self._ends.clear()
         return True
 
-    def take_around_oldest(self, batch_tokens: int, run_tokens: int) -> tuple[Item, ...]:
-        """The oldest item and those nearest to its length, up to the first that does not pay."""
-        oldest = next(iter(self._by_arrival.values()))
-        batch, longest, real = [oldest], oldest.tokens, oldest.tokens
-        for item in self._nearest(oldest):
+    def take_due(self, now_us: int) -> Iterator[Item]:
+        """The items whose deadline has come."""
+        while (due := self._nearest_deadline()) is not None and due[0] <= now_us:
+            item = due[1]
+            self.discard(item)
+            yield item
+
+    def take(self, budget: int, run_tokens: int, urgent_us: int | None) -> tuple[Item, ...]:
+        """The first in line, or an urgent one, and those nearest to its length, up to the first that does not pay."""
+        first = self._first()
+        if urgent_us is not None:
+            due = self._nearest_deadline()
+            self._jumped = not self._jumped and due is not None and due[0] <= urgent_us and due[1] is not first
+            if self._jumped and due is not None:
+                first = due[1]
+        batch, longest, real = [first], first.tokens, first.tokens
+        for item in self._neighbours(first):
             padded = (len(batch) + 1) * max(longest, item.tokens)
             with_item = real + item.tokens
-            if padded > batch_tokens or padded - with_item > run_tokens + with_item // PADDING_SHARE:
+            if padded > budget or padded - with_item > run_tokens + with_item // PADDING_SHARE:
                 break
             batch.append(item)
             longest, real = max(longest, item.tokens), with_item
+        self._front += real // CROWD
         for item in batch:
             self.discard(item)
         return tuple(sorted(batch, key=lambda item: (item.tokens, item.number)))
 
-    def _nearest(self, oldest: Item) -> Iterator[Item]:
-        """The others, by their distance from the oldest one's length."""
-        cut = bisect_left(self._lengths, oldest.tokens)
-        longer, shorter = self._lengths[cut:], self._lengths[:cut][::-1]
-        merged = merge(self._of(longer), self._of(shorter), key=lambda item: abs(item.tokens - oldest.tokens))
-        return (item for item in merged if item is not oldest)
+    def _first(self) -> Item:
+        """The first in line; the line's front moves to its place."""
+        while (number := self._places[0][1]) not in self._waiting:
+            heappop(self._places)
+        place, item = self._waiting[number]
+        self._front = max(self._front, place)
+        if len(self._ends) > self._most_ends:
+            # Flows that end before the front are as good as new ones.
+            self._ends = {flow: end for flow, end in self._ends.items() if end > self._front}
+            self._most_ends = 2 * CROWD + 2 * len(self._ends)
+        return item
 
-    def _of(self, lengths: list[int]) -> Iterator[Item]:
-        return chain.from_iterable(self._by_length[tokens].values() for tokens in lengths)
+    def _nearest_deadline(self) -> tuple[int, Item] | None:
+        while self._deadlines:
+            deadline_us, number = self._deadlines[0]
+            if number in self._waiting:
+                return deadline_us, self._waiting[number][1]
+            heappop(self._deadlines)
+        return None
+
+    def _neighbours(self, first: Item) -> Iterator[Item]:
+        """The others that are not too far behind the front, by their distance from the first one's length."""
+        last = self._front + self._lead
+        above = bisect_left(self._lengths, first.tokens)
+        below = above - 1
+        while above < len(self._lengths) or below >= 0:
+            if below < 0 or (
+                above < len(self._lengths)
+                and self._lengths[above] - first.tokens <= first.tokens - self._lengths[below]
+            ):
+                tokens, above = self._lengths[above], above + 1
+            else:
+                tokens, below = self._lengths[below], below - 1
+            for place, number in self._alike[tokens]:
+                if place > last:
+                    break
+                if number != first.number:
+                    yield self._waiting[number][1]

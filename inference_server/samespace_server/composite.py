@@ -42,15 +42,18 @@ class CompositeEngine:
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        stream: bool = False,
+        stream: int = 0,
+        deadline_us: int | None = None,
     ) -> Answer:
         """Vectors of *texts*, in order; see `Engine.embed`."""
         check_dims(dims, self.dims, ())
         if self._composite.kind == "two_tower":
             tower = self._engines[ROLES.index(role)]
-            return await tower.embed(texts, role, long_texts=long_texts, stream=stream)
+            return await tower.embed(texts, role, long_texts=long_texts, stream=stream, deadline_us=deadline_us)
         work = [
-            asyncio.create_task(engine.embed(texts, role, long_texts=long_texts, stream=stream))
+            asyncio.create_task(
+                engine.embed(texts, role, long_texts=long_texts, stream=stream, deadline_us=deadline_us)
+            )
             for engine in self._engines
         ]
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any, Final
 
 import grpc
@@ -20,7 +21,7 @@ from samespace.rpc.v1.encoder_pb2_grpc import EncoderServicer, add_EncoderServic
 from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
-from .engine import Answer
+from .engine import Answer, now_us
 from .grpc_access import Certificates, RefuseUnknown
 from .grpc_errors import RefuseMalformed, abort
 from .health import Health
@@ -50,11 +51,14 @@ class EncoderService(EncoderServicer):
 
     def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry) -> None:
         self._spaces, self._watch, self._streams = spaces, watch, telemetry.streams
+        self._numbers = count(1)
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
         """One list of texts."""
         try:
-            return await self._answer(request, "Embed", _parent(context))
+            left_s = context.time_remaining()
+            deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
+            return await self._answer(request, "Embed", _parent(context), deadline_us=deadline_us)
         except SamespaceError as error:
             await abort(context, error)
 
@@ -63,11 +67,12 @@ class EncoderService(EncoderServicer):
         answers: asyncio.Queue[asyncio.Task[pb.EmbedReply] | None] = asyncio.Queue()
         slots = asyncio.Semaphore(READ_AHEAD)
         parent = _parent(context)
+        number = next(self._numbers)
 
         async def read() -> None:
             async for request in requests:
                 await slots.acquire()
-                answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream", parent)))
+                answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream", parent, stream=number)))
             answers.put_nowait(None)
 
         reader = asyncio.create_task(read())
@@ -100,7 +105,9 @@ class EncoderService(EncoderServicer):
         """Every space that is served."""
         return pb.ListSpacesReply(spaces=[space_message(engine) for engine in self._spaces])
 
-    async def _answer(self, request: pb.EmbedRequest, route: str, parent: Parent) -> pb.EmbedReply:
+    async def _answer(
+        self, request: pb.EmbedRequest, route: str, parent: Parent, *, stream: int = 0, deadline_us: int | None = None
+    ) -> pb.EmbedReply:
         with self._watch.request(route, parent) as seen:
             engine = self._spaces.find(request.space_id)
             seen.space_id = engine.space_id
@@ -113,7 +120,8 @@ class EncoderService(EncoderServicer):
                     role,
                     long_texts=long_texts,
                     dims=request.dims or None,
-                    stream=route == "EmbedStream",
+                    stream=stream,
+                    deadline_us=deadline_us,
                 )
                 return _reply(request, seen.answer, wire_type)
 

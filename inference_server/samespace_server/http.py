@@ -19,6 +19,7 @@ from samespace.errors import Overloaded, RequestInvalid, SamespaceError, ServerU
 from samespace.rpc.status import status_of
 
 from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error
+from .engine import now_us
 from .messages import Request, Response, Work, error_body, json_response
 from .observe import NO_PARENT, Parent, Watch
 from .spaces import Spaces
@@ -138,7 +139,10 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
                     ask = dialect.parse(_object(request.body), engine.loaded.artifact.role_matters)
-                    seen.answer = await engine.embed(ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims)
+                    deadline_us = _deadline_us(request.headers.get(b"x-timeout-ms"))
+                    seen.answer = await engine.embed(
+                        ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims, deadline_us=deadline_us
+                    )
                     return json_response(dialect.render(ask, seen.answer), headers=headers)
         except SamespaceError as error:
             return _refusal(dialect, error)
@@ -163,6 +167,15 @@ def _refusal(dialect: Dialect, error: SamespaceError) -> Response:
         headers = ((b"retry-after", b"%d" % -(-retry_ms // 1000)),)
         status = dialect.busy_status if isinstance(error, Overloaded) else 503
     return json_response(dialect.render_error(message, error), status=status, headers=headers)
+
+
+def _deadline_us(timeout_ms: bytes | None) -> int | None:
+    """When the client stops waiting, by its header x-timeout-ms."""
+    if timeout_ms is None:
+        return None
+    if not timeout_ms.isdigit() or len(timeout_ms) > 9:
+        raise RequestInvalid(field="x-timeout-ms", reason="expected milliseconds, digits alone")
+    return now_us() + int(timeout_ms) * 1000
 
 
 def _object(body: bytes) -> Body:

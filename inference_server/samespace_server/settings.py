@@ -24,12 +24,20 @@ class Limits:
         max_request_bytes: bytes of one request body or message. Raise it for very long documents; memory for that
             many bytes may be taken by every connection at once.
         max_windows_per_text: windows of one text. Raise it for books; such a text keeps the model for long.
-        max_queued_tokens: tokens that wait or run, per space. Its quotient by the machine's tokens per second is
-            the longest wait. Lower it for slow models, so that callers hear early that they should go elsewhere.
+        max_queued_tokens: tokens that wait or run, per space. It bounds memory, and the size of one request. Raise
+            it for very large requests; lower it where memory is short.
+        max_queue_ms: how long a query may have to wait for its turn, by the speed of the last runs, in milliseconds;
+            bulk may wait five times as long. Who would wait longer is refused at once, and a stream is read no
+            further. Raise it for clients that rather wait than try again; every caller waits longer under overload.
         batch_tokens: padded tokens of one run of the model. More can be faster for many short texts on many cores,
             and every caller waits longer for the run before theirs.
         run_tokens: what one more run of the model costs, in tokens that could have been computed instead. Texts of
             unlike length share a run only when padding wastes less than this. Higher for GPUs.
+        runners: runs of the model at a time. More keep a GPU busy while inputs and outputs travel; on a CPU, two
+            with half of the threads each are an alternative to one with all: better throughput of short texts, and
+            a single request has half of the machine. Each takes memory for a run.
+        bulk_slice_ms: the longest run of bulk, in milliseconds, because a query that comes meanwhile waits for it.
+            Raise it where nobody queries while bulk runs, and larger runs are faster.
         drain_timeout_ms: how long accepted requests may take to finish after SIGTERM. Keep it below the
             orchestrator's own grace period, or the rest is killed.
     """
@@ -38,8 +46,11 @@ class Limits:
     max_request_bytes: int = 16 << 20
     max_windows_per_text: int = 512
     max_queued_tokens: int = 262_144
+    max_queue_ms: int = 2_000
     batch_tokens: int = 2048
     run_tokens: int = 16
+    runners: int = 1
+    bulk_slice_ms: int = 10
     drain_timeout_ms: int = 25_000
 
     def __post_init__(self) -> None:

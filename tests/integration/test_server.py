@@ -369,7 +369,7 @@ def test_sigterm_drains(tiny_artifact: Path) -> None:
                 assert late.status_code == 503
                 assert "failed with status: 503 error" in late.json()["error"]
                 for response in await asyncio.gather(*work):
-                    assert response.status_code == 200
+                    assert response.status_code == 200, response.text[:300]
                     assert len(response.json()["embeddings"]["float"]) == 600
 
         asyncio.run(scenario())

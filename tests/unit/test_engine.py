@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from samespace.artifact import open_artifact
-from samespace.errors import Overloaded, RequestInvalid, SamespaceError, SpaceNotReady, TextTooLong
+from samespace.errors import DeadlineExceeded, Overloaded, RequestInvalid, SamespaceError, SpaceNotReady, TextTooLong
 from samespace.runtime import LoadedBuild, load_build
 from samespace.text import Int64
 from samespace.vectors import Float32, cosine_distance
-from samespace_server.engine import Engine
+from samespace_server.engine import Engine, now_us
 from samespace_server.settings import Limits
 from samespace_server.telemetry import Telemetry
 
@@ -66,7 +66,7 @@ async def until_running(model: GatedModel) -> None:
 
 async def until_queued(engine: Engine, windows: int) -> None:
     """Return when that many windows wait behind the one that runs."""
-    while len(engine._planner) < windows:
+    while engine._workers.waiting < windows:
         await asyncio.sleep(0)
 
 
@@ -116,7 +116,7 @@ def test_a_cancelled_request_costs_nothing(loaded: LoadedBuild) -> None:
             await first
             await engine.embed(["value"], "query")
             assert len(model.shapes) == 2
-            assert engine._queued_tokens == 0
+            assert engine._admission.queued_tokens == 0
 
     asyncio.run(scenario())
 
@@ -161,9 +161,9 @@ def test_a_stream_waits_for_room_instead(loaded: LoadedBuild) -> None:
 
     async def scenario() -> None:
         async with engine_of(loaded, max_queued_tokens=20) as (engine, model):
-            first = asyncio.create_task(engine.embed(["reset the password"], "query", stream=True))
+            first = asyncio.create_task(engine.embed(["reset the password"], "query", stream=1))
             await until_running(model)
-            second = asyncio.create_task(engine.embed(["the file of the user " * 2], "query", stream=True))
+            second = asyncio.create_task(engine.embed(["the file of the user " * 2], "query", stream=1))
             model.gate.set()
             for answer in await asyncio.gather(first, second):
                 assert answer.vectors.shape == (1, 32)
@@ -197,7 +197,7 @@ def test_limits_of_a_request(loaded: LoadedBuild) -> None:
                 await engine.embed(["a"], "query", dims=7)
             with pytest.raises(TextTooLong):
                 await engine.embed(["index " * 60], "query", long_texts="reject")
-            assert engine._queued_tokens == 0
+            assert engine._admission.queued_tokens == 0
 
     asyncio.run(scenario())
 
@@ -255,6 +255,153 @@ def test_a_model_that_raises_fails_the_batch_and_not_the_engine(loaded: LoadedBu
                 await engine.embed(["reset it", "index " * 60], "query")
             model.spoil = lambda vectors: vectors
             assert (await engine.embed(["value"], "query")).vectors.shape == (1, 32)
-            assert engine._queued_tokens == 0
+            assert engine._admission.queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_one_bad_text_among_merged_requests_is_refused_alone(loaded: LoadedBuild) -> None:
+    """Requests that are tokenised together are judged apart: a lone surrogate in one does not spoil the others."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            first = asyncio.create_task(engine.embed(["index"], "query"))
+            await until_running(model)
+            texts = (["reset it"], ["reset it", "not \ud800 text"], ["update it"])
+            others = [asyncio.create_task(engine.embed(each, "query")) for each in texts]
+            await until_queued(engine, 4)
+            model.gate.set()
+            await first
+            good, bad, fine = await asyncio.gather(*others, return_exceptions=True)
+            assert isinstance(bad, RequestInvalid) and bad.field == "texts[1]"
+            assert not isinstance(good, BaseException) and not isinstance(fine, BaseException)
+            assert engine._admission.queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_is_late_is_not_run(loaded: LoadedBuild) -> None:
+    """A request whose deadline comes while it waits ends with DeadlineExceeded and never reaches the model."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            first = asyncio.create_task(engine.embed(["index"], "query"))
+            await until_running(model)
+            late = asyncio.create_task(engine.embed(["list of the user"], "query", deadline_us=now_us() + 1_000))
+            with pytest.raises(DeadlineExceeded):
+                await late  # the model stands still, so only the deadline can end this
+            model.gate.set()
+            await first
+            await engine.embed(["value"], "query")
+            assert len(model.shapes) == 2
+            assert engine._admission.queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_in_time_is_refused_at_once(loaded: LoadedBuild) -> None:
+    """Once the speed is known, a deadline shorter than a run is refused though the model is free."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            await engine.embed(["the file of the user"], "query")
+            with pytest.raises(DeadlineExceeded, match="takes about"):
+                await engine.embed(["the file of the user"], "query", deadline_us=now_us() + 1)
+            assert len(model.shapes) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_space_comes_back_when_its_probes_pass(loaded: LoadedBuild) -> None:
+    """After a NaN the probes are run at once; they pass, so the space answers again without a restart."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            once = iter([np.nan])
+            model.spoil = lambda vectors: vectors * np.float32(next(once, 1.0))
+            with pytest.raises(SamespaceError):
+                await engine.embed(["reset it"], "query")
+            while engine.broken is not None:
+                await asyncio.sleep(0)
+            assert (await engine.embed(["reset it"], "query")).vectors.shape == (1, 32)
+
+    asyncio.run(scenario())
+
+
+def test_while_the_probes_fail_nobody_waits(loaded: LoadedBuild) -> None:
+    """When the probes do not pass either, what waits is refused as not ready, and so is what comes."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.spoil = lambda vectors: vectors[:, :7]
+            first = asyncio.create_task(engine.embed(["index"], "query"))
+            await until_running(model)
+            waiting = asyncio.create_task(engine.embed(["reset it"], "query"))
+            await until_queued(engine, 1)
+            model.gate.set()
+            with pytest.raises(SamespaceError):
+                await first
+            with pytest.raises(SpaceNotReady, match="gave shape"):
+                await waiting
+            with pytest.raises(SpaceNotReady, match="gave shape"):
+                await engine.embed(["reset it"], "query")
+            assert engine._admission.queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_only_raises_is_not_ready(loaded: LoadedBuild) -> None:
+    """One failed run is bad luck; the third in a row makes the space not ready."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+
+            def fail(vectors: Float32) -> Float32:
+                raise ValueError("the device is gone")
+
+            model.spoil = fail
+            for _ in range(3):
+                with pytest.raises(SamespaceError, match="the model failed on this request"):
+                    await engine.embed(["reset it"], "query")
+            assert engine.broken is not None and "3 times" in engine.broken
+
+    asyncio.run(scenario())
+
+
+def test_several_runs_at_a_time(loaded: LoadedBuild) -> None:
+    """With two runners, two requests are inside the model at once, and each gets its own vectors."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, runners=2) as (engine, model):
+            texts = ["how do i reset it", "error code"]
+            tasks = []
+            for text in texts:
+                tasks.append(asyncio.create_task(engine.embed([text], "query")))
+                await until_running(model)
+            model.gate.set()
+            apart = np.concatenate([answer.vectors for answer in await asyncio.gather(*tasks)])
+            together = (await engine.embed(texts, "query")).vectors
+            assert cosine_distance(apart, together).max() <= FP32_CPU
+
+    asyncio.run(scenario())
+
+
+def test_a_large_text_does_not_hold_a_query(loaded: LoadedBuild) -> None:
+    """A query that comes while a long text is tokenised or waits is run before most of it."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, bulk_slice_ms=1) as (engine, model):
+            first = asyncio.create_task(engine.embed(["index"], "query"))
+            await until_running(model)
+            long = asyncio.create_task(engine.embed(["index value " * 2000], "passage"))
+            await until_queued(engine, 100)
+            query = asyncio.create_task(engine.embed(["the file"], "query"))
+            await until_queued(engine, engine._workers.waiting + 1)
+            model.gate.set()
+            await asyncio.gather(first, query, long)
+            assert model.shapes[1] == (1, 4)
 
     asyncio.run(scenario())
