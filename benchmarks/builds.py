@@ -1,6 +1,6 @@
 """Measure every build on every runtime: speed, distance to fp32, and what it changes in nDCG@10.
 
-    python benchmarks/builds.py DATA_FOLDER... --out benchmarks/results/builds.json
+    python benchmarks/builds.py DATA_FOLDER... --out benchmarks/results/builds.json --docs docs/builds.md
 
 Each DATA_FOLDER is a set in the BEIR layout with a test split; the first also needs a dev split, on which int8 is
 gated, and train queries, with which it is calibrated. The int8 file is measured on both runtimes, also on one that its
@@ -49,6 +49,7 @@ from samespace.vectors import Float32, cosine_distance
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 EXACT = ("fp32", "onnxruntime")
 SIZES = {"short": 128, "medium": 64, "mixed": 96}
+BEGIN, END = "<!-- table: written by benchmarks/builds.py -->", "<!-- end of table -->"
 Key = tuple[str, str]
 
 
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--model", default=MINILM)
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--docs", type=Path, help="The page whose table is written anew.")
     arguments = parser.parse_args()
     quiet_libraries()
     sets = [load_dataset(folder, "test") for folder in arguments.data]
@@ -130,6 +132,10 @@ def main() -> None:
             "builds": rows,
         }
     arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if arguments.docs:
+        page = arguments.docs.read_text(encoding="utf-8")
+        before, after = page.partition(BEGIN)[0], page.partition(END)[2]
+        arguments.docs.write_text(f"{before}{BEGIN}\n\n{_markdown(record)}\n\n{END}{after}", encoding="utf-8")
     print(_table(rows))
     print(f"written: {arguments.out}")
 
@@ -200,6 +206,31 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     return table(["build", *SIZES, "mean", "worst", *sets], cells)
+
+
+def _markdown(record: Mapping[str, Any]) -> str:
+    """The table of the page, as it follows from the record alone."""
+    rows: list[Mapping[str, Any]] = record["builds"]
+    sets = list(rows[0]["ndcg@10"])
+    head = ["build", "MB", *SIZES, "mean 1 - cos", "worst", *sets]
+    lines = [
+        f"{record['written'][:10]}, {record['machine']['processor']}, {record['machine']['cores']} cores;"
+        f" onnxruntime {record['versions']['onnxruntime']}, OpenVINO {record['versions']['openvino']}.",
+        "",
+        f"| {' | '.join(head)} |",
+        f"| --- |{' --- |' * (len(head) - 1)}",
+    ]
+    for row in rows:
+        cells = [
+            f"{row['build']} on {row['runtime']}",
+            f"{row['bytes'] / 1e6:.0f}",
+            *(f"{row['speed'][name]:.2f}" for name in SIZES),
+            f"{row['mean_distance']:.0e}",
+            f"{row['worst_distance']:.0e}",
+            *(f"{100 * row['ndcg@10'][name]:.1f} ({row['change_points'][name]:+.2f})" for name in sets),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _processor() -> str:
