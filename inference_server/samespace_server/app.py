@@ -98,7 +98,8 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         await stop.wait()
         spaces.state = "draining"
         tell("draining", requests=spaces.at_work)
-        return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
+        with doors.draining(settings.limits.drain_timeout_ms):
+            return await _drain(spaces, hurry, settings.limits.drain_timeout_ms)
     finally:
         if admin is not None:
             await admin.stop(0)

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import resource
 import socket
+from collections.abc import Iterator
 from typing import Final
 
 from samespace.errors import ConfigInvalid
@@ -82,6 +83,17 @@ class Doors:
             tell("not read again", level=logging.ERROR, reason=str(error))
         else:
             tell("read again", tokens=len(self._guard.tokens), certificate=self._security.tls is not None)
+
+    @contextlib.contextmanager
+    def draining(self, grace_ms: int) -> Iterator[None]:
+        """Tell clients to go elsewhere while what was accepted is finished, which may take *grace_ms*."""
+        self._http.drain()
+        # GOAWAY as soon as may be: gRPC's clients take their next call elsewhere by themselves.
+        leaving = asyncio.create_task(self._grpc.stop(grace_ms))
+        try:
+            yield
+        finally:
+            leaving.cancel()
 
     async def close(self, grace_ms: int) -> None:
         """Take no more requests, and give answers that are under way *grace_ms*."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
@@ -46,11 +47,47 @@ LONG_TEXTS: Final[dict[int, LongTexts]] = {
 WIRE_TYPES: Final[dict[int, WireType]] = {pb.VECTOR_TYPE_FLOAT32: "float32", pb.VECTOR_TYPE_FLOAT16: "float16"}
 
 
+class OpenStreams:
+    """How many streams are open, and when the last one has really ended.
+
+    A sender hears of the end only after its next messages are on their way. If the connection were closed with these
+    unread, TCP would throw away answers that the sender has not read yet; so the end is only over a moment later.
+    """
+
+    SETTLE_MS: Final = 200
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._open, self._gauge = 0, telemetry.streams
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    def began(self) -> None:
+        """One more."""
+        self._open += 1
+        self._gauge.inc()
+        self._settled.clear()
+
+    def ended(self) -> None:
+        """One less."""
+        self._open -= 1
+        self._gauge.dec()
+        if self._open == 0:
+            asyncio.get_running_loop().call_later(self.SETTLE_MS / 1000, self._settle)
+
+    async def settled(self) -> None:
+        """Return when none is open, and none was a moment ago."""
+        await self._settled.wait()
+
+    def _settle(self) -> None:
+        if self._open == 0:
+            self._settled.set()
+
+
 class EncoderService(EncoderServicer):
     """The contract's four calls over the server's spaces."""
 
     def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry) -> None:
-        self._spaces, self._watch, self._streams = spaces, watch, telemetry.streams
+        self._spaces, self._watch, self.streams = spaces, watch, OpenStreams(telemetry)
         self._numbers = count(1)
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
@@ -75,10 +112,18 @@ class EncoderService(EncoderServicer):
                 answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream", parent, stream=number)))
             answers.put_nowait(None)
 
-        reader = asyncio.create_task(read())
+        async def refuse() -> pb.EmbedReply:
+            self._spaces.check_not_draining()
+            raise AssertionError("asked only when the server drains")
+
+        async def shut() -> None:
+            await self._spaces.draining()
+            answers.put_nowait(asyncio.create_task(refuse()))  # behind what was accepted
+
+        reader, shutter = asyncio.create_task(read()), asyncio.create_task(shut())
         reader.add_done_callback(lambda _: answers.put_nowait(None))  # also where reading fails
         task: asyncio.Task[pb.EmbedReply] | None = None
-        self._streams.inc()
+        self.streams.began()
         try:
             while (task := await answers.get()) is not None:
                 await context.write(await task)
@@ -87,8 +132,9 @@ class EncoderService(EncoderServicer):
         except SamespaceError as error:
             await abort(context, error)
         finally:
-            self._streams.dec()
+            self.streams.ended()
             reader.cancel()
+            shutter.cancel()
             while task is not None or not answers.empty():
                 if task is not None:
                     task.cancel()
@@ -159,7 +205,9 @@ class GrpcServer:
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
             ),
         )
-        add_EncoderServicer_to_server(EncoderService(spaces, watch, telemetry), self._server)  # type: ignore[no-untyped-call]
+        service = EncoderService(spaces, watch, telemetry)
+        self._streams = service.streams
+        add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
@@ -183,7 +231,12 @@ class GrpcServer:
             self._certificates.use(tls)
 
     async def stop(self, grace_ms: int) -> None:
-        """Take no more calls, and give those under way *grace_ms*."""
+        """Let streams end, send GOAWAY, take no more calls, and give those under way *grace_ms*.
+
+        May be called again, with less patience.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._streams.settled(), grace_ms / 1000)
         await self._server.stop(grace_ms / 1000)
 
 

@@ -65,6 +65,13 @@ class HttpServer:
             backlog=_BACKLOG,
         )
 
+    def drain(self) -> None:
+        """Let every answer from now on be the last of its connection; who has nothing to send yet may still ask.
+
+        Closing idle connections already would lose the request that is on its way.
+        """
+        self.closing = True
+
     async def stop(self, grace_ms: int) -> None:
         """Take no more connections, and give answers that are under way *grace_ms*."""
         self.closing = True

@@ -149,6 +149,11 @@ class Spaces:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.heard(), wait_ms / 1000)
 
+    async def draining(self) -> None:
+        """Return when the server shuts down."""
+        while self._state != "draining":
+            await self._changed.heard()
+
     # -- what is inside
 
     @contextmanager
