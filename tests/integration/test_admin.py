@@ -43,7 +43,9 @@ def root(tmp_path_factory: pytest.TempPathFactory, tiny_artifact: Path, other_ar
 @pytest.fixture
 def server(root: Path) -> Iterator[Running]:
     """Serves `tiny`; may load what is below `root`."""
-    with serving(root / "tiny", options=("--admin-port", "0", "--admin-root", str(root))) as running:
+    with serving(
+        root / "tiny", options=("--admin-port", "0", "--admin-root", str(root), "--max-queue-ms", "100000")
+    ) as running:
         yield running
 
 
