@@ -61,8 +61,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     artifacts = open_artifacts(settings.artifacts)
     telemetry = Telemetry()
     listener = listen(settings.host, settings.http_port)
-    http_port: int = listener.getsockname()[1]
-    spaces = Spaces(address=f"{settings.host}:{http_port}")
+    spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
     loader = Loader(spaces, telemetry, settings.limits)
     watch = Watch(telemetry, Refusals(_now_ms))
     doors = Doors(spaces, watch, telemetry, settings)
@@ -72,25 +71,23 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         loop.add_signal_handler(signal.SIGHUP, doors.reload)
     admin = None if settings.admin_port is None else AdminServer(spaces, loader, settings)
     try:
-        grpc_port = await doors.open(listener)
+        ports = await doors.open(listener)
         for artifact in artifacts:
             await loader.load(artifact, settings.choice)
             if stop.is_set():
                 return 0
         if settings.default_space is not None:
             spaces.set_default(settings.default_space)
-        admin_port = None
+        ports["admin_port"] = None
         if admin is not None and settings.admin_port is not None:
-            admin_port = await admin.start(settings.admin_port)
+            ports["admin_port"] = await admin.start(settings.admin_port)
         spaces.state = "ready"
-        tell("ready", spaces=len(spaces.ids), http_port=http_port, grpc_port=grpc_port, admin_port=admin_port)
+        tell("ready", spaces=len(spaces.ids), **{name: port for name, port in ports.items() if port is not None})
         announce(
             {
                 "ready": True,
                 "host": settings.host,
-                "http_port": http_port,
-                "grpc_port": grpc_port,
-                "admin_port": admin_port,
+                **ports,
                 "spaces": [_told(engine) for engine in spaces],
                 "pid": os.getpid(),
             }

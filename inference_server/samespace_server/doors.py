@@ -17,7 +17,7 @@ from typing import Final
 from samespace.errors import ConfigInvalid
 
 from .grpc_service import GrpcServer
-from .http import HttpApp, add_encoder, add_health, add_metrics
+from .http import HttpApp, add_encoder, add_health, add_meta, add_metrics
 from .http_server import HttpServer
 from .logs import tell
 from .observe import Watch
@@ -41,32 +41,41 @@ class Doors:
         self._settings = settings
         self._guard = Guard(security.tokens, security.token_file)
         tls = None if security.tls is None else Tls.read(security.tls)
+        apart = settings.ops_port is not None
         app = HttpApp(telemetry, self._guard)
         add_health(app, spaces)
-        add_metrics(app, telemetry)
-        add_status(app, spaces, telemetry, settings.limits)
+        add_meta(app, spaces)
         add_encoder(app, spaces, watch)
-        self._http = HttpServer(
-            app,
-            settings.http,
-            max_body_bytes=settings.limits.max_request_bytes,
-            tls=None if tls is None else tls.context,
-        )
+        if not apart:
+            add_metrics(app, telemetry)
+            add_status(app, spaces, telemetry, settings.limits)
+        most = settings.limits.max_request_bytes
+        self._http = HttpServer(app, settings.http, max_body_bytes=most, tls=None if tls is None else tls.context)
+        self._ops = HttpServer(_ops(spaces, watch, telemetry, settings), settings.http, max_body_bytes=most)
         self._grpc = GrpcServer(spaces, watch, telemetry, settings, (self._guard, tls))
 
-    async def open(self, listener: socket.socket) -> int:
-        """Take requests from *listener* and over gRPC; the gRPC port. Raises `ConfigInvalid` where that is taken."""
-        host = self._settings.host
+    async def open(self, listener: socket.socket) -> dict[str, int | None]:
+        """Take requests from *listener* and on the other ports; their names and numbers.
+
+        Raises:
+            ConfigInvalid: a port is taken.
+        """
+        host, ops_port = self._settings.host, self._settings.ops_port
         if self._security.is_open and not _is_loopback(host):
             tell("open to everybody", level=logging.WARNING, host=host, lacks="--token-file or --tls-client-ca")
         _allow_files(self._settings.http.max_connections + _OTHER_FILES)
         await self._http.start(listener)
-        return await self._grpc.start(host, self._settings.grpc_port)
+        if ops_port is not None:
+            ops_listener = listen(host, ops_port, key="ops_port")
+            ops_port = int(ops_listener.getsockname()[1])
+            await self._ops.start(ops_listener)
+        grpc_port = await self._grpc.start(host, self._settings.grpc_port)
+        return {"http_port": int(listener.getsockname()[1]), "grpc_port": grpc_port, "ops_port": ops_port}
 
     @property
     def http_connections(self) -> int:
         """How many are open."""
-        return self._http.open_connections
+        return self._http.open_connections + self._ops.open_connections
 
     def reload(self) -> None:
         """Read tokens and certificates again; what is of no use changes nothing, and is told in the log."""
@@ -88,6 +97,7 @@ class Doors:
     def draining(self, grace_ms: int) -> Iterator[None]:
         """Tell clients to go elsewhere while what was accepted is finished, which may take *grace_ms*."""
         self._http.drain()
+        self._ops.drain()
         # GOAWAY as soon as may be: gRPC's clients take their next call elsewhere by themselves.
         leaving = asyncio.create_task(self._grpc.stop(grace_ms))
         try:
@@ -97,17 +107,30 @@ class Doors:
 
     async def close(self, grace_ms: int) -> None:
         """Take no more requests, and give answers that are under way *grace_ms*."""
-        await asyncio.gather(self._grpc.stop(grace_ms), self._http.stop(grace_ms))
+        await asyncio.gather(self._grpc.stop(grace_ms), self._http.stop(grace_ms), self._ops.stop(grace_ms))
 
 
-def listen(host: str, port: int) -> socket.socket:
+def _ops(spaces: Spaces, watch: Watch, telemetry: Telemetry, settings: Settings) -> HttpApp:
+    """What the ops port answers: no tokens, so nothing that tokens are for."""
+    app = HttpApp(telemetry, Guard())
+    add_health(app, spaces)
+    add_meta(app, spaces)
+    add_metrics(app, telemetry)
+    embeds = settings.security.is_open
+    add_status(app, spaces, telemetry, settings.limits, embeds=embeds)
+    if embeds:  # the page compares texts over its own port
+        add_encoder(app, spaces, watch)
+    return app
+
+
+def listen(host: str, port: int, *, key: str = "http_port") -> socket.socket:
     """A listening socket; raises `ConfigInvalid` where the port is taken."""
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
-        raise ConfigInvalid(key="http_port", reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise ConfigInvalid(key=key, reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _is_loopback(host: str) -> bool:

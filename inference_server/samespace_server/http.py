@@ -108,6 +108,10 @@ def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch) -> None:
     for dialect in (VECTORS, COHERE, OPENAI):
         work = _embedding(dialect, spaces, watch)
         app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
+
+
+def add_meta(app: HttpApp, spaces: Spaces) -> None:
+    """Add `/meta`."""
     app.add("GET", "meta", Route(_meta(spaces), has_space=True))
 
 
@@ -117,13 +121,13 @@ def add_health(app: HttpApp, spaces: Spaces) -> None:
     app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True))
 
 
-def add_metrics(app: HttpApp, telemetry: Telemetry, *, is_open: bool = False) -> None:
-    """Add `/metrics`; *is_open* where it has a port of its own."""
+def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
+    """Add `/metrics`."""
 
     async def metrics(request: Request) -> Response:
         return Response(200, telemetry.render(), CONTENT_TYPE.encode())
 
-    app.add("GET", "metrics", Route(metrics, is_open=is_open))
+    app.add("GET", "metrics", Route(metrics))
 
 
 # -- embedding

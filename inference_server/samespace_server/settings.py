@@ -168,6 +168,9 @@ class Settings:
         admin_port: for `samespace spaces`, which loads and unloads spaces while the server runs; on 127.0.0.1 alone.
             None for no such port, 0 for a free one. Everybody who may log in to the machine can reach it.
         admin_root: the folder below which artifacts may be loaded that way. None to load none.
+        ops_port: for /metrics, /meta, the status page and the probes, over plain HTTP, without tokens; 0 for a free
+            one. The HTTP port then has no metrics and no page. For monitoring that can bring neither token nor
+            certificate; let nobody else reach it. None to have all of it on the HTTP port.
     """
 
     artifacts: tuple[Path, ...]
@@ -177,6 +180,7 @@ class Settings:
     default_space: str | None = None
     admin_port: int | None = None
     admin_root: Path | None = None
+    ops_port: int | None = None
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)
     http: HttpLimits = field(default_factory=HttpLimits)
@@ -185,7 +189,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.artifacts:
             raise ConfigInvalid(key="artifacts", reason="nothing to serve; name at least one artifact folder")
-        ports = {key: getattr(self, key) for key in ("http_port", "grpc_port", "admin_port")}
+        ports = {key: getattr(self, key) for key in ("http_port", "grpc_port", "admin_port", "ops_port")}
         taken: dict[int, str] = {}
         for key, port in ports.items():
             if port is None:

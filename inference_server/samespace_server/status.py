@@ -35,8 +35,12 @@ HTML: Final = b"text/html; charset=utf-8"
 _INLINE: Final = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
-def add_status(app: HttpApp, spaces: Spaces, telemetry: Telemetry, limits: Limits) -> None:
-    """Add `/` and `/status.json`. The page is open to everybody, as it holds nothing; the numbers are not."""
+def add_status(app: HttpApp, spaces: Spaces, telemetry: Telemetry, limits: Limits, *, embeds: bool = True) -> None:
+    """Add `/` and `/status.json`. The page is open to everybody, as it holds nothing; the numbers are not.
+
+    Args:
+        embeds: whether texts can be embedded over the same port, so that the page can offer to compare two.
+    """
     html = files(__package__).joinpath(PAGE).read_text(encoding="utf-8")
     page = Response(200, html.encode(), HTML, _headers(html))
     began_s = time.monotonic()
@@ -46,6 +50,7 @@ def add_status(app: HttpApp, spaces: Spaces, telemetry: Telemetry, limits: Limit
 
     async def numbers(request: Request) -> Response:
         told = status(spaces, telemetry.families(), limits, uptime_s=int(time.monotonic() - began_s))
+        told["server"]["embeds"] = embeds
         return json_response(told, headers=((b"cache-control", b"no-store"),))
 
     app.add("GET", "", Route(show, is_open=True))

@@ -18,7 +18,7 @@ import numpy as np
 from samespace.embed import Embedded
 from samespace.encoder import check_dims
 from samespace_server.engine import Answer, Timings
-from samespace_server.http import HttpApp, add_encoder, add_health, add_metrics
+from samespace_server.http import HttpApp, add_encoder, add_health, add_meta, add_metrics
 from samespace_server.http_server import HttpServer
 from samespace_server.logs import Refusals
 from samespace_server.observe import Watch
@@ -121,6 +121,7 @@ def door(
         spaces.state = "ready"
         app = HttpApp(telemetry, guard)
         add_health(app, spaces)
+        add_meta(app, spaces)
         add_metrics(app, telemetry)
         add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)))
         server = HttpServer(app, limits or HttpLimits(), max_body_bytes=max_body_bytes, tls=tls)

@@ -57,6 +57,7 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Artifacts below this folder may be loaded while the server runs.",
 )
+@click.option("--ops-port", type=int, help="For /metrics, /meta, the status page and probes, apart from --http-port.")
 @click.option(
     "--build",
     default="auto",
@@ -115,6 +116,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         default_space=options["default_space"],
         admin_port=options["admin_port"],
         admin_root=options["admin_root"],
+        ops_port=options["ops_port"],
         choice=Choice(options["build"], options["runtime"], options["threads"], options["device"]),
         limits=Limits(
             max_texts_per_request=options["max_texts"],
