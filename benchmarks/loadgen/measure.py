@@ -14,7 +14,7 @@ import uvloop
 from . import grpc_lanes, http1
 from .dialects import DIALECTS, Float32
 from .lanes import OK, REJECTED, Open
-from .loops import ClosedLoop, OpenLoop, Record, Window
+from .loops import ClosedLoop, OpenLoop, Record, Window, round_rate
 from .meters import Cost, CostMeter, metrics_between, reply_stages, scrape
 from .texts import Text
 
@@ -66,11 +66,13 @@ class Measured:
 
     Attributes:
         numbers: for JSON.
-        vectors: one row a text, in the order of the texts; None if not all of them were answered.
+        answered: which texts got vectors.
+        vectors: their rows.
     """
 
     numbers: dict[str, Any]
-    vectors: Float32 | None
+    answered: list[int]
+    vectors: Float32
 
 
 class _Meter:
@@ -103,15 +105,15 @@ def measure(target: Target, texts: Sequence[Text], load: Load) -> Measured:
         gc.enable()
     after = scrape(target.metrics) if target.metrics else {}
     assert meter.cost is not None
-    numbers = _numbers(record, groups, meter.cost)
+    numbers = _numbers(record, groups, load, meter.cost)
     if before and after:
         numbers["stages"] = metrics_between(before, after)
     if target.dialect in ("grpc", "stream"):
         numbers["reply_stages"] = reply_stages(record.sampled)
-    vectors = None
-    if len(record.bodies) == len(groups):
-        vectors = np.concatenate([dialect.vectors(record.bodies[at]) for at in range(len(groups))])
-    return Measured(numbers, vectors)
+    firsts = sorted(record.bodies)
+    answered = [at * load.batch + row for at in firsts for row in range(len(groups[at]))]
+    rows = [dialect.vectors(record.bodies[at]) for at in firsts]
+    return Measured(numbers, answered, np.concatenate(rows) if rows else np.empty((0, 0), np.float32))
 
 
 async def _run(target: Target, bodies: Sequence[bytes], load: Load, meter: _Meter) -> Record:
@@ -132,17 +134,22 @@ async def _run(target: Target, bodies: Sequence[bytes], load: Load, meter: _Mete
     )
 
 
-def _numbers(record: Record, groups: Sequence[Sequence[Text]], cost: Cost) -> dict[str, Any]:
-    tokens = [sum(text.tokens for text in group) for group in groups]
-    texts_done = sum(len(groups[at]) * count for at, count in record.answered.items())
-    tokens_done = sum(tokens[at] * count for at, count in record.answered.items())
+def _numbers(record: Record, groups: Sequence[Sequence[Text]], load: Load, cost: Cost) -> dict[str, Any]:
+    done = [groups[at] for at in record.done]
+    texts = [len(group) for group in done]
+    tokens = [sum(text.tokens for text in group) for group in done]
     total = sum(record.outcomes.values())
     seconds = record.seconds
+
+    def rate(sizes: Sequence[int]) -> float:
+        whole = None if load.rate else round_rate(record.done_ns, sizes, load.clients * load.depth)
+        return sum(sizes) / seconds if whole is None else whole
+
     numbers: dict[str, Any] = {
         "requests": total,
-        "requests_per_s": record.outcomes[OK] / seconds,
-        "texts_per_s": texts_done / seconds,
-        "tokens_per_s": tokens_done / seconds,
+        "seconds": seconds,
+        "texts_per_s": rate(texts),
+        "tokens_per_s": rate(tokens),
         "rejected_share": record.outcomes[REJECTED] / total if total else 0.0,
         "errors": {name: count for name, count in record.outcomes.items() if name not in (OK, REJECTED)},
         **_percentiles(record.latencies_ns, "latency"),
@@ -150,10 +157,10 @@ def _numbers(record: Record, groups: Sequence[Sequence[Text]], cost: Cost) -> di
     if record.lags_ns:
         numbers |= _percentiles(record.lags_ns, "send_lag")
     numbers |= {name: value for name, value in asdict(cost).items() if value is not None}
-    if cost.server_cpu_s is not None and texts_done:
-        numbers["server_cpu_us_per_text"] = 1e6 * cost.server_cpu_s / texts_done
-    if record.outcomes[OK]:
-        numbers["own_cpu_us_per_request"] = 1e6 * cost.own_cpu_s / record.outcomes[OK]
+    if cost.server_cpu_s is not None and done:
+        numbers["server_cpu_us_per_text"] = 1e6 * cost.server_cpu_s / sum(texts)
+    if done:
+        numbers["own_cpu_us_per_request"] = 1e6 * cost.own_cpu_s / len(done)
     return numbers
 
 

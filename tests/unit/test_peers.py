@@ -1,0 +1,120 @@
+"""The comparison with other servers: what is concluded from a record, and how processes are handled."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from loadgen.goals import CONTAINER, KINDS, Row, goals, ratio
+from loadgen.others import CONTAINER_MODES, INFINITY_MODES, Installed, container, infinity
+from loadgen.plot import draw
+from loadgen.processes import NotStarted, start
+
+
+def contestant(name: str, *rates: float, **more: Any) -> dict[str, Any]:
+    rounds = {kind: [{"texts_per_s": rate} for rate in rates] for kind in KINDS}
+    facts = {"build": "fp32", "runtime": "onnxruntime 1.2.3"}
+    vectors = {"worst_distance": 1e-9}
+    return {"name": name, "rounds": rounds, "facts": facts, "vectors": vectors, "alone": [], **more}
+
+
+def soon(true: Callable[[], bool]) -> bool:
+    """Whether it comes true: signals are delivered a moment after they are sent."""
+    end = time.monotonic() + 20
+    while not (found := true()) and time.monotonic() < end:
+        os.sched_yield()
+    return found
+
+
+def row(rows: list[Row], beginning: str) -> Row:
+    return next(each for each in rows if each.goal.startswith(beginning))
+
+
+def test_a_ratio_is_the_median_of_the_ratios_within_rounds() -> None:
+    """A machine that was twice as fast in one round was so for both."""
+    assert ratio(contestant("a", 10, 40, 30), contestant("b", 5, 20, 10), "short") == 2.0
+    assert ratio(contestant("a", 10), None, "short") is None
+
+
+def test_goals_are_reached_only_where_all_classes_of_texts_reach_them() -> None:
+    """8 times on short texts and 3 on the others: 5 times is not enough for all."""
+    server = {"ready_s": 2.0, "peak_rss_bytes": 500e6}
+    rows = goals({"contestants": [contestant("samespace fp32, HTTP", 50, **server), contestant(CONTAINER, 10)]})
+    against = row(rows, "fp32 by HTTP, times")
+    assert (against.wanted, against.found, against.passed) == (">= 8.0 / 3.0 / 3.0", "5.0 / 5.0 / 5.0", False)
+    assert row(rows, "fp32: from start").passed is True
+    assert row(rows, "fp32: memory").passed is False
+    assert row(rows, "fp32: worst").passed is True
+
+
+def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
+    """A goal without its measurement says so."""
+    rows = goals({"contestants": [contestant(CONTAINER, 10)]})
+    assert {each.passed for each in rows} == {None}
+
+
+def test_the_bare_runtime_of_a_server_is_the_one_that_it_runs_on() -> None:
+    """Of two bare runtimes of one build, the server's own is the measure."""
+    server = contestant("samespace fp32, HTTP", 9, ready_s=1.0, peak_rss_bytes=1)
+    bare = [contestant("bare openvino fp32", 20), contestant("bare onnxruntime fp32", 10)]
+    found = row(goals({"contestants": [server, *bare]}), "fp32 by HTTP, share").found
+    assert found == "90% / 90% / 90%"
+
+
+def test_processes_sleep_except_when_they_are_awake(tmp_path: Path) -> None:
+    """A process that is not measured cannot take CPU time from the one that is."""
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); print('ready', flush=True); sys.stdin.read()"
+    running = start([sys.executable, "-c", code], tmp_path / "log")
+    try:
+        processes = running.tree.processes()
+        assert running.line == b"ready\n"
+        assert len(processes) == 2
+        assert soon(lambda: {each.status() for each in processes} == {psutil.STATUS_STOPPED})
+        with running.awake():
+            assert soon(lambda: psutil.STATUS_STOPPED not in {each.status() for each in processes})
+        assert soon(lambda: {each.status() for each in processes} == {psutil.STATUS_STOPPED})
+    finally:
+        running.stop()
+    assert psutil.wait_procs(processes, timeout=20)[1] == []
+
+
+def test_a_process_that_ends_tells_why(tmp_path: Path) -> None:
+    """The end of its log is in the error."""
+    with pytest.raises(NotStarted, match="no such model"):
+        start([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+
+
+def test_servers_that_are_not_installed_are_not_measured(tmp_path: Path) -> None:
+    """Nothing is assumed about a machine: without their interpreters they are not started, and the reason is told."""
+    nobody = Installed(tmp_path, tmp_path, None, None, None)
+    for name in CONTAINER_MODES:
+        with pytest.raises(NotStarted, match="--container-python"):
+            container(nobody, name, 32)
+    for name in INFINITY_MODES:
+        with pytest.raises(NotStarted, match="--infinity-python"):
+            infinity(nobody, name, 32)
+
+
+def test_the_plot_shows_everybody_in_both_formats(tmp_path: Path) -> None:
+    """A PNG, and an SVG whose text is text; the same record gives the same SVG."""
+    vectors = {"mean_distance": 0.05}
+    record = {
+        "model": "tiny", "clients": 32, "written": "2026-01-02T03:04:05", "machine": {"cores": 2, "processor": "X"},
+        "texts": {kind: {"mean_tokens": 15.0} for kind in KINDS},
+        "contestants": [
+            contestant("samespace fp32, HTTP", 1000.0, group="samespace") | {"vectors": {"mean_distance": 1e-9}},
+            contestant("some server", 90.0, group="peer") | {"vectors": vectors},
+        ],
+    }  # fmt: skip
+    png, svg = draw(record, tmp_path / "peers")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    text = svg.read_text()
+    assert all(word in text for word in ("samespace fp32, HTTP", "some server", "1,000", "other servers"))
+    assert draw(record, tmp_path / "again")[1].read_text() == text
