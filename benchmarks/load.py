@@ -5,8 +5,13 @@
     python benchmarks/load.py --http 127.0.0.1:8080 --doors vectors --texts mixed --rate 100,200,400
     python benchmarks/load.py --http 127.0.0.1:8000 --doors vectors --path /vectors      (Weaviate's own container)
 
+    python benchmarks/load.py --http ... --doors vectors --texts short --rate 1x,5x                  (overload)
+    python benchmarks/load.py --http ... --grpc ... --doors grpc --texts short --rate 0.2x --beside medium  (fairness)
+
 Without --rate it is a closed loop: --clients clients that each wait for their answer. With --rate it is an open one:
 requests come at random times (Poisson), and latency counts from the time at which a request was meant to be sent.
+A rate such as 5x is a multiple of what a closed loop of --clients reached just before. --beside KIND keeps the server
+busy with a bulk stream of texts of that class meanwhile, and measures without it first.
 
 Doors: vectors (Weaviate's route), cohere, openai, grpc (unary), stream (gRPC, batches of 64). The generator runs on
 one core beside the server; its own CPU time is reported, because the server could have had it.
@@ -26,9 +31,9 @@ import numpy as np
 
 from loadgen.dialects import DIALECTS
 from loadgen.loops import Window
-from loadgen.measure import Load, Measured, Target, measure
+from loadgen.measure import Beside, Load, Measured, Target, measure
 from loadgen.meters import listener
-from loadgen.texts import LENGTHS, Source, load_tokenizer
+from loadgen.texts import LENGTHS, Source, Text, load_tokenizer
 from samespace.cli.console import say, table
 
 NORM_TOLERANCE = 1e-3  # of a vector's length; int8 and bf16 keep it at 1e-6
@@ -47,15 +52,17 @@ def main() -> None:
     for door in arguments.doors:
         target = _target(door, arguments)
         batch = arguments.batch or (STREAM_BATCH if door == "stream" else 1)
+        first = Load(window, batch=batch, depth=arguments.depth if door == "stream" else 1, seed=arguments.seed)
         for kind in arguments.texts:
-            count = max(arguments.count, 4 * batch)
-            texts = source.texts(kind, count, seed=arguments.seed)
-            for load in _loads(Load(window, batch=batch, depth=arguments.depth, seed=arguments.seed), door, arguments):
-                measured = measure(target, texts, load)
-                named = f"{load.rate:g}/s" if load.rate else f"{load.clients} clients"
-                record.append({"door": door, "texts": kind, "load": named, "batch": batch, **measured.numbers})
-                rows.append([door, kind, named, *_cells(measured)])
-                say("  ".join(rows[-1]))
+            texts = source.texts(kind, max(arguments.count, 4 * batch), seed=arguments.seed)
+            for load in _loads(target, texts, first, arguments):
+                for beside in _besides(source, arguments):
+                    measured = measure(target, texts, load, beside=beside)
+                    named = f"{load.rate:.0f}/s" if load.rate else f"{load.clients} clients"
+                    named += f" beside {arguments.beside}" if beside else ""
+                    record.append({"door": door, "texts": kind, "load": named, "batch": batch, **measured.numbers})
+                    rows.append([door, kind, named, *_cells(measured)])
+                    say("  ".join(rows[-1]))
     print(table(HEADER, rows))
     if arguments.json:
         arguments.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -98,13 +105,30 @@ def vectors_verdict(measured: Measured) -> str:
     return "ok" if (abs(lengths - 1) <= NORM_TOLERANCE).all() else "not unit"
 
 
-def _loads(load: Load, door: str, arguments: argparse.Namespace) -> Iterator[Load]:
-    if arguments.rate:
-        for rate in arguments.rate:
-            yield replace(load, rate=rate, clients=arguments.connections)
-    else:
-        for clients in arguments.streams if door == "stream" else arguments.clients:
-            yield replace(load, clients=clients, depth=load.depth if door == "stream" else 1)
+def _loads(target: Target, texts: Sequence[Text], load: Load, arguments: argparse.Namespace) -> Iterator[Load]:
+    closed = arguments.streams if target.dialect == "stream" else arguments.clients
+    if not arguments.rate:
+        for clients in closed:
+            yield replace(load, clients=clients)
+        return
+    capacity = None
+    for rate in arguments.rate:
+        if rate.endswith("x"):
+            if capacity is None:
+                full = measure(target, texts, replace(load, clients=closed[-1]))
+                capacity = full.numbers["texts_per_s"] / load.batch
+                say(f"capacity: {capacity:.0f} requests a second")
+            yield replace(load, rate=float(rate[:-1]) * capacity, clients=arguments.connections, depth=1)
+        else:
+            yield replace(load, rate=float(rate), clients=arguments.connections, depth=1)
+
+
+def _besides(source: Source, arguments: argparse.Namespace) -> Iterator[Beside | None]:
+    yield None
+    if arguments.beside:
+        texts = source.texts(arguments.beside, 4 * STREAM_BATCH, seed=arguments.seed + 1)
+        load = Load(Window(0, 0), clients=1, batch=STREAM_BATCH, depth=arguments.depth)
+        yield Beside(_target("stream", arguments), texts, load)
 
 
 def _target(door: str, arguments: argparse.Namespace) -> Target:
@@ -127,7 +151,7 @@ def _target(door: str, arguments: argparse.Namespace) -> Target:
         path="" if grpc else arguments.path or f"/e/{space}{DIALECTS[door].path}",
         model=space or arguments.model,
         pid=arguments.pid or listener(int(port)),
-        metrics=f"http://{arguments.http}/metrics" if samespace and arguments.http else None,
+        metrics=arguments.metrics or (f"http://{arguments.http}/metrics" if samespace and arguments.http else None),
     )
 
 
@@ -150,7 +174,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--texts", type=_several(str, list(LENGTHS)), default=list(LENGTHS))
     parser.add_argument("--clients", type=_several(int), default=[32], help="of a closed loop (default 32)")
     parser.add_argument("--streams", type=_several(int), default=[2], help="clients of the door stream (default 2)")
-    parser.add_argument("--rate", type=_several(float), help="requests a second of an open loop")
+    parser.add_argument("--rate", type=_several(str), help="requests a second of an open loop; 2x: of the capacity")
+    parser.add_argument("--beside", choices=list(LENGTHS), help="measure also beside a bulk stream of such texts")
     parser.add_argument("--connections", type=int, default=1000, help="the most of an open loop (default 1000)")
     parser.add_argument("--batch", type=int, help=f"texts of a request (default 1; stream: {STREAM_BATCH})")
     parser.add_argument("--depth", type=int, default=4, help="messages that a stream has under way (default 4)")
@@ -162,6 +187,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json that counts tokens, as in an artifact")
     parser.add_argument("--path", help="the route on a server that is not samespace, such as /vectors")
     parser.add_argument("--model", default="model", help="what that server calls its model")
+    parser.add_argument("--metrics", metavar="URL", help="samespace's metrics, where they have a port of their own")
     parser.add_argument("--pid", type=int, help="the server's process (default: who listens on the port)")
     parser.add_argument("--json", type=Path, help="write the numbers here")
     return parser.parse_args()

@@ -1,8 +1,9 @@
 """Lanes for gRPC over plain HTTP/2, by hand: unary calls, and one bidirectional stream per lane.
 
-grpcio's own client costs about as much CPU per call as a good server; on a machine that both share, it would be
-half of what is measured. So the frames are made here (RFC 9113): the request's header block never changes, and the
-header table is set to zero entries, so that header blocks of replies can be read by themselves (RFC 7541).
+grpcio's asyncio client takes two to three times the CPU time per call (110 to 135 us where this took 47 to 59, same
+machine, same minutes; `LOG.md`, 2026-11-21), and on a machine that client and server share, that time is missing from
+the server. So the frames are made here (RFC 9113): the request's header block never changes, and the header table is
+set to zero entries, so that header blocks of replies can be read by themselves (RFC 7541).
 Every lane has its own connection, as separate clients have. For one client's latency as a program sees it, use
 samespace's own client (`peers.py` does).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -87,20 +87,25 @@ class _Meter:
         self.cost = self._meter.end()
 
 
-def measure(target: Target, texts: Sequence[Text], load: Load) -> Measured:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A closed loop that keeps a server busy while something else is measured, for as long as that takes."""
+
+    target: Target
+    texts: Sequence[Text]
+    load: Load
+
+
+def measure(target: Target, texts: Sequence[Text], load: Load, *, beside: Beside | None = None) -> Measured:
     """Load *target* with *texts* and report; raises `OSError` if it cannot be reached."""
-    dialect = DIALECTS[target.dialect]
-    if dialect.one_text and load.batch != 1:
-        raise ValueError(f"{target.dialect} carries one text a request, not {load.batch}")
-    groups = [texts[at : at + load.batch] for at in range(0, len(texts), load.batch)]
-    bodies = [dialect.body([text.text for text in group], target.model) for group in groups]
+    groups, bodies = _requests(target, texts, load)
     before = scrape(target.metrics) if target.metrics else {}
     meter = _Meter(target.pid)
     gc.collect()
     gc.disable()  # our own pauses would be the server's latency
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            record = runner.run(_run(target, bodies, load, meter))
+            record, other = runner.run(_both(target, bodies, load, meter, beside))
     finally:
         gc.enable()
     after = scrape(target.metrics) if target.metrics else {}
@@ -110,10 +115,37 @@ def measure(target: Target, texts: Sequence[Text], load: Load) -> Measured:
         numbers["stages"] = metrics_between(before, after)
     if target.dialect in ("grpc", "stream"):
         numbers["reply_stages"] = reply_stages(record.sampled)
+    if beside is not None and other is not None:
+        sizes = [len(group) for group in _requests(beside.target, beside.texts, beside.load)[0]]
+        numbers["beside_texts_per_s"] = sum(sizes[at] for at in other.done) / other.seconds
+    dialect = DIALECTS[target.dialect]
     firsts = sorted(record.bodies)
     answered = [at * load.batch + row for at in firsts for row in range(len(groups[at]))]
     rows = [dialect.vectors(record.bodies[at]) for at in firsts]
     return Measured(numbers, answered, np.concatenate(rows) if rows else np.empty((0, 0), np.float32))
+
+
+def _requests(target: Target, texts: Sequence[Text], load: Load) -> tuple[list[Sequence[Text]], list[bytes]]:
+    dialect = DIALECTS[target.dialect]
+    if dialect.one_text and load.batch != 1:
+        raise ValueError(f"{target.dialect} carries one text a request, not {load.batch}")
+    groups = [texts[at : at + load.batch] for at in range(0, len(texts), load.batch)]
+    return groups, [dialect.body([text.text for text in group], target.model) for group in groups]
+
+
+async def _both(
+    target: Target, bodies: Sequence[bytes], load: Load, meter: _Meter, beside: Beside | None
+) -> tuple[Record, Record | None]:
+    if beside is None:
+        return await _run(target, bodies, load, meter), None
+    window = Window(0.0, load.window.warmup_s + load.window.measure_s)
+    other = _run(
+        beside.target,
+        _requests(beside.target, beside.texts, beside.load)[1],
+        replace(beside.load, window=window),
+        _Meter(None),
+    )
+    return await asyncio.gather(_run(target, bodies, load, meter), other)
 
 
 async def _run(target: Target, bodies: Sequence[bytes], load: Load, meter: _Meter) -> Record:

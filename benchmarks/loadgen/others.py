@@ -3,8 +3,8 @@
 - Weaviate's container (github.com/weaviate/t2v-transformers-models), without Docker: its own download.py prepares the
   model, its own command starts it. Three modes: its default, which splits a text into sentences and averages their
   vectors; whole texts (T2V_TRANSFORMERS_DIRECT_TOKENIZE); and its quantised ONNX image.
-- Infinity (michaelfeil/infinity): torch, ONNX fp32 and ONNX int8, told to pool by the mean, and without its cache on
-  disk, which would answer a text that comes twice without computing it.
+- Infinity (michaelfeil/infinity): torch, ONNX fp32 and ONNX int8, told to pool by the mean, because by itself its ONNX
+  engine takes the first token's vector. Its cache of texts stays off: the same texts come round again here.
 
 Nothing of theirs is copied into this project.
 """
