@@ -98,7 +98,9 @@ class HttpApp:
             except Unauthenticated as error:
                 self.refused("unauthenticated")
                 # Weaviate shows `error` alone; its own container says exactly this.
-                body = route.error_body(str(error), error) | {"error": "Unauthorized"}
+                body = route.error_body(str(error), error)
+                if isinstance(body["error"], str):
+                    body["error"] = "Unauthorized"
                 return json_response(body, status=status_of(error).http, headers=_CHALLENGES)
         return route.work
 

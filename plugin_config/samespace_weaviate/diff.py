@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .spec import MODULE, CollectionSpec, collection_name
+from .spec import MODULE, CollectionSpec, collection_name, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Difference:
 
     def __str__(self) -> str:
         found = "missing" if self.found is None else f"{self.found!r}"
-        return f"{self.path}: {found}, wanted {self.wanted!r}"
+        return shown(f"{self.path}: {found}, wanted {self.wanted!r}")
 
 
 def differences(spec: CollectionSpec, schema: Mapping[str, Any]) -> tuple[Difference, ...]:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from samespace.errors import PinBroken, SpaceMismatch, short
 
-from .spec import MODULE, SPACE_KEY, vector_name
+from .spec import MODULE, SPACE_KEY, shown, vector_name
 
 _PIN_NAME: Final = re.compile(r"e_([0-9a-f]{12})")
 _URL_SPACE: Final = re.compile(r"/e/([0-9a-f]{12,64})/?$")
@@ -76,6 +76,11 @@ class Pin:
     def url(self) -> str:
         """`inferenceUrl`, or the base URL of another module; "" where there is none."""
         return str(self.settings.get("inferenceUrl") or self.settings.get("baseURL") or "")
+
+    @property
+    def shown_url(self) -> str:
+        """The same for people and logs: a user and password in it are left out."""
+        return shown(self.url)
 
     @property
     def space(self) -> str:
@@ -188,7 +193,10 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
     if pin.key_space and not _same(pin.key_space, space):
         add(Severity.BROKEN, f"{SPACE_KEY} is {pin.key_space}, the vector is named after space {space}")
     if pin.url_space and not _same(pin.url_space, space):
-        add(Severity.BROKEN, f"inferenceUrl {pin.url} names space {pin.url_space}, the vector is named after {space}")
+        add(
+            Severity.BROKEN,
+            f"inferenceUrl {pin.shown_url} names space {pin.url_space}, the vector is named after {space}",
+        )
     if pin.module == "none":
         if not pin.key_space:
             add(Severity.DRIFT, f"{SPACE_KEY} is missing: only the vector's name tells the space")
@@ -205,7 +213,9 @@ def _judge_vectorizer(pin: Pin) -> list[tuple[Severity, str]]:
     if not pin.url:
         found.append((Severity.UNSAFE, "no inferenceUrl: the encoder is whatever Weaviate's environment names"))
     elif not pin.url_space:
-        found.append((Severity.UNSAFE, f"inferenceUrl {pin.url} names no space, so its server cannot refuse another"))
+        found.append(
+            (Severity.UNSAFE, f"inferenceUrl {pin.shown_url} names no space, so its server cannot refuse another")
+        )
     if not pin.key_space:
         found.append((Severity.DRIFT, f"{SPACE_KEY} is missing: the full id is not in the settings"))
     if pin.module in _MUTABLE_MODULES:

@@ -22,6 +22,7 @@ SPACE_KEY: Final = "samespaceSpace"
 """The vectorizer's extra key that holds the full space id."""
 
 _SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
+_USER_INFO: Final = re.compile(r"//[^/@\s]*@")
 _COLLECTION: Final = re.compile(r"[A-Z][_0-9A-Za-z]*")
 _PROPERTY: Final = re.compile(r"[_a-zA-Z][_0-9A-Za-z]{0,230}")
 _RESERVED: Final = frozenset({"id", "vector", "_id", "_additional"})
@@ -35,6 +36,11 @@ def vector_name(space_id: str) -> str:
 def collection_name(name: str) -> str:
     """The name as Weaviate stores it: it makes the first letter a capital."""
     return name[:1].upper() + name[1:]
+
+
+def shown(text: str) -> str:
+    """*text* for people and logs: user and password of a URL in it are left out."""
+    return _USER_INFO.sub("//***@", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class CollectionSpec:
         url = urlsplit(self.server)
         if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
             raise RequestInvalid(
-                field="server", reason=f"{self.server!r}; expected http://HOST:PORT, as Weaviate reaches the encoder"
+                field="server",
+                reason=f"{shown(self.server)!r}; expected http://HOST:PORT, as Weaviate reaches the encoder",
             )
         names = (self.text_property, self.id_property, *self.also_properties)
         for name in names:

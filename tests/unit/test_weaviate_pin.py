@@ -10,6 +10,7 @@ import pytest
 from fakes.database import OTHER_SPACE, SPACE
 from samespace.errors import PinBroken, SpaceMismatch
 from samespace_weaviate import CollectionSpec, Severity, check_pin
+from samespace_weaviate.diff import differences
 from samespace_weaviate.pin import read_pins, require_pin
 
 NAME = "e_" + SPACE[:12]
@@ -52,6 +53,19 @@ def test_each_weakness_of_a_pin_is_found_and_graded(
     check = check_pin(pinned(change))
     assert check.worst is worst
     assert any(says in finding.message for finding in check.findings if finding.severity is worst)
+
+
+def test_a_token_in_the_url_is_not_told() -> None:
+    """A URL with a user and a token is pinned like any other; findings and differences leave both out."""
+    spec = CollectionSpec("Article", SPACE, "http://weaviate:a-token-of-enough-length@encoder:8080")
+    schema = spec.schema()
+    assert require_pin(schema, SPACE).space == SPACE
+    settings = schema["vectorConfig"][NAME]["vectorizer"]["text2vec-transformers"]
+    settings["inferenceUrl"] = settings["inferenceUrl"].replace(SPACE, OTHER_SPACE)
+    told = [finding.message for finding in check_pin(schema).findings]
+    told += [str(each) for each in differences(spec, schema)]
+    assert sum("//***@encoder:8080" in each for each in told) >= 2
+    assert not any("a-token" in each for each in told)
 
 
 def test_a_mutable_module_is_unsafe_even_if_everything_else_is_right() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,10 +25,11 @@ class Server:
 
 
 @contextmanager
-def serving(artifact: Path) -> Iterator[Server]:
-    """Serve *artifact* on free ports of loopback."""
+def serving(artifact: Path, *, token: str | None = None) -> Iterator[Server]:
+    """Serve *artifact* on free ports of loopback; to everybody, or to those who have the *token*."""
     command = [sys.executable, "-m", "samespace", "serve", str(artifact), "--http-port", "0", "--grpc-port", "0"]
-    with subprocess.Popen([*command, "--threads", "1"], stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, **({} if token is None else {"SAMESPACE_TOKENS": token})}
+    with subprocess.Popen([*command, "--threads", "1"], stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()  # comes when the server is ready, and is empty when it has ended
