@@ -224,7 +224,7 @@ def free_port() -> int:
 
 
 def wait_until_open(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # of a busy machine
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

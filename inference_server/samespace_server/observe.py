@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from prometheus_client import Counter, Histogram
+
 from samespace.errors import SamespaceError, short
 
 from .engine import Answer
@@ -88,6 +90,7 @@ class Watch:
     def __init__(self, telemetry: Telemetry, refusals: Refusals, trace: Callable[[Seen], None] | None = None) -> None:
         """*trace* is called with each request at its end; None where nobody traces."""
         self._telemetry, self._refusals, self._trace = telemetry, refusals, trace
+        self._meters: dict[tuple[str | None, str, str], tuple[Counter, Histogram | None]] = {}
 
     def request(self, route: str, parent: Parent = NO_PARENT) -> Seen:
         """A request that has just come; to be used in a `with`, once."""
@@ -95,14 +98,27 @@ class Watch:
 
     def tell(self, seen: Seen) -> None:
         """Tell that *seen* is over."""
-        space = UNKNOWN_SPACE if seen.space_id is None else short(seen.space_id)
-        self._telemetry.requests.labels(space, seen.route, seen.outcome).inc()
-        if seen.outcome == OK:
-            self._telemetry.request_seconds.labels(space, seen.route).observe(seen.elapsed_us / 1e6)
+        kind = (seen.space_id, seen.route, seen.outcome)
+        meters = self._meters.get(kind)
+        if meters is None:  # looking labels up takes longer than counting
+            meters = self._meters[kind] = self._look_up(seen)
+        requests, seconds = meters
+        requests.inc()
+        if seconds is not None:
+            seconds.observe(seen.elapsed_us / 1e6)
         elif seen.outcome != GONE:
-            self._refusals.refused(space, seen.outcome)
+            self._refusals.refused(_shown(seen), seen.outcome)
         if self._trace is not None:
             self._trace(seen)
+
+    def _look_up(self, seen: Seen) -> tuple[Counter, Histogram | None]:
+        space, telemetry = _shown(seen), self._telemetry
+        counted = telemetry.requests.labels(space, seen.route, seen.outcome)
+        return counted, telemetry.request_seconds.labels(space, seen.route) if seen.outcome == OK else None
+
+
+def _shown(seen: Seen) -> str:
+    return UNKNOWN_SPACE if seen.space_id is None else short(seen.space_id)
 
 
 def _now_us() -> int:
