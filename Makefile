@@ -1,5 +1,6 @@
 # make quickstart   the whole path once, on real input
 # make test         the tests
+# make golden       write what the golden tests compare with
 # make check        what has to pass before a commit: format, lint, types, imports, stubs, tests
 #
 # Each sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
@@ -11,13 +12,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: quickstart test check lint types imports stubs format constraints clean
+.PHONY: quickstart test golden check lint types imports stubs format constraints clean
 
 quickstart: $(STAMP)
 	$(BIN)/samespace quickstart $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Writes the traces of tests/golden anew. Read the diff, and explain it in the commit.
+golden: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m golden.batching_scenarios
 
 check: lint types imports stubs test
 

@@ -23,7 +23,7 @@ from .speed import Speed
 
 BULK_SHARE: Final = (3, 4)
 """Bulk may fill this share of the queue, so that a query always finds room."""
-BULK_PATIENCE: Final = 5
+BULK_PATIENCE: Final = 8
 """Bulk may wait so many times longer than a query: its senders rather wait than come again."""
 _RETRY_MS: Final = (100, 30_000)
 
@@ -51,12 +51,13 @@ class Admission:
 
     def wait_us(self, lane: Lane) -> int:
         """About how long a newcomer of *lane* waits for its turn; 0 while the speed is not known."""
-        interactive, bulk = self._queued["interactive"], self._queued["bulk"]
-        if lane == "interactive":
-            # Of what is served meanwhile, bulk gets no more than its share.
-            before = interactive + min(bulk, interactive * WEIGHTS["bulk"] // WEIGHTS["interactive"])
-        else:
-            before = interactive + bulk
+        mine = self._queued[lane]
+        # Of what is served meanwhile, another lane gets no more than its share.
+        before = mine + sum(
+            min(queued, mine * WEIGHTS[other] // WEIGHTS[lane])
+            for other, queued in self._queued.items()
+            if other != lane
+        )
         return self._speed.us(before, run_tokens=self._limits.batch_tokens) // self._limits.runners
 
     def refusal(self, lane: Lane, tokens: int, left_us: int | None) -> SamespaceError | None:
@@ -102,7 +103,7 @@ class Admission:
     def limit(self, lane: Lane) -> int:
         """The most tokens in the queue after a request of *lane* came in."""
         most = self._limits.max_queued_tokens
-        return most if lane == "interactive" else max(1, most * BULK_SHARE[0] // BULK_SHARE[1])
+        return most if lane != "bulk" else max(1, most * BULK_SHARE[0] // BULK_SHARE[1])
 
     def count(self, job: Job, lane: Lane, tokens: int) -> None:
         """Count *tokens* of *lane* for *job*, in the place of what was counted for it before."""

@@ -3,8 +3,9 @@
 A batch costs rows x longest row, its padding included. The planner is asked for a batch whenever the model
 is free and never holds one back for more to come: while a batch runs, the next ones gather by themselves.
 
-Two lanes, interactive and bulk, share the model by the tokens they were given, 4 to 1, so that neither waits
-for ever behind the other. A batch is of one lane: a query that shared its run with bulk would wait for it.
+Three lanes share the model by the tokens they were given, 16 to 4 to 1, so that none waits for ever behind another:
+queries, which somebody waits for; single passages, such as Weaviate sends when objects are imported; and bulk. A
+batch is of one lane: a query that shared its run with bulk would wait for it.
 Within a lane the flows (one a bulk stream) share alike: each item has a place in line, and a flow's places
 are as far apart as its items are long. The first in line always goes, and takes along those of most similar
 length that are not far behind it; so nobody waits for more batches than there were items before them.
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final, Literal
 
-Lane = Literal["interactive", "bulk"]
+Lane = Literal["query", "single", "bulk"]
 
-WEIGHTS: Final[dict[Lane, int]] = {"interactive": 4, "bulk": 1}
+WEIGHTS: Final[dict[Lane, int]] = {"query": 16, "single": 4, "bulk": 1}
 PADDING_SHARE: Final = 8
 """Padding may be an eighth of a batch's own tokens, beside what a run costs anyway."""
 LEAD_BATCHES: Final = 4
@@ -63,12 +64,12 @@ class Turn:
 
     Attributes:
         runners: how many runs could start now, this one included.
-        bulk_tokens: the most padded tokens of a bulk batch; None for as many as any batch.
+        slice_tokens: the most padded tokens of a batch that is not of queries; None for as many as any batch.
         urgent_us: items whose deadline is not after this go first; None for no such haste.
     """
 
     runners: int = 1
-    bulk_tokens: int | None = None
+    slice_tokens: int | None = None
     urgent_us: int | None = None
 
 
@@ -117,10 +118,10 @@ class Planner:
         busy = [lane for lane in WEIGHTS if self._lanes[lane]]
         if not busy:
             return ()
-        lane = min(busy, key=lambda each: self._served[each])  # a tie goes to interactive, the first
+        lane = min(busy, key=lambda each: self._served[each])  # a tie goes to queries, the first
         budget = self._batch_tokens
-        if lane == "bulk" and turn.bulk_tokens is not None:
-            budget = min(budget, turn.bulk_tokens)
+        if lane != "query" and turn.slice_tokens is not None:
+            budget = min(budget, turn.slice_tokens)
         if turn.runners > 1:
             share = -(-self._lanes[lane].tokens // turn.runners)
             budget = min(budget, max(share, SPLIT_RUNS * self._run_tokens))

@@ -140,7 +140,9 @@ class Engine:
             nothing = np.empty((0, self.dims), dtype=np.float32)
             return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), Timings(0, 0, 0))
         chars = sum(map(len, texts))
-        lane: Lane = "bulk" if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS else "interactive"
+        lane: Lane = "query" if role == "query" else "single"
+        if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS:
+            lane = "bulk"
         guess = chars // CHARS_PER_TOKEN + len(texts)
         job = Job(texts, role, long_texts, lane, stream, deadline_us, self._loop.create_future(), self._clock_us())
         await self._admit(job, guess)

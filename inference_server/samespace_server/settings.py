@@ -27,7 +27,7 @@ class Limits:
         max_queued_tokens: tokens that wait or run, per space. It bounds memory, and the size of one request. Raise
             it for very large requests; lower it where memory is short.
         max_queue_ms: how long a query may have to wait for its turn, by the speed of the last runs, in milliseconds;
-            bulk may wait five times as long. Who would wait longer is refused at once, and a stream is read no
+            bulk may wait eight times as long. Who would wait longer is refused at once, and a stream is read no
             further. Raise it for clients that rather wait than try again; every caller waits longer under overload.
         batch_tokens: padded tokens of one run of the model. More can be faster for many short texts on many cores,
             and every caller waits longer for the run before theirs.
@@ -36,8 +36,9 @@ class Limits:
         runners: runs of the model at a time. More keep a GPU busy while inputs and outputs travel; on a CPU, two
             with half of the threads each are an alternative to one with all: better throughput of short texts, and
             a single request has half of the machine. Each takes memory for a run.
-        bulk_slice_ms: the longest run of bulk, in milliseconds, because a query that comes meanwhile waits for it.
-            Raise it where nobody queries while bulk runs, and larger runs are faster.
+        slice_ms: the longest run of anything but queries, in milliseconds, because a query that comes meanwhile waits
+            for it; four times that when no query came for 10 seconds. Raise it where throughput matters more than a
+            query's p99; lower it for a shorter p99, at some throughput.
         drain_timeout_ms: how long accepted requests may take to finish after SIGTERM. Keep it below the
             orchestrator's own grace period, or the rest is killed.
     """
@@ -46,11 +47,11 @@ class Limits:
     max_request_bytes: int = 16 << 20
     max_windows_per_text: int = 512
     max_queued_tokens: int = 262_144
-    max_queue_ms: int = 2_000
+    max_queue_ms: int = 500
     batch_tokens: int = 2048
     run_tokens: int = 16
     runners: int = 1
-    bulk_slice_ms: int = 10
+    slice_ms: int = 8
     drain_timeout_ms: int = 25_000
 
     def __post_init__(self) -> None:

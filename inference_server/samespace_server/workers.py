@@ -24,9 +24,10 @@ from samespace.errors import DeadlineExceeded, SamespaceError, SpaceNotReady
 from samespace.runtime import LoadedBuild, check_probes
 
 from .admission import Admission
-from .batching import Item, Lane, Planner, Turn
+from .batching import Item, Lane, Planner
 from .delivery import Delivery
 from .job import Job, tokenize
+from .pacing import next_turn
 from .runs import Rows, run
 from .settings import Limits
 from .speed import Speed
@@ -35,11 +36,9 @@ from .telemetry import SpaceTelemetry
 log = logging.getLogger(__name__)
 
 BULK_WINDOWS: Final = 8
-"""A request of more windows than this does not count as interactive: nobody sits in front of it."""
+"""A request of more windows than this is bulk: nobody sits in front of it."""
 FAILED_RUNS: Final = 3
 """So many runs that raise, one after the other, are not the fault of what was run."""
-HASTE_RUNS: Final = 2
-"""An item is urgent when its deadline comes before so many full runs are over."""
 RETRY_MS: Final = (1_000, 60_000)
 """The wait between two tries of the probes, at first and at most."""
 JOIN_S: Final = 5
@@ -71,6 +70,7 @@ class Workers:
         self._waiting: dict[int, tuple[Job, int]] = {}
         self._next_number = 0
         self._idle = 0
+        self._query_us: int | None = None  # when the last query came
         self._failed_runs = 0
         self._broken: str | None = None
         self._closing = threading.Event()
@@ -103,6 +103,8 @@ class Workers:
                 self._large.put(job)
             else:
                 self._fresh.append(job)
+                if job.lane == "query":
+                    self._query_us = job.arrived_us
                 self._wake.notify()
 
     def discard(self, job: Job) -> None:
@@ -199,11 +201,7 @@ class Workers:
         bench, now_us = self._bench, self._bench.clock_us()
         with self._wake:
             late = {self._waiting.pop(item.number)[0] for item in self._planner.expire(now_us)}
-            turn = Turn(
-                runners=1 + self._idle,
-                bulk_tokens=bench.speed.tokens(bench.limits.bulk_slice_ms * 1000),
-                urgent_us=now_us + HASTE_RUNS * bench.speed.us(bench.limits.batch_tokens, run_tokens=1 << 30),
-            )
+            turn = next_turn(bench.limits, bench.speed, now_us=now_us, query_us=self._query_us, idle=self._idle)
             batch = self._planner.next_batch(turn) if self._broken is None else ()
             rows = [self._waiting.pop(item.number) for item in batch]
             if self._idle and len(self._planner):

@@ -31,7 +31,7 @@ def admission(*, known: bool = True, **limits: int) -> tuple[Admission, Gauge]:
     return Admission(Limits(**limits), speed, gauge, space_id="a" * 64), gauge
 
 
-def job(lane: Lane = "interactive") -> Job:
+def job(lane: Lane = "query") -> Job:
     loop = asyncio.new_event_loop()
     made = Job(["a"], "query", "pool", lane, 0, None, loop.create_future(), 0)
     loop.close()
@@ -41,10 +41,10 @@ def job(lane: Lane = "interactive") -> Job:
 def test_who_would_wait_too_long_is_refused() -> None:
     """With 0.9 s of work queued and 1 s allowed a query comes in, with 1.1 s it does not, and hears when to return."""
     made, _ = admission(max_queue_ms=1000)
-    made.count(job(), "interactive", 9_000)
-    assert made.refusal("interactive", 100, None) is None
-    made.count(job(), "interactive", 2_000)
-    refusal = made.refusal("interactive", 100, None)
+    made.count(job(), "query", 9_000)
+    assert made.refusal("query", 100, None) is None
+    made.count(job(), "query", 2_000)
+    refusal = made.refusal("query", 100, None)
     assert isinstance(refusal, Overloaded)
     assert (refusal.queued, refusal.limit, refusal.unit, refusal.retry_after_ms) == (1100, 1000, "ms of work", 550)
 
@@ -55,20 +55,21 @@ def test_its_own_work_does_not_count_against_a_request() -> None:
     assert made.refusal("bulk", 100_000, None) is None
 
 
-def test_a_query_waits_for_its_share_of_the_bulk_before_it() -> None:
-    """Ten seconds of bulk do not count for a query; behind 0.9 s of queries it waits a quarter longer for them."""
+def test_a_newcomer_waits_for_its_lane_and_for_the_others_share() -> None:
+    """Ten seconds of bulk do not count for a query; behind 0.8 s of queries it waits a sixteenth longer for them."""
     made, _ = admission()
     made.count(job("bulk"), "bulk", 100_000)
-    assert made.wait_us("interactive") == 0
-    made.count(job(), "interactive", 9_000)
-    assert made.wait_us("interactive") == 11_250 * US_PER_TOKEN
-    assert made.wait_us("bulk") == 109_000 * US_PER_TOKEN
+    assert made.wait_us("query") == 0
+    made.count(job(), "query", 8_000)
+    assert made.wait_us("query") == 8_500 * US_PER_TOKEN
+    assert made.wait_us("single") == 0
+    assert made.wait_us("bulk") == 108_000 * US_PER_TOKEN
 
 
 def test_bulk_has_more_patience() -> None:
-    """Bulk comes in, and its streams are read on, while the wait is below five times that of a query."""
+    """Bulk comes in, and its streams are read on, while the wait is below eight times that of a query."""
     made, _ = admission(max_queue_ms=1000)
-    made.count(job("bulk"), "bulk", 49_000)
+    made.count(job("bulk"), "bulk", 79_000)
     assert made.refusal("bulk", 100, None) is None and made.has_room(100)
     made.count(job("bulk"), "bulk", 2_000)
     assert isinstance(made.refusal("bulk", 100, None), Overloaded) and not made.has_room(100)
@@ -77,16 +78,16 @@ def test_bulk_has_more_patience() -> None:
 def test_several_runners_are_faster() -> None:
     """Two runs at a time halve the wait."""
     made, _ = admission(runners=2)
-    made.count(job(), "interactive", 9_000)
-    assert made.wait_us("interactive") == 4_500 * US_PER_TOKEN
+    made.count(job(), "query", 9_000)
+    assert made.wait_us("query") == 4_500 * US_PER_TOKEN
 
 
 @pytest.mark.parametrize(("left_us", "taken"), [(1_000_000, True), (999_000, False), (0, False), (-5, False)])
 def test_who_cannot_be_served_in_time_is_told_at_once(left_us: int, taken: bool) -> None:
     """A request needs its wait and its own run; with less time than that it is refused now and not later."""
-    made, _ = admission()
-    made.count(job(), "interactive", 9_000)
-    refusal = made.refusal("interactive", 1_000, left_us)
+    made, _ = admission(max_queue_ms=1000)
+    made.count(job(), "query", 9_000)
+    refusal = made.refusal("query", 1_000, left_us)
     assert (refusal is None) == taken
     assert taken or (isinstance(refusal, DeadlineExceeded) and "1000 ms" in str(refusal))
 
@@ -94,9 +95,9 @@ def test_who_cannot_be_served_in_time_is_told_at_once(left_us: int, taken: bool)
 def test_before_the_first_run_only_tokens_count() -> None:
     """Nobody is refused for a speed that is not known; the bound on tokens holds from the start."""
     made, _ = admission(known=False, max_queued_tokens=1000, max_queue_ms=1)
-    made.count(job(), "interactive", 900)
-    assert made.refusal("interactive", 100, 1) is None
-    assert isinstance(made.refusal("interactive", 101, None), Overloaded)
+    made.count(job(), "query", 900)
+    assert made.refusal("query", 100, 1) is None
+    assert isinstance(made.refusal("query", 101, None), Overloaded)
 
 
 def test_bulk_leaves_a_quarter_of_the_queue() -> None:
@@ -106,7 +107,7 @@ def test_bulk_leaves_a_quarter_of_the_queue() -> None:
     assert isinstance(made.refusal("bulk", 100, None), Overloaded)
     assert not made.has_room(100)
     assert made.has_room(50)
-    assert made.refusal("interactive", 100, None) is None
+    assert made.refusal("query", 100, None) is None
 
 
 def test_a_stream_always_gets_into_an_empty_queue() -> None:
@@ -118,15 +119,15 @@ def test_a_stream_always_gets_into_an_empty_queue() -> None:
 def test_what_could_never_fit_is_invalid() -> None:
     """A request above the bound is no overload, full queue or not: trying again would not help."""
     made, _ = admission(max_queued_tokens=1000)
-    made.count(job(), "interactive", 900)
-    assert isinstance(made.refusal("interactive", 1001, None), RequestInvalid)
+    made.count(job(), "query", 900)
+    assert isinstance(made.refusal("query", 1001, None), RequestInvalid)
 
 
 def test_the_count_follows_a_job_from_guess_to_end() -> None:
     """A guess, the exact number in another lane, the end: nothing is left, also where the count comes after the end."""
     made, gauge = admission()
     one = job()
-    made.count(one, "interactive", 100)
+    made.count(one, "query", 100)
     made.count(one, "bulk", 250)
     assert (made.queued_tokens, gauge.value) == (250, 250)
     made.release(one)

@@ -17,7 +17,7 @@ def planner(*items: Item, budget: int = BUDGET, run: int = RUN) -> Planner:
     return made
 
 
-def items(lengths: list[int], lane: Lane = "interactive", first: int = 0) -> list[Item]:
+def items(lengths: list[int], lane: Lane = "query", first: int = 0) -> list[Item]:
     return [Item(first + index, tokens, lane) for index, tokens in enumerate(lengths)]
 
 
@@ -72,27 +72,27 @@ def test_the_oldest_of_a_lane_always_goes() -> None:
 
 
 def test_a_query_does_not_wait_for_the_bulk_before_it() -> None:
-    """With a backlog of bulk, an interactive item is the next batch, and no bulk is in it."""
+    """With a backlog of bulk, a query is the next batch, and no bulk is in it."""
     made = planner(*items([16] * 100, "bulk"))
     made.next_batch()
-    query = Item(1000, 4, "interactive")
+    query = Item(1000, 4, "query")
     made.add(query)
     assert made.next_batch() == (query,)
 
 
 def test_bulk_is_not_starved_by_queries() -> None:
-    """Under interactive load without a break, bulk gets about a fifth of the tokens."""
+    """Under queries without a break, bulk gets about a seventeenth of the tokens."""
     made = planner(*items([16] * 400, "bulk"))
-    served = {"interactive": 0, "bulk": 0}
+    served = {"query": 0, "bulk": 0}
     number = 1000
-    for _ in range(100):
-        while number < 1000 + served["interactive"] // 16 + 50:
-            made.add(Item(number, 16, "interactive"))
+    for _ in range(300):
+        while number < 1000 + served["query"] // 16 + 50:
+            made.add(Item(number, 16, "query"))
             number += 1
         batch = made.next_batch()
         served[batch[0].lane] += sum(item.tokens for item in batch)
     share = served["bulk"] / sum(served.values())
-    assert 0.15 < share < 0.25, served
+    assert 0.04 < share < 0.08, served
 
 
 def test_an_idle_lane_saves_nothing_up() -> None:
@@ -148,7 +148,7 @@ def test_new_flows_do_not_hold_an_old_one_up_for_ever() -> None:
 
 def test_what_is_due_does_not_run() -> None:
     """An item whose deadline has come is given back and is in no batch; one whose deadline is later stays."""
-    due, later, never = (Item(number, 16, "interactive", 0, at) for number, at in enumerate((100, 101, None)))
+    due, later, never = (Item(number, 16, "query", 0, at) for number, at in enumerate((100, 101, None)))
     made = planner(due, later, never)
     assert made.expire(99) == []
     assert made.expire(100) == [due]
@@ -157,8 +157,8 @@ def test_what_is_due_does_not_run() -> None:
 
 def test_an_urgent_item_overtakes_its_lane_but_not_twice_in_a_row() -> None:
     """An item whose deadline is near goes before older ones; then the oldest goes, however urgent the next is."""
-    old, older = (Item(number, 100, "interactive") for number in (1, 0))
-    urgent = [Item(number, tokens, "interactive", 0, 500) for number, tokens in ((2, 20), (3, 60))]
+    old, older = (Item(number, 100, "query") for number in (1, 0))
+    urgent = [Item(number, tokens, "query", 0, 500) for number, tokens in ((2, 20), (3, 60))]
     made = planner(older, old, *urgent)
     order = [made.next_batch(Turn(urgent_us=500)) for _ in range(4)]
     assert order == [(urgent[0],), (older,), (urgent[1],), (old,)]
@@ -166,7 +166,7 @@ def test_an_urgent_item_overtakes_its_lane_but_not_twice_in_a_row() -> None:
 
 def test_without_haste_the_order_is_that_of_arrival() -> None:
     """A deadline that is far away changes nothing."""
-    first, second = Item(0, 100, "interactive"), Item(1, 20, "interactive", 0, 10_000)
+    first, second = Item(0, 100, "query"), Item(1, 20, "query", 0, 10_000)
     made = planner(first, second)
     assert made.next_batch(Turn(urgent_us=500)) == (first,)
 
@@ -174,8 +174,8 @@ def test_without_haste_the_order_is_that_of_arrival() -> None:
 def test_bulk_runs_in_slices_and_queries_do_not() -> None:
     """The budget for bulk limits bulk batches alone."""
     made = planner(*items([16] * 8, "bulk"), *items([16] * 8, first=100))
-    sizes = [(batch[0].lane, len(batch)) for batch in (made.next_batch(Turn(bulk_tokens=48)) for _ in range(4))]
-    assert sizes == [("interactive", 8), ("bulk", 3), ("bulk", 3), ("bulk", 2)]
+    sizes = [(batch[0].lane, len(batch)) for batch in (made.next_batch(Turn(slice_tokens=48)) for _ in range(4))]
+    assert sizes == [("query", 8), ("bulk", 3), ("bulk", 3), ("bulk", 2)]
 
 
 def test_work_is_spread_over_idle_runners() -> None:
@@ -185,7 +185,7 @@ def test_work_is_spread_over_idle_runners() -> None:
     assert len(few.next_batch(Turn(runners=2))) == 2
 
 
-lanes = st.sampled_from(["interactive", "bulk"])
+lanes = st.sampled_from(["query", "single", "bulk"])
 waiting_items = st.tuples(st.integers(1, 300), lanes, st.integers(0, 3), st.one_of(st.none(), st.integers(0, 100)))
 
 

@@ -393,7 +393,7 @@ def test_a_large_text_does_not_hold_a_query(loaded: LoadedBuild) -> None:
     """A query that comes while a long text is tokenised or waits is run before most of it."""
 
     async def scenario() -> None:
-        async with engine_of(loaded, bulk_slice_ms=1) as (engine, model):
+        async with engine_of(loaded, slice_ms=1) as (engine, model):
             first = asyncio.create_task(engine.embed(["index"], "query"))
             await until_running(model)
             long = asyncio.create_task(engine.embed(["index value " * 2000], "passage"))

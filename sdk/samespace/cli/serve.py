@@ -74,9 +74,9 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--max-request-bytes", default=16 << 20, show_default=True, help="Bytes of one request.")
 @click.option("--max-windows", default=512, show_default=True, help="Windows of one text.")
 @click.option("--max-queued-tokens", default=262_144, show_default=True, help="Beyond it, requests are refused.")
-@click.option("--max-queue-ms", default=2000, show_default=True, help="Who would wait longer is refused; bulk 5 times.")
+@click.option("--max-queue-ms", default=500, show_default=True, help="Who would wait longer is refused; bulk 8 times.")
 @click.option("--runners", default=1, show_default=True, help="Runs of the model at a time.")
-@click.option("--bulk-slice-ms", default=10, show_default=True, help="Longest run of bulk: queries wait for it.")
+@click.option("--slice-ms", default=8, show_default=True, help="Longest run of others while queries come.")
 @click.option("--drain-timeout-ms", default=25_000, show_default=True, help="For accepted requests after SIGTERM.")
 @click.option(
     "--log-format",
@@ -125,7 +125,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
             max_queued_tokens=options["max_queued_tokens"],
             max_queue_ms=options["max_queue_ms"],
             runners=options["runners"],
-            bulk_slice_ms=options["bulk_slice_ms"],
+            slice_ms=options["slice_ms"],
             batch_tokens=options["batch_tokens"],
             drain_timeout_ms=options["drain_timeout_ms"],
         ),
