@@ -19,6 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +32,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import psutil
 
+from loadgen.agreement import Rows, compare
 from loadgen.contestants import Contestant
 from loadgen.goals import BUILDS, CONTAINER, KINDS, bare_name, goals, ratio
 from loadgen.machine import command_line, machine, versions, versions_of
@@ -42,10 +46,8 @@ from loadgen.texts import Source, Text, load_tokenizer
 from samespace import __version__
 from samespace.artifact import open_artifact
 from samespace.cli.console import say, table
-from samespace.vectors import Float32, cosine_distance
+from samespace.errors import SamespaceError
 
-Rows = dict[str, dict[int, list[Float32]]]
-"""Class of texts, number of a text: its vectors, one for each round that answered it."""
 COUNTS = {"short": 256, "medium": 128, "mixed": 192}
 REFERENCE = "sentence-transformers"
 _PACKAGES = ("onnxruntime", "openvino", "numpy", "tokenizers", "grpcio", "uvloop", "torch", "sentence-transformers")
@@ -60,6 +62,8 @@ _KEPT = (
 def main() -> None:
     """Run everything, and write one JSON, one PNG and one SVG."""
     arguments = _arguments()
+    for each in (signal.SIGTERM, signal.SIGINT):  # also when started in the background, where SIGINT is ignored
+        signal.signal(each, lambda number, frame: sys.exit(128 + number))
     if arguments.redraw:
         record = json.loads(arguments.redraw.read_text(encoding="utf-8"))
     else:
@@ -87,15 +91,16 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
             arguments.model, work, arguments.container_python, arguments.container_code, arguments.infinity_python
         )
         missing: list[dict[str, str]] = []
-        contestants = _start(arguments, installed, missing)
+        contestants: list[Contestant] = []
         try:
-            results, rows = _rounds(contestants, texts, arguments)
+            _start(contestants, arguments, installed, missing)
+            results, rows = _rounds(contestants, texts, arguments, missing)
         finally:
             for running in {id(each.running): each.running for each in contestants}.values():
                 running.stop()
     reference = REFERENCE if REFERENCE in rows else results[0]["name"]
     for result in results:
-        result["vectors"] = _compare(rows[result["name"]], rows[reference])
+        result["vectors"] = compare(rows[result["name"]], rows[reference])
     record = {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(),
@@ -124,9 +129,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return record
 
 
-def _start(arguments: argparse.Namespace, installed: Installed, missing: list[dict[str, str]]) -> list[Contestant]:
-    """Everybody that can be started; each is timed while all others are suspended."""
-    found: list[Contestant] = []
+def _start(
+    found: list[Contestant], arguments: argparse.Namespace, installed: Installed, missing: list[dict[str, str]]
+) -> None:
+    """Everybody that can be started, into *found*; each is timed while all others are suspended."""
     work, clients, artifact = installed.work, arguments.clients, str(arguments.artifact)
 
     def add(name: str, make: Callable[[], list[Contestant]]) -> None:
@@ -154,39 +160,41 @@ def _start(arguments: argparse.Namespace, installed: Installed, missing: list[di
         add(name, partial(infinity, installed, name, clients))
     if not found:
         raise SystemExit("nothing could be started")
-    return found
 
 
 def _rounds(
-    contestants: Sequence[Contestant], texts: dict[str, list[Text]], arguments: argparse.Namespace
+    contestants: Sequence[Contestant],
+    texts: dict[str, list[Text]],
+    arguments: argparse.Namespace,
+    missing: list[dict[str, str]],
 ) -> tuple[list[dict[str, Any]], dict[str, Rows]]:
-    """Everybody's numbers by class and round, and vectors; round 0 warms up, and only its vectors are kept."""
-    results: list[dict[str, Any]] = [
-        {
-            "name": each.name,
-            "group": each.group,
-            "facts": dict(each.facts),
-            "ready_s": each.running.ready_s,
-            "peak_rss_bytes": 0,
-            "rounds": {kind: [] for kind in KINDS},
-            "alone": [],
-        }
-        for each in contestants
-    ]
-    rows: dict[str, Rows] = {each.name: {kind: {} for kind in KINDS} for each in contestants}
+    """Everybody's numbers by class and round, and vectors; round 0 warms up, and only its vectors are kept.
+
+    Whoever fails on the way is left out from there on, and is not in the results.
+    """
+    alive = list(contestants)
+    results = {each.name: _empty_result(each) for each in alive}
+    rows: dict[str, Rows] = {each.name: {kind: {} for kind in KINDS} for each in alive}
     for number in range(arguments.repetitions + 1):
         seconds = arguments.seconds if number else min(1.0, arguments.seconds)
         for kind in KINDS:
-            for at in range(len(contestants)):
-                # Another one comes first in each round, so that nobody always follows the same one.
-                turn = (at + number) % len(contestants)
-                contestant, result = contestants[turn], results[turn]
-                with contestant.running.awake():
-                    cell = contestant.load(kind, texts[kind], seconds, arguments.seed + number)
-                    alone = None
-                    if kind == "short" and number:
-                        alone = contestant.alone(kind, texts[kind], arguments.seconds / 2)
-                    result["peak_rss_bytes"] = contestant.running.tree.peak_rss_bytes()
+            # Another one comes first in each round, so that nobody always follows the same one.
+            turn = number % len(alive)
+            for contestant in [*alive[turn:], *alive[:turn]]:
+                result = results[contestant.name]
+                try:
+                    with contestant.running.awake():
+                        cell = contestant.load(kind, texts[kind], seconds, arguments.seed + number)
+                        alone = None
+                        if kind == "short" and number:
+                            alone = contestant.alone(kind, texts[kind], arguments.seconds / 2)
+                        result["peak_rss_bytes"] = contestant.running.tree.peak_rss_bytes()
+                except (OSError, ValueError, psutil.Error, SamespaceError) as error:
+                    alive.remove(contestant)
+                    reason = f"failed in round {number} on {kind} texts: {type(error).__name__}: {error}"
+                    missing.append({"name": contestant.name, "reason": reason})
+                    say(f"{contestant.name}: {reason}")
+                    continue
                 for index, row in zip(cell.answered, cell.vectors, strict=True):
                     rows[contestant.name][kind].setdefault(index, []).append(row)
                 if number:
@@ -194,27 +202,18 @@ def _rounds(
                 if alone is not None:
                     result["alone"].append(alone)
         say(f"round {number} of {arguments.repetitions} is done" + ("" if number else " (warming up)"))
-    return results, rows
+    return [results[each.name] for each in alive], rows
 
 
-def _compare(rows: Rows, reference: Rows) -> dict[str, Any]:
-    """Every vector that came back, in every round, against the reference of its text."""
-    pairs = [
-        (row, reference[kind][index][0])
-        for kind, found in rows.items()
-        for index, each in found.items()
-        for row in each
-        if index in reference[kind]
-    ]
-    if not pairs:
-        return {"compared": 0, "mean_distance": float("nan"), "worst_distance": float("nan"), "unit": False}
-    ours = np.stack([ours for ours, _ in pairs])
-    distances = cosine_distance(ours, np.stack([theirs for _, theirs in pairs]))
+def _empty_result(contestant: Contestant) -> dict[str, Any]:
     return {
-        "compared": len(pairs),
-        "mean_distance": float(distances.mean()),
-        "worst_distance": float(distances.max()),
-        "unit": bool((abs(np.linalg.norm(ours.astype(np.float64), axis=1) - 1) < 1e-3).all()),
+        "name": contestant.name,
+        "group": contestant.group,
+        "facts": dict(contestant.facts),
+        "ready_s": contestant.running.ready_s,
+        "peak_rss_bytes": 0,
+        "rounds": {kind: [] for kind in KINDS},
+        "alone": [],
     }
 
 

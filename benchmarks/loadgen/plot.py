@@ -32,6 +32,7 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     plt.rcParams.update({"font.size": 10, "svg.hashsalt": "samespace", "svg.fonttype": "none"})
     order = list(_STYLE)
@@ -52,6 +53,9 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
                 f"{rate:,.0f}", (rate, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=9
             )
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.set_xlim(min(rates) * 0.7, max(rates) * 2.4)
         panel.set_title(f"{kind}: {record['texts'][kind]['mean_tokens']:.0f} tokens on average", fontsize=11)
         panel.set_xlabel("texts a second (logarithmic)")
@@ -60,7 +64,7 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", which="major", color="#EEEEEE")
         panel.set_axisbelow(True)
-    panels[0].set_yticks(range(len(rows)), [row["name"] for row in rows])
+    panels[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
     groups = {row["group"] for row in rows}
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", markersize=8, markeredgewidth=2, label=_NAMES[group])
@@ -84,3 +88,9 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
     figure.savefig(files[1], metadata={"Date": None})
     plt.close(figure)
     return files
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """The name, and the mean cosine where the vectors are not those of fp32."""
+    cosine = 1 - row["vectors"]["mean_distance"]
+    return row["name"] if cosine > 1 - WRONG else f"{row['name']}  (cos {cosine:.3f})"

@@ -106,28 +106,35 @@ def start(
             cwd=folder,
             env={**os.environ, **_OFFLINE, **(environment or {})},
         )
-    line = b""
+    try:
+        line = _wait(process, log, url)
+    except BaseException:  # an interrupted run leaves nothing behind either
+        process.kill()
+        process.wait()
+        _close(process)
+        raise
+    running = Running(process, ProcessTree(process.pid), log, time.perf_counter() - began, line)
+    with running.awake():
+        return running
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, url: str | None) -> bytes:
+    """Until it is ready; the line that said so, if that is how."""
     if url is None:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             process.wait()
-            _close(process)
             raise NotStarted(_end(log))
-    else:
-        while not _answers(url):
-            if process.poll() is not None:
-                _close(process)
-                raise NotStarted(_end(log))
-            if time.perf_counter() - began > READY_TIMEOUT_S:
-                process.kill()
-                process.wait()
-                _close(process)
-                raise NotStarted(f"not ready after {READY_TIMEOUT_S} s; {_end(log)}")
-            time.sleep(_POLL_S)
-    running = Running(process, ProcessTree(process.pid), log, time.perf_counter() - began, line)
-    with running.awake():
-        return running
+        return line
+    end = time.perf_counter() + READY_TIMEOUT_S
+    while not _answers(url):
+        if process.poll() is not None:
+            raise NotStarted(_end(log))
+        if time.perf_counter() > end:
+            raise NotStarted(f"not ready after {READY_TIMEOUT_S} s; {_end(log)}")
+        time.sleep(_POLL_S)
+    return b""
 
 
 def free_port() -> int:

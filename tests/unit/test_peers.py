@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
+from loadgen.agreement import compare
 from loadgen.goals import CONTAINER, KINDS, Row, goals, ratio
 from loadgen.others import CONTAINER_MODES, INFINITY_MODES, Installed, container, infinity
 from loadgen.plot import draw
@@ -118,3 +120,13 @@ def test_the_plot_shows_everybody_in_both_formats(tmp_path: Path) -> None:
     text = svg.read_text()
     assert all(word in text for word in ("samespace fp32, HTTP", "some server", "1,000", "other servers"))
     assert draw(record, tmp_path / "again")[1].read_text() == text
+
+
+def test_every_vector_of_every_round_is_compared() -> None:
+    """One wrong answer in one round is the worst distance, and vectors of another length are told."""
+    east, north = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    reference = {"short": {0: [east], 1: [north]}}
+    right = compare({"short": {0: [east, east], 1: [north]}}, reference)
+    assert right == {"compared": 3, "mean_distance": 0.0, "worst_distance": 0.0, "unit": True}
+    wrong = compare({"short": {0: [east, 2 * north], 7: [east]}}, reference)
+    assert (wrong["compared"], wrong["worst_distance"], wrong["unit"]) == (2, pytest.approx(1.0), False)
