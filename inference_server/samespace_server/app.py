@@ -63,7 +63,12 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     listener = listen(settings.host, settings.http_port)
     spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
     loader = Loader(spaces, telemetry, settings.limits)
-    watch = Watch(telemetry, Refusals(_now_ms))
+    tracer = None
+    if settings.tracing is not None:
+        from .tracing import Tracer  # what is not used is not even imported
+
+        tracer = Tracer.to_collector(settings.tracing)
+    watch = Watch(telemetry, Refusals(_now_ms), None if tracer is None else tracer.record)
     doors = Doors(spaces, watch, telemetry, settings)
     telemetry.queue_limit.set(settings.limits.max_queued_tokens)
     telemetry.watch(spaces, lambda: doors.http_connections)
@@ -102,6 +107,8 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
             await admin.stop(0)
         await doors.close(CLOSING_MS)
         await loader.close()
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
 
 
 async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:

@@ -47,11 +47,18 @@ def now_us() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a request went, in microseconds."""
+    """Where the time of a request went, in microseconds.
+
+    Attributes:
+        arrived_us: when it was admitted, by the engine's clock; the stages follow one another from there.
+        batch_rows: windows of the largest run that it was part of, its own and others'.
+    """
 
     tokenize_us: int
     queue_us: int
     run_us: int
+    arrived_us: int = 0
+    batch_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +205,8 @@ class Engine:
         assert job.vectors is not None
         embedded = assemble(job.tokenized, job.vectors, job.long_texts)
         queue_us = max(0, job.started_us - job.arrived_us - job.tokenize_us)
-        timings = Timings(job.tokenize_us, queue_us, job.ended_us - job.started_us)
+        run_us = job.ended_us - job.started_us
+        timings = Timings(job.tokenize_us, queue_us, run_us, job.arrived_us, job.batch_rows)
         meters = self._meters
         meters.tokenize.observe(timings.tokenize_us / 1e6)
         meters.queue.observe(timings.queue_us / 1e6)

@@ -49,6 +49,7 @@ class Job:
     tokenize_us: int = 0
     started_us: int = 0
     ended_us: int = 0
+    batch_rows: int = 0  # of the largest run that it was part of
 
     def put(self, row: int, rows: Float32, index: int) -> None:
         """Row *index* of what a run gave is the vector of window *row*."""
@@ -58,6 +59,7 @@ class Job:
             if self.vectors is None:
                 self.vectors = np.empty((len(self.windows), rows.shape[1]), dtype=np.float32)
             self.vectors[row] = rows[index]
+        self.batch_rows = max(self.batch_rows, len(rows))
         self.missing -= 1
 
 

@@ -85,6 +85,8 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(["text", "json"]),
     help="Of the lines on stderr.",
 )
+@click.option("--otel-endpoint", metavar="URL", help="Send OpenTelemetry spans there, by OTLP over HTTP; extra otel.")
+@click.option("--otel-percent", default=100, show_default=True, help="Share of requests traced, unless callers decide.")
 @_http_limits
 def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     """Serve artifacts over gRPC and HTTP.
@@ -104,9 +106,13 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         "server", feature="samespace serve", modules=("grpc", "uvloop", "httptools", "orjson",
         "prometheus_client", "grpc_health", "grpc_reflection"),
     )  # fmt: skip
+    if options["otel_endpoint"] is not None:
+        require_extra(
+            "otel", feature="--otel-endpoint", modules=("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter")
+        )
     from samespace_server.app import run
     from samespace_server.logs import set_up
-    from samespace_server.settings import Choice, HttpLimits, Limits, Settings
+    from samespace_server.settings import Choice, HttpLimits, Limits, Settings, Tracing
 
     settings = Settings(
         artifacts=artifacts,
@@ -131,6 +137,9 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         ),
         http=HttpLimits(**{name: options[name] for name in HTTP_LIMITS}),
         security=_security(options, os.environ.get(TOKENS, "")),
+        tracing=None
+        if options["otel_endpoint"] is None
+        else Tracing(options["otel_endpoint"], options["otel_percent"]),
     )
     set_up(options["log_format"], sys.stderr)
     sys.exit(run(settings, lambda ready: click.echo(json.dumps(ready))))
