@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from samespace.errors import RequestInvalid, SamespaceError, short
+from samespace.rpc.status import fields_of
 from samespace.text import ROLES, LongTexts, Role
 
 from .engine import Answer
@@ -61,7 +62,8 @@ class Dialect:
 
 def flat_error(message: str, error: SamespaceError) -> dict[str, Any]:
     """Every client of Weaviate reads another one of these keys."""
-    return {"error": message, "message": message, "detail": message, "type": type(error).__name__}
+    kind = type(error).__name__
+    return {"error": message, "message": message, "detail": message, "type": kind, "fields": fields_of(error)}
 
 
 # -- Weaviate, text2vec-transformers: one text a request
@@ -160,7 +162,7 @@ def _render_openai(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 def _openai_error(message: str, error: SamespaceError) -> dict[str, Any]:
     told = {"message": message, "type": type(error).__name__, "param": None, "code": None}
-    return {"error": told, "message": message, "detail": message}
+    return {"error": told, "message": message, "detail": message, "fields": fields_of(error)}
 
 
 VECTORS: Final = Dialect("vectors", _parse_vectors, _render_vectors, flat_error, busy_status=503)

@@ -151,6 +151,7 @@ def test_another_space_is_refused_with_both_ids(server: Running) -> None:
             told = str(response.json()[key])
             assert wrong in told
             assert all(each in told for each in server.space_ids)
+        assert response.json()["fields"] == {"requested": wrong, "served": server.space_ids}
 
 
 def test_two_encoders_of_equal_dims_do_not_answer_for_each_other(server: Running) -> None:

@@ -16,6 +16,7 @@ from samespace.errors import (
     SamespaceError,
     ServerUnavailable,
     Unauthenticated,
+    UnknownSpace,
 )
 from samespace.rpc.status import STATUS, decode, encode, status_of
 
@@ -84,6 +85,15 @@ def test_a_huge_error_still_fits_the_trailing_metadata() -> None:
     data = encode(RequestInvalid(field="x" * 10_000, reason="long"))
     assert len(data) < 8192
     assert json.loads(data)["message"].startswith("xxx")
+
+
+def test_an_unknown_space_keeps_its_ids_on_a_server_of_many() -> None:
+    """The class and the id that was asked for arrive however many spaces are served; the list of them is cut."""
+    served = tuple(f"{number:064x}" for number in range(100))
+    found = back("FAILED_PRECONDITION", "", encode(UnknownSpace(requested="a" * 64, served=served)))
+    assert isinstance(found, UnknownSpace)
+    assert found.requested == "a" * 64
+    assert found.served[:16] == served[:16] and found.served[16:] == ("and 84 more",)
 
 
 def test_overload_says_when_to_try_again() -> None:

@@ -19,6 +19,8 @@ ERROR_KEY: Final = "samespace-error-bin"
 RETRY_KEY: Final = "retry-after-ms"
 # gRPC refuses trailing metadata above 8 KiB altogether; a cut message is better than none.
 _MAX_BYTES: Final = 4096
+_CUT_CHARS: Final = 300
+_CUT_ITEMS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,29 @@ def status_of(error: SamespaceError) -> Status:
 
 
 def encode(error: SamespaceError) -> bytes:
-    """The error's class and fields as JSON: the value of `samespace-error-bin`."""
-    fields = {name: getattr(error, name) for name in _fields(type(error))}
-    data = json.dumps({"error": type(error).__name__, "fields": fields, "message": str(error)}).encode()
+    """The error's class and fields as JSON: the value of `samespace-error-bin`; long ones are cut, and say so."""
+    told = {"error": type(error).__name__, "fields": fields_of(error), "message": str(error)}
+    data = json.dumps(told).encode()
     if len(data) > _MAX_BYTES:
-        data = json.dumps({"error": "SamespaceError", "fields": {}, "message": str(error)[:1000]}).encode()
+        cut = {name: _cut(value) for name, value in fields_of(error).items()}
+        data = json.dumps({**told, "fields": cut, "message": str(error)[:_CUT_CHARS]}).encode()
+    if len(data) > _MAX_BYTES:
+        data = json.dumps({"error": "SamespaceError", "fields": {}, "message": str(error)[:_CUT_CHARS]}).encode()
     return data
+
+
+def fields_of(error: SamespaceError) -> dict[str, Any]:
+    """What the error was made from, such as the id that was asked for and those that are served."""
+    return {name: getattr(error, name) for name in _fields(type(error))}
+
+
+def _cut(value: Any) -> Any:
+    """A value of a field that is no longer than a few hundred characters."""
+    if isinstance(value, str) and len(value) > _CUT_CHARS:
+        return value[:_CUT_CHARS] + "…"
+    if isinstance(value, tuple) and len(value) > _CUT_ITEMS:
+        return (*map(_cut, value[:_CUT_ITEMS]), f"and {len(value) - _CUT_ITEMS} more")
+    return value
 
 
 def decode(code: str, details: str, data: bytes | None, *, address: str, timeout_ms: int) -> SamespaceError:
