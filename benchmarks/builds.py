@@ -6,6 +6,8 @@ Each DATA_FOLDER is a set in the BEIR layout with a test split; the first also n
 gated, and train queries, with which it is calibrated. The int8 file is measured on both runtimes, also on one that its
 gate refused, and so is the dynamic int8, which is written only where the calibrated one fails.
 
+`--speed-of ARTIFACT` measures speed alone, anew, with an artifact exported before, and keeps the rest of the record.
+
 Speed is the wall time of the whole path, text to vector, on all cores: each repetition runs every build once, so
 that they share whatever else the machine does; medians are compared with onnxruntime's fp32. "short" is up to 32
 tokens, "medium" 96 to 192, "mixed" is drawn from all passages and queries. Distances are 1 - cos to onnxruntime's
@@ -33,6 +35,7 @@ from typing import Any
 import numpy as np
 
 from samespace import Vectors
+from samespace.artifact import Artifact, open_artifact
 from samespace.cli.console import quiet_libraries, say, table
 from samespace.embed import embed_texts
 from samespace.evaluation import Dataset, DenseRanker, evaluate, load_dataset
@@ -48,6 +51,8 @@ from samespace.vectors import Float32, cosine_distance
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 EXACT = ("fp32", "onnxruntime")
+PAUSE_S = 0.05
+"""Before each run: onnxruntime's threads spin for a while after one, and would slow whoever comes next."""
 SIZES = {"short": 128, "medium": 64, "mixed": 96}
 BEGIN, END = "<!-- table: written by benchmarks/builds.py -->", "<!-- end of table -->"
 Key = tuple[str, str]
@@ -80,64 +85,89 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--docs", type=Path, help="The page whose table is written anew.")
+    parser.add_argument("--speed-of", type=Path, metavar="ARTIFACT")
     arguments = parser.parse_args()
     quiet_libraries()
     sets = [load_dataset(folder, "test") for folder in arguments.data]
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        exported = export_artifact(
-            load_checkpoint(arguments.model),
-            Path(folder) / "artifact",
-            builds=("fp32", "int8"),
-            gate=load_dataset(arguments.data[0], "dev"),
-            say=say,
+    if arguments.speed_of:
+        record = _speed_anew(
+            arguments.speed_of, json.loads(arguments.out.read_text("utf-8")), sets, arguments.repetitions
         )
-        artifact = exported.artifact
-        text_encoder, dims = artifact.text_encoder(), artifact.manifest.encoder.dims
-        builds: dict[Key, Build] = {}
-
-        def add(name: str, session: Session, size: int) -> None:
-            key = (name, session.runtime)
-            builds[key] = Build(" on ".join(key), artifact.space_id, session, text_encoder, dims, size)
-
-        for build in artifact.manifest.builds:
-            for measured in build.measured:
-                size = artifact.manifest.files[build.file].bytes
-                add(build.name, open_session(artifact, build, measured), size)
-        file = artifact.path(INT8)
-        for runtime in ("onnxruntime", "openvino"):
-            if ("int8", runtime) not in builds:
-                add("int8", session_of(file, runtime, "int8"), file.stat().st_size)
-        data = dynamic(artifact.path("model.fp32.onnx").read_bytes())
-        add("int8 dynamic", stack.enter_context(session_over(data, "onnxruntime", "int8")), len(data))
-
-        load = os.getloadavg()[0]
-        speeds = {name: _times(builds, texts, arguments.repetitions) for name, texts in _texts(sets, text_encoder)}
-        scores = {key: _scores(build, sets) for key, build in builds.items()}
-        rows = [_row(key, builds, speeds, scores) for key in builds]
-        record = {
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "model": arguments.model,
-            "space_id": artifact.space_id,
-            "refused": [str(error) for error in (*exported.refused, *exported.fallbacks)],
-            "int8": artifact.manifest.provenance.get("int8"),
-            "machine": {
-                "processor": _processor(),
-                "cores": os.cpu_count(),
-                "python": platform.python_version(),
-                "load_before": round(load, 2),
-            },
-            "versions": {name: version(name) for name in ("torch", "onnxruntime", "openvino", "nncf", "onnx")},
-            "repetitions": arguments.repetitions,
-            "texts": SIZES,
-            "builds": rows,
-        }
+    else:
+        record = _all(arguments.model, sets, load_dataset(arguments.data[0], "dev"), arguments.repetitions)
     arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if arguments.docs:
         page = arguments.docs.read_text(encoding="utf-8")
         before, after = page.partition(BEGIN)[0], page.partition(END)[2]
         arguments.docs.write_text(f"{before}{BEGIN}\n\n{_markdown(record)}\n\n{END}{after}", encoding="utf-8")
-    print(_table(rows))
+    print(_table(record["builds"]))
     print(f"written: {arguments.out}")
+
+
+def _all(model: str, sets: Sequence[Dataset], gate: Dataset, repetitions: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        exported = export_artifact(
+            load_checkpoint(model),
+            Path(folder) / "artifact",
+            builds=("fp32", "int8"),
+            gate=gate,
+            say=say,
+        )
+        artifact = exported.artifact
+        builds = _builds(artifact, stack)
+        texts = _texts(sets, artifact.text_encoder())
+        load = os.getloadavg()[0]
+        speeds = {name: _times(builds, each, repetitions) for name, each in texts}
+        scores = {key: _scores(build, sets) for key, build in builds.items()}
+        rows = [_row(key, builds, speeds, scores) for key in builds]
+        return {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": model,
+            "space_id": artifact.space_id,
+            "refused": [str(error) for error in (*exported.refused, *exported.fallbacks)],
+            "int8": artifact.manifest.provenance.get("int8"),
+            "machine": _machine(load),
+            "versions": {name: version(name) for name in ("torch", "onnxruntime", "openvino", "nncf", "onnx")},
+            "repetitions": repetitions,
+            "texts": SIZES,
+            "builds": rows,
+        }
+
+
+def _speed_anew(folder: Path, record: dict[str, Any], sets: Sequence[Dataset], repetitions: int) -> dict[str, Any]:
+    """*record* with the speeds of the artifact in *folder*, which has to be of the very same files."""
+    artifact = open_artifact(folder)
+    if (artifact.space_id, artifact.manifest.provenance.get("int8")) != (record["space_id"], record["int8"]):
+        raise SystemExit(f"{folder} is not what the record was measured with: another space, or another int8")
+    with ExitStack() as stack:
+        builds, load = _builds(artifact, stack), os.getloadavg()[0]
+        speeds = {name: _times(builds, texts, repetitions) for name, texts in _texts(sets, artifact.text_encoder())}
+    for row in record["builds"]:
+        row |= _speed_of((row["build"], row["runtime"]), speeds)
+    written = datetime.now(UTC).isoformat(timespec="seconds")
+    return record | {"speed_written": written, "machine": _machine(load), "repetitions": repetitions}
+
+
+def _builds(artifact: Artifact, stack: ExitStack) -> dict[Key, Build]:
+    """Every build on every CPU runtime, and the dynamic int8."""
+    text_encoder, dims = artifact.text_encoder(), artifact.manifest.encoder.dims
+    builds: dict[Key, Build] = {}
+
+    def add(name: str, session: Session, size: int) -> None:
+        key = (name, session.runtime)
+        builds[key] = Build(" on ".join(key), artifact.space_id, session, text_encoder, dims, size)
+
+    for build in artifact.manifest.builds:
+        for measured in build.measured:
+            if build.name != "fp16":
+                add(build.name, open_session(artifact, build, measured), artifact.manifest.files[build.file].bytes)
+    file = artifact.path(INT8)
+    for runtime in ("onnxruntime", "openvino"):
+        if ("int8", runtime) not in builds:
+            add("int8", session_of(file, runtime, "int8"), file.stat().st_size)
+    data = dynamic(artifact.path("model.fp32.onnx").read_bytes())
+    add("int8 dynamic", stack.enter_context(session_over(data, "onnxruntime", "int8")), len(data))
+    return builds
 
 
 def _texts(sets: Sequence[Dataset], text_encoder: TextEncoder) -> list[tuple[str, list[str]]]:
@@ -158,6 +188,7 @@ def _times(builds: Mapping[Key, Build], texts: Sequence[str], repetitions: int) 
     times: dict[Key, list[float]] = {key: [] for key in builds}
     for repetition in range(repetitions + 1):
         for key, build in builds.items():
+            time.sleep(PAUSE_S)
             began = time.perf_counter()
             embed_texts(build.session, build.text_encoder, texts, "passage", dims=build.dims)
             if repetition:
@@ -184,12 +215,27 @@ def _row(
         "build": key[0],
         "runtime": key[1],
         "bytes": builds[key].bytes,
-        "speed": {name: round(times[EXACT] / times[key], 3) for name, times in speeds.items()},
-        "texts_per_s": {name: round(SIZES[name] / times[key], 1) for name, times in speeds.items()},
+        **_speed_of(key, speeds),
         "mean_distance": float(distances.mean()),
         "worst_distance": float(distances.max()),
         "ndcg@10": dict(scores[key]),
         "change_points": {name: round(100 * (score - scores[EXACT][name]), 3) for name, score in scores[key].items()},
+    }
+
+
+def _speed_of(key: Key, speeds: Mapping[str, Mapping[Key, float]]) -> dict[str, Any]:
+    return {
+        "speed": {name: round(times[EXACT] / times[key], 3) for name, times in speeds.items()},
+        "texts_per_s": {name: round(SIZES[name] / times[key], 1) for name, times in speeds.items()},
+    }
+
+
+def _machine(load: float) -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_before": round(load, 2),
     }
 
 
