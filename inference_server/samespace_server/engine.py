@@ -27,6 +27,7 @@ from samespace.vectors import Float32, normalise
 
 from .admission import Admission
 from .batching import Lane
+from .cache import Key, VectorCache, key_of
 from .delivery import Delivery
 from .job import Job
 from .settings import Limits
@@ -97,6 +98,7 @@ class Engine:
         self._meters = SpaceTelemetry(telemetry, loaded.artifact.space_id)
         speed = Speed()
         self._admission = Admission(limits, speed, self._meters.queued, space_id=self.space_id)
+        self._cache = VectorCache(limits.cache_bytes) if limits.cache_bytes else None
         # Streams that wait for room, first come first served.
         self._room = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -142,10 +144,20 @@ class Engine:
             most = self._limits.max_texts_per_request
             raise RequestInvalid(field="texts", reason=f"{len(texts)} texts in one request, at most {most} are taken")
         if self.broken is not None:
+            if self._cache is not None:
+                self._cache.clear()  # what came before the fault was seen may be wrong too
             raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
         if not texts:
             nothing = np.empty((0, self.dims), dtype=np.float32)
             return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), Timings(0, 0, 0))
+        key: Key | None = None
+        if self._cache is not None and role == "query" and len(texts) == 1 and not stream:
+            key = key_of(texts[0], long_texts)
+            cached = self._cache.get(key)
+            (self._meters.cache_misses if cached is None else self._meters.cache_hits).inc()
+            if cached is not None:
+                self._meters.texts[role].inc()
+                return self._answer(cached, dims, Timings(0, 0, 0))
         chars = sum(map(len, texts))
         lane: Lane = "query" if role == "query" else "single"
         if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS:
@@ -154,7 +166,11 @@ class Engine:
         job = Job(texts, role, long_texts, lane, stream, deadline_us, self._loop.create_future(), self._clock_us())
         await self._admit(job, guess)
         await self._wait_for(job)
-        return self._answer(job, dims)
+        assert job.vectors is not None
+        embedded = assemble(job.tokenized, job.vectors, long_texts)
+        if self._cache is not None and key is not None and self.broken is None:
+            self._cache.put(key, embedded)
+        return self._answer(embedded, dims, self._measure(job))
 
     def close(self) -> None:
         """Let the workers end after what they have; waits for them."""
@@ -201,9 +217,7 @@ class Engine:
 
     # -- answers
 
-    def _answer(self, job: Job, dims: int | None) -> Answer:
-        assert job.vectors is not None
-        embedded = assemble(job.tokenized, job.vectors, job.long_texts)
+    def _measure(self, job: Job) -> Timings:
         queue_us = max(0, job.started_us - job.arrived_us - job.tokenize_us)
         run_us = job.ended_us - job.started_us
         timings = Timings(job.tokenize_us, queue_us, run_us, job.arrived_us, job.batch_rows)
@@ -212,5 +226,8 @@ class Engine:
         meters.queue.observe(timings.queue_us / 1e6)
         meters.run.observe(timings.run_us / 1e6)
         meters.texts[job.role].inc(len(job.texts))
+        return timings
+
+    def _answer(self, embedded: Embedded, dims: int | None, timings: Timings) -> Answer:
         rows = embedded.vectors if dims is None or dims == self.dims else normalise(embedded.vectors[:, :dims])
         return Answer(self.space_id, rows, embedded, timings)

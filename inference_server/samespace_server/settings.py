@@ -39,6 +39,9 @@ class Limits:
         slice_ms: the longest run of anything but queries, in milliseconds, because a query that comes meanwhile waits
             for it; four times that when no query came for 10 seconds. Raise it where throughput matters more than a
             query's p99; lower it for a shorter p99, at some throughput.
+        cache_bytes: memory for the vectors of queries that come again, per space; 0 for none. A query of MiniLM takes
+            2.5 KB. Give it some where the same searches repeat. Whoever measures latencies can then tell whether
+            a text was asked before.
         drain_timeout_ms: how long accepted requests may take to finish after SIGTERM. Keep it below the
             orchestrator's own grace period, or the rest is killed.
     """
@@ -52,6 +55,7 @@ class Limits:
     run_tokens: int = 16
     runners: int = 1
     slice_ms: int = 8
+    cache_bytes: int = 0
     drain_timeout_ms: int = 25_000
 
     def __post_init__(self) -> None:
@@ -102,8 +106,9 @@ class HttpLimits:
 def _check_positive(limits: Limits | HttpLimits) -> None:
     for each in fields(limits):
         value = getattr(limits, each.name)
-        if type(value) is not int or value < 1:
-            raise ConfigInvalid(key=each.name, reason=f"{value!r}; expected an integer of 1 or more")
+        least = 0 if each.name == "cache_bytes" else 1
+        if type(value) is not int or value < least:
+            raise ConfigInvalid(key=each.name, reason=f"{value!r}; expected an integer of {least} or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ class Telemetry:
             "samespace_stage_seconds", "Time of a request in a stage: tokenize, queue, run.",
             ["space", "stage"], buckets=_SECONDS, registry=registry,
         )  # fmt: skip
+        self.cache = Counter(
+            "samespace_cache", "Queries looked up in the vector cache, by outcome: hit or miss.",
+            ["space", "outcome"], registry=registry,
+        )  # fmt: skip
         self.streams = Gauge("samespace_grpc_streams", "EmbedStream calls that are open.", registry=registry)
         self._connections = Gauge("samespace_http_connections", "HTTP connections that are open.", registry=registry)
         build = Gauge("samespace_build_info", "1; what runs.", ["version", "python"], registry=registry)
@@ -107,6 +111,8 @@ class SpaceTelemetry:
         self.tokenize, self.queue, self.run = (
             telemetry.stage.labels(space, stage) for stage in ("tokenize", "queue", "run")
         )
+
+        self.cache_hits, self.cache_misses = (telemetry.cache.labels(space, outcome) for outcome in ("hit", "miss"))
 
     def refuse(self, reason: str) -> None:
         """Count one refusal."""

@@ -405,3 +405,35 @@ def test_a_large_text_does_not_hold_a_query(loaded: LoadedBuild) -> None:
             assert model.shapes[1] == (1, 4)
 
     asyncio.run(scenario())
+
+
+def test_a_query_that_comes_again_is_not_run_again(loaded: LoadedBuild) -> None:
+    """With a cache, the same query costs one run, also with other dims; passages and other options are run."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, cache_bytes=100_000) as (engine, model):
+            model.gate.set()
+            first = await engine.embed(["reset it"], "query")
+            again = await engine.embed(["reset it"], "query")
+            assert len(model.shapes) == 1
+            assert np.array_equal(first.vectors, again.vectors)
+            assert (again.embedded.tokens, again.timings.run_us) == (first.embedded.tokens, 0)
+            await engine.embed(["reset it"], "passage")
+            await engine.embed(["reset it"], "query", long_texts="windows")
+            await engine.embed(["reset it", "reset it"], "query")
+            assert len(model.shapes) == 4
+
+    asyncio.run(scenario())
+
+
+def test_without_being_asked_nothing_is_cached(loaded: LoadedBuild) -> None:
+    """The cache is off by default."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            for _ in range(2):
+                await engine.embed(["reset it"], "query")
+            assert len(model.shapes) == 2
+
+    asyncio.run(scenario())

@@ -76,6 +76,7 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--max-queued-tokens", default=262_144, show_default=True, help="Beyond it, requests are refused.")
 @click.option("--max-queue-ms", default=500, show_default=True, help="Who would wait longer is refused; bulk 8 times.")
 @click.option("--runners", default=1, show_default=True, help="Runs of the model at a time.")
+@click.option("--cache-bytes", default=0, show_default=True, help="For vectors of queries that repeat; 0: none.")
 @click.option("--slice-ms", default=8, show_default=True, help="Longest run of others while queries come.")
 @click.option("--drain-timeout-ms", default=25_000, show_default=True, help="For accepted requests after SIGTERM.")
 @click.option(
@@ -132,6 +133,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
             max_queue_ms=options["max_queue_ms"],
             runners=options["runners"],
             slice_ms=options["slice_ms"],
+            cache_bytes=options["cache_bytes"],
             batch_tokens=options["batch_tokens"],
             drain_timeout_ms=options["drain_timeout_ms"],
         ),
