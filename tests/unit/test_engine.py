@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -396,8 +397,8 @@ def test_a_large_text_does_not_hold_a_query(loaded: LoadedBuild) -> None:
         async with engine_of(loaded, slice_ms=1) as (engine, model):
             first = asyncio.create_task(engine.embed(["index"], "query"))
             await until_running(model)
-            long = asyncio.create_task(engine.embed(["index value " * 2000], "passage"))
-            await until_queued(engine, 100)
+            long = asyncio.create_task(engine.embed(["index value " * 300], "passage"))
+            await until_queued(engine, 20)
             query = asyncio.create_task(engine.embed(["the file"], "query"))
             await until_queued(engine, engine._workers.waiting + 1)
             model.gate.set()
@@ -435,5 +436,30 @@ def test_without_being_asked_nothing_is_cached(loaded: LoadedBuild) -> None:
             for _ in range(2):
                 await engine.embed(["reset it"], "query")
             assert len(model.shapes) == 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("runners", [1, 2])
+def test_company_and_order_do_not_move_a_vector(loaded: LoadedBuild, runners: int) -> None:
+    """Texts of all lengths in requests of all sizes, all at once and shuffled, give what each gives alone."""
+    dice = random.Random(runners)
+    words = ["index", "value", "the", "file", "error", "7", "é", "list"]
+    texts = [" ".join(dice.choices(words, k=dice.choice((0, 1, 3, 9, 25, 80)))) for _ in range(60)]
+
+    async def scenario() -> None:
+        async with engine_of(loaded, runners=runners) as (engine, model):
+            model.gate.set()
+            alone = {text: (await engine.embed([text], "passage")).vectors[0] for text in texts}
+            for _ in range(3):
+                dice.shuffle(texts)
+                cuts = sorted(dice.sample(range(1, len(texts)), 15))
+                parts = [texts[low:high] for low, high in zip([0, *cuts], [*cuts, len(texts)], strict=True)]
+                answers = await asyncio.gather(
+                    *[engine.embed(part, "passage", stream=dice.choice((0, 1, 2))) for part in parts]
+                )
+                for part, answer in zip(parts, answers, strict=True):
+                    expected = np.stack([alone[text] for text in part])
+                    assert cosine_distance(answer.vectors, expected).max() <= FP32_CPU
 
     asyncio.run(scenario())
