@@ -397,7 +397,7 @@ def test_a_large_text_does_not_hold_a_query(loaded: LoadedBuild) -> None:
         async with engine_of(loaded, slice_ms=1) as (engine, model):
             first = asyncio.create_task(engine.embed(["index"], "query"))
             await until_running(model)
-            long = asyncio.create_task(engine.embed(["index value " * 300], "passage"))
+            long = asyncio.create_task(engine.embed(["index value " * 1400], "passage"))
             await until_queued(engine, 20)
             query = asyncio.create_task(engine.embed(["the file"], "query"))
             await until_queued(engine, engine._workers.waiting + 1)
