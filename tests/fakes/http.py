@@ -45,7 +45,8 @@ class FakeEngine:
         self.loaded = SimpleNamespace(artifact=SimpleNamespace(role_matters=role_matters, manifest=manifest))
         self.gate = asyncio.Event()
         self.asked: list[dict[str, Any]] = []
-        self.cancelled, self.broken = 0, None
+        self.cancelled = 0
+        self.broken: str | None = None
 
     async def embed(self, texts: Sequence[str], role: str, **options: Any) -> Answer:
         self.asked.append({"texts": texts, "role": role, **options})
@@ -76,6 +77,7 @@ class Door:
     """
 
     port: int
+    spaces: Spaces
     engine: FakeEngine
     server: HttpServer
     telemetry: Telemetry
@@ -134,7 +136,7 @@ def door(
             return asyncio.run_coroutine_threadsafe(call(), loop).result(20)
 
         await server.start(listener)
-        held.append(Door(listener.getsockname()[1], engine, server, telemetry, guard, run, failures))
+        held.append(Door(listener.getsockname()[1], spaces, engine, server, telemetry, guard, run, failures))
         started.set()
         await stop.wait()
         await server.stop(100)

@@ -25,7 +25,7 @@ HEAVY: Final = {"texts": ["the value of the index is in the file " * 20] * 60, "
 
 @pytest.fixture(scope="module")
 def server(tiny_artifact: Path) -> Iterator[Running]:
-    with serving(tiny_artifact, options=("--max-queued-tokens", "40000")) as running:
+    with serving(tiny_artifact, options=("--max-queued-tokens", "40000", "--cache-bytes", "100000")) as running:
         yield running
 
 
@@ -33,9 +33,14 @@ def url(server: Running, route: str) -> str:
     return f"{server.http}/e/{server.space_ids[0]}/{route}"
 
 
-def embed_over_http(server: Running) -> None:
-    body = {"text": "a list", "config": {"task_type": "query"}}
+def embed_over_http(server: Running, role: str = "passage") -> None:
+    body = {"text": "a list", "config": {"task_type": role}}
     assert httpx.post(url(server, "vectors"), json=body).status_code == 200
+
+
+def ask_again(server: Running) -> None:
+    for _ in range(2):
+        embed_over_http(server, "query")
 
 
 def embed_over_grpc(server: Running) -> None:
@@ -118,6 +123,7 @@ COUNTED: Final[dict[str, tuple[str, Callable[[Running], None]]]] = {
     "samespace_padding_tokens": ("samespace_padding_tokens_total{", embed_over_grpc),
     "samespace_batch_rows": ("samespace_batch_rows_sum{", embed_over_grpc),
     "samespace_stage_seconds": ("samespace_stage_seconds_count{", embed_over_http),
+    "samespace_cache": ('samespace_cache_total{outcome="hit",', ask_again),
     "samespace_refused": ('samespace_refused_total{reason="Overloaded",', overload),
     "samespace_http_refused": ('samespace_http_refused_total{reason="malformed"', speak_no_http),
     "process_cpu_seconds": ("process_cpu_seconds_total", overload),

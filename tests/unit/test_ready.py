@@ -1,0 +1,40 @@
+"""Live and ready over HTTP, which differ; in front of an engine that computes nothing."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from fakes.http import SPACE, Door, door
+
+
+def probe(served: Door, path: str) -> int:
+    return httpx.get(f"{served.url}{path}").status_code
+
+
+@pytest.mark.parametrize("prefix", ["", f"/e/{SPACE}", f"/e/{SPACE[:12]}"])
+def test_a_broken_space_is_live_and_not_ready(prefix: str) -> None:
+    """Restarting would not help, and sending requests neither; when it is whole again, it is ready again."""
+    with door() as served:
+        for broken, expected in ((None, 204), ("the model gave NaN", 503), (None, 204)):
+            served.engine.broken = broken
+            assert probe(served, f"{prefix}/.well-known/live") == 204
+            assert probe(served, f"{prefix}/.well-known/ready") == expected
+
+
+@pytest.mark.parametrize("state", ["loading", "draining"])
+def test_a_server_that_loads_or_drains_is_live_and_not_ready(state: str) -> None:
+    """Also for a space that may not be there yet: 503 and not "unknown", because it may come."""
+    with door() as served:
+        served.run(lambda: setattr(served.spaces, "state", state))
+        assert probe(served, "/.well-known/live") == 204
+        for path in ("/.well-known/ready", f"/e/{SPACE}/.well-known/ready"):
+            assert probe(served, path) == 503
+
+
+def test_a_space_that_is_not_served_is_not_ready() -> None:
+    """409 with what is served, as for a request."""
+    with door() as served:
+        reply = httpx.get(f"{served.url}/e/{'c' * 64}/.well-known/ready")
+    assert reply.status_code == 409
+    assert reply.json()["fields"] == {"requested": "c" * 64, "served": [SPACE]}
