@@ -67,9 +67,9 @@ def main() -> None:
     if arguments.redraw:
         record = json.loads(arguments.redraw.read_text(encoding="utf-8"))
     else:
-        record = _measure(arguments)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        for record in _measure(arguments):  # written after each round: what was measured is not lost
+            arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(_speeds(record))
     rows = goals(record)
     words = {True: "reached", False: "NOT reached", None: "-"}
@@ -81,32 +81,16 @@ def main() -> None:
         print(f"written: {file}")
 
 
-def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    described = machine()
+def _measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The record after each round; the last one is of all rounds."""
     artifact = open_artifact(arguments.artifact)
     source = Source(load_tokenizer(arguments.artifact / "tokenizer.json"), data=arguments.data)
     texts = {kind: source.texts(kind, COUNTS[kind], seed=arguments.seed) for kind in KINDS}
-    with _work_folder(arguments.work) as work:
-        installed = Installed(
-            arguments.model, work, arguments.container_python, arguments.container_code, arguments.infinity_python
-        )
-        missing: list[dict[str, str]] = []
-        contestants: list[Contestant] = []
-        try:
-            _start(contestants, arguments, installed, missing)
-            results, rows = _rounds(contestants, texts, arguments, missing)
-        finally:
-            for running in {id(each.running): each.running for each in contestants}.values():
-                running.stop()
-    reference = REFERENCE if REFERENCE in rows else results[0]["name"]
-    for result in results:
-        result["vectors"] = compare(rows[result["name"]], rows[reference])
-    record = {
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    circumstances = {
         "command": command_line(),
         "model": artifact.manifest.name if arguments.name is None else arguments.name,
         "space_id": artifact.space_id,
-        "machine": described,
+        "machine": machine(),
         "versions": {
             "samespace": __version__,
             **versions(_PACKAGES),
@@ -115,14 +99,36 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         },
         "seed": arguments.seed,
         "clients": arguments.clients,
-        "repetitions": arguments.repetitions,
         "seconds": arguments.seconds,
         "texts": {
             kind: {"count": len(each), "mean_tokens": float(np.mean([text.tokens for text in each]))}
             for kind, each in texts.items()
         },
+    }
+    with _work_folder(arguments.work) as work:
+        installed = Installed(
+            arguments.model, work, arguments.container_python, arguments.container_code, arguments.infinity_python
+        )
+        missing: list[dict[str, str]] = []
+        contestants: list[Contestant] = []
+        try:
+            _start(contestants, arguments, installed, missing)
+            for number, (results, rows) in enumerate(_rounds(contestants, texts, arguments, missing), start=1):
+                yield _record(circumstances | {"repetitions": number}, results, rows, missing)
+        finally:
+            for running in {id(each.running): each.running for each in contestants}.values():
+                running.stop()
+
+
+def _record(
+    circumstances: dict[str, Any], results: list[dict[str, Any]], rows: dict[str, Rows], missing: list[dict[str, str]]
+) -> dict[str, Any]:
+    reference = REFERENCE if any(each["name"] == REFERENCE for each in results) else results[0]["name"]
+    record = {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        **circumstances,
         "reference": reference,
-        "contestants": results,
+        "contestants": [each | {"vectors": compare(rows[each["name"]], rows[reference])} for each in results],
         "not_measured": missing,
     }
     record["goals"] = [asdict(row) for row in goals(record)]
@@ -167,8 +173,8 @@ def _rounds(
     texts: dict[str, list[Text]],
     arguments: argparse.Namespace,
     missing: list[dict[str, str]],
-) -> tuple[list[dict[str, Any]], dict[str, Rows]]:
-    """Everybody's numbers by class and round, and vectors; round 0 warms up, and only its vectors are kept.
+) -> Iterator[tuple[list[dict[str, Any]], dict[str, Rows]]]:
+    """After each round everybody's numbers by class and round, and vectors; of round 0, which warms up, only vectors.
 
     Whoever fails on the way is left out from there on, and is not in the results.
     """
@@ -202,7 +208,8 @@ def _rounds(
                 if alone is not None:
                     result["alone"].append(alone)
         say(f"round {number} of {arguments.repetitions} is done" + ("" if number else " (warming up)"))
-    return [results[each.name] for each in alive], rows
+        if number:
+            yield [results[each.name] for each in alive], rows
 
 
 def _empty_result(contestant: Contestant) -> dict[str, Any]:

@@ -66,6 +66,6 @@ def versions_of(python: Path | None, names: Sequence[str]) -> dict[str, str]:
 
 def command_line() -> str:
     """How this was started, with the folders of this machine left out."""
-    arguments = [f"…/{Path(each).name}" if Path(each).is_absolute() else each for each in sys.argv]
-    arguments[0] = f"benchmarks/{Path(sys.argv[0]).name}"
-    return "python " + shlex.join(arguments).replace("'", "")
+    told = [f"benchmarks/{Path(sys.argv[0]).name}"]
+    told += [f"…/{Path(each).name}" if Path(each).is_absolute() else shlex.quote(each) for each in sys.argv[1:]]
+    return f"python {' '.join(told)}"
