@@ -1,7 +1,8 @@
 """The HTTP bodies that others defined: Weaviate's transformers module, Cohere's and OpenAI's.
 
 Each dialect is three pure functions: its request to an `Ask`, an answer to its reply, an error to its body.
-Fields that we do not know are let through, because each of these clients sends some.
+Fields that we do not know are let through, because each of these clients sends some. What none of them has and we
+offer is `long_texts` (pool, windows or reject), and a space's id as the `model`.
 
 A role is always known before a text is embedded. Where the request cannot tell it (Weaviate before 1.31, and
 OpenAI's format), it is taken only from an encoder that treats both roles alike; any other encoder refuses.
@@ -10,6 +11,7 @@ OpenAI's format), it is taken only from an encoder that treats both roles alike;
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,12 +20,14 @@ import numpy as np
 
 from samespace.errors import RequestInvalid, SamespaceError, short
 from samespace.rpc.status import fields_of
-from samespace.text import ROLES, LongTexts, Role
+from samespace.text import LONG_TEXTS, ROLES, LongTexts, Role
+from samespace.vectors import Float32
 
 from .engine import Answer
 
 Body = Mapping[str, Any]
 
+_SPACE: Final = re.compile(r"[0-9a-fA-F]{12,64}")
 _ROLE_NAMES: Final[Mapping[str, Role]] = {role: role for role in ROLES}
 
 RETRY_WORDS: Final = "failed with status: 503 error"
@@ -66,6 +70,15 @@ def flat_error(message: str, error: SamespaceError) -> dict[str, Any]:
     return {"error": message, "message": message, "detail": message, "type": kind, "fields": fields_of(error)}
 
 
+def named_space(body: Body) -> str | None:
+    """The space that the request names as its model, if it names one: at least 12 hex digits of an id.
+
+    Any other name is let through: clients send the names of models that they know, and mean "yours".
+    """
+    model = body.get("model")
+    return model.lower() if isinstance(model, str) and _SPACE.fullmatch(model) else None
+
+
 # -- Weaviate, text2vec-transformers: one text a request
 
 
@@ -77,6 +90,8 @@ def _parse_vectors(body: Body, role_matters: bool) -> Ask:
     return Ask(
         texts=[_text(body.get("text"), "text")],
         role=_role(config.get("task_type"), "config.task_type", _ROLE_NAMES, role_matters),
+        # One vector is all that this reply holds, so windows are not offered.
+        long_texts=_long_texts(config.get("long_texts"), "config.long_texts", "pool", ("pool", "reject")),
         dims=_dims(config.get("dimensions"), "config.dimensions"),
         echo=body["text"],
     )
@@ -85,7 +100,7 @@ def _parse_vectors(body: Body, role_matters: bool) -> Ask:
 def _render_vectors(ask: Ask, answer: Answer) -> dict[str, Any]:
     return {
         "text": ask.echo,
-        "vector": answer.vectors[0],
+        "vector": _rows(answer)[0],
         "dim": answer.vectors.shape[1],
         "space_id": answer.space_id,
         "tokens": answer.embedded.tokens[0],
@@ -109,15 +124,18 @@ def _parse_cohere(body: Body, role_matters: bool) -> Ask:
         texts=_texts(body.get("texts"), "texts"),
         role=_role(body.get("input_type"), "input_type", _COHERE_ROLES, None),
         # NONE asks for an error; the others ask to cut, which is not done here: long texts are windowed.
-        long_texts="reject" if truncate == "NONE" else "pool",
+        long_texts=_long_texts(body.get("long_texts"), "long_texts", "reject" if truncate == "NONE" else "pool"),
         dims=_dims(body.get("output_dimension"), "output_dimension"),
     )
 
 
 def _render_cohere(ask: Ask, answer: Answer) -> dict[str, Any]:
+    # Windows need to be told apart: one [text, first character, one past the last] for each vector.
+    spans = {"spans": answer.embedded.spans} if ask.long_texts == "windows" else {}
     return {
+        **spans,
         "id": short(answer.space_id),
-        "embeddings": {"float": answer.vectors},
+        "embeddings": {"float": _rows(answer)},
         "texts": [],
         "response_type": "embeddings_by_type",
         "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": sum(answer.embedded.tokens)}},
@@ -134,11 +152,15 @@ _OPENAI_ROLES: Final[Mapping[str, Role]] = {**_ROLE_NAMES, **_COHERE_ROLES}
 
 def _parse_openai(body: Body, role_matters: bool) -> Ask:
     given = body.get("input")
+    if isinstance(given, list) and given and isinstance(given[0], int | list):
+        remedy = "send texts (in LangChain: check_embedding_ctx_length=False)"
+        raise RequestInvalid(field="input", reason=f"token ids, of a tokenizer that is not this encoder's; {remedy}")
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise RequestInvalid(field="encoding_format", reason="expected float or base64")
     return Ask(
         texts=_texts([given] if isinstance(given, str) else given, "input"),
+        long_texts=_long_texts(body.get("long_texts"), "long_texts", "pool"),
         role=_role(body.get("input_type"), "input_type", _OPENAI_ROLES, role_matters),
         dims=_dims(body.get("dimensions"), "dimensions"),
         echo=encoding,
@@ -147,13 +169,20 @@ def _parse_openai(body: Body, role_matters: bool) -> Ask:
 
 def _render_openai(ask: Ask, answer: Answer) -> dict[str, Any]:
     tokens = sum(answer.embedded.tokens)
-    rows: Sequence[Any] = list(answer.vectors)
+    rows: Sequence[Any] = list(_rows(answer))
     if ask.echo == "base64":
         rows = [base64.b64encode(np.asarray(row, dtype="<f4").tobytes()).decode("ascii") for row in rows]
+    data = [
+        {"object": "embedding", "index": span[0], "embedding": row}
+        for row, span in zip(rows, answer.embedded.spans, strict=True)
+    ]
+    if ask.long_texts == "windows":  # several entries of one index, each with the characters that it stands for
+        for entry, (_, start, end) in zip(data, answer.embedded.spans, strict=True):
+            entry |= {"start": start, "end": end}
     return {
         "object": "list",
         "model": answer.space_id,
-        "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)],
+        "data": data,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         "tokens": answer.embedded.tokens,
         "windows": answer.embedded.windows,
@@ -191,6 +220,20 @@ def _dims(value: object, field: str) -> int | None:
     if type(value) is not int or value < 0:
         raise RequestInvalid(field=field, reason="expected a positive integer")
     return value
+
+
+def _long_texts(value: object, field: str, default: LongTexts, offered: Sequence[LongTexts] = LONG_TEXTS) -> LongTexts:
+    if value is None:
+        return default
+    for each in offered:
+        if value == each:
+            return each
+    raise RequestInvalid(field=field, reason=f"expected {' or '.join(offered)}")
+
+
+def _rows(answer: Answer) -> Float32:
+    """The vectors as JSON's writer wants them, which takes only rows without gaps."""
+    return np.ascontiguousarray(answer.vectors)
 
 
 def _role(value: object, field: str, names: Mapping[str, Role], matters: bool | None) -> Role:

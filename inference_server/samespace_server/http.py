@@ -15,14 +15,21 @@ from typing import Any, Final
 import orjson
 
 from samespace import __version__
-from samespace.errors import Overloaded, RequestInvalid, SamespaceError, ServerUnavailable, Unauthenticated
+from samespace.errors import (
+    Overloaded,
+    RequestInvalid,
+    SamespaceError,
+    ServerUnavailable,
+    SpaceMismatch,
+    Unauthenticated,
+)
 from samespace.rpc.status import status_of
 
-from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error
+from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error, named_space
 from .engine import now_us
 from .messages import Request, Response, Work, error_body, json_response
 from .observe import NO_PARENT, Parent, Watch
-from .spaces import Spaces
+from .spaces import AnyEngine, Spaces
 from .telemetry import CONTENT_TYPE, Telemetry
 from .tokens import Guard
 
@@ -110,6 +117,7 @@ def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch) -> None:
     for dialect in (VECTORS, COHERE, OPENAI):
         work = _embedding(dialect, spaces, watch)
         app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
+    app.add("GET", "v1/models", Route(_models(spaces), OPENAI.render_error, has_space=True))
 
 
 def add_meta(app: HttpApp, spaces: Spaces) -> None:
@@ -141,10 +149,13 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
     async def answer(request: Request) -> Response:
         try:
             with watch.request(dialect.route, _parent(request)) as seen:
-                engine = spaces.find(request.space)
+                engine = None if request.space is None else spaces.find(request.space)
+                seen.space_id = None if engine is None else engine.space_id
+                body = _object(request.body)
+                engine = _named_engine(spaces, engine, named_space(body))
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
-                    ask = dialect.parse(_object(request.body), engine.loaded.artifact.role_matters)
+                    ask = dialect.parse(body, engine.loaded.artifact.role_matters)
                     deadline_us = _deadline_us(request.headers.get(b"x-timeout-ms"))
                     seen.answer = await engine.embed(
                         ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims, deadline_us=deadline_us
@@ -154,6 +165,15 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
             return _refusal(dialect, error)
 
     return answer
+
+
+def _named_engine(spaces: Spaces, engine: AnyEngine | None, named: str | None) -> AnyEngine:
+    """The path's engine, which must be the one that the body names, if it names one; without either the default."""
+    if engine is None:
+        return spaces.find(named)
+    if named is not None and not engine.space_id.startswith(named):
+        raise SpaceMismatch(expected=named, found=engine.space_id, where="model (the path names the other space)")
+    return engine
 
 
 def _parent(request: Request) -> Parent:
@@ -228,6 +248,20 @@ def _meta(spaces: Spaces) -> Work:
         return json_response({"server": "samespace", "version": __version__, "spaces": told})
 
     return meta
+
+
+def _models(spaces: Spaces) -> Work:
+    """OpenAI's list of models: a space is a model by its id."""
+
+    async def models(request: Request) -> Response:
+        try:
+            ids = spaces.ids if request.space is None else (spaces.find(request.space).space_id,)
+        except SamespaceError as error:
+            return json_response(OPENAI.render_error(str(error), error), status=status_of(error).http)
+        data = [{"id": each, "object": "model", "created": 0, "owned_by": "samespace"} for each in ids]
+        return json_response({"object": "list", "data": data})
+
+    return models
 
 
 def _flat(error: SamespaceError) -> Response:
