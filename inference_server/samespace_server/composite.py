@@ -35,6 +35,11 @@ class CompositeEngine:
         """Why some part answers nothing more, or None."""
         return next((engine.broken for engine in self._engines if engine.broken is not None), None)
 
+    async def warm_up(self) -> None:
+        """Warm up the parts, one after the other."""
+        for engine in self._engines:
+            await engine.warm_up()
+
     async def embed(
         self,
         texts: Sequence[str],

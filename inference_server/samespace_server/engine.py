@@ -33,6 +33,7 @@ from .job import Job
 from .settings import Limits
 from .speed import Speed
 from .telemetry import SpaceTelemetry, Telemetry
+from .warmup import warm_up
 from .workers import BULK_WINDOWS, Bench, Workers
 
 CHARS_PER_TOKEN: Final = 4
@@ -96,14 +97,14 @@ class Engine:
         self.recipe = loaded.artifact.recipe
         self._limits, self._clock_us = limits, clock_us
         self._meters = SpaceTelemetry(telemetry, loaded.artifact.space_id)
-        speed = Speed()
-        self._admission = Admission(limits, speed, self._meters.queued, space_id=self.space_id)
+        self._speed = Speed()
+        self._admission = Admission(limits, self._speed, self._meters.queued, space_id=self.space_id)
         self._cache = VectorCache(limits.cache_bytes) if limits.cache_bytes else None
         # Streams that wait for room, first come first served.
         self._room = asyncio.Event()
         self._turn = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        bench = Bench(loaded, limits, self._admission, speed, self._meters, clock_us)
+        bench = Bench(loaded, limits, self._admission, self._speed, self._meters, clock_us)
         self._delivery = Delivery(self._meters)
         self._workers = Workers(bench, self._delivery, name=short(self.space_id))
 
@@ -111,6 +112,10 @@ class Engine:
     def broken(self) -> str | None:
         """Why nothing is answered: the model gave what no encoder may give. None while all is well."""
         return self._workers.broken
+
+    async def warm_up(self) -> None:
+        """Make the model's first runs, and learn how fast it is; before it is served."""
+        await asyncio.to_thread(warm_up, self.loaded, self._limits, self._speed, clock_us=self._clock_us)
 
     async def embed(
         self,

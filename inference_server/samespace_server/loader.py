@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from samespace.artifact import Artifact, open_artifact
-from samespace.errors import ConfigInvalid, RequestInvalid, short
+from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, short
 from samespace.runtime import LoadedBuild, LoadedParts, load_artifact
 
 from .composite import CompositeEngine
@@ -52,8 +52,13 @@ class Loader:
                 )
             self._spaces.check_not_draining()
             loaded = await asyncio.to_thread(_load, artifact, choice)
-            self._spaces.check_not_draining()
             engine = _engine(loaded, self._limits, self._telemetry)
+            try:
+                await engine.warm_up()
+                self._spaces.check_not_draining()
+            except SamespaceError:
+                await asyncio.to_thread(engine.close)
+                raise
             former = self._spaces.put(engine)
             if former is not None:
                 self._let_go(former)

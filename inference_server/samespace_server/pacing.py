@@ -29,5 +29,5 @@ def next_turn(limits: Limits, speed: Speed, *, now_us: int, query_us: int | None
     """
     queries_come = query_us is not None and now_us - query_us <= QUIET_US
     slice_us = limits.slice_ms * 1000 * (1 if queries_come else QUIET_SLICES)
-    full_run_us = speed.us(limits.batch_tokens, run_tokens=limits.batch_tokens)
+    full_run_us = speed.run_us(limits.batch_tokens)
     return Turn(runners=1 + idle, slice_tokens=speed.tokens(slice_us), urgent_us=now_us + HASTE_RUNS * full_run_us)

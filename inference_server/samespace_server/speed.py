@@ -1,8 +1,9 @@
 """How fast this machine runs the model, learnt from its runs. Pure: time comes in as a value.
 
-A run of few tokens costs more a token than one of many, and long inputs more than short ones; so the speed is
-kept by size of the run, in powers of two, each as a moving average. A size that was never seen is taken to be
-like the nearest one that was: too slow for larger ones, which the first larger run puts right.
+A run of few tokens costs more a token than one of many, long inputs more than short ones, and the first run of a shape
+the most, because runtimes prepare kernels for it. So the speed is kept by size of the run, in powers of two. Where
+it errs, it errs on the fast side, because people are refused by it: it follows a faster run at once and a slower one
+by an eighth, and a size that was never seen is believed to take no longer than it must, by those that were.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 _SIZES: Final = 32
-_KEEP: Final = 7
-"""Of eight parts of an average, the newest run is one."""
+_SLOWER: Final = 8
+"""A slower run moves the speed by one part in so many."""
 
 
 class Speed:
@@ -19,40 +20,48 @@ class Speed:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._us_per_1000: list[int] = [0] * _SIZES  # by size of the run; 0: never seen
-
-    @property
-    def known(self) -> bool:
-        """Whether any run was seen."""
-        return any(self._us_per_1000)
+        self._ns_per_token: list[int] = [0] * _SIZES  # by size of the run; 0: never seen
 
     def observe(self, tokens: int, us: int) -> None:
         """Learn from a run of *tokens*, padding included, that took *us*."""
-        size = min(tokens.bit_length(), _SIZES - 1)
-        new = max(1, us * 1000 // tokens)
-        old = self._us_per_1000[size]
-        self._us_per_1000[size] = (_KEEP * old + new) // (_KEEP + 1) if old else new
+        size = _size(tokens)
+        new, old = max(1, us * 1000 // tokens), self._ns_per_token[size]
+        if old == 0:
+            self._ns_per_token[size] = new
+        else:
+            self._ns_per_token[size] = (old + new) // 2 if new < old else old + (new - old) // _SLOWER
+
+    def run_us(self, tokens: int) -> int:
+        """About how long one run of *tokens* takes, rather less than more; 0 while nothing is known."""
+        size = _size(tokens)
+        if self._ns_per_token[size]:
+            return tokens * self._ns_per_token[size] // 1000
+        # A run takes at least as long as a smaller one, and a token in it at least as long as in a larger one.
+        smaller = next((each for each in range(size - 1, 0, -1) if self._ns_per_token[each]), None)
+        larger = next((each for each in range(size + 1, _SIZES) if self._ns_per_token[each]), None)
+        at_least = 0 if smaller is None else self._ns_per_token[smaller] << (smaller - 1)
+        return max(at_least, 0 if larger is None else tokens * self._ns_per_token[larger]) // 1000
 
     def us(self, tokens: int, *, run_tokens: int) -> int:
         """About how long *tokens* take in runs of at most *run_tokens*; 0 while nothing is known."""
-        if tokens < 1:
-            return 0
-        return tokens * self._us_per_1000[self._seen(min(tokens, run_tokens).bit_length())] // 1000
+        runs, rest = divmod(tokens, run_tokens)
+        return runs * self.run_us(run_tokens) + (self.run_us(rest) if rest else 0)
 
     def tokens(self, us: int) -> int | None:
-        """About how many tokens a run of *us* takes, at least 1; None while nothing is known."""
-        if not self.known:
+        """About how many tokens a run of *us* takes; None while nothing is known.
+
+        At most twice of the largest size that was seen: beyond it, one can only try, and better in small steps.
+        """
+        largest = next((size for size in range(_SIZES - 1, 0, -1) if self._ns_per_token[size]), None)
+        if largest is None:
             return None
-        for size in range(_SIZES - 1, 0, -1):
-            fitting = us * 1000 // self._us_per_1000[self._seen(size)]
-            if fitting >= 1 << (size - 1):
-                return min(fitting, (1 << size) - 1)
+        for size in range(min(largest + 1, _SIZES - 1), 0, -1):
+            smallest, most = 1 << (size - 1), (1 << size) - 1
+            if self.run_us(smallest) <= us:
+                ns_per_token = self._ns_per_token[size]
+                return min(most, us * 1000 // ns_per_token) if ns_per_token else smallest
         return 1
 
-    def _seen(self, size: int) -> int:
-        """The nearest size that was seen, the smaller one of two; *size* itself where none was."""
-        for distance in range(_SIZES):
-            for near in (size - distance, size + distance):
-                if 0 <= near < _SIZES and self._us_per_1000[near]:
-                    return near
-        return min(size, _SIZES - 1)
+
+def _size(tokens: int) -> int:
+    return min(tokens.bit_length(), _SIZES - 1)

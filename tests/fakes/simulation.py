@@ -73,8 +73,8 @@ class Simulation:
         self._model, self._limits = model, Limits(**limits)
         self._speed = Speed()
         if known_speed:
-            for tokens in (16, 128, self._limits.batch_tokens):
-                self._speed.observe(tokens, model.time_us(tokens))
+            for size in range(4, self._limits.batch_tokens.bit_length()):
+                self._speed.observe(1 << size, model.time_us(1 << size))
         self._admission = Admission(self._limits, self._speed, _Gauge(), space_id="simulated")
         self._planner = Planner(batch_tokens=self._limits.batch_tokens, run_tokens=self._limits.run_tokens)
         self._waiting: dict[int, Request] = {}

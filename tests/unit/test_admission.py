@@ -26,8 +26,8 @@ class Gauge:
 def admission(*, known: bool = True, **limits: int) -> tuple[Admission, Gauge]:
     """A queue for a model of 10,000 tokens a second."""
     speed, gauge = Speed(), Gauge()
-    if known:
-        speed.observe(1000, 1000 * US_PER_TOKEN)
+    for size in range(12) if known else ():
+        speed.observe(1 << size, (1 << size) * US_PER_TOKEN)
     return Admission(Limits(**limits), speed, gauge, space_id="a" * 64), gauge
 
 

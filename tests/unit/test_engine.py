@@ -463,3 +463,17 @@ def test_company_and_order_do_not_move_a_vector(loaded: LoadedBuild, runners: in
                     assert cosine_distance(answer.vectors, expected).max() <= FP32_CPU
 
     asyncio.run(scenario())
+
+
+def test_warming_up_learns_the_speed(loaded: LoadedBuild) -> None:
+    """Before the first request the model was run in all sizes, twice each, and a hopeless deadline is known as such."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, batch_tokens=128) as (engine, model):
+            model.gate.set()
+            await engine.warm_up()
+            assert model.shapes == [(1, 16)] * 2 + [(1, 32)] * 2 + [(2, 32)] * 2 + [(4, 32)] * 2
+            with pytest.raises(DeadlineExceeded):
+                await engine.embed(["the file of the user"], "query", deadline_us=now_us() + 1)
+
+    asyncio.run(scenario())

@@ -8,49 +8,71 @@ from hypothesis import strategies as st
 from samespace_server.speed import Speed
 
 
+def known(*runs: tuple[int, int]) -> Speed:
+    """What knows these runs of (tokens, us)."""
+    speed = Speed()
+    for tokens, us in runs:
+        speed.observe(tokens, us)
+    return speed
+
+
 def test_nothing_is_known_at_first() -> None:
     """Before the first run every estimate is "no idea", not a number that somebody would be refused for."""
-    speed = Speed()
-    assert (speed.us(1000, run_tokens=100), speed.tokens(1000)) == (0, None)
+    assert (Speed().run_us(1000), Speed().us(1000, run_tokens=100), Speed().tokens(1000)) == (0, 0, None)
 
 
 def test_small_runs_and_large_ones_have_their_own_speed() -> None:
-    """A run of one short text says little about the time of a full one, once a full one was seen."""
-    speed = Speed()
-    speed.observe(16, 1_000)
-    speed.observe(2_048, 20_480)
+    """Full runs are counted at the speed of full runs, and what is left at that of small ones."""
+    speed = known((16, 1_000), (2_048, 20_480))
     assert speed.us(16, run_tokens=2_048) == 1_000
-    assert speed.us(20_480, run_tokens=2_048) == 204_800
-    assert speed.us(20_480, run_tokens=16) == 20_480 * 62_500 // 1000
+    assert speed.us(20_480 + 16, run_tokens=2_048) == 204_800 + 1_000
 
 
-def test_a_size_that_was_never_seen_is_like_the_nearest() -> None:
-    """A guess for large runs after small ones is too long, never zero."""
-    speed = Speed()
-    speed.observe(16, 1_000)
-    assert speed.us(1_600, run_tokens=2_048) == 100_000
+def test_one_slow_small_run_says_little_about_large_ones() -> None:
+    """After a first run of a short text, slow because all was cold, nobody is refused for what a batch may take."""
+    speed = known((16, 250_000))
+    assert speed.us(544, run_tokens=2_048) == 250_000
+
+
+def test_between_two_sizes_neither_bound_is_passed() -> None:
+    """A size between two that are known takes as long as the smaller run, or its tokens at the larger one's speed."""
+    speed = known((16, 1_000), (2_048, 20_480))
+    assert speed.run_us(64) == 1_000
+    assert speed.run_us(512) == 5_120
 
 
 def test_the_speed_follows_the_machine() -> None:
-    """When runs become slower for good, so do the estimates; one slow run moves them by an eighth."""
-    speed = Speed()
-    speed.observe(100, 1_000)
-    speed.observe(100, 9_000)
-    assert speed.us(100, run_tokens=100) == 2_000
+    """A faster run is half believed at once, a slower one by an eighth; if it stays slow, so do the estimates."""
+    speed = known((100, 9_000), (100, 1_000))
+    assert speed.run_us(100) == 5_000
+    speed.observe(100, 13_000)
+    assert speed.run_us(100) == 6_000
     for _ in range(60):
-        speed.observe(100, 9_000)
-    assert 8_800 < speed.us(100, run_tokens=100) <= 9_000
+        speed.observe(100, 13_000)
+    assert 12_800 < speed.run_us(100) <= 13_000
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 100_000), st.integers(0, 10_000_000)), min_size=1, max_size=40),
-    st.integers(1, 100_000),
-)
-def test_as_many_tokens_as_fit(runs: list[tuple[int, int]], us: int) -> None:
+def test_larger_runs_are_tried_in_steps() -> None:
+    """However much time there is, a run is at most about twice as large as any before."""
+    assert known((16, 1_000)).tokens(1_000_000) == 32
+    assert known((16, 1_000), (2_000, 20_000)).tokens(1_000_000) == 2_048
+
+
+runs = st.lists(st.tuples(st.integers(1, 100_000), st.integers(0, 10_000_000)), min_size=1, max_size=40)
+
+
+@given(runs, st.integers(1, 100_000))
+def test_as_many_tokens_as_fit(made: list[tuple[int, int]], us: int) -> None:
     """The tokens that fit a time take no longer than that time, by the same estimates, unless it is a single one."""
-    speed = Speed()
-    for tokens, took_us in runs:
-        speed.observe(tokens, took_us)
-    fitting = speed.tokens(us)
+    fitting = known(*made).tokens(us)
     assert fitting is not None and fitting >= 1
-    assert fitting == 1 or speed.us(fitting, run_tokens=fitting) <= us
+    assert fitting == 1 or known(*made).run_us(fitting) <= us
+
+
+@given(runs, st.integers(1, 100_000), st.integers(1, 5_000))
+def test_no_estimate_is_above_what_was_seen(made: list[tuple[int, int]], tokens: int, run_tokens: int) -> None:
+    """Estimates stay within the slowest that was seen, for a token or for a run."""
+    slowest_ns = max(max(1, us * 1000 // count) for count, us in made)
+    longest_us = max(us + 1 for _, us in made)
+    count = -(-tokens // run_tokens)
+    assert known(*made).us(tokens, run_tokens=run_tokens) <= tokens * slowest_ns // 1000 + count * longest_us
