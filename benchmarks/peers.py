@@ -238,8 +238,12 @@ def _speeds(record: dict[str, Any]) -> str:
         vectors = each["vectors"]
         distances = [f"{vectors['mean_distance']:.1e}", f"{vectors['worst_distance']:.1e}"]
         memory = f"{each['peak_rss_bytes'] / 1e6:.0f}"
-        rows.append([each["name"], *cells, alone, *distances, f"{each['ready_s']:.1f}", memory])
-    return table(["", *KINDS, "alone p50 ms", "mean 1-cos", "worst 1-cos", "ready s", "peak MB"], rows)
+        rounds = [one for kind in KINDS for one in each["rounds"][kind]]
+        refused = f"{max(one.get('rejected_share', 0.0) for one in rounds):.0%}"
+        failed = str(sum(sum(one.get("errors", {}).values()) for one in rounds))
+        rows.append([each["name"], *cells, alone, *distances, refused, failed, f"{each['ready_s']:.1f}", memory])
+    header = ["alone p50 ms", "mean 1-cos", "worst 1-cos", "refused", "errors", "ready s", "peak MB"]
+    return table(["", *KINDS, *header], rows)
 
 
 @contextmanager
