@@ -134,6 +134,7 @@ def _told(engine: AnyEngine) -> dict[str, Any]:
         "runtime": loaded.runtime,
         "precision": loaded.precision,
         "worst": loaded.worst,
+        "why": loaded.why,
     }
 
 

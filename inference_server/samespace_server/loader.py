@@ -126,7 +126,7 @@ def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
         tell("not used", level=logging.WARNING, space=space, reason=refused)
     tell(
         "loaded", space=space, name=artifact.manifest.name, build=loaded.build_name, runtime=loaded.runtime,
-        precision=loaded.precision, worst=loaded.worst, bound=loaded.bound,
+        precision=loaded.precision, worst=loaded.worst, bound=loaded.bound, why=loaded.why,
     )  # fmt: skip
     return loaded
 

@@ -146,8 +146,9 @@ class Choice:
         build: a build's name, or "auto" for the fastest whose probes pass here. Say fp32 for exactness at the price
             of speed.
         runtime: "onnxruntime", "openvino" or "auto".
-        threads: threads of one run; 0 for all cores. Lower it where other programs share the machine.
-        device: "cpu" or "cuda". CUDA needs the extra `gpu` and runs fp16 where the artifact has it.
+        threads: cores that a space's runs may keep busy together; 0 for all that this process may use, a container's
+            quota included. Lower it where other programs share the machine.
+        device: "cpu", "cuda" or "tensorrt". GPUs need the extra `gpu` and run fp16 where the artifact has it.
     """
 
     build: str = "auto"

@@ -66,8 +66,8 @@ class Encoder(ABC):
             artifact: its folder.
             build: a build's name; "auto" takes the fastest whose probes pass here, `fp32` the exact one.
             runtime: "onnxruntime", "openvino" or "auto".
-            threads: threads of one run; 0 for all cores.
-            device: "cpu", or "cuda" with the extra `gpu`.
+            threads: cores to keep busy; 0 for all that this process may use.
+            device: "cpu", or with the extra `gpu` "cuda" or "tensorrt".
 
         Raises:
             ArtifactError: the artifact cannot be trusted.

@@ -126,12 +126,12 @@ class GateFailed(BuildError):
 class ProbesFailed(BuildError):
     """This machine computes other vectors than the artifact recorded."""
 
-    def __init__(self, *, build: str, runtime: str, worst: float, bound: float) -> None:
-        self.build, self.runtime, self.worst, self.bound = build, runtime, worst, bound
+    def __init__(self, *, build: str, runtime: str, worst: float, bound: float, cause: str = "") -> None:
+        self.build, self.runtime, self.worst, self.bound, self.cause = build, runtime, worst, bound, cause
         super().__init__(
             f"build {build} on {runtime}: the probes come out with 1 - cos up to {worst:.3g}, recorded bound "
-            f"{bound:.3g}; not used, because its vectors would not belong to the space. Try another build "
-            "or runtime, or export again on this machine"
+            f"{bound:.3g}; not used, because its vectors would not belong to the space{cause and ': '}{cause}. "
+            "Try another build or runtime, or export again on this machine"
         )
 
 

@@ -28,7 +28,7 @@ from samespace.export.calibration import Calibration, load_calibration
 from samespace.export.checkpoint import load_checkpoint
 from samespace.export.int8 import build_int8
 from samespace.export.parity import Reference, reference
-from samespace.runtime import load_build
+from samespace.runtime import Placement, load_build
 from samespace.text import pad
 from samespace.vectors import cosine_distance
 
@@ -189,8 +189,8 @@ def test_auto_takes_fp16_on_cuda_only(artifact: Artifact, monkeypatch: pytest.Mo
     assert load_build(both, build="fp16").precision == "fp16"
     tried: list[tuple[str, str]] = []
 
-    def no_cuda(artifact: Artifact, build: object, measured: Measured, *, threads: int, device: str) -> None:
-        tried.append((measured.precision, device))
+    def no_cuda(artifact: Artifact, build: object, measured: Measured, *, place: Placement) -> None:
+        tried.append((measured.precision, place.device))
         raise BuildUnavailable(wanted=measured.precision, available=(), reason="no CUDA here")
 
     monkeypatch.setattr("samespace.runtime.load.open_session", no_cuda)

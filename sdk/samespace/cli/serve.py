@@ -65,9 +65,13 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
     help="fp32 for exact vectors, bf16, int8, ...; auto: the fastest that is right.",
 )
 @click.option("--runtime", default="auto", show_default=True, help="onnxruntime, openvino or auto.")
-@click.option("--threads", default=0, show_default=True, help="Threads of one run; 0: all cores.")
+@click.option("--threads", default=0, show_default=True, help="Cores to keep busy; 0: all that may be used.")
 @click.option(
-    "--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]), help="cuda needs the extra gpu."
+    "--device",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["cpu", "cuda", "tensorrt"]),
+    help="Others than cpu need the extra gpu.",
 )
 @click.option("--batch-tokens", default=2048, show_default=True, help="Padded tokens of one run of the model.")
 @click.option("--max-texts", default=2048, show_default=True, help="Texts of one request.")

@@ -56,13 +56,24 @@ class LoadedParts:
         return max(part.bound for part in self.parts)
 
     @property
+    def why(self) -> str:
+        """Why the parts run these builds."""
+        return "; ".join(dict.fromkeys(part.why for part in self.parts))
+
+    @property
     def refused(self) -> tuple[str, ...]:
         """What was tried first, of all parts."""
         return tuple(reason for part in self.parts for reason in part.refused)
 
 
 def load_artifact(
-    artifact: Artifact, *, build: str = "auto", runtime: str = "auto", threads: int = 0, device: Device = "cpu"
+    artifact: Artifact,
+    *,
+    build: str = "auto",
+    runtime: str = "auto",
+    threads: int = 0,
+    device: Device = "cpu",
+    streams: int = 1,
 ) -> LoadedBuild | LoadedParts:
     """Load an encoder or every part of a composite; see `load_build`.
 
@@ -72,9 +83,10 @@ def load_artifact(
         ArtifactDamaged: a file is not what the manifest says.
     """
     if artifact.manifest.composite is None:
-        return load_build(artifact, build=build, runtime=runtime, threads=threads, device=device)
+        return load_build(artifact, build=build, runtime=runtime, threads=threads, device=device, streams=streams)
     parts = tuple(
-        load_build(part, build=build, runtime=runtime, threads=threads, device=device) for part in artifact.parts
+        load_build(part, build=build, runtime=runtime, threads=threads, device=device, streams=streams)
+        for part in artifact.parts
     )
     loaded = LoadedParts(artifact, parts, worst=0.0)
     worst = artifact.probes().worst(_probe_vectors(loaded))

@@ -6,33 +6,24 @@ this machine reproduced the probes within the recorded bound.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..artifact import Artifact, Build, Measured
 from ..embed import embed_roles
-from ..errors import BuildError, BuildUnavailable, ExtraMissing, ProbesFailed, RequestInvalid
+from ..errors import BuildError, BuildUnavailable, ExtraMissing, ProbesFailed
 from ..text import TextEncoder
 from ..vectors import Float32
-from . import onnx, openvino
-from .session import DEVICES, Device, Session
+from . import cuda, onnx, openvino
+from .bound import BoundSession
+from .choice import candidates
+from .cpu import Cpu, this_cpu
+from .session import Device, Placement, Session
 
-# From fast to slow, as measured on CPUs with AVX512 (docs/builds.md); "auto" takes the first that loads and whose
-# probes pass. fp16 is for GPUs: CPUs compute it slower than fp32. On CUDA it comes first because it moves half the
-# bytes; that order is not measured yet.
-_SPEED: Final[Mapping[Device, tuple[tuple[str, str], ...]]] = {
-    "cpu": (
-        (openvino.NAME, "int8"),
-        (onnx.NAME, "int8"),
-        (openvino.NAME, "bf16"),
-        (openvino.NAME, "fp32"),
-        (onnx.NAME, "fp32"),
-        (onnx.NAME, "fp16"),
-    ),
-    "cuda": ((onnx.NAME, "fp16"), (onnx.NAME, "fp32")),
-}
+SATURATION: Final = (
+    "this CPU has no instruction for int8 (VNNI, AMX); without it sums of two products saturate at 16 bits"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +33,7 @@ class LoadedBuild:
     Attributes:
         worst: largest 1 - cos over the probes on this machine.
         refused: the candidates that were tried first and why they were not taken.
+        why: why this one was, in a few words.
     """
 
     artifact: Artifact
@@ -51,6 +43,7 @@ class LoadedBuild:
     text_encoder: TextEncoder
     worst: float
     refused: tuple[str, ...]
+    why: str = "asked for"
 
     @property
     def build_name(self) -> str:
@@ -74,15 +67,22 @@ class LoadedBuild:
 
 
 def load_build(
-    artifact: Artifact, *, build: str = "auto", runtime: str = "auto", threads: int = 0, device: Device = "cpu"
+    artifact: Artifact,
+    *,
+    build: str = "auto",
+    runtime: str = "auto",
+    threads: int = 0,
+    device: Device = "cpu",
+    streams: int = 1,
 ) -> LoadedBuild:
     """Load the fastest build of *artifact* that runs here and whose probes pass.
 
     Args:
-        build: a build's name, or "auto".
+        build: a build's name, or "auto" for the first in `choice.order` that this machine computes right.
         runtime: "onnxruntime", "openvino" or "auto".
-        threads: threads of one run; 0 for all cores.
-        device: "cpu" or "cuda". Only onnxruntime's fp32 and fp16 run on CUDA.
+        threads: cores that all runs together may keep busy; 0 for those that this process may use.
+        device: "cpu", "cuda" or "tensorrt". Only onnxruntime's fp32 and fp16 run on GPUs.
+        streams: runs that the caller will have under way at once; 0 for as many as pay, see `Session.streams`.
 
     Raises:
         RequestInvalid: an unknown device.
@@ -90,27 +90,18 @@ def load_build(
         ProbesFailed: it loads, but computes other vectors here.
         ArtifactDamaged: a file is not what the manifest says.
     """
-    if device not in DEVICES:
-        raise RequestInvalid(field="device", reason=f"{device!r}; expected one of {', '.join(DEVICES)}")
-    speed = _SPEED[device]
+    place = Placement(device, threads, streams, artifact.recipe.token_limit)
+    cpu = this_cpu()
+    found = candidates(artifact.manifest, build=build, runtime=runtime, device=device, cpu=cpu)
     available = tuple(each.name for each in artifact.manifest.builds)
-    candidates = [
-        (each, measured)
-        for each in artifact.manifest.builds
-        for measured in each.measured
-        if build in ("auto", each.name)
-        and runtime in ("auto", measured.runtime)
-        and (measured.runtime, measured.precision) in speed
-    ]
-    if not candidates:
+    if not found:
         raise BuildUnavailable(
             wanted=f"{build} on {runtime}" + ("" if device == "cpu" else f" on {device}"),
             available=tuple(f"{b.name} on {m.runtime}" for b in artifact.manifest.builds for m in b.measured),
             reason="the artifact has no such build, or it was not measured so",
         )
-    candidates.sort(key=lambda each: speed.index((each[1].runtime, each[1].precision)))
     installed = {name: module.installed() for name, module in ((onnx.NAME, onnx), (openvino.NAME, openvino))}
-    runnable = [each for each in candidates if installed[each[1].runtime]]
+    runnable = [each for each in found if installed[each.measured.runtime]]
     if not runnable:
         if runtime == openvino.NAME:
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
@@ -118,37 +109,47 @@ def load_build(
     text_encoder, _ = artifact.text_encoder(), artifact.probes()  # damaged ones are refused before any session
     refused: list[str] = []
     last: BuildError = BuildUnavailable(wanted=build, available=available, reason="nothing was tried")
-    for chosen, measured in runnable:
+    for each in runnable:
         try:
-            session = open_session(artifact, chosen, measured, threads=threads, device=device)
-            worst = check_probes(artifact, session, text_encoder, chosen.name, bound=measured.bound)
+            session = open_session(artifact, each.build, each.measured, place=place)
+            worst = check_probes(artifact, session, text_encoder, each.build.name, bound=each.measured.bound, cpu=cpu)
         except BuildError as error:
             refused.append(str(error))
             last = error
             continue
-        return LoadedBuild(artifact, chosen, measured, session, text_encoder, worst, tuple(refused))
+        why = each.why
+        if isinstance(session, BoundSession) and (left := session.on_cpu()):
+            why += f"; {place.device} left operators to the CPU, which is slow: {left}"
+        return LoadedBuild(artifact, each.build, each.measured, session, text_encoder, worst, tuple(refused), why)
     raise last
 
 
-def open_session(
-    artifact: Artifact, build: Build, measured: Measured, *, threads: int = 0, device: Device = "cpu"
-) -> Session:
-    """A session of one build on one runtime; the file is checked in itself and against the manifest, not by probes."""
-    return session_of(artifact.graph(build.file), measured.runtime, measured.precision, threads=threads, device=device)
+def open_session(artifact: Artifact, build: Build, measured: Measured, *, place: Placement | None = None) -> Session:
+    """A session of one build on one runtime; the file is checked in itself and against the manifest, not by probes.
+
+    Without *place*: on the CPU, with lengths rounded up to what the encoder takes.
+    """
+    place = place or Placement(longest=artifact.recipe.token_limit)
+    return session_of(artifact.graph(build.file), measured.runtime, measured.precision, place=place)
 
 
-def session_of(file: Path, runtime: str, precision: str, *, threads: int = 0, device: Device = "cpu") -> Session:
+def session_of(file: Path, runtime: str, precision: str, *, place: Placement | None = None) -> Session:
     """A session of an ONNX file that the caller trusts.
 
     Raises:
         BuildUnavailable: the runtime cannot load it.
         ExtraMissing: the runtime is not installed.
     """
+    place = place or Placement()
     if runtime == openvino.NAME:
-        if device != "cpu":
-            raise BuildUnavailable(wanted=precision, available=("cpu",), reason=f"OpenVINO is not used on {device}")
-        return openvino.OpenvinoSession(file, precision, threads=threads)
-    return onnx.OnnxSession(file, precision, threads=threads, device=device)
+        if place.device != "cpu":
+            raise BuildUnavailable(
+                wanted=precision, available=("cpu",), reason=f"OpenVINO is not used on {place.device}"
+            )
+        return openvino.OpenvinoSession(file, precision, place)
+    if place.device == "cpu":
+        return onnx.OnnxSession(file, precision, place)
+    return cuda.open_gpu(file, precision, place)
 
 
 def probe_vectors(artifact: Artifact, session: Session, text_encoder: TextEncoder) -> Float32:
@@ -157,11 +158,19 @@ def probe_vectors(artifact: Artifact, session: Session, text_encoder: TextEncode
     return embed_roles(session, text_encoder, probes.texts, probes.roles, dims=probes.vectors.shape[1])
 
 
-def check_probes(artifact: Artifact, session: Session, text_encoder: TextEncoder, build: str, *, bound: float) -> float:
+def check_probes(
+    artifact: Artifact, session: Session, text_encoder: TextEncoder, build: str, *, bound: float, cpu: Cpu | None = None
+) -> float:
     """The worst 1 - cos over the probes; raises `ProbesFailed` where it is above *bound*."""
     worst = artifact.probes().worst(probe_vectors(artifact, session, text_encoder))
     if not worst <= bound:
+        cpu = cpu or this_cpu()
+        saturates = session.precision == "int8" and cpu.known and not cpu.int8
         raise ProbesFailed(
-            build=build, runtime=f"{session.runtime} {session.version} in {session.precision}", worst=worst, bound=bound
+            build=build,
+            runtime=f"{session.runtime} {session.version} in {session.precision}",
+            worst=worst,
+            bound=bound,
+            cause=SATURATION if saturates else "",
         )
     return worst

@@ -1,24 +1,21 @@
-"""onnxruntime sessions."""
+"""onnxruntime sessions on the CPU, and what those on GPUs (`cuda`) share with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from ..errors import BuildUnavailable, ExtraMissing
 from ..text import Int64
 from ..vectors import Float32
-from .session import Device
+from .cpu import streams_of, this_cpu
+from .session import Placement
 
 NAME = "onnxruntime"
-# onnxruntime multiplies fp32 matrices on CUDA in TF32 unless told otherwise: 10 bits, no longer fp32.
-_PROVIDERS: Final[Mapping[Device, tuple[str, dict[str, str]]]] = {
-    "cpu": ("CPUExecutionProvider", {}),
-    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
-}
+INPUTS = ["attention_mask", "input_ids"]
 
 
 def installed() -> bool:
@@ -29,44 +26,61 @@ def installed() -> bool:
 
 
 class OnnxSession:
-    """One ONNX file on onnxruntime, on the CPU or, where the provider is there, on CUDA."""
+    """One ONNX file on onnxruntime's CPU kernels."""
 
     runtime = NAME
 
-    def __init__(self, file: Path, precision: str, *, threads: int, device: Device = "cpu") -> None:
-        """Load *file*; *threads* 0 lets onnxruntime take every core; *device* is "cpu" or "cuda"."""
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime") from error
+    def __init__(self, file: Path, precision: str, place: Placement) -> None:
+        """Load *file*.
+
+        Raises:
+            ExtraMissing: onnxruntime is not installed.
+            BuildUnavailable: it cannot load the file.
+        """
+        onnxruntime = import_onnxruntime()
         self.precision = precision
         self.version: str = onnxruntime.__version__
-        provider, settings = _PROVIDERS[device]
-        if provider not in onnxruntime.get_available_providers():
-            raise BuildUnavailable(
-                wanted=file.name,
-                available=tuple(onnxruntime.get_available_providers()),
-                reason=f"onnxruntime has no {provider}; pip install 'samespace[gpu]' in the place of samespace[cpu]",
-            )
+        threads = place.threads or this_cpu().cores
+        self.streams = place.streams or streams_of(threads)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        # Every caller computes in its own thread too, and all share one pool of helpers beside them.
+        options.intra_op_num_threads = max(1, threads - self.streams + 1)
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: warnings about folded constants help nobody here
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=[(provider, settings)])
-        except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise BuildUnavailable(
-                wanted=file.name, available=(), reason=f"onnxruntime {self.version} cannot load it: {error}"
-            ) from error
-        if provider not in self._session.get_providers():  # it falls back to the CPU with no more than a warning
-            raise BuildUnavailable(
-                wanted=file.name, available=("cpu",), reason=f"{provider} did not start; are its driver and CUDA there?"
-            )
-        found = sorted(each.name for each in self._session.get_inputs())
-        if found != ["attention_mask", "input_ids"]:
-            raise BuildUnavailable(wanted=file.name, available=(), reason=f"its inputs are {found}")
+        self._session = open_inference(onnxruntime, file, options, [("CPUExecutionProvider", {})])
 
     def __call__(self, ids: Int64, mask: Int64, /) -> Float32:
         """(batch, tokens) ids and mask, int64, to (batch, dim) unit vectors, float32."""
         (vectors,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
         return np.asarray(vectors, dtype=np.float32)
+
+
+def import_onnxruntime() -> Any:
+    """The package; raises `ExtraMissing` where it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime") from error
+    return onnxruntime
+
+
+def open_inference(
+    onnxruntime: Any, file: Path, options: Any, providers: Sequence[tuple[str, Mapping[str, str]]]
+) -> Any:
+    """onnxruntime's own session, with the inputs that every build has.
+
+    Raises:
+        BuildUnavailable: it cannot be loaded by the first of *providers*, or takes other inputs.
+    """
+    options.log_severity_level = 3  # errors only: warnings about folded constants help nobody here
+    try:
+        # By itself it would go on with the CPU where a GPU fails, at load or in the middle of its work, and say so
+        # on stdout, which belongs to results.
+        session = onnxruntime.InferenceSession(str(file), options, providers=list(providers), enable_fallback=False)
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        raise BuildUnavailable(
+            wanted=file.name, available=(), reason=f"onnxruntime {onnxruntime.__version__} cannot load it: {error}"
+        ) from error
+    found = sorted(each.name for each in session.get_inputs())
+    if found != INPUTS:
+        raise BuildUnavailable(wanted=file.name, available=(), reason=f"its inputs are {found}")
+    return session

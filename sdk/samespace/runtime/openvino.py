@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 from pathlib import Path
@@ -12,10 +13,20 @@ import numpy as np
 from ..errors import BuildUnavailable, ExtraMissing
 from ..text import Int64
 from ..vectors import Float32
+from .cpu import streams_of, this_cpu
+from .session import Placement
+from .shapes import padded, rounded_length
 
 NAME = "openvino"
 # What is not quantised in an int8 build runs in bf16 where the CPU has it: faster, and far below int8's own error.
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
+KERNELS_KEPT: Final = 256
+"""Compiled kernels that OpenVINO, and oneDNN below it, may keep.
+
+A kernel is made for one number of tokens (rows x length), so traffic of all lengths makes new ones without end: with
+OpenVINO's own limit of 5000 an int8 MiniLM grew by 4 MB with every new shape, to 1.9 GB after 360 of them
+(benchmarks/LOG.md). A shape takes about 12 kernels in int8 and 5 otherwise, and making them again about 10 ms.
+"""
 
 
 def installed() -> bool:
@@ -30,23 +41,34 @@ class OpenvinoSession:
 
     runtime = NAME
 
-    def __init__(self, file: Path, precision: str, *, threads: int) -> None:
-        """Compile *file*; *threads* 0 lets OpenVINO take every core."""
+    def __init__(self, file: Path, precision: str, place: Placement) -> None:
+        """Compile *file*.
+
+        Raises:
+            ExtraMissing: OpenVINO is not installed.
+            BuildUnavailable: it cannot load the file, or the CPU cannot compute in *precision*.
+        """
         try:
-            openvino = _without_telemetry()
+            openvino = _imported()
         except ImportError as error:
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino") from error
         self.precision = precision
         self.version: str = openvino.__version__.split("-")[0]
+        self._longest = place.longest
         core = openvino.Core()
         hint = _HINTS.get(precision)
         if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             hint = "f32" if precision == "int8" else None
         if hint is None:
             raise BuildUnavailable(wanted=file.name, available=(), reason=f"this CPU has no {precision} instructions")
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
+        threads = place.threads or this_cpu().cores
+        self.streams = place.streams or streams_of(threads)
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": self.streams,
+            "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
+        }
         try:
             self._compiled: Any = core.compile_model(core.read_model(str(file)), "CPU", settings)
         except RuntimeError as error:
@@ -59,6 +81,9 @@ class OpenvinoSession:
 
     def __call__(self, ids: Int64, mask: Int64, /) -> Float32:
         """(batch, tokens) ids and mask, int64, to (batch, dim) unit vectors, float32."""
+        rows, tokens = ids.shape
+        if self._longest is not None:
+            ids, mask = padded(ids, mask, rows=rows, tokens=rounded_length(tokens, self._longest))
         try:
             request = self._requests.get_nowait()
         except queue.Empty:
@@ -70,12 +95,14 @@ class OpenvinoSession:
             self._requests.put(request)
 
 
-def _without_telemetry() -> Any:
-    """The package, imported without telling Google Analytics of it.
+def _imported() -> Any:
+    """The package, imported without telling Google Analytics of it, and with bounds to what it keeps.
 
     OpenVINO 2026.4 sends an event at every import, and keeps an id in the home folder, where openvino-telemetry is
     installed, which pip does with it. Where that cannot be imported, it takes a stub of its own.
     """
+    # oneDNN reads this once, at its first kernel, and has no other way in; whoever set it knows better.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
     name = "openvino_telemetry"
     hidden = "openvino" not in sys.modules and name not in sys.modules
     if hidden:
