@@ -59,14 +59,14 @@ class Bare:
     def __init__(self, artifact: str, build: str, runtime: str) -> None:
         """Load it; the build's name and the runtime as in the manifest."""
         from samespace.artifact import open_artifact
-        from samespace.runtime import load_build, open_session
+        from samespace.runtime import Placement, load_build, open_session
 
         loaded = load_build(open_artifact(Path(artifact)), build=build, runtime=runtime)
         self._text_encoder, session = loaded.text_encoder, loaded.session
         self.told = {"build": build, "runtime": f"{session.runtime} {session.version}", "precision": session.precision}
-        cores = os.cpu_count() or 1
+        cores, limit = os.cpu_count() or 1, loaded.artifact.recipe.token_limit
         each_core = [
-            open_session(loaded.artifact, loaded.build, loaded.measured, threads=1)
+            open_session(loaded.artifact, loaded.build, loaded.measured, place=Placement(threads=1, longest=limit))
             for _ in range(cores if cores > 1 else 0)
         ]
         self._ways = [[session], *([each_core] if each_core else [])]
