@@ -30,11 +30,12 @@ import numpy as np
 
 from runtime_worker import Variant, Worker
 from samespace.cli.console import say, table
+from samespace.runtime.openvino import KERNELS_KEPT
 
 KINDS: Final = ("short", "medium", "mixed", "fresh")
 BUDGETS: Final = (256, 512, 1024, 2048, 4096)
 CAPACITY: Final = "CPU_RUNTIME_CACHE_CAPACITY"
-FEW: Final = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16"}
+FEW: Final = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(KERNELS_KEPT)}
 BUCKETS: Final = (16, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -43,9 +44,16 @@ def variants(artifact: Path) -> dict[str, list[Variant]]:
     fp32, int8 = str(artifact / "model.fp32.onnx"), str(artifact / "model.int8.onnx")
     ort = Variant("onnxruntime fp32", fp32, "onnxruntime")
     ort8 = Variant("onnxruntime int8", int8, "onnxruntime")
-    f32 = Variant("openvino f32", fp32, "openvino", {"INFERENCE_PRECISION_HINT": "f32"})
-    bf16 = Variant("openvino bf16", fp32, "openvino", {"INFERENCE_PRECISION_HINT": "bf16"})
-    ov8 = Variant("openvino int8", int8, "openvino", {"INFERENCE_PRECISION_HINT": "bf16"})
+
+    def on_openvino(name: str, file: str, hint: str) -> Variant:
+        settings = {"INFERENCE_PRECISION_HINT": hint, CAPACITY: KERNELS_KEPT}
+        return Variant(f"openvino {name}", file, "openvino", settings, rounded=True, environment=FEW)
+
+    f32, bf16, ov8 = (
+        on_openvino("f32", fp32, "f32"),
+        on_openvino("bf16", fp32, "bf16"),
+        on_openvino("int8", int8, "bf16"),
+    )
 
     def also(base: Variant, name: str, options: Mapping[str, Any] | None = None, **changes: Any) -> Variant:
         return replace(base, name=f"{base.name}, {name}", options={**base.options, **(options or {})}, **changes)
@@ -67,6 +75,7 @@ def variants(artifact: Path) -> dict[str, list[Variant]]:
         "spinning onnxruntime": [
             ort,
             also(ort, "no spinning", {"config.session.intra_op.allow_spinning": "0"}),
+            also(ort, "spinning ends with a run", {"config.session.force_spinning_stop": "1"}),
             also(ort, "blocks of 4", {"config.session.dynamic_block_base": "4"}),
             ort8,
             also(ort8, "no spinning", {"config.session.intra_op.allow_spinning": "0"}),
@@ -76,6 +85,7 @@ def variants(artifact: Path) -> dict[str, list[Variant]]:
             also(ort, "no arena", {"enable_cpu_mem_arena": False}),
             also(ort, "no memory pattern", {"enable_mem_pattern": False}),
             also(ort, "denormals are zero", {"config.session.set_denormal_as_zero": "1"}),
+            also(ort, "weights outside the arena", {"config.session.use_device_allocator_for_initializers": "1"}),
             also(ort, "no packed weights", {"config.session.disable_prepacking": "1"}),
         ],
         "streams openvino": [
@@ -101,10 +111,11 @@ def variants(artifact: Path) -> dict[str, list[Variant]]:
         **{
             f"shapes {base.name}": [
                 base,
-                also(base, "rounded", rounded=True),
-                also(base, "rounded, 400 kernels kept", {CAPACITY: 400}, rounded=True, environment=FEW),
-                also(base, "rounded, 200 kernels kept", {CAPACITY: 200}, rounded=True, environment=FEW),
-                also(base, "no kernels kept", {CAPACITY: 0}, environment=FEW),
+                also(base, "shapes as they come, all kernels kept", {CAPACITY: 5000}, rounded=False, environment={}),
+                also(base, "shapes as they come", rounded=False),
+                also(base, "all kernels kept", {CAPACITY: 5000}, environment={}),
+                also(base, "half of the kernels kept", {CAPACITY: KERNELS_KEPT // 2}),
+                also(base, "no kernels kept", {CAPACITY: 0}, environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0"}),
                 also(base, "a static graph for each shape", static=BUCKETS),
             ]
             for base in (ov8, bf16, f32)
