@@ -36,12 +36,18 @@ RETRY_WORDS: Final = "failed with status: 503 error"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request, understood: what to embed, and what the reply needs to know of the request."""
+    """A request, understood: what to embed, and what the reply needs to know of the request.
+
+    Attributes:
+        packed: vectors are wanted as base64 of little-endian float32, not as numbers.
+        echo: the text, for a reply that repeats it.
+    """
 
     texts: list[str]
     role: Role
     long_texts: LongTexts = "pool"
     dims: int | None = None
+    packed: bool = False
     echo: str = ""
 
 
@@ -52,14 +58,14 @@ class Dialect:
     Attributes:
         route: its path below the space's prefix; also its name in metrics.
         parse: the body, and whether a role changes the vector, to an `Ask`; raises `RequestInvalid`.
-        render: the ask and its answer to the reply's body.
+        render: the ask, its answer, and the answer's vectors as JSON's writer takes them, to the reply's body.
         render_error: a message and the error's class to the error's body.
         busy_status: HTTP status of a refusal that may be tried again.
     """
 
     route: str
     parse: Callable[[Body, bool], Ask]
-    render: Callable[[Ask, Answer], dict[str, Any]]
+    render: Callable[[Ask, Answer, Sequence[Any]], dict[str, Any]]
     render_error: Callable[[str, SamespaceError], dict[str, Any]]
     busy_status: int
 
@@ -97,10 +103,10 @@ def _parse_vectors(body: Body, role_matters: bool) -> Ask:
     )
 
 
-def _render_vectors(ask: Ask, answer: Answer) -> dict[str, Any]:
+def _render_vectors(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     return {
         "text": ask.echo,
-        "vector": _rows(answer)[0],
+        "vector": rows[0],
         "dim": answer.vectors.shape[1],
         "space_id": answer.space_id,
         "tokens": answer.embedded.tokens[0],
@@ -129,13 +135,13 @@ def _parse_cohere(body: Body, role_matters: bool) -> Ask:
     )
 
 
-def _render_cohere(ask: Ask, answer: Answer) -> dict[str, Any]:
+def _render_cohere(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     # Windows need to be told apart: one [text, first character, one past the last] for each vector.
     spans = {"spans": answer.embedded.spans} if ask.long_texts == "windows" else {}
     return {
         **spans,
         "id": short(answer.space_id),
-        "embeddings": {"float": _rows(answer)},
+        "embeddings": {"float": rows},
         "texts": [],
         "response_type": "embeddings_by_type",
         "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": sum(answer.embedded.tokens)}},
@@ -163,15 +169,12 @@ def _parse_openai(body: Body, role_matters: bool) -> Ask:
         long_texts=_long_texts(body.get("long_texts"), "long_texts", "pool"),
         role=_role(body.get("input_type"), "input_type", _OPENAI_ROLES, role_matters),
         dims=_dims(body.get("dimensions"), "dimensions"),
-        echo=encoding,
+        packed=encoding == "base64",
     )
 
 
-def _render_openai(ask: Ask, answer: Answer) -> dict[str, Any]:
+def _render_openai(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     tokens = sum(answer.embedded.tokens)
-    rows: Sequence[Any] = list(_rows(answer))
-    if ask.echo == "base64":
-        rows = [base64.b64encode(np.asarray(row, dtype="<f4").tobytes()).decode("ascii") for row in rows]
     data = [
         {"object": "embedding", "index": span[0], "embedding": row}
         for row, span in zip(rows, answer.embedded.spans, strict=True)
@@ -231,9 +234,11 @@ def _long_texts(value: object, field: str, default: LongTexts, offered: Sequence
     raise RequestInvalid(field=field, reason=f"expected {' or '.join(offered)}")
 
 
-def _rows(answer: Answer) -> Float32:
-    """The vectors as JSON's writer wants them, which takes only rows without gaps."""
-    return np.ascontiguousarray(answer.vectors)
+def json_rows(vectors: Float32, *, packed: bool) -> list[Any]:
+    """Vectors, each as JSON's writer takes it: an array without gaps, or a string in base64."""
+    if packed:
+        return [base64.b64encode(row.tobytes()).decode("ascii") for row in vectors.astype("<f4", copy=False)]
+    return list(np.ascontiguousarray(vectors))
 
 
 def _role(value: object, field: str, names: Mapping[str, Role], matters: bool | None) -> Role:

@@ -1,4 +1,4 @@
-"""Who is let in over gRPC: tokens for every call but health, and certificates that can change while running."""
+"""Who is let in over gRPC, and how many: tokens for every call but health, certificates that can change, bounds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,30 @@ import grpc
 from samespace.errors import Unauthenticated
 
 from .grpc_errors import abort
+from .settings import HttpLimits
 from .tls import Tls
 from .tokens import Guard
 
 _OPEN: Final = "/grpc.health."
 """Probes cannot bring a token."""
+
+
+MAX_STREAMS: Final = 1024
+"""Calls of one connection at a time; a client's further ones wait on its side."""
+
+
+def bounds(limits: HttpLimits) -> tuple[tuple[str, int], ...]:
+    """HTTP's limits as options of a gRPC server, as far as gRPC has them."""
+    return (
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.max_concurrent_streams", MAX_STREAMS),
+        ("grpc.max_metadata_size", limits.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
+        ("grpc.server_handshake_timeout_ms", limits.header_timeout_ms),
+        # A client whose host vanished is noticed, and its calls are given up.
+        ("grpc.keepalive_time_ms", limits.keep_alive_ms),
+        ("grpc.keepalive_timeout_ms", limits.transfer_timeout_ms),
+    )
 
 
 class RefuseUnknown(grpc.aio.ServerInterceptor):  # type: ignore[misc]

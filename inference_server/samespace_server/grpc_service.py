@@ -23,7 +23,7 @@ from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
 from .engine import Answer, now_us
-from .grpc_access import Certificates, RefuseUnknown
+from .grpc_access import Certificates, RefuseUnknown, bounds
 from .grpc_errors import RefuseMalformed, abort
 from .health import Health
 from .observe import NO_PARENT, Parent, Watch
@@ -195,11 +195,7 @@ class GrpcServer:
                 # Clients ping every 30 s to notice a lost host; the default calls that abuse.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.max_metadata_size", settings.http.max_header_bytes),
-                ("grpc.server_handshake_timeout_ms", settings.http.header_timeout_ms),
-                # A client whose host vanished is noticed here too, and its stream given up.
-                ("grpc.keepalive_time_ms", settings.http.keep_alive_ms),
-                ("grpc.keepalive_timeout_ms", settings.http.transfer_timeout_ms),
+                *bounds(settings.http),
                 # Clients look up a name again when a connection ends: without this, replicas that were added would
                 # stay idle. Calls under way end in peace, however long they take; others move to a new connection.
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),

@@ -66,9 +66,12 @@ class Limits:
 class HttpLimits:
     """What an HTTP client may take before and after its request is at work. Whoever takes more is cut off.
 
+    gRPC is bounded by the same `max_connections`, `max_header_bytes`, `header_timeout_ms` (of handshakes) and
+    `keep_alive_ms` (after which silent clients are asked whether they are there).
+
     Attributes:
-        max_connections: open at a time; one more is answered 503 and closed. Each costs about 10 KB and a file
-            descriptor. Raise it for thousands of clients that keep their connections.
+        max_connections: open at a time, over each of HTTP and gRPC; one more is closed, over HTTP with a 503. Each
+            costs about 5 KB and a file descriptor. Raise it for thousands of clients that keep their connections.
         max_target_bytes: bytes of a request's path. Ours are below 100; nobody needs more.
         max_header_bytes: bytes of all headers of a request. Raise it for proxies that add large cookies or tokens.
         max_headers: headers of a request. As above.

@@ -33,7 +33,7 @@ VECTOR = np.array([[0.5, -0.5, 0.5, -0.5, 0, 0, 0, 0]], dtype=np.float32)
 
 
 class FakeEngine:
-    """Answers every text with `vector`; texts of "wait" are answered when `gate` is set.
+    """Answers every text with `vector`, plus its number if `numbered`; "wait" is answered when `gate` is set.
 
     Attributes:
         cancelled: how many of its requests were cancelled.
@@ -43,7 +43,7 @@ class FakeEngine:
         manifest = SimpleNamespace(name="fake")
         self.space_id, self.dims = space_id, DIMS
         self.loaded = SimpleNamespace(artifact=SimpleNamespace(role_matters=role_matters, manifest=manifest))
-        self.vector = VECTOR
+        self.vector, self.numbered = VECTOR, False
         self.gate = asyncio.Event()
         self.asked: list[dict[str, Any]] = []
         self.cancelled = 0
@@ -64,6 +64,8 @@ class FakeEngine:
         rows = 2 if options.get("long_texts") == "windows" else 1
         spans = tuple((text, row * 3, row * 3 + 5) for text in range(len(texts)) for row in range(rows))
         vectors = np.repeat(self.vector, len(spans), axis=0)[:, :dims]
+        if self.numbered:
+            vectors += np.arange(len(spans), dtype=np.float32)[:, None]
         ones = (1,) * len(texts)
         embedded = Embedded(vectors, tuple(len(text) for text in texts), ones, spans)
         return Answer(self.space_id, vectors, embedded, Timings(1, 2, 3))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fakes.http import DIMS, MATRYOSHKA, OTHER, SPACE, VECTOR, Door, door
+from samespace_server.http import PIECE
 
 ROUTES = ("vectors", "v2/embed", "v1/embeddings")
 COHERE: dict[str, Any] = {"texts": ["a", "b"], "input_type": "search_query"}
@@ -84,6 +85,22 @@ def test_a_vector_is_written_with_all_its_digits(running: Door) -> None:
         ):
             vectors = np.float32(found(post(exact, route, body).json()))
             assert (vectors == exact.engine.vector).all()
+
+
+@pytest.mark.parametrize("count", [1, PIECE, PIECE + 1, 5 * PIECE])
+def test_many_vectors_come_in_order(running: Door, count: int) -> None:
+    """However many pieces the reply was written in, each text has its own vector, as numbers or packed."""
+    texts = [f"text {number}" for number in range(count)]
+    with door() as numbered:
+        numbered.run(lambda: setattr(numbered.engine, "vector", np.arange(DIMS, dtype=np.float32)[None]))
+        numbered.run(lambda: setattr(numbered.engine, "numbered", True))
+        wanted = np.arange(DIMS)[None] + np.arange(count)[:, None]
+        cohere = post(numbered, "v2/embed", COHERE | {"texts": texts}).json()["embeddings"]["float"]
+        assert (np.float32(cohere) == wanted).all()
+        packed = post(numbered, "v1/embeddings", OPENAI | {"input": texts, "encoding_format": "base64"}).json()
+        assert [each["index"] for each in packed["data"]] == list(range(count))
+        found = [np.frombuffer(base64.b64decode(each["embedding"]), "<f4") for each in packed["data"]]
+        assert (np.array(found) == wanted).all()
 
 
 # -- roles

@@ -21,7 +21,7 @@ TOKENS: Final = "SAMESPACE_TOKENS"
 
 # Each is a field of `HttpLimits`; its docs say when to change it and what that costs.
 HTTP_LIMITS: Final[dict[str, tuple[int, str]]] = {
-    "max_connections": (1024, "HTTP connections at a time."),
+    "max_connections": (1024, "Connections at a time, over each of HTTP and gRPC."),
     "max_target_bytes": (2048, "Bytes of an HTTP path."),
     "max_header_bytes": (16_384, "Bytes of a request's headers, also over gRPC."),
     "max_headers": (64, "Headers of an HTTP request."),
