@@ -19,12 +19,14 @@ from .combine import concatenate_embedded
 from .embed import Embedded, embed_texts
 from .errors import RequestInvalid
 from .rpc.access import OPEN, Access
+from .rpc.bulk import in_streams
 from .runtime import Device, LoadedBuild, LoadedParts, load_artifact, parts_of
 from .text import LongTexts, Role, check_role
 from .vectors import Vectors, normalise
 
 if TYPE_CHECKING:
     from .rpc.client import Client
+    from .rpc.messages import Reply
 
 Progress = Callable[[int], None]
 STREAM_TEXTS: Final = 64
@@ -270,7 +272,7 @@ class CompositeEncoder(Encoder):
 
 
 class RemoteEncoder(Encoder):
-    """A space of a server."""
+    """A space of a server, or of replicas: many texts at once go to all that are listed, at the same time."""
 
     def __init__(self, client: Client, space: str | None) -> None:
         self._client = client
@@ -304,13 +306,17 @@ class RemoteEncoder(Encoder):
         if isinstance(texts, str):
             raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
         batches = list(_chunks(texts, STREAM_TEXTS)) or [[]]
-        parts: list[Encoded] = []
-        replies = self._client.embed_stream(self.space_id, role, batches, long_texts=long_texts, dims=dims)
-        for offset, part in enumerate(replies):
-            shifted = tuple((text + offset * STREAM_TEXTS, start, end) for text, start, end in part.spans)
-            parts.append(Encoded(part.vectors, part.tokens, part.windows, shifted))
+
+        def stream(some: Iterable[Sequence[str]]) -> Iterator[Reply]:
+            return self._client.embed_stream(self.space_id, role, some, long_texts=long_texts, dims=dims)
+
+        found: dict[int, Encoded] = {}
+        for number, part in in_streams(stream, batches, min(len(self._client.address.replicas), len(batches))):
+            shifted = tuple((text + number * STREAM_TEXTS, start, end) for text, start, end in part.spans)
+            found[number] = Encoded(part.vectors, part.tokens, part.windows, shifted)
             if progress is not None:
                 progress(len(part.tokens))
+        parts = [found[number] for number in range(len(batches))]
         if len(parts) == 1:
             return parts[0]
         return Encoded(

@@ -53,6 +53,18 @@ def test_load_is_spread(pair: tuple[Running, Running], right: np.ndarray) -> Non
     assert shares == [100, 100]
 
 
+def test_many_texts_at_once_use_both(pair: tuple[Running, Running], right: np.ndarray) -> None:
+    """One call with many texts is worked on by all replicas at the same time; the vectors come out in order."""
+    with Encoder.connect(both(pair)) as encoder:
+        done: list[int] = []
+        found = encoder.encode(TEXTS * 32, "query", progress=done.append)
+    assert cosine_distance(np.asarray(found), np.tile(right, (32, 1))).max() <= FP32_CPU
+    assert sum(done) == len(TEXTS) * 32
+    shares = [running.metric("samespace_texts_total") for running in pair]
+    assert sum(shares) == len(TEXTS) * 32
+    assert min(shares) > 0
+
+
 def test_a_replica_that_is_killed_under_load_costs_nothing(pair: tuple[Running, Running], right: np.ndarray) -> None:
     """Eight threads ask while one of two servers is killed: every request is answered, with the right vector."""
     space = pair[0].space_ids[0]
