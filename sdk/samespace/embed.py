@@ -82,11 +82,21 @@ def embed_texts(
 def embed_roles(
     model: Model, text_encoder: TextEncoder, texts: Sequence[str], roles: Sequence[Role], *, dims: int
 ) -> Float32:
-    """One pooled vector a text where each text has a role of its own; (texts, dims) float32, in order."""
-    vectors = np.empty((len(texts), dims), dtype=np.float32)
+    """One pooled vector a text where each text has a role of its own; (texts, dims) float32, in order.
+
+    What comes to the same model input is computed once: most encoders treat both roles alike.
+    """
+    prompts = text_encoder.recipe.prompts
+    inputs = [(prompts[role], text) for text, role in zip(texts, roles, strict=True)]
+    firsts = {each: row for row, each in reversed(list(enumerate(inputs)))}
+    found: dict[int, Float32] = {}
     for role in ROLES:
-        rows = [row for row, each in enumerate(roles) if each == role]
-        vectors[rows] = embed_texts(model, text_encoder, [texts[row] for row in rows], role, dims=dims).vectors
+        rows = sorted(row for row in firsts.values() if roles[row] == role)
+        embedded = embed_texts(model, text_encoder, [texts[row] for row in rows], role, dims=dims)
+        found.update(zip(rows, embedded.vectors, strict=True))
+    vectors = np.empty((len(texts), dims), dtype=np.float32)
+    for row, each in enumerate(inputs):
+        vectors[row] = found[firsts[each]]
     return vectors
 
 
