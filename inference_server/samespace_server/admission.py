@@ -38,9 +38,16 @@ class Gauge(Protocol):
 class Admission:
     """What is in one space's queue, and what may still come in."""
 
-    def __init__(self, limits: Limits, speed: Speed, gauge: Gauge, *, space_id: str) -> None:
-        """An empty queue; *speed* is read, and learnt by others; *gauge* is told of every change."""
-        self._limits, self._speed, self._gauge, self._space = limits, speed, gauge, short(space_id)
+    def __init__(self, limits: Limits, speed: Speed, gauge: Gauge, *, runners: int, space_id: str) -> None:
+        """An empty queue.
+
+        Args:
+            speed: of the runs; read here, and learnt by others.
+            gauge: is told of every change.
+            runners: how many runs there are at a time.
+        """
+        self._limits, self._speed, self._gauge = limits, speed, gauge
+        self._runners, self._space = runners, short(space_id)
         self._queued: dict[Lane, int] = dict.fromkeys(WEIGHTS, 0)
         self._lock = threading.Lock()
 
@@ -58,7 +65,7 @@ class Admission:
             for other, queued in self._queued.items()
             if other != lane
         )
-        return self._speed.us(before, run_tokens=self._limits.batch_tokens) // self._limits.runners
+        return self._speed.us(before, run_tokens=self._limits.batch_tokens) // self._runners
 
     def refusal(self, lane: Lane, tokens: int, left_us: int | None) -> SamespaceError | None:
         """Why a request of about *tokens*, of which nothing is counted yet, is not taken now; None if it is.
@@ -75,7 +82,7 @@ class Admission:
         """Why *tokens* cannot be run within *left_us*, or None."""
         if left_us is None:
             return None
-        run_us = self._speed.us(tokens, run_tokens=self._limits.batch_tokens) // self._limits.runners
+        run_us = self._speed.us(tokens, run_tokens=self._limits.batch_tokens) // self._runners
         needs_us = self.wait_us(lane) + run_us
         if 0 < left_us >= needs_us:
             return None

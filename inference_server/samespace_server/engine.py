@@ -98,7 +98,8 @@ class Engine:
         self._limits, self._clock_us = limits, clock_us
         self._meters = SpaceTelemetry(telemetry, loaded.artifact.space_id)
         self._speed = Speed()
-        self._admission = Admission(limits, self._speed, self._meters.queued, space_id=self.space_id)
+        runners = loaded.session.streams
+        self._admission = Admission(limits, self._speed, self._meters.queued, runners=runners, space_id=self.space_id)
         self._cache = VectorCache(limits.cache_bytes) if limits.cache_bytes else None
         # Streams that wait for room, first come first served.
         self._room = asyncio.Event()

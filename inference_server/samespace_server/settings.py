@@ -33,9 +33,6 @@ class Limits:
             and every caller waits longer for the run before theirs.
         run_tokens: what one more run of the model costs, in tokens that could have been computed instead. Texts of
             unlike length share a run only when padding wastes less than this. Higher for GPUs.
-        runners: runs of the model at a time. More keep a GPU busy while inputs and outputs travel; on a CPU, two
-            with half of the threads each are an alternative to one with all: better throughput of short texts, and
-            a single request has half of the machine. Each takes memory for a run.
         slice_ms: the longest run of anything but queries, in milliseconds, because a query that comes meanwhile waits
             for it; four times that when no query came for 10 seconds. Raise it where throughput matters more than a
             query's p99; lower it for a shorter p99, at some throughput.
@@ -53,7 +50,6 @@ class Limits:
     max_queue_ms: int = 500
     batch_tokens: int = 2048
     run_tokens: int = 16
-    runners: int = 1
     slice_ms: int = 8
     cache_bytes: int = 0
     drain_timeout_ms: int = 25_000
@@ -152,16 +148,22 @@ class Choice:
         threads: cores that a space's runs may keep busy together; 0 for all that this process may use, a container's
             quota included. Lower it where other programs share the machine.
         device: "cpu", "cuda" or "tensorrt". GPUs need the extra `gpu` and run fp16 where the artifact has it.
+        runners: runs of the model at a time; 0 for as many as pay here. On a CPU, several runs with a part of the
+            cores each do more in all than one with all of them, and a lonely request takes longer: say 1 where one
+            request at a time is the rule. On a GPU, more of them keep it busy while inputs and outputs travel.
     """
 
     build: str = "auto"
     runtime: str = "auto"
     threads: int = 0
     device: Device = "cpu"
+    runners: int = 0
 
     def __post_init__(self) -> None:
         if self.threads < 0:
             raise ConfigInvalid(key="threads", reason=f"{self.threads}; expected 0 for all cores, or a number of them")
+        if self.runners < 0:
+            raise ConfigInvalid(key="runners", reason=f"{self.runners}; expected 0 for as many as pay, or a number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class Workers:
         self._closing = threading.Event()
         self._large: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"run-{name}", daemon=True) for _ in range(bench.limits.runners)
+            threading.Thread(target=self._work, name=f"run-{name}", daemon=True)
+            for _ in range(bench.loaded.session.streams)
         ]
         self._threads.append(threading.Thread(target=self._tokenize_large, name=f"tokenize-{name}", daemon=True))
         for thread in self._threads:

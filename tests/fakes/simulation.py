@@ -63,7 +63,7 @@ class _Gauge:
 class Simulation:
     """A virtual server. Schedule senders with `at`, then `run`; `lines` is what happened."""
 
-    def __init__(self, model: Model, *, known_speed: bool = True, **limits: int) -> None:
+    def __init__(self, model: Model, *, runners: int = 1, known_speed: bool = True, **limits: int) -> None:
         self.now_us = 0
         self.lines: list[str] = []
         self.ended: list[Request] = []
@@ -75,12 +75,12 @@ class Simulation:
         if known_speed:
             for size in range(4, self._limits.batch_tokens.bit_length()):
                 self._speed.observe(1 << size, model.time_us(1 << size))
-        self._admission = Admission(self._limits, self._speed, _Gauge(), space_id="simulated")
+        self._admission = Admission(self._limits, self._speed, _Gauge(), runners=runners, space_id="simulated")
         self._planner = Planner(batch_tokens=self._limits.batch_tokens, run_tokens=self._limits.run_tokens)
         self._waiting: dict[int, Request] = {}
         self._room: list[Request] = []
         self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._order, self._number, self._idle = 0, 0, self._limits.runners
+        self._order, self._number, self._idle = 0, 0, runners
         self._query_us: int | None = None
 
     def at(self, at_us: int, action: Callable[[], None]) -> None:

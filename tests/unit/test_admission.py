@@ -23,12 +23,12 @@ class Gauge:
         self.value += amount
 
 
-def admission(*, known: bool = True, **limits: int) -> tuple[Admission, Gauge]:
+def admission(*, known: bool = True, runners: int = 1, **limits: int) -> tuple[Admission, Gauge]:
     """A queue for a model of 10,000 tokens a second."""
     speed, gauge = Speed(), Gauge()
     for size in range(12) if known else ():
         speed.observe(1 << size, (1 << size) * US_PER_TOKEN)
-    return Admission(Limits(**limits), speed, gauge, space_id="a" * 64), gauge
+    return Admission(Limits(**limits), speed, gauge, runners=runners, space_id="a" * 64), gauge
 
 
 def job(lane: Lane = "query") -> Job:

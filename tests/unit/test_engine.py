@@ -28,7 +28,7 @@ FP32_CPU = 1e-6  # 1 - cosine: what batch shapes may change in float32
 class GatedModel:
     """Runs the real model while its gate is open, and notes the shape of each batch."""
 
-    runtime, precision, version = "onnxruntime", "fp32", "0"
+    runtime, precision, version, streams = "onnxruntime", "fp32", "0", 1
 
     def __init__(self, loaded: LoadedBuild) -> None:
         self._model = loaded.session
@@ -50,8 +50,11 @@ def loaded(tiny_artifact: Path) -> LoadedBuild:
 
 
 @asynccontextmanager
-async def engine_of(loaded: LoadedBuild, **limits: int) -> AsyncIterator[tuple[Engine, GatedModel]]:
+async def engine_of(
+    loaded: LoadedBuild, *, runners: int = 1, **limits: int
+) -> AsyncIterator[tuple[Engine, GatedModel]]:
     model = GatedModel(loaded)
+    model.streams = runners
     engine = Engine(replace(loaded, session=model), Limits(**limits), Telemetry())
     try:
         yield engine, model

@@ -28,7 +28,7 @@ CAPACITY_PER_S = 1_000_000 / US_PER_TOKEN / TOKENS
 class VirtualModel:
     """Takes 500 us of virtual time for each padded token; a run ends when it is let go."""
 
-    runtime, precision, version = "onnxruntime", "fp32", "0"
+    runtime, precision, version, streams = "onnxruntime", "fp32", "0", 1
 
     def __init__(self, dims: int) -> None:
         self.now_us = 1

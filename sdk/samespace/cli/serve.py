@@ -79,7 +79,7 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--max-windows", default=512, show_default=True, help="Windows of one text.")
 @click.option("--max-queued-tokens", default=262_144, show_default=True, help="Beyond it, requests are refused.")
 @click.option("--max-queue-ms", default=500, show_default=True, help="Who would wait longer is refused; bulk 8 times.")
-@click.option("--runners", default=1, show_default=True, help="Runs of the model at a time.")
+@click.option("--runners", default=0, show_default=True, help="Runs of the model at a time; 0: as many as pay.")
 @click.option("--cache-bytes", default=0, show_default=True, help="For vectors of queries that repeat; 0: none.")
 @click.option("--slice-ms", default=8, show_default=True, help="Longest run of others while queries come.")
 @click.option("--drain-timeout-ms", default=25_000, show_default=True, help="For accepted requests after SIGTERM.")
@@ -128,14 +128,13 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         admin_port=options["admin_port"],
         admin_root=options["admin_root"],
         ops_port=options["ops_port"],
-        choice=Choice(options["build"], options["runtime"], options["threads"], options["device"]),
+        choice=Choice(options["build"], options["runtime"], options["threads"], options["device"], options["runners"]),
         limits=Limits(
             max_texts_per_request=options["max_texts"],
             max_request_bytes=options["max_request_bytes"],
             max_windows_per_text=options["max_windows"],
             max_queued_tokens=options["max_queued_tokens"],
             max_queue_ms=options["max_queue_ms"],
-            runners=options["runners"],
             slice_ms=options["slice_ms"],
             cache_bytes=options["cache_bytes"],
             batch_tokens=options["batch_tokens"],
