@@ -47,7 +47,7 @@ class Limits:
     max_request_bytes: int = 16 << 20
     max_windows_per_text: int = 512
     max_queued_tokens: int = 262_144
-    max_queue_ms: int = 500
+    max_queue_ms: int = 2000
     batch_tokens: int = 2048
     run_tokens: int = 16
     slice_ms: int = 8

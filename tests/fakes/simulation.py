@@ -70,7 +70,7 @@ class Simulation:
         self.runs: Counter[Lane] = Counter()
         self.tokens: Counter[Lane] = Counter()
         self.stream_tokens: Counter[int] = Counter()
-        self._model, self._limits = model, Limits(**limits)
+        self._model, self._limits = model, Limits(**{"max_queue_ms": 500} | limits)
         self._speed = Speed()
         if known_speed:
             for size in range(4, self._limits.batch_tokens.bit_length()):

@@ -52,7 +52,9 @@ async def offer(artifact: Path, per_s: float, until_us: int) -> tuple[list[int],
     """Send queries at random virtual times; the latencies of the answers, the refusals, and the longest queue."""
     loaded = load_build(open_artifact(artifact), build="fp32", runtime="onnxruntime", threads=1)
     model = VirtualModel(loaded.artifact.manifest.identity.dims)
-    engine = Engine(replace(loaded, session=model), Limits(), Telemetry(), clock_us=lambda: model.now_us)
+    engine = Engine(
+        replace(loaded, session=model), Limits(max_queue_ms=500), Telemetry(), clock_us=lambda: model.now_us
+    )
     for size in range(12):  # what warming up would have learnt
         engine._speed.observe(1 << size, (1 << size) * US_PER_TOKEN)
     latencies: list[int] = []

@@ -78,7 +78,7 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--max-request-bytes", default=16 << 20, show_default=True, help="Bytes of one request.")
 @click.option("--max-windows", default=512, show_default=True, help="Windows of one text.")
 @click.option("--max-queued-tokens", default=262_144, show_default=True, help="Beyond it, requests are refused.")
-@click.option("--max-queue-ms", default=500, show_default=True, help="Who would wait longer is refused; bulk 8 times.")
+@click.option("--max-queue-ms", default=2000, show_default=True, help="Who would wait longer is refused; bulk 8 times.")
 @click.option("--runners", default=0, show_default=True, help="Runs of the model at a time; 0: as many as pay.")
 @click.option("--cache-bytes", default=0, show_default=True, help="For vectors of queries that repeat; 0: none.")
 @click.option("--slice-ms", default=8, show_default=True, help="Longest run of others while queries come.")
