@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 
 from samespace.embed import Embedded
@@ -77,6 +78,7 @@ class Door:
 
     Attributes:
         port: on 127.0.0.1.
+        client: asks it; paths are enough as URLs.
         run: calls a function on the server's event loop and gives its result.
     """
 
@@ -86,6 +88,7 @@ class Door:
     server: HttpServer
     telemetry: Telemetry
     guard: Guard
+    client: httpx.Client
     run: Callable[[Callable[[], Any]], Any]
     failures: list[dict[str, Any]] = field(default_factory=list)
 
@@ -140,7 +143,9 @@ def door(
             return asyncio.run_coroutine_threadsafe(call(), loop).result(20)
 
         await server.start(listener)
-        held.append(Door(listener.getsockname()[1], spaces, engine, server, telemetry, guard, run, failures))
+        port = listener.getsockname()[1]
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=False, timeout=60)  # no CAs to read: quick
+        held.append(Door(port, spaces, engine, server, telemetry, guard, client, run, failures))
         started.set()
         await stop.wait()
         await server.stop(100)
@@ -160,6 +165,7 @@ def door(
     try:
         yield held[0]
     finally:
+        held[0].client.close()
         held[0].server.loop.call_soon_threadsafe(stop.set)
         thread.join(20)
     assert not failures, failures

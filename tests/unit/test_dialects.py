@@ -33,7 +33,7 @@ def asymmetric() -> Iterator[Door]:
 
 
 def post(running: Door, route: str, body: Any, prefix: str = f"/e/{SPACE}") -> httpx.Response:
-    return httpx.post(f"{running.url}{prefix}/{route}", json=body)
+    return running.client.post(f"{prefix}/{route}", json=body)
 
 
 # -- Weaviate's transformers container: what its clients and its own checks rely on
@@ -43,7 +43,7 @@ def post(running: Door, route: str, body: Any, prefix: str = f"/e/{SPACE}") -> h
 @pytest.mark.parametrize("config", [None, {}, {"task_type": "query"}, {"task_type": "passage", "dimensions": 4}])
 def test_weaviates_container_is_replaced(running: Door, path: str, config: dict[str, Any] | None) -> None:
     """With a default space: the container's paths, with and without a slash, config and task type."""
-    reply = httpx.post(running.url + path, json={"text": "a"} | ({} if config is None else {"config": config}))
+    reply = running.client.post(path, json={"text": "a"} | ({} if config is None else {"config": config}))
     assert reply.status_code == 200
     told = reply.json()
     assert (told["text"], told["dim"], len(told["vector"])) == (
@@ -55,9 +55,9 @@ def test_weaviates_container_is_replaced(running: Door, path: str, config: dict[
 def test_the_containers_probes_and_meta(running: Door) -> None:
     """Live and ready are 204 without a body, meta is an object."""
     for probe in ("live", "ready"):
-        reply = httpx.get(f"{running.url}/.well-known/{probe}")
+        reply = running.client.get(f"/.well-known/{probe}")
         assert (reply.status_code, reply.content) == (204, b"")
-    assert isinstance(httpx.get(f"{running.url}/meta").json(), dict)
+    assert isinstance(running.client.get("/meta").json(), dict)
 
 
 def test_the_containers_refusal_of_a_token() -> None:
@@ -65,13 +65,13 @@ def test_the_containers_refusal_of_a_token() -> None:
     with door(tokens=["token-of-enough-length"]) as running:
         for headers in ({}, {"Authorization": "Bearer bad-token"}):
             for reply in (
-                httpx.get(f"{running.url}/meta", headers=headers),
-                httpx.post(f"{running.url}/vectors", headers=headers, json={"text": "a"}),
+                running.client.get("/meta", headers=headers),
+                running.client.post("/vectors", headers=headers, json={"text": "a"}),
             ):
                 assert (reply.status_code, reply.json()["error"]) == (401, "Unauthorized")
-        assert httpx.get(f"{running.url}/.well-known/ready").status_code == 204
+        assert running.client.get("/.well-known/ready").status_code == 204
         headers = {"Authorization": "Bearer token-of-enough-length"}
-        assert httpx.post(f"{running.url}/vectors", headers=headers, json={"text": "a"}).status_code == 200
+        assert running.client.post("/vectors", headers=headers, json={"text": "a"}).status_code == 200
 
 
 def test_a_vector_is_written_with_all_its_digits(running: Door) -> None:
@@ -230,9 +230,9 @@ def test_token_ids_are_refused_with_the_remedy(running: Door) -> None:
 def test_spaces_are_listed_as_models(running: Door) -> None:
     """So that clients which let their users choose a model find the space."""
     for prefix in ("", f"/e/{SPACE}"):
-        told = httpx.get(f"{running.url}{prefix}/v1/models").json()
+        told = running.client.get(f"{prefix}/v1/models").json()
         assert [each["id"] for each in told["data"]] == [SPACE]
-    assert httpx.get(f"{running.url}/e/{OTHER}/v1/models").status_code == 409
+    assert running.client.get(f"/e/{OTHER}/v1/models").status_code == 409
 
 
 # -- wrong types, in every field
