@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .diff import Difference, differences
-from .spec import CollectionSpec, collection_name
+from .spec import CollectionSpec, collection_name, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class CreateCollection:
     schema: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"create collection {self.schema['class']}:\n{json.dumps(self.schema, indent=2)}"
+        return f"create collection {self.schema['class']}:\n{shown(json.dumps(self.schema, indent=2))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class AddVector:
     settings: Mapping[str, Any]
 
     def __str__(self) -> str:
+        settings = shown(json.dumps(dict(self.settings)))
         return (
-            f"add vector {self.vector} to collection {self.collection}, with settings "
-            f"{json.dumps(dict(self.settings))} (cannot be undone; objects that are already there have to be imported "
-            "again to get this vector)"
+            f"add vector {self.vector} to collection {self.collection}, with settings {settings} (cannot be undone; "
+            "objects that are already there have to be imported again to get this vector)"
         )
 
 

@@ -18,6 +18,19 @@ def test_a_missing_collection_is_created_with_exactly_the_specs_schema() -> None
     assert not todo.cannot_be_undone
 
 
+def test_a_token_in_the_servers_url_is_sent_and_not_printed() -> None:
+    """A plan is printed before it is carried out: user and password are in the schema alone."""
+    spec = CollectionSpec("Article", SPACE, "https://weaviate:a-token-of-enough-length@encoder:8080")
+    other = CollectionSpec("Article", OTHER_SPACE, "https://encoder:8080")
+    for todo in (plan(spec, None), plan(spec, other.schema())):
+        assert "//***@encoder:8080" in str(todo)
+        assert "a-token" not in str(todo)
+    assert (
+        "a-token"
+        in spec.schema()["vectorConfig"][spec.vector_name]["vectorizer"]["text2vec-transformers"]["inferenceUrl"]
+    )
+
+
 def test_a_collection_that_is_as_wanted_needs_nothing() -> None:
     """Creating twice is the same as creating once."""
     assert differences(SPEC, SPEC.schema()) == ()

@@ -57,7 +57,12 @@ def _connection(command: _Command) -> _Command:
 @weaviate.command()
 @click.argument("name")
 @click.option("--encoder", required=True, metavar="ARTIFACT|SERVER|SPACE", help="Whose space the collection is for.")
-@click.option("--server", required=True, help="The encoder's HTTP address as Weaviate sees it, http://HOST:PORT.")
+@click.option(
+    "--server",
+    required=True,
+    envvar="SAMESPACE_SERVER",
+    help="The encoder's HTTP address as Weaviate sees it, http://HOST:PORT; with a token in it: SAMESPACE_SERVER.",
+)
 @click.option("--property", "text_property", default="text", show_default=True, help="The property that is encoded.")
 @click.option("--also-property", "also", multiple=True, help="A text property that is stored only; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
