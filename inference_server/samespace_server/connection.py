@@ -295,7 +295,7 @@ class Connection(asyncio.Protocol):
             return
         request, version = self._request, self._parser.get_http_version()
         request.method = self._parser.get_method().decode("ascii")
-        request.keep_alive = self._parser.should_keep_alive()
+        request.keep_alive = version != "1.0" and self._parser.should_keep_alive()
         if len(request.headers) > self._server.limits.max_headers:
             self._refuse_head()
         elif request.method == "CONNECT":

@@ -163,7 +163,8 @@ def test_what_happens_is_counted(server: Running, family: str) -> None:
     sample, action = COUNTED[family]
     before = value(server, sample)
     action(server)
-    assert value(server, sample) > before
+    while value(server, sample) <= before:  # a run is counted after its answers have left; the timeout is the limit
+        pass
 
 
 @pytest.mark.parametrize("name", UP_AND_DOWN)

@@ -93,6 +93,7 @@ def test_head_gets_the_head_of_get() -> None:
         (b"GET /.well-known/live HTTP/1.1\r\nHost: a\r\n\r\n", True),
         (b"GET /.well-known/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", False),
         (b"GET /.well-known/live HTTP/1.0\r\n\r\n", False),
+        (b"GET /.well-known/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", False),
         (b"GET http://here/.well-known/live?x=1#y HTTP/1.1\r\nHost: a\r\n\r\n", True),
         (b"\r\n\r\nGET //.well-known//live/ HTTP/1.1\r\nHost: a\r\n\r\n", True),
     ],
@@ -338,14 +339,14 @@ def test_a_body_that_comes_steadily_may_take_its_time() -> None:
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
     """Answers pile up for nobody: the connection is aborted, and not one more request of it is worked on."""
-    limits = HttpLimits(transfer_timeout_ms=200, min_bytes_per_s=100_000_000)
-    with door(limits) as running, running.connect() as sock:
+    limits = HttpLimits(transfer_timeout_ms=2000, min_bytes_per_s=100_000_000)
+    body = b'{"text": "' + b"x" * (16 << 20) + b'"}'  # comes back in the answer, and is more than the kernel keeps
+    with door(limits, max_body_bytes=20 << 20) as running, running.connect() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        many = b'{"texts": [' + b",".join([b'"a"'] * 200_000) + b'], "input_type": "search_query"}'
-        sock.sendall(request(f"/e/{SPACE}/v2/embed", many) * 3)
+        sock.sendall(request(body=body) + request())
         wait_for(running, "server.open_connections == 0")
         assert running.refused("write_timeout") == 1
-        assert len(running.engine.asked) < 3
+        assert len(running.engine.asked) == 1
 
 
 def test_work_is_not_on_the_clock() -> None:

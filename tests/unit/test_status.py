@@ -10,11 +10,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from samespace.artifact import Artifact, open_artifact
 from samespace.errors import Overloaded
+from samespace.export.compose import combine, join_towers
 from samespace_server.engine import Engine
 from samespace_server.http import HttpApp
 from samespace_server.loader import Loader
@@ -41,6 +43,16 @@ class Server:
         self.watch = Watch(self.telemetry, Refusals(lambda: 0))
         self.app = HttpApp(self.telemetry, Guard(tokens))
         add_status(self.app, self.spaces, self.telemetry, Limits())
+
+    async def numbers(self) -> Any:
+        """What `/status.json` says once the last run was counted, which is after its answers have left."""
+        while True:
+            told = json.loads(
+                (await self.get("/status.json")).body, object_hook=lambda fields: SimpleNamespace(**fields)
+            )
+            if all(space.windows for space in told.spaces):
+                return told
+            await asyncio.sleep(0)
 
     async def get(self, path: str, **headers: str) -> Response:
         sent = {name.encode(): value.encode() for name, value in headers.items()}
@@ -108,9 +120,9 @@ def test_the_numbers_are_those_of_the_spaces(tiny_artifact: Path) -> None:
             seen.space_id = engine.space_id
             raise Overloaded(queued=2, limit=1, unit="tokens", retry_after_ms=100)
         response = await server.get("/status.json")
-        await server.loader.close()
         assert b"</script>" in response.body and response.content_type == b"application/json"
-        told = json.loads(response.body, object_hook=lambda fields: SimpleNamespace(**fields))
+        told = await server.numbers()
+        await server.loader.close()
         assert (told.server.state, told.server.ready, told.server.http_connections) == ("ready", True, 3)
         (space,) = told.spaces
         assert (space.space_id, space.name, space.dims, space.build) == (artifact.space_id, NASTY, 32, "fp32")
@@ -118,6 +130,29 @@ def test_the_numbers_are_those_of_the_spaces(tiny_artifact: Path) -> None:
         assert vars(space.requests) == {"ok": 1, "Overloaded": 1}
         assert space.latency[-1] == [None, 1] and space.latency[0][0] == 0.0005
         assert space.ready and space.broken is None and space.probe_worst <= space.probe_bound
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["concatenation", "two_tower"])
+def test_a_composite_counts_each_text_once(
+    tiny_artifact: Path, other_artifact: Path, tmp_path: Path, kind: str
+) -> None:
+    """Its parts do the counting: a text that goes through both is one text, and the tokens of both were run."""
+    parts = [open_artifact(tiny_artifact), open_artifact(other_artifact)]
+    whole = combine(parts, tmp_path / "whole") if kind == "concatenation" else join_towers(*parts, tmp_path / "whole")
+
+    async def scenario() -> None:
+        server = Server()
+        engine = await server.loader.load(whole, Choice(build="fp32", runtime="onnxruntime", threads=1))
+        server.spaces.state = "ready"
+        answer = await engine.embed(["a list", "a"], "query")
+        expected = sum(answer.embedded.tokens) * (2 if kind == "concatenation" else 1)
+        while (told := await server.numbers()).spaces[0].tokens < expected:
+            await asyncio.sleep(0)
+        await server.loader.close()
+        (space,) = told.spaces
+        assert (space.space_id, space.texts, space.tokens) == (whole.space_id, 2, expected)
 
     asyncio.run(scenario())
 
