@@ -40,8 +40,9 @@ class Delivery:
             if not run.sound[index]:
                 self._fail([(job, SamespaceError(_FAILED))])
                 continue
-            job.started_us = job.started_us or run.started_us
-            job.ended_us = run.ended_us
+            # Runs end in another order than they began in where a session has several streams.
+            job.started_us = min(job.started_us or run.started_us, run.started_us)
+            job.ended_us = max(job.ended_us, run.ended_us)
             job.put(row, run.vectors, index)
             if job.missing == 0 and not job.done.done():
                 job.done.set_result(None)

@@ -18,9 +18,12 @@ from samespace.errors import DeadlineExceeded, Overloaded, RequestInvalid, Sames
 from samespace.runtime import LoadedBuild, load_build
 from samespace.text import Int64
 from samespace.vectors import Float32, cosine_distance
+from samespace_server.delivery import Delivery
 from samespace_server.engine import Engine, now_us
+from samespace_server.job import Job
+from samespace_server.runs import Ran
 from samespace_server.settings import Limits
-from samespace_server.telemetry import Telemetry
+from samespace_server.telemetry import SpaceTelemetry, Telemetry
 
 FP32_CPU = 1e-6  # 1 - cosine: what batch shapes may change in float32
 
@@ -389,6 +392,22 @@ def test_several_runs_at_a_time(loaded: LoadedBuild) -> None:
             apart = np.concatenate([answer.vectors for answer in await asyncio.gather(*tasks)])
             together = (await engine.embed(texts, "query")).vectors
             assert cosine_distance(apart, together).max() <= FP32_CPU
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_is_told_late_is_timed_right(loaded: LoadedBuild) -> None:
+    """Two runs of one request; the first one's thread is held up before it can tell: no stage takes less than nothing."""
+
+    async def scenario() -> None:
+        job = Job(["a"] * 2, "passage", "pool", "bulk", 0, None, asyncio.get_running_loop().create_future(), 100)
+        job.vectors, job.missing = np.empty((2, 3), dtype=np.float32), 2
+        delivery = Delivery(SpaceTelemetry(Telemetry(), loaded.artifact.space_id))
+        row = np.eye(1, 3, dtype=np.float32)
+        for number, (started_us, ended_us) in reversed(list(enumerate([(200, 300), (400, 500)]))):
+            delivery.ran(Ran([(job, number)], row, [True], 3, 3, started_us, ended_us, False, None))
+        await job.done
+        assert (job.started_us, job.ended_us) == (200, 500)
 
     asyncio.run(scenario())
 
