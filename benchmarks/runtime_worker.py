@@ -178,6 +178,8 @@ def _onnxruntime(variant: Variant) -> Run:
     for name, value in variant.options.items():
         if name.startswith("config."):
             options.add_session_config_entry(name.removeprefix("config."), value)
+        elif name == "execution_mode":
+            options.execution_mode = onnxruntime.ExecutionMode(value)
         else:
             setattr(options, name, value)
     session = onnxruntime.InferenceSession(variant.file, options, providers=["CPUExecutionProvider"])

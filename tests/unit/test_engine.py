@@ -397,7 +397,7 @@ def test_several_runs_at_a_time(loaded: LoadedBuild) -> None:
 
 
 def test_a_run_that_is_told_late_is_timed_right(loaded: LoadedBuild) -> None:
-    """Two runs of one request; the first one's thread is held up before it can tell: no stage takes less than nothing."""
+    """Two runs of one request; the first one's thread is held up before it can tell: no stage is negative."""
 
     async def scenario() -> None:
         job = Job(["a"] * 2, "passage", "pool", "bulk", 0, None, asyncio.get_running_loop().create_future(), 100)

@@ -8,13 +8,13 @@ the SDK, the server and the plugin.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from .. import __version__
 from ..errors import SamespaceError
+from .lazy import LazyGroup
 
 # name -> (module:attribute, one line for the overview). The line is repeated here so that the overview
 # imports nothing; a test holds it against the command's own help.
@@ -33,29 +33,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "health": ("samespace.cli.health:health", "Exit with 0 if a server is ready to embed, with 1 if it is not."),
     "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
 }  # fmt: skip
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for."""
-
-    def __init__(self, *args: Any, table: dict[str, tuple[str, str]], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.table = table
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.table)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.table:
-            return None
-        module, _, attribute = self.table[cmd_name][0].partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
 
 
 @click.group(

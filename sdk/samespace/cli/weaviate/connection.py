@@ -1,0 +1,74 @@
+"""Which Weaviate and whose space are meant: what the commands of `samespace weaviate` share."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from ...errors import ConfigInvalid, WeaviateUnavailable
+
+if TYPE_CHECKING:
+    from samespace_weaviate import Store
+
+SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def connection(command: _Command) -> _Command:
+    """The options that say which Weaviate is meant."""
+    for option in (
+        click.option(
+            "--embedded",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Start a Weaviate for this command; its data stays in this folder.",
+        ),
+        click.option("--grpc-port", type=int, help="Weaviate's gRPC port; WEAVIATE_GRPC_PORT, else 50051."),
+        click.option("--url", help="Weaviate's REST address; WEAVIATE_URL, else http://localhost:8080."),
+    ):
+        command = option(command)
+    return command
+
+
+def require_weaviate() -> None:
+    from ...extras import require_extra
+
+    require_extra("weaviate", feature="samespace weaviate", modules=("weaviate", "grpc"))
+
+
+@contextmanager
+def open_store(url: str | None, grpc_port: int | None, embedded: Path | None) -> Iterator[Store]:
+    """The Weaviate that the options and the environment name."""
+    from samespace_weaviate import Store
+    from samespace_weaviate.discover import NoWeaviate, find_weaviate
+
+    if url and embedded:
+        raise ConfigInvalid(key="--url and --embedded", reason="give one of them")
+    environment = dict(os.environ)
+    environment["WEAVIATE_URL"] = url or environment.get("WEAVIATE_URL") or "http://localhost:8080"
+    if grpc_port:
+        environment["WEAVIATE_GRPC_PORT"] = str(grpc_port)
+    found = find_weaviate("embedded" if embedded else "url", environment)
+    if isinstance(found, NoWeaviate):
+        raise WeaviateUnavailable(address="embedded" if embedded else "server", reason=found.reason)
+    with Store.open(found, embedded) as store:
+        yield store
+
+
+def space_of(text: str) -> tuple[str, str]:
+    """(space id, display name) of whatever `open_encoder` takes, or of an id itself; loads no artifact's model."""
+    from ...artifact import open_artifact
+    from ..encoders import open_encoder
+
+    if SPACE_ID.fullmatch(text):
+        return text, ""
+    if (Path(text) / "manifest.json").is_file():
+        manifest = open_artifact(text).manifest
+        return manifest.space_id, manifest.name
+    with open_encoder(text) as encoder:
+        return encoder.space_id, encoder.name
