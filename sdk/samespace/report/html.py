@@ -30,6 +30,7 @@ th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-alig
 th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: right; }
 figure { margin: .75rem 0; } figcaption { color: var(--soft); font-size: .9rem; }
 svg { width: 100%; max-width: 46rem; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
+.key { margin-right: 1rem; white-space: nowrap; } .key svg { width: 24px; height: 12px; vertical-align: middle; }
 svg .axis { stroke: var(--line); stroke-width: 1; }
 """.strip()
 

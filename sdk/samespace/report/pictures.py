@@ -12,7 +12,7 @@ import numpy as np
 
 _WIDTH: Final = 640
 _HEIGHT: Final = 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 24, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 28, 24, 44
 _COLOURS: Final = 6
 _DASHES: Final = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
 
@@ -49,7 +49,7 @@ def histogram(
     }
     top = max((float(share.max()) for share in shares.values()), default=0.0) or 1.0
     frame = _Frame(left, right, 0.0, top)
-    marks = []
+    marks, keys = [], []
     for number, (name, share) in enumerate(shares.items()):
         steps = [(float(edges[0]), 0.0)]
         for index, height in enumerate(share):
@@ -61,9 +61,9 @@ def histogram(
             f'<polygon points="{path}" fill="{colour}" fill-opacity="0.18" stroke="{colour}" stroke-width="1.5" '
             f'stroke-dasharray="{_DASHES[number % _COLOURS]}"/>'
         )
-        marks.append(_key(number, f"{name} ({kept[name].size})"))
+        keys.append(_key(number, f"{name} ({kept[name].size} values)"))
     caption = f"{strange} values are not finite and not shown." if strange else ""
-    return _figure(frame, marks, x=label, y="share", caption=caption)
+    return _figure(frame, marks, keys, x=label, y="share", caption=caption)
 
 
 def lines(series: Mapping[str, Points], *, x: str, y: str, log_x: bool = False) -> str:
@@ -74,7 +74,7 @@ def lines(series: Mapping[str, Points], *, x: str, y: str, log_x: bool = False) 
         log_x: for values of x over several powers of ten; all must be above 0.
     """
     frame = _around(series.values(), log_x=log_x)
-    marks = []
+    marks, keys = [], []
     for number, (name, points) in enumerate(series.items()):
         colour, dash = f"var(--c{number % _COLOURS})", _DASHES[number % _COLOURS]
         for piece in _pieces(points):
@@ -87,14 +87,14 @@ def lines(series: Mapping[str, Points], *, x: str, y: str, log_x: bool = False) 
                     f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8" '
                     f'stroke-dasharray="{dash}"/>'
                 )
-        marks.append(_key(number, name))
-    return _figure(frame, marks, x=x, y=y)
+        keys.append(_key(number, name))
+    return _figure(frame, marks, keys, x=x, y=y)
 
 
 def scatter(series: Mapping[str, Points], *, x: str = "", y: str = "") -> str:
     """A point for each pair of finite values."""
     frame = _around(series.values())
-    marks = []
+    marks, keys = [], []
     for number, (name, points) in enumerate(series.items()):
         colour = f"var(--c{number % _COLOURS})"
         marks += [
@@ -102,8 +102,8 @@ def scatter(series: Mapping[str, Points], *, x: str = "", y: str = "") -> str:
             for a, b in points
             if math.isfinite(a) and math.isfinite(b)
         ]
-        marks.append(_key(number, name))
-    return _figure(frame, marks, x=x, y=y)
+        keys.append(_key(number, name))
+    return _figure(frame, marks, keys, x=x, y=y)
 
 
 def bars(values: Mapping[str, float], *, label: str) -> str:
@@ -188,7 +188,7 @@ def _ticks(low: float, high: float, log: bool = False) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _figure(frame: _Frame, marks: Sequence[str], *, x: str, y: str, caption: str = "") -> str:
+def _figure(frame: _Frame, marks: Sequence[str], keys: Sequence[str], *, x: str, y: str, caption: str = "") -> str:
     axes = []
     base = _HEIGHT - _BOTTOM
     for value in _ticks(frame.left, frame.right, frame.log_x):
@@ -201,17 +201,16 @@ def _figure(frame: _Frame, marks: Sequence[str], *, x: str, y: str, caption: str
         axes.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     axes.append(f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x)}</text>')
     axes.append(f'<text x="4" y="{_TOP - 10}">{escape(y)}</text>')
-    return _svg(_WIDTH, _HEIGHT, [*axes, *marks], caption)
+    return _svg(_WIDTH, _HEIGHT, [*axes, *marks], " ".join([*keys, escape(caption)]).strip())
 
 
 def _key(number: int, name: str) -> str:
-    """One line of the legend, at the top to the right."""
-    y = _TOP + 6 + 16 * number
-    return (
-        f'<line x1="{_WIDTH - 190}" x2="{_WIDTH - 168}" y1="{y}" y2="{y}" stroke="var(--c{number % _COLOURS})" '
-        f'stroke-width="3" stroke-dasharray="{_DASHES[number % _COLOURS]}"/>'
-        f'<text x="{_WIDTH - 162}" y="{y + 4}">{escape(_clip(name, 24))}</text>'
+    """One entry of the legend, below the picture, where it hides nothing."""
+    line = (
+        f'<line x1="0" x2="24" y1="6" y2="6" stroke="var(--c{number % _COLOURS})" stroke-width="3" '
+        f'stroke-dasharray="{_DASHES[number % _COLOURS]}"/>'
     )
+    return f'<span class="key"><svg viewBox="0 0 24 12">{line}</svg> {escape(name)}</span>'
 
 
 def _clip(text: str, most: int) -> str:
@@ -219,5 +218,5 @@ def _clip(text: str, most: int) -> str:
 
 
 def _svg(width: int, height: int, marks: Sequence[str], caption: str = "") -> str:
-    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    said = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f'<figure><svg viewBox="0 0 {width} {height}" role="img">' + "".join(marks) + f"</svg>{said}</figure>"
