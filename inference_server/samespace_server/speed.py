@@ -3,7 +3,8 @@
 A run of few tokens costs more a token than one of many, long inputs more than short ones, and the first run of a shape
 the most, because runtimes prepare kernels for it. So the speed is kept by size of the run, in powers of two. Where
 it errs, it errs on the fast side, because people are refused by it: it follows a faster run at once and a slower one
-by an eighth, and a size that was never seen is believed to take no longer than it must, by those that were.
+by an eighth, and a size that was never seen is believed to take no longer than it must, by those that were. A single
+run that took minutes says that the machine slept, not that it is slow: it counts as a few times slower, no more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Final
 _SIZES: Final = 32
 _SLOWER: Final = 8
 """A slower run moves the speed by one part in so many."""
+_SLOWEST: Final = 4
+"""A run counts as at most so many times slower than expected."""
 
 
 class Speed:
@@ -29,7 +32,8 @@ class Speed:
         if old == 0:
             self._ns_per_token[size] = new
         else:
-            self._ns_per_token[size] = (old + new) // 2 if new < old else old + (new - old) // _SLOWER
+            slower = (min(new, old * _SLOWEST) - old + _SLOWER - 1) // _SLOWER
+            self._ns_per_token[size] = (old + new) // 2 if new < old else old + slower
 
     def run_us(self, tokens: int) -> int:
         """About how long one run of *tokens* takes, rather less than more; 0 while nothing is known."""

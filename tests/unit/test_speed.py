@@ -52,6 +52,18 @@ def test_the_speed_follows_the_machine() -> None:
     assert 12_800 < speed.run_us(100) <= 13_000
 
 
+def test_a_machine_that_slept_is_not_slow() -> None:
+    """One run of ten minutes among many of 10 ms moves the estimate by less than half; a few runs later it is back."""
+    speed = Speed()
+    for _ in range(20):
+        speed.observe(1000, 10_000)
+    speed.observe(1000, 600_000_000)
+    assert speed.run_us(1000) < 15_000
+    for _ in range(3):
+        speed.observe(1000, 10_000)
+    assert speed.run_us(1000) < 11_000
+
+
 def test_larger_runs_are_tried_in_steps() -> None:
     """However much time there is, a run is at most about twice as large as any before."""
     assert known((16, 1_000)).tokens(1_000_000) == 32
