@@ -6,7 +6,7 @@ Needs no torch; BM25 needs the extra `eval`.
 """
 
 from .baselines import Bm25Ranker
-from .dataset import Dataset, load_dataset, splits
+from .dataset import Dataset, load_dataset, load_splits, splits
 from .isotropy import effective_rank, mean_cosine, uniformity
 from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, evaluate, search
 from .significance import Comparison, paired_bootstrap
@@ -24,6 +24,7 @@ __all__ = [
     "effective_rank",
     "evaluate",
     "load_dataset",
+    "load_splits",
     "mean_cosine",
     "paired_bootstrap",
     "search",

@@ -13,7 +13,7 @@ What it gives up: sets that do not fit into memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,24 +61,40 @@ def load_dataset(folder: Path | str, split: str = "test") -> Dataset:
         DataInvalid: a file is missing, a line is not what it has to be (with its number), an id is unknown or
             there twice, or the split has no query with a relevant passage.
     """
-    root = Path(folder)
+    return _load(Path(folder), (split,))[0]
+
+
+def load_splits(folder: Path | str) -> tuple[Dataset, ...]:
+    """All splits of the set in *folder*, by name; they share their texts. Raises as `load_dataset` does."""
+    return _load(Path(folder), splits(folder))
+
+
+def _load(root: Path, names: Sequence[str]) -> tuple[Dataset, ...]:
     if not root.is_dir():
         raise DataInvalid(path=str(root), reason="no such folder; expected corpus.jsonl, queries.jsonl and qrels/")
     passages = dict(_texts(root / "corpus.jsonl", "passage", titled=True))
     queries = dict(_texts(root / "queries.jsonl", "query", titled=False))
-    qrels = _judgements(root, split, passages, queries)
-    asked = tuple(query for query in queries if any(grade > 0 for grade in qrels.get(query, {}).values()))
-    if not asked:
-        raise DataInvalid(path=str(_qrels_file(root, split)), reason="no query of this split has a relevant passage")
-    return Dataset(
-        folder=root,
-        split=split,
-        passage_ids=tuple(passages),
-        passages=tuple(passages.values()),
-        query_ids=asked,
-        queries=tuple(queries[query] for query in asked),
-        qrels={query: qrels[query] for query in asked},
-    )
+    passage_ids, texts = tuple(passages), tuple(passages.values())
+    loaded = []
+    for split in names:
+        qrels = _judgements(root, split, passages, queries)
+        asked = tuple(query for query in queries if any(grade > 0 for grade in qrels.get(query, {}).values()))
+        if not asked:
+            raise DataInvalid(
+                path=str(_qrels_file(root, split)), reason="no query of this split has a relevant passage"
+            )
+        loaded.append(
+            Dataset(
+                folder=root,
+                split=split,
+                passage_ids=passage_ids,
+                passages=texts,
+                query_ids=asked,
+                queries=tuple(queries[query] for query in asked),
+                qrels={query: qrels[query] for query in asked},
+            )
+        )
+    return tuple(loaded)
 
 
 def _qrels_file(root: Path, split: str) -> Path:

@@ -1,10 +1,10 @@
-"""Training pairs out of a retrieval set, checked for duplicates and leaks before anything is trained.
+"""Training pairs, checked for duplicates and leaks before anything is trained.
 
 A pair is a query and one of its relevant passages; a query with three of them gives three pairs. Pairs that are
 the same text twice are dropped and counted. Held-out texts among the training texts are an error.
 
-What it leaves to others: what a near-duplicate is (`hygiene`), batches without duplicates (the batch sampler of
-sentence-transformers, by text).
+What it leaves to others: reading (`sources`), what a near-duplicate is (`hygiene`), everything else that can be wrong
+with data (`doctor`), batches without duplicates (the batch sampler of sentence-transformers, by text).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataInvalid
-from ..evaluation.dataset import Dataset, load_dataset, splits
 from .config import TrainingConfig
-from .hygiene import Leak, canonical, leaks
+from .hygiene import Leak, leaks
+from .sources import load_data, without_repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,36 @@ def load_pairs(config: TrainingConfig) -> TrainingPairs:
     """Read the training split of `config.data` and hold it against the held-out splits.
 
     Raises:
-        DataInvalid: the set cannot be read, has fewer than two pairs, or leaks more than the configuration allows.
+        DataInvalid: the data cannot be read, has fewer than two pairs, or leaks more than the configuration allows.
     """
-    train = load_dataset(config.data, config.train_split)
-    pairs, dropped = _pairs(train)
-    if len(pairs) < 2:
+    data = load_data(config.data)
+    if config.train_split not in data.splits:
         raise DataInvalid(
-            path=str(config.data), reason=f"{len(pairs)} pairs in split {config.train_split}; at least 2 are needed"
+            path=str(config.data),
+            reason=f"has no split {config.train_split!r} to train on; it has {', '.join(data.splits)}",
+        )
+    train, dropped = without_repeats(data.splits[config.train_split])
+    if len(train) < 2:
+        raise DataInvalid(
+            path=str(config.data), reason=f"{len(train)} pairs in split {config.train_split}; at least 2 are needed"
+        )
+    if train.labelled:
+        raise DataInvalid(
+            path=str(config.data),
+            reason=f"split {config.train_split} has labelled pairs; pairs of query and passage are needed",
         )
     found: list[Leak] = []
     for split in config.held_out_splits:
-        if split in splits(config.data):
-            found += _held_out_leaks(load_dataset(config.data, split), pairs)
+        if split in data.splits:
+            held_out = data.splits[split]
+            for what, texts, trained in (
+                ("query", held_out.queries, train.queries),
+                ("passage", held_out.passages, train.passages),
+            ):
+                found += leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
     _refuse(config, found)
-    queries, passages = zip(*pairs, strict=True)
-    return TrainingPairs(queries, passages, dropped, tuple(found), pairs_digest(pairs))
+    pairs = list(zip(train.queries, train.passages, strict=True))
+    return TrainingPairs(train.queries, train.passages, dropped, tuple(found), pairs_digest(pairs))
 
 
 def pairs_digest(pairs: Sequence[tuple[str, str]]) -> str:
@@ -74,30 +89,6 @@ def pairs_digest(pairs: Sequence[tuple[str, str]]) -> str:
         data = text.encode("utf-8")
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
-
-
-def _pairs(train: Dataset) -> tuple[list[tuple[str, str]], int]:
-    """(query, relevant passage) in the order of the set, and how many repeats were left out."""
-    text = dict(zip(train.passage_ids, train.passages, strict=True))
-    kept: dict[tuple[str, str], tuple[str, str]] = {}
-    count = 0
-    for query_id, query in zip(train.query_ids, train.queries, strict=True):
-        for passage_id, grade in train.qrels[query_id].items():
-            if grade > 0 and query and text[passage_id]:
-                count += 1
-                kept.setdefault((canonical(query), canonical(text[passage_id])), (query, text[passage_id]))
-    return list(kept.values()), count - len(kept)
-
-
-def _held_out_leaks(held_out: Dataset, pairs: Sequence[tuple[str, str]]) -> list[Leak]:
-    """Held-out queries and their relevant passages that are near-duplicates of training texts."""
-    text = dict(zip(held_out.passage_ids, held_out.passages, strict=True))
-    relevant = dict.fromkeys(
-        text[passage] for judged in held_out.qrels.values() for passage, grade in judged.items() if grade > 0
-    )
-    trained_queries = list(dict.fromkeys(query for query, _ in pairs))
-    trained_passages = list(dict.fromkeys(passage for _, passage in pairs))
-    return leaks("query", held_out.queries, trained_queries) + leaks("passage", list(relevant), trained_passages)
 
 
 def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
