@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .spec import MODULE, CollectionSpec, collection_name, shown
+from .spec import CollectionSpec, collection_name, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ def _vector(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]
     path = f"vectorConfig.{spec.vector_name}"
     config = (schema.get("vectorConfig") or {}).get(spec.vector_name)
     if config is None:
-        return [Difference(path, {MODULE: spec.vectorizer_settings}, None)]
+        return [Difference(path, {spec.module: spec.vectorizer_settings}, None)]
     vectorizer: Mapping[str, Any] = config.get("vectorizer") or {}
-    if MODULE not in vectorizer:
-        return [Difference(f"{path}.vectorizer", MODULE, ", ".join(vectorizer) or "none")]
-    settings = vectorizer[MODULE] or {}
+    if spec.module not in vectorizer:
+        return [Difference(f"{path}.vectorizer", spec.module, ", ".join(vectorizer) or "none")]
+    settings = vectorizer[spec.module] or {}
     found = [
-        Difference(f"{path}.{MODULE}.{key}", wanted, settings.get(key))
+        Difference(f"{path}.{spec.module}.{key}", wanted, settings.get(key))
         for key, wanted in spec.vectorizer_settings.items()
         if settings.get(key) != wanted
     ]

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from samespace.errors import PinBroken, SpaceMismatch, short
 
-from .spec import MODULE, SPACE_KEY, shown, vector_name
+from .spec import LONG_TEXT_FORMS, LONG_TEXTS_KEY, MODULE, SPACE_KEY, LongTextForm, shown, vector_name
 
 _PIN_NAME: Final = re.compile(r"e_([0-9a-f]{12})")
 _URL_SPACE: Final = re.compile(r"/e/([0-9a-f]{12,64})/?$")
@@ -76,6 +76,11 @@ class Pin:
     def url(self) -> str:
         """`inferenceUrl`, or the base URL of another module; "" where there is none."""
         return str(self.settings.get("inferenceUrl") or self.settings.get("baseURL") or "")
+
+    @property
+    def long_texts(self) -> LongTextForm:
+        """How long texts are stored; "pool" where nothing is said: what collections did before it was recorded."""
+        return next((form for form in LONG_TEXT_FORMS if form == self.settings.get(LONG_TEXTS_KEY)), "pool")
 
     @property
     def shown_url(self) -> str:
@@ -197,6 +202,9 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
             Severity.BROKEN,
             f"inferenceUrl {pin.shown_url} names space {pin.url_space}, the vector is named after {space}",
         )
+    form = pin.settings.get(LONG_TEXTS_KEY)
+    if form is not None and form not in LONG_TEXT_FORMS:
+        add(Severity.BROKEN, f"{LONG_TEXTS_KEY} is {form!r}; expected one of {', '.join(LONG_TEXT_FORMS)}")
     if pin.module == "none":
         if not pin.key_space:
             add(Severity.DRIFT, f"{SPACE_KEY} is missing: only the vector's name tells the space")

@@ -94,7 +94,7 @@ def plan(spec: CollectionSpec, schema: Mapping[str, Any] | None) -> Plan:
             drift.append(difference)
         elif difference.found is None and difference.path in entries:
             actions.append(AddProperty(collection_name(spec.name), entries[difference.path]))
-        elif difference.found is None and difference.path == vector_path:
+        elif difference.found is None and difference.path == vector_path and spec.long_texts != "multivector":
             actions.append(AddVector(collection_name(spec.name), spec.vector_name, spec.vectorizer_settings))
         else:
             conflicts.append(difference)

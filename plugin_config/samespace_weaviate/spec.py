@@ -6,13 +6,16 @@ refuses every other space) and in full as an extra key of the vectorizer, for wh
 these settings, but not every version keeps them unchangeable: docs/weaviate-facts.md.
 
 One source property, and the collection's name kept out: Weaviate sends exactly the text that was meant.
+
+What becomes of texts beyond the token limit is part of the pin too, because whoever writes or reads the collection has
+to know it: see `LongTextForm`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from samespace.errors import RequestInvalid, short
@@ -20,6 +23,20 @@ from samespace.errors import RequestInvalid, short
 MODULE: Final = "text2vec-transformers"
 SPACE_KEY: Final = "samespaceSpace"
 """The vectorizer's extra key that holds the full space id."""
+LONG_TEXTS_KEY: Final = "samespaceLongTexts"
+"""The vectorizer's extra key that holds the `LongTextForm`."""
+
+LongTextForm = Literal["windows", "multivector", "pool"]
+"""How a text beyond the token limit is stored:
+
+windows      one object a window; its text is a slice of the document, its vector that of the slice
+multivector  one object a text with one vector a window; queries are encoded by the SDK, not by Weaviate's module
+pool         one object a text with one vector, the mean of its windows'
+"""
+LONG_TEXT_FORMS: Final[tuple[LongTextForm, ...]] = ("windows", "multivector", "pool")
+DOCUMENT_PROPERTY: Final = "documentId"
+WINDOW_PROPERTY: Final = "windowNumber"
+SPAN_PROPERTIES: Final = ("spanStart", "spanEnd")
 
 _SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _USER_INFO: Final = re.compile(r"//[^/@\s]*@")
@@ -55,6 +72,7 @@ class CollectionSpec:
         id_property: holds the id that the passage had in its data set.
         also_properties: further text properties that are stored and not encoded.
         encoder_name: for people; goes into the description only.
+        long_texts: what becomes of texts beyond the token limit.
     """
 
     name: str
@@ -64,6 +82,7 @@ class CollectionSpec:
     id_property: str = "passageId"
     also_properties: tuple[str, ...] = ()
     encoder_name: str = ""
+    long_texts: LongTextForm = "windows"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", collection_name(self.name))
@@ -80,7 +99,10 @@ class CollectionSpec:
                 field="server",
                 reason=f"{shown(self.server)!r}; expected http://HOST:PORT, as Weaviate reaches the encoder",
             )
-        names = (self.text_property, self.id_property, *self.also_properties)
+        if self.long_texts not in LONG_TEXT_FORMS:
+            expected = ", ".join(LONG_TEXT_FORMS)
+            raise RequestInvalid(field="long_texts", reason=f"{self.long_texts!r}; expected one of {expected}")
+        names = tuple(entry["name"] for entry in self.properties())
         for name in names:
             if not _PROPERTY.fullmatch(name) or name in _RESERVED:
                 raise RequestInvalid(field="properties", reason=f"{name!r} cannot be the name of a property")
@@ -98,14 +120,17 @@ class CollectionSpec:
         return f"{self.server}/e/{self.space_id}"
 
     @property
+    def module(self) -> str:
+        """The vectorizer; none for multi-vectors, of which Weaviate's module can make only one vector a text."""
+        return "none" if self.long_texts == "multivector" else MODULE
+
+    @property
     def vectorizer_settings(self) -> dict[str, Any]:
         """The settings of the vectorizer module, as they have to be in the schema."""
-        return {
-            "inferenceUrl": self.inference_url,
-            "properties": [self.text_property],
-            SPACE_KEY: self.space_id,
-            "vectorizeClassName": False,
-        }
+        pinned = {"properties": [self.text_property], SPACE_KEY: self.space_id, LONG_TEXTS_KEY: self.long_texts}
+        if self.module == "none":
+            return pinned
+        return {"inferenceUrl": self.inference_url, "vectorizeClassName": False, **pinned}
 
     @property
     def description(self) -> str:
@@ -132,14 +157,17 @@ class CollectionSpec:
             "description": "The id that the passage had in its data set.",
         }
         also = [{"name": name, "dataType": ["text"], "tokenization": "word"} for name in self.also_properties]
-        return [text, identity, *also]
+        return [text, identity, *(_window_properties() if self.long_texts == "windows" else ()), *also]
 
     def vector_config(self) -> dict[str, Any]:
         """The entry of the named vector."""
+        index: dict[str, Any] = {"distance": "cosine"}
+        if self.long_texts == "multivector":
+            index["multivector"] = {"enabled": True}
         return {
-            "vectorizer": {MODULE: self.vectorizer_settings},
+            "vectorizer": {self.module: self.vectorizer_settings},
             "vectorIndexType": "hnsw",
-            "vectorIndexConfig": {"distance": "cosine"},
+            "vectorIndexConfig": index,
         }
 
     def schema(self) -> dict[str, Any]:
@@ -150,3 +178,20 @@ class CollectionSpec:
             "properties": self.properties(),
             "vectorConfig": {self.vector_name: self.vector_config()},
         }
+
+
+def _window_properties() -> list[dict[str, Any]]:
+    """What tells which part of which document an object is."""
+    document = {
+        "name": DOCUMENT_PROPERTY,
+        "dataType": ["text"],
+        "tokenization": "field",
+        "indexSearchable": False,
+        "description": "The id of the document that the text is a part of; group answers by it.",
+    }
+    meanings = ("Which of the document's windows, from 0.", "First character in the document.", "One past the last.")
+    numbers = [
+        {"name": name, "dataType": ["int"], "description": meaning}
+        for name, meaning in zip((WINDOW_PROPERTY, *SPAN_PROPERTIES), meanings, strict=True)
+    ]
+    return [document, *numbers]

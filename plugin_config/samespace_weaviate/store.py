@@ -173,7 +173,7 @@ class Store:
                 Property(
                     name=entry["name"],
                     data_type=DataType(entry["dataType"][0]),
-                    tokenization=Tokenization(entry["tokenization"]),
+                    tokenization=Tokenization(entry["tokenization"]) if "tokenization" in entry else None,
                     index_searchable=entry.get("indexSearchable"),
                     description=entry.get("description"),
                 )

@@ -129,3 +129,16 @@ def test_two_pinned_vectors_are_checked_each_against_itself() -> None:
     assert [pin.space for pin in read_pins(schema)] == [SPACE, OTHER_SPACE]
     assert check_pin(schema).worst is Severity.FINE
     assert require_pin(schema, OTHER_SPACE).space == OTHER_SPACE
+
+
+def test_the_form_of_long_texts_is_read_from_the_settings() -> None:
+    """Nothing said is "pool", which is what such collections hold; a word that means nothing is broken."""
+    schema = CollectionSpec("Article", SPACE, "http://encoder:8080").schema()
+    (config,) = schema["vectorConfig"].values()
+    settings = config["vectorizer"]["text2vec-transformers"]
+    assert require_pin(schema, SPACE).long_texts == "windows"
+    del settings["samespaceLongTexts"]
+    assert require_pin(schema, SPACE).long_texts == "pool"
+    settings["samespaceLongTexts"] = "cut"
+    with pytest.raises(PinBroken, match="samespaceLongTexts is 'cut'"):
+        require_pin(schema, SPACE)

@@ -82,3 +82,11 @@ def test_a_vector_of_another_module_is_a_conflict() -> None:
     schema = SPEC.schema()
     schema["vectorConfig"][SPEC.vector_name]["vectorizer"] = {"none": {}}
     assert [difference.found for difference in plan(SPEC, schema).conflicts] == ["none"]
+
+
+def test_multi_vectors_are_not_added_to_a_collection_that_exists() -> None:
+    """Its index has to be made for them from the start: a conflict, and nothing is done."""
+    schema = CollectionSpec("Article", OTHER_SPACE, "http://encoder:8080").schema()
+    todo = plan(CollectionSpec("Article", SPACE, "http://encoder:8080", long_texts="multivector"), schema)
+    assert todo.actions == ()
+    assert [difference.path for difference in todo.conflicts] == [f"vectorConfig.{SPEC.vector_name}"]

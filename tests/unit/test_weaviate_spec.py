@@ -24,10 +24,30 @@ def test_a_spec_writes_the_space_into_name_url_key_and_description() -> None:
 
 def test_only_the_text_property_is_encoded_and_never_the_collections_name() -> None:
     """Other properties are stored; the source is one property, and the class name is kept out of the text."""
-    spec = CollectionSpec("Article", SPACE, SERVER, text_property="body", also_properties=("title",))
+    spec = CollectionSpec("Article", SPACE, SERVER, text_property="body", also_properties=("title",), long_texts="pool")
     assert spec.vectorizer_settings["properties"] == ["body"]
     assert spec.vectorizer_settings["vectorizeClassName"] is False
     assert [entry["name"] for entry in spec.properties()] == ["body", "passageId", "title"]
+
+
+def test_long_texts_are_windows_unless_told_otherwise_and_the_schema_says_so() -> None:
+    """Windows need properties that tell which part of which document an object is; the other forms do not."""
+    spec = CollectionSpec("Article", SPACE, SERVER)
+    assert spec.vectorizer_settings["samespaceLongTexts"] == "windows"
+    windows = {entry["name"]: entry["dataType"] for entry in spec.properties()[2:]}
+    assert windows == {"documentId": ["text"], "windowNumber": ["int"], "spanStart": ["int"], "spanEnd": ["int"]}
+    pool = CollectionSpec("Article", SPACE, SERVER, long_texts="pool")
+    assert pool.vectorizer_settings["samespaceLongTexts"] == "pool"
+    assert [entry["name"] for entry in pool.properties()] == ["text", "passageId"]
+
+
+def test_a_collection_of_multi_vectors_has_no_vectorizer() -> None:
+    """Weaviate's module makes one vector a text, so queries are encoded by clients; the pin stays in the settings."""
+    (config,) = CollectionSpec("Article", SPACE, SERVER, long_texts="multivector").schema()["vectorConfig"].values()
+    assert config["vectorizer"] == {
+        "none": {"properties": ["text"], "samespaceSpace": SPACE, "samespaceLongTexts": "multivector"}
+    }
+    assert config["vectorIndexConfig"]["multivector"] == {"enabled": True}
 
 
 def test_the_collections_name_is_what_weaviate_will_call_it() -> None:
@@ -47,6 +67,8 @@ def test_the_collections_name_is_what_weaviate_will_call_it() -> None:
         ("properties", {"also_properties": ("id",)}),
         ("properties", {"also_properties": ("Text",)}),
         ("properties", {"text_property": "a b"}),
+        ("properties", {"also_properties": ("documentId",)}),
+        ("long_texts", {"long_texts": "cut"}),
     ],
 )
 def test_a_spec_that_cannot_be_is_refused_with_its_field(field: str, change: dict[str, object]) -> None:

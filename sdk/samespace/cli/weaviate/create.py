@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import say
 from .connection import connection, open_store, require_weaviate, space_of
+
+if TYPE_CHECKING:
+    from samespace_weaviate.spec import LongTextForm
 
 
 @click.command()
@@ -21,6 +25,13 @@ from .connection import connection, open_store, require_weaviate, space_of
 )
 @click.option("--property", "text_property", default="text", show_default=True, help="The property that is encoded.")
 @click.option("--also-property", "also", multiple=True, help="A text property that is stored only; may be repeated.")
+@click.option(
+    "--long-texts",
+    type=click.Choice(["windows", "multivector", "pool"]),
+    default="windows",
+    show_default=True,
+    help="How texts beyond the token limit are stored: an object a window, a vector a window, or one vector.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
 @connection
@@ -30,6 +41,7 @@ def create(
     server: str,
     text_property: str,
     also: tuple[str, ...],
+    long_texts: LongTextForm,
     dry_run: bool,
     yes: bool,
     url: str | None,
@@ -57,6 +69,7 @@ def create(
         text_property=text_property,
         also_properties=also,
         encoder_name=encoder_name,
+        long_texts=long_texts,
     )
     with open_store(url, grpc_port, embedded) as store:
         todo = plan(spec, store.schema(spec.name))
