@@ -23,6 +23,7 @@ from .admin import AdminServer
 from .doors import Doors, listen
 from .loader import Loader, open_artifacts
 from .logs import Refusals, tell
+from .memory import use_few_arenas
 from .observe import Watch
 from .settings import Settings
 from .spaces import AnyEngine, Spaces
@@ -43,6 +44,7 @@ def run(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
         ConfigInvalid: a port is taken, or two artifacts are of one space.
         UnknownSpace: the default space is not among them.
     """
+    use_few_arenas()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings, announce))
 
