@@ -12,14 +12,14 @@ Nothing here imports weaviate before a `Store` is opened.
 
 from .collection import PinnedCollection, carry_out, create
 from .importer import ImportReport
-from .objects import Database, Failure, Hit, Passage, StoredObject
+from .objects import Blend, Database, Failure, Hit, Passage, StoredObject
 from .pin import Finding, PinCheck, Severity, check_pin
 from .plan import Plan, plan
 from .spec import CollectionSpec, vector_name
 from .store import Store
 
 __all__ = [
-    "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportReport", "Passage", "PinCheck",
+    "Blend", "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportReport", "Passage", "PinCheck",
     "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "carry_out", "check_pin", "create", "plan",
     "vector_name",
 ]  # fmt: skip

@@ -4,7 +4,8 @@ with Store.connect(Address.parse("http://localhost:8080")) as store:
     create(store, CollectionSpec("Article", encoder.space_id, server="http://encoder:8080"))
     articles = PinnedCollection.open(store, "Article", encoder)
     articles.import_passages([Passage("1", "...")])
-    articles.search("how do I flatten a list")
+    articles.search("how do I flatten a list", filters=Filter.by_property("year").equal(2026), group_by="document")
+    articles.of_tenant("acme").search("how do I flatten a list")
 
 The pin is read when the collection is opened and again before an import; where it does not hold, nothing is sent.
 """
@@ -12,21 +13,23 @@ The pin is read when the collection is opened and again before an import; where 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid
-from samespace.vectors import Vectors
+from samespace.vectors import Float32, Vectors
 
+from .grouping import GroupBy, search_grouped
 from .importer import BATCH, ImportReport, Target, import_passages
-from .objects import Database, Hit, Passage
+from .objects import Blend, Database, Hit, Passage
 from .pin import Pin, require_pin
 from .plan import AddProperty, AddVector, CreateCollection, Plan, plan
 from .spec import CollectionSpec, collection_name
 
 ID_PROPERTY: Final = "passageId"
+EncodedBy = Literal["weaviate", "client"]
 
 
 def create(database: Database, spec: CollectionSpec) -> Plan:
@@ -71,14 +74,22 @@ class PinnedCollection:
     """A collection whose pin held when it was opened; see `open`."""
 
     def __init__(
-        self, database: Database, name: str, space_id: str, *, encoder: Encoder | None, id_property: str = ID_PROPERTY
+        self,
+        database: Database,
+        name: str,
+        space_id: str,
+        *,
+        encoder: Encoder | None,
+        id_property: str = ID_PROPERTY,
+        tenant: str = "",
     ) -> None:
         self.database = database
+        self.tenant = tenant
         self.name = collection_name(name)
         self.space_id = space_id
         self.encoder = encoder
         self.id_property = id_property
-        self.pin, self._properties = self._read()
+        self.pin, self._properties, self._multi_tenant = self._read()
 
     @staticmethod
     def open(
@@ -105,7 +116,7 @@ class PinnedCollection:
         Raises:
             PinBroken, SpaceMismatch: it does not hold any more.
         """
-        self.pin, self._properties = self._read()
+        self.pin, self._properties, self._multi_tenant = self._read()
         return self.pin
 
     def import_passages(
@@ -122,6 +133,7 @@ class PinnedCollection:
                 field="encoder", reason=f"collection {self.name} was opened without one: cannot import"
             )
         self.verify()
+        self._require_tenant()
         target = Target(
             collection=self.name,
             vector=self.pin.vector,
@@ -132,33 +144,131 @@ class PinnedCollection:
         )
         return import_passages(self.database, target, self.encoder, passages, batch=batch, progress=progress)
 
-    def search(self, query: str, limit: int = 10) -> list[Hit]:
-        """The nearest objects to a text that Weaviate's module has encoded, by the pinned encoder."""
-        return self.database.near_text(self.name, self.pin.vector, query, limit)
+    def of_tenant(self, tenant: str) -> PinnedCollection:
+        """The same collection, for one of its tenants.
 
-    def search_hybrid(self, query: str, limit: int = 10, *, alpha: float = 0.7) -> list[Hit]:
-        """The best objects by words and vectors; alpha 0 is words alone, 1 vectors alone."""
-        return self.database.hybrid(self.name, self.pin.vector, query, limit, alpha)
+        Raises:
+            RequestInvalid: the collection has none.
+        """
+        if not self._multi_tenant:
+            raise RequestInvalid(field="tenant", reason=f"{tenant!r}; collection {self.name} has no tenants")
+        database = self.database.of_tenant(tenant)
+        return PinnedCollection(
+            database, self.name, self.space_id, encoder=self.encoder, id_property=self.id_property, tenant=tenant
+        )
 
-    def search_words(self, query: str, limit: int = 10) -> list[Hit]:
+    def search(
+        self,
+        query: str,
+        limit: int = 10,
+        *,
+        filters: Any = None,
+        group_by: GroupBy = "passage",
+        encoded_by: EncodedBy | None = None,
+    ) -> list[Hit]:
+        """The nearest objects to a text.
+
+        Args:
+            query: encoded by Weaviate's module, which asks the pinned encoder, or by the encoder of this collection.
+            limit: how many answers.
+            filters: a `Filter` of weaviate-client.
+            group_by: "document" gives the best window of each document, see `grouping`.
+            encoded_by: "weaviate" or "client"; unless given, Weaviate wherever the vector has a module.
+
+        Raises:
+            RequestInvalid: nobody can encode the query, or the tenant is not said.
+            WeaviateError: Weaviate or the encoder behind it refused.
+        """
+        row = self._row(query, encoded_by)
+
+        def ask(count: int) -> list[Hit]:
+            if row is None:
+                return self.database.near_text(self.name, self.pin.vector, query, count, filters)
+            return self.database.near_vector(self.name, self.pin.vector, row, count, filters)
+
+        return self._asked(ask, limit, group_by)
+
+    def search_hybrid(
+        self,
+        query: str,
+        limit: int = 10,
+        *,
+        alpha: float = 0.7,
+        filters: Any = None,
+        group_by: GroupBy = "passage",
+        encoded_by: EncodedBy | None = None,
+    ) -> list[Hit]:
+        """The best objects by words and vectors; alpha 0 is words alone, 1 vectors alone. The rest as in `search`."""
+        blend = Blend(alpha, self._row(query, encoded_by))
+
+        def ask(count: int) -> list[Hit]:
+            return self.database.hybrid(self.name, self.pin.vector, query, count, blend, filters)
+
+        return self._asked(ask, limit, group_by)
+
+    def search_words(
+        self, query: str, limit: int = 10, *, filters: Any = None, group_by: GroupBy = "passage"
+    ) -> list[Hit]:
         """The best objects by words alone (BM25)."""
-        return self.database.bm25(self.name, query, limit)
+        return self._asked(lambda count: self.database.bm25(self.name, query, count, filters), limit, group_by)
 
-    def search_vectors(self, queries: Vectors, limit: int = 10) -> list[list[Hit]]:
+    def search_vectors(
+        self, queries: Vectors, limit: int = 10, *, filters: Any = None, group_by: GroupBy = "passage"
+    ) -> list[list[Hit]]:
         """The nearest objects to each of some vectors that the caller has encoded.
 
         Raises:
             SpaceMismatch: they are of another space; nothing was sent.
         """
         queries.require(self.space_id, where=f"query of collection {self.name}")
-        return [
-            self.database.near_vector(self.name, self.pin.vector, row, limit) for row in np.asarray(queries.__array__())
-        ]
+        found = []
+        for row in np.asarray(queries.__array__()):
+
+            def ask(count: int, row: Float32 = row) -> list[Hit]:
+                return self.database.near_vector(self.name, self.pin.vector, row, count, filters)
+
+            found.append(self._asked(ask, limit, group_by))
+        return found
+
+    def _asked(self, ask: Callable[[int], list[Hit]], limit: int, group_by: GroupBy) -> list[Hit]:
+        self._require_tenant()
+        if limit < 1:
+            raise RequestInvalid(field="limit", reason=f"{limit}; expected 1 or more")
+        if group_by not in ("passage", "document"):
+            raise RequestInvalid(field="group_by", reason=f"{group_by!r}; expected passage or document")
+        return search_grouped(ask, limit, group_by, self.id_property)
+
+    def _row(self, query: str, encoded_by: EncodedBy | None) -> Float32 | None:
+        """The query's vector where it is encoded here; None where Weaviate does it."""
+        self._require_tenant()
+        has_module = self.pin.module != "none"
+        if encoded_by == "weaviate" and not has_module:
+            raise RequestInvalid(
+                field="encoded_by", reason=f"vector {self.pin.vector} has no vectorizer: Weaviate cannot encode queries"
+            )
+        if encoded_by == "weaviate" or (encoded_by is None and has_module):
+            return None
+        if self.encoder is None:
+            raise RequestInvalid(
+                field="encoder",
+                reason=f"collection {self.name} was opened without one, and Weaviate is not to encode the query",
+            )
+        vectors = self.encoder.encode([query], "query")
+        vectors.require(self.space_id, where=f"query of collection {self.name}")
+        row: Float32 = np.asarray(vectors.__array__())[0]
+        return row
+
+    def _require_tenant(self) -> None:
+        if self._multi_tenant and not self.tenant:
+            raise RequestInvalid(
+                field="tenant", reason=f"collection {self.name} keeps its objects by tenant: `of_tenant(NAME)` first"
+            )
 
     def __len__(self) -> int:
+        self._require_tenant()
         return self.database.count(self.name)
 
-    def _read(self) -> tuple[Pin, frozenset[str]]:
+    def _read(self) -> tuple[Pin, frozenset[str], bool]:
         schema = self.database.schema(self.name)
         if schema is None:
             raise PinBroken(
@@ -168,4 +278,5 @@ class PinnedCollection:
                 remedy="make it with `samespace weaviate create`",
             )
         names = frozenset(str(entry["name"]) for entry in schema.get("properties") or ())
-        return require_pin(schema, self.space_id), names
+        multi_tenant = bool((schema.get("multiTenancyConfig") or {}).get("enabled"))
+        return require_pin(schema, self.space_id), names, multi_tenant

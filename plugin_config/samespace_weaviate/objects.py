@@ -57,8 +57,24 @@ class Hit:
     score: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How a hybrid search mixes.
+
+    Attributes:
+        alpha: 0 is words alone, 1 vectors alone.
+        query_vector: of the query, shape (dim,); None lets Weaviate's module encode it.
+    """
+
+    alpha: float = 0.7
+    query_vector: Float32 | None = None
+
+
 class Database(Protocol):
     """What is needed of a Weaviate. Every vector is named, at write and at query."""
+
+    def of_tenant(self, tenant: str) -> Database:
+        """The same database, where everything about objects is about those of one tenant."""
 
     def schema(self, name: str) -> dict[str, Any] | None:
         """The schema of a collection; None where there is no such collection."""
@@ -75,17 +91,17 @@ class Database(Protocol):
     def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
         """Write objects under *vector*; what was refused comes back with its reason."""
 
-    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
-        """Search with a text that Weaviate's module encodes."""
+    def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
+        """Search with a text that Weaviate's module encodes; *filters* is a `Filter` of weaviate-client, or None."""
 
-    def near_vector(self, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
+    def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
         """Search with one vector, shape (dim,)."""
 
-    def bm25(self, name: str, query: str, limit: int) -> list[Hit]:
+    def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         """Search by words."""
 
-    def hybrid(self, name: str, vector: str, query: str, limit: int, alpha: float) -> list[Hit]:
-        """Search by words and, through the module, by vector; alpha 0 is words alone, 1 vectors alone."""
+    def hybrid(self, name: str, vector: str, query: str, limit: int, blend: Blend, filters: Any = None) -> list[Hit]:
+        """Search by words and by vector."""
 
     def count(self, name: str) -> int:
         """How many objects a collection has."""

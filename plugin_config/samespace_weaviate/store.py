@@ -25,7 +25,7 @@ from samespace.extras import require_extra
 from samespace.vectors import Float32
 
 from .discover import Address, Embedded
-from .objects import Failure, Hit, StoredObject
+from .objects import Blend, Failure, Hit, StoredObject
 from .spec import MODULE, collection_name
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ _EMBEDDED_ENVIRONMENT: Final = {
 class Store:
     """A connection to one Weaviate; close it, or use it in a `with` statement."""
 
-    def __init__(self, client: WeaviateClient, address: str, grpc_port: int) -> None:
+    def __init__(self, client: WeaviateClient, address: str, grpc_port: int, tenant: str = "") -> None:
         self._client = client
         self.address = address
         self.grpc_port = grpc_port
+        self.tenant = tenant
 
     @staticmethod
     def connect(address: Address) -> Store:
@@ -127,6 +128,10 @@ class Store:
         if isinstance(where, Address):
             return Store.connect(where)
         return Store.embedded(where, data or tempfile.mkdtemp(prefix="samespace-weaviate-"))
+
+    def of_tenant(self, tenant: str) -> Store:
+        """The same connection, where everything about objects is about those of one tenant; "" for no tenant."""
+        return Store(self._client, self.address, self.grpc_port, tenant)
 
     def close(self) -> None:
         """Close the connection; an embedded Weaviate ends."""
@@ -227,17 +232,21 @@ class Store:
             for uuid in uuids:
                 self._collection(name).data.delete_by_id(uuid)
 
-    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
-        """Search with a text that Weaviate's module encodes."""
+    def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
+        """Search with a text that Weaviate's module encodes; *filters* is a `Filter` of weaviate-client, or None."""
         from weaviate.classes.query import MetadataQuery
 
         with _translated(f"collection {name}"):
             answer = self._collection(name).query.near_text(
-                query, target_vector=vector, limit=limit, return_metadata=MetadataQuery(distance=True)
+                query,
+                target_vector=vector,
+                limit=limit,
+                filters=filters,
+                return_metadata=MetadataQuery(distance=True),
             )
         return _hits(answer.objects)
 
-    def near_vector(self, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
+    def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
         """Search with one vector, shape (dim,)."""
         from weaviate.classes.query import MetadataQuery
 
@@ -248,27 +257,44 @@ class Store:
                 np.asarray(query, dtype=np.float32).tolist(),
                 target_vector=vector,
                 limit=limit,
+                filters=filters,
                 return_metadata=MetadataQuery(distance=True),
             )
         return _hits(answer.objects)
 
-    def bm25(self, name: str, query: str, limit: int) -> list[Hit]:
+    def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         """Search by words."""
         from weaviate.classes.query import MetadataQuery
 
         with _translated(f"collection {name}"):
-            answer = self._collection(name).query.bm25(query, limit=limit, return_metadata=MetadataQuery(score=True))
-        return _hits(answer.objects)
-
-    def hybrid(self, name: str, vector: str, query: str, limit: int, alpha: float) -> list[Hit]:
-        """Search by words and, through the module, by vector; alpha 0 is words alone, 1 vectors alone."""
-        from weaviate.classes.query import MetadataQuery
-
-        with _translated(f"collection {name}"):
-            answer = self._collection(name).query.hybrid(
-                query, target_vector=vector, limit=limit, alpha=alpha, return_metadata=MetadataQuery(score=True)
+            answer = self._collection(name).query.bm25(
+                query, limit=limit, filters=filters, return_metadata=MetadataQuery(score=True)
             )
         return _hits(answer.objects)
+
+    def hybrid(self, name: str, vector: str, query: str, limit: int, blend: Blend, filters: Any = None) -> list[Hit]:
+        """Search by words and by vector, which the module makes where *blend* brings none."""
+        from weaviate.classes.query import MetadataQuery
+
+        row = blend.query_vector
+        with _translated(f"collection {name}"):
+            answer = self._collection(name).query.hybrid(
+                query,
+                vector=None if row is None else np.asarray(row, dtype=np.float32).tolist(),
+                target_vector=vector,
+                limit=limit,
+                alpha=blend.alpha,
+                filters=filters,
+                return_metadata=MetadataQuery(score=True),
+            )
+        return _hits(answer.objects)
+
+    def equals(self, conditions: Mapping[str, Any]) -> Any:
+        """A `Filter` of weaviate-client: objects whose properties have just these values; None without conditions."""
+        from weaviate.classes.query import Filter
+
+        parts = [Filter.by_property(name).equal(value) for name, value in conditions.items()]
+        return Filter.all_of(parts) if parts else None
 
     def count(self, name: str) -> int:
         """How many objects a collection has."""
@@ -283,7 +309,8 @@ class Store:
                 yield UUID(str(entry.uuid)), None if value is None else np.asarray(value, dtype=np.float32)
 
     def _collection(self, name: str) -> Collection[Any, Any]:
-        return self._client.collections.use(collection_name(name))
+        found = self._client.collections.use(collection_name(name))
+        return found.with_tenant(self.tenant) if self.tenant else found
 
 
 def _weaviate() -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from samespace.encoder import Encoded, Encoder, Progress
 from samespace.text import LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
-from samespace_weaviate import Failure, Hit, StoredObject
+from samespace_weaviate import Blend, Failure, Hit, StoredObject
 
 SPACE, OTHER_SPACE = "a" * 64, "b" * 64
 DIMS, TOKEN_LIMIT = 8, 4
@@ -26,6 +26,8 @@ class FakeDatabase:
         self.objects: dict[str, dict[Any, StoredObject]] = {}
         self.sent: list[str] = []
         self.batches: list[int] = []
+        self.asked: list[tuple[int, Any]] = []
+        self.tenant, self.tenants = "", dict[str, FakeDatabase]()
         self._refuse, self._attempts = refuse, dict[Any, int]()
 
     def schema(self, name: str) -> dict[str, Any] | None:
@@ -56,22 +58,34 @@ class FakeDatabase:
                 self.objects[name][entry.uuid] = entry
         return failures
 
-    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+    def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         self.sent.append(f"near_text {vector}")
+        self.asked.append((limit, filters))
         return []
 
-    def near_vector(self, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
+    def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
         self.sent.append(f"near_vector {vector}")
+        self.asked.append((limit, filters))
         ranked = sorted(self.objects[name].values(), key=lambda entry: -float(entry.vector @ query))
         return [Hit(entry.uuid, entry.properties, 1 - float(entry.vector @ query)) for entry in ranked[:limit]]
 
-    def bm25(self, name: str, query: str, limit: int) -> list[Hit]:
+    def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         self.sent.append("bm25")
+        self.asked.append((limit, filters))
         return []
 
-    def hybrid(self, name: str, vector: str, query: str, limit: int, alpha: float) -> list[Hit]:
-        self.sent.append(f"hybrid {vector}")
+    def hybrid(self, name: str, vector: str, query: str, limit: int, blend: Blend, filters: Any = None) -> list[Hit]:
+        self.sent.append(f"hybrid {vector}" + (" with a vector" if blend.query_vector is not None else ""))
+        self.asked.append((limit, filters))
         return []
+
+    def of_tenant(self, tenant: str) -> FakeDatabase:
+        """The tenant's objects; schemas and the log are the same."""
+        if tenant not in self.tenants:
+            made = copy.copy(self)
+            made.tenants, made.tenant, made.objects = {}, tenant, {name: {} for name in self.schemas}
+            self.tenants[tenant] = made
+        return self.tenants[tenant]
 
     def count(self, name: str) -> int:
         return len(self.objects[name])

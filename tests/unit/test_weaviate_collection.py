@@ -52,6 +52,59 @@ def test_every_search_names_the_vector(database: FakeDatabase) -> None:
     assert database.sent == [f"near_text {SPEC.vector_name}", f"hybrid {SPEC.vector_name}"]
 
 
+def test_a_query_is_encoded_by_weaviate_or_by_the_encoder_as_asked(database: FakeDatabase) -> None:
+    """Both ways for vector and hybrid search; filters are passed on as they are."""
+    encoder, marker = FakeEncoder(), object()
+    collection = PinnedCollection.open(database, "Article", encoder)
+    collection.search("x", 3, filters=marker)
+    collection.search("x", 3, filters=marker, encoded_by="client")
+    collection.search_hybrid("x", 3, filters=marker)
+    collection.search_hybrid("x", 3, filters=marker, encoded_by="client")
+    vector = SPEC.vector_name
+    assert database.sent == [
+        f"near_text {vector}",
+        f"near_vector {vector}",
+        f"hybrid {vector}",
+        f"hybrid {vector} with a vector",
+    ]
+    assert database.asked == [(3, marker)] * 4
+    assert encoder.calls == 2
+
+
+def test_without_a_module_the_encoder_encodes_queries(database: FakeDatabase) -> None:
+    """Weaviate has nobody to ask: a collection opened with a bare space id says so."""
+    database.schemas["Article"]["vectorConfig"][SPEC.vector_name]["vectorizer"] = {
+        "none": {"samespaceSpace": SPACE, "properties": ["text"]}
+    }
+    PinnedCollection.open(database, "Article", FakeEncoder()).search("x")
+    assert database.sent == [f"near_vector {SPEC.vector_name}"]
+    with pytest.raises(RequestInvalid, match="opened without one"):
+        PinnedCollection.open(database, "Article", SPACE).search("x")
+    with pytest.raises(RequestInvalid, match="no vectorizer"):
+        PinnedCollection.open(database, "Article", SPACE).search("x", encoded_by="weaviate")
+
+
+def test_each_tenant_has_its_own_objects(database: FakeDatabase) -> None:
+    """What is imported for one tenant is not the other's; without a tenant nothing is sent."""
+    database.schemas["Article"]["multiTenancyConfig"] = {"enabled": True}
+    encoder = FakeEncoder()
+    everybody = PinnedCollection.open(database, "Article", encoder)
+    acme = everybody.of_tenant("acme")
+    assert acme.import_passages(PASSAGES).written == len(acme) == 5
+    assert len(everybody.of_tenant("other")) == 0
+    before = list(database.sent)
+    for act in (lambda: everybody.search("x"), lambda: everybody.import_passages(PASSAGES), lambda: len(everybody)):
+        with pytest.raises(RequestInvalid, match="of_tenant"):
+            act()
+    assert database.sent == before
+
+
+def test_a_collection_without_tenants_has_none_to_open(database: FakeDatabase) -> None:
+    """Weaviate would say so later, and less clearly."""
+    with pytest.raises(RequestInvalid, match="has no tenants"):
+        PinnedCollection.open(database, "Article", SPACE).of_tenant("acme")
+
+
 def test_another_encoder_is_refused_before_anything_is_sent(database: FakeDatabase) -> None:
     """Opening, and searching with foreign vectors, fail with both ids."""
     with pytest.raises(SpaceMismatch) as opened:

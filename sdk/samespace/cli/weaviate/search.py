@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...errors import RequestInvalid
 from ..console import one_line
+from ..encoders import open_encoder
 from .connection import connection, open_store, require_weaviate, space_of
 
 if TYPE_CHECKING:
-    from samespace_weaviate import Store
+    from samespace_weaviate.grouping import GroupBy
+
+    from ...encoder import Encoder
 
 
 @click.command()
@@ -21,6 +26,17 @@ if TYPE_CHECKING:
 @click.option("--encoder", metavar="ARTIFACT|SERVER|SPACE", help="Whose space is expected; else what the pin says.")
 @click.option("--limit", default=5, show_default=True, help="How many answers.")
 @click.option("--by", type=click.Choice(["vector", "words", "hybrid"]), default="vector", show_default=True)
+@click.option(
+    "--group",
+    type=click.Choice(["passage", "document"]),
+    default="passage",
+    show_default=True,
+    help="document: the best window of each document.",
+)
+@click.option(
+    "--filter", "filters", multiple=True, metavar="PROPERTY=VALUE", help="Only objects with this value; repeatable."
+)
+@click.option("--tenant", default="", help="Whose objects, where the collection keeps them by tenant.")
 @connection
 def search(
     name: str,
@@ -28,25 +44,41 @@ def search(
     encoder: str | None,
     limit: int,
     by: str,
+    group: GroupBy,
+    filters: tuple[str, ...],
+    tenant: str,
     url: str | None,
     grpc_port: int | None,
     embedded: Path | None,
 ) -> None:
     """Search a pinned collection, through Weaviate's own module.
 
-    Prints each answer's cosine (or score) and id, and the beginning of its text.
+    Prints each answer's cosine (or score) and id, and the beginning of its text. Where the vector has no module,
+    --encoder has to name an artifact or a server that can encode the query.
 
     \b
     Example:
       samespace weaviate search Article "how do I flatten a list" --encoder artifacts/pydoc --limit 3
+      samespace weaviate search Article "how do I flatten a list" --filter title=itertools --group document
     """
     require_weaviate()
     from samespace_weaviate import PinnedCollection
+    from samespace_weaviate.conditions import read_conditions
+    from samespace_weaviate.pin import find_pin
 
-    with open_store(url, grpc_port, embedded) as store:
-        collection = PinnedCollection.open(store, name, space_of(encoder)[0] if encoder else _only_space(store, name))
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        schema = store.schema(name) or {}
+        space_id = space_of(encoder)[0] if encoder else _only_space(schema, name)
+        pin = find_pin(schema, space_id)
+        opened: Encoder | str = space_id
+        if encoder and encoder != space_id and pin is not None and pin.module == "none" and by != "words":
+            opened = stack.enter_context(open_encoder(encoder))
+        collection = PinnedCollection.open(store, name, opened)
+        if tenant:
+            collection = collection.of_tenant(tenant)
         ask = {"vector": collection.search, "words": collection.search_words, "hybrid": collection.search_hybrid}[by]
-        hits = ask(query, limit)
+        hits = ask(query, limit, filters=store.equals(read_conditions(filters, schema)), group_by=group)
         text = collection.text_property
     for hit in hits:
         measure = f"{1 - hit.distance:.3f}" if hit.distance is not None else f"{hit.score or 0:.3f}"
@@ -54,11 +86,11 @@ def search(
         click.echo(f"       {one_line(str(hit.properties.get(text) or ''), indent=7)}")
 
 
-def _only_space(store: Store, name: str) -> str:
+def _only_space(schema: Mapping[str, Any], name: str) -> str:
     """The one space that a collection is pinned to, by its own account."""
     from samespace_weaviate.pin import read_pins
 
-    spaces = [pin.space for pin in read_pins(store.schema(name) or {})]
+    spaces = [pin.space for pin in read_pins(schema)]
     if len(spaces) != 1:
         have = ", ".join(spaces) or "none"
         raise RequestInvalid(field="--encoder", reason=f"collection {name} is pinned to {have}: say which is meant")
