@@ -12,14 +12,16 @@ Nothing here imports weaviate before a `Store` is opened.
 
 from .collection import PinnedCollection, carry_out, create
 from .importer import ImportReport
+from .index import Index
 from .objects import Blend, Database, Failure, Hit, Passage, StoredObject
 from .pin import Finding, PinCheck, Severity, check_pin
 from .plan import Plan, plan
 from .spec import CollectionSpec, vector_name
+from .specfile import apply, read_collections
 from .store import Store
 
 __all__ = [
-    "Blend", "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportReport", "Passage", "PinCheck",
-    "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "carry_out", "check_pin", "create", "plan",
-    "vector_name",
+    "Blend", "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportReport", "Index", "Passage", "PinCheck",
+    "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "apply", "carry_out", "check_pin", "create",
+    "plan", "read_collections", "vector_name",
 ]  # fmt: skip

@@ -67,7 +67,9 @@ def carry_out(database: Database, spec: CollectionSpec, todo: Plan) -> None:
             case AddProperty():
                 database.add_property(action.collection, action.entry)
             case AddVector():
-                database.add_vector(action.collection, action.vector, action.settings)
+                database.add_vector(
+                    action.collection, action.vector, action.settings, module=action.module, index=action.index
+                )
 
 
 class PinnedCollection:

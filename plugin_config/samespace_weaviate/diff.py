@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .index import read_quantizer
 from .spec import CollectionSpec, collection_name, shown
 
 
@@ -34,9 +35,31 @@ def differences(spec: CollectionSpec, schema: Mapping[str, Any]) -> tuple[Differ
         elif entry.get("dataType") != wanted["dataType"]:
             found.append(Difference(f"{path}.dataType", wanted["dataType"], entry.get("dataType")))
     found.extend(_vector(spec, schema))
+    found.extend(_keeping(spec, schema))
     if schema.get("description") != spec.description:
         found.append(Difference("description", spec.description, schema.get("description")))
     return tuple(found)
+
+
+def _keeping(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:
+    """How objects are kept: by tenant or not, in how many copies, in what kind of index."""
+    found: list[Difference] = []
+    by_tenant = bool((schema.get("multiTenancyConfig") or {}).get("enabled"))
+    if by_tenant != spec.multi_tenant:
+        found.append(Difference("multiTenancyConfig.enabled", spec.multi_tenant, by_tenant))
+    factor = (schema.get("replicationConfig") or {}).get("factor", spec.replicas)
+    if spec.replicas and factor != spec.replicas:
+        found.append(Difference("replicationConfig.factor", spec.replicas, factor))
+    config = (schema.get("vectorConfig") or {}).get(spec.vector_name)
+    if config is not None:
+        path = f"vectorConfig.{spec.vector_name}"
+        kind = config.get("vectorIndexType", spec.index.kind)
+        if kind != spec.index.kind:
+            found.append(Difference(f"{path}.vectorIndexType", spec.index.kind, kind))
+        quantizer = read_quantizer(kind, config.get("vectorIndexConfig") or {})
+        if spec.index.quantizer not in ("", quantizer):
+            found.append(Difference(f"{path}.vectorIndexConfig.quantizer", spec.index.quantizer, quantizer))
+    return found
 
 
 def _vector(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:

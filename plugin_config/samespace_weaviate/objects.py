@@ -12,6 +12,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from samespace.vectors import Float32
 
+from .index import HNSW, Index
+from .spec import MODULE
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -85,7 +88,9 @@ class Database(Protocol):
     def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
         """Add a property."""
 
-    def add_vector(self, name: str, vector: str, settings: Mapping[str, Any]) -> None:
+    def add_vector(
+        self, name: str, vector: str, settings: Mapping[str, Any], *, module: str = MODULE, index: Index = HNSW
+    ) -> None:
         """Add a named vector; the caller has made sure that there is none of that name."""
 
     def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:

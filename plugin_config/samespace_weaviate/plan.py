@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .diff import Difference, differences
+from .index import Index
 from .spec import CollectionSpec, collection_name, shown
 
 
@@ -41,15 +42,21 @@ class AddVector:
 
     collection: str
     vector: str
+    module: str
     settings: Mapping[str, Any]
+    index: Index
 
     def __str__(self) -> str:
-        settings = shown(json.dumps(dict(self.settings)))
+        settings = shown(json.dumps({self.module: dict(self.settings)}, indent=2))
         return (
-            f"add vector {self.vector} to collection {self.collection}, with settings {settings} (cannot be undone; "
-            "objects that are already there have to be imported again to get this vector)"
+            f"add vector {self.vector} to collection {self.collection}, in an index of type {self.index.kind}:\n"
+            f"{settings}\n"
+            "(cannot be undone; objects that are already there have to be imported again to get this vector)"
         )
 
+
+_LEFT_ALONE: Final = ("description", ".vectorIndexType", "vectorIndexConfig.quantizer", "replicationConfig.factor")
+"""Where a collection may be other than what was asked for: none of it changes what the vectors mean."""
 
 Action: TypeAlias = CreateCollection | AddProperty | AddVector
 
@@ -90,12 +97,16 @@ def plan(spec: CollectionSpec, schema: Mapping[str, Any] | None) -> Plan:
     entries = {f"properties.{entry['name']}": entry for entry in spec.properties()}
     vector_path = f"vectorConfig.{spec.vector_name}"
     for difference in differences(spec, schema):
-        if difference.path == "description":
+        if difference.path.endswith(_LEFT_ALONE):
             drift.append(difference)
         elif difference.found is None and difference.path in entries:
             actions.append(AddProperty(collection_name(spec.name), entries[difference.path]))
         elif difference.found is None and difference.path == vector_path and spec.long_texts != "multivector":
-            actions.append(AddVector(collection_name(spec.name), spec.vector_name, spec.vectorizer_settings))
+            actions.append(_add_vector(spec))
         else:
             conflicts.append(difference)
     return Plan(tuple(actions), tuple(conflicts), tuple(drift))
+
+
+def _add_vector(spec: CollectionSpec) -> AddVector:
+    return AddVector(spec.name, spec.vector_name, spec.module, spec.vectorizer_settings, spec.index)

@@ -5,6 +5,8 @@ other name at write and at query, and a name cannot be changed), in the path of 
 refuses every other space) and in full as an extra key of the vectorizer, for whoever reads the schema. Weaviate keeps
 these settings, but not every version keeps them unchangeable: docs/weaviate-facts.md.
 
+Who encodes is the *route*; see `Route`.
+
 One source property, and the collection's name kept out: Weaviate sends exactly the text that was meant.
 
 What becomes of texts beyond the token limit is part of the pin too, because whoever writes or reads the collection has
@@ -20,7 +22,18 @@ from urllib.parse import urlsplit
 
 from samespace.errors import RequestInvalid, short
 
+from .index import HNSW, Index
+
 MODULE: Final = "text2vec-transformers"
+Route = Literal["transformers", "cohere", "none"]
+"""Who encodes what comes without a vector:
+
+transformers  Weaviate's text2vec-transformers, at `inferenceUrl`: one text a request
+cohere        Weaviate's text2vec-cohere, at `baseURL`: up to 96 texts a request; any client can redirect it with a
+              header (`X-Cohere-Baseurl`), and some versions let the settings be changed; `check` notices the latter
+none          nobody: objects bring their vectors, and queries are encoded by clients
+"""
+ROUTES: Final[dict[Route, str]] = {"transformers": MODULE, "cohere": "text2vec-cohere", "none": "none"}
 SPACE_KEY: Final = "samespaceSpace"
 """The vectorizer's extra key that holds the full space id."""
 LONG_TEXTS_KEY: Final = "samespaceLongTexts"
@@ -67,22 +80,31 @@ class CollectionSpec:
     Attributes:
         name: of the collection; the first letter is made a capital, as Weaviate does.
         space_id: full id, 64 hex digits.
-        server: HTTP address of the encoder server as *Weaviate* sees it, e.g. "http://encoder:8080".
+        server: HTTP address of the encoder server as *Weaviate* sees it, e.g. "http://encoder:8080"; not used where no
+            module encodes.
         text_property: what is encoded; the only source property.
         id_property: holds the id that the passage had in its data set.
         also_properties: further text properties that are stored and not encoded.
         encoder_name: for people; goes into the description only.
         long_texts: what becomes of texts beyond the token limit.
+        route: who encodes what comes without a vector.
+        index: how Weaviate keeps the vectors.
+        multi_tenant: objects are kept by tenant, and each tenant is made by the first object that is written for it.
+        replicas: copies of every object, each on another node; 0 leaves it to Weaviate's environment.
     """
 
     name: str
     space_id: str
-    server: str
+    server: str = ""
     text_property: str = "text"
     id_property: str = "passageId"
     also_properties: tuple[str, ...] = ()
     encoder_name: str = ""
     long_texts: LongTextForm = "windows"
+    route: Route = "transformers"
+    index: Index = HNSW
+    multi_tenant: bool = False
+    replicas: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", collection_name(self.name))
@@ -93,15 +115,17 @@ class CollectionSpec:
             raise RequestInvalid(
                 field="space_id", reason=f"{self.space_id!r}; the schema needs the full id, 64 hex digits"
             )
-        url = urlsplit(self.server)
-        if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
-            raise RequestInvalid(
-                field="server",
-                reason=f"{shown(self.server)!r}; expected http://HOST:PORT, as Weaviate reaches the encoder",
-            )
+        if self.route not in ROUTES:
+            raise RequestInvalid(field="route", reason=f"{self.route!r}; expected one of {', '.join(ROUTES)}")
+        if self.server or self.module != "none":
+            _check_server(self.server)
+        if self.replicas < 0:
+            raise RequestInvalid(field="replicas", reason=f"{self.replicas}; expected 1 or more")
         if self.long_texts not in LONG_TEXT_FORMS:
             expected = ", ".join(LONG_TEXT_FORMS)
             raise RequestInvalid(field="long_texts", reason=f"{self.long_texts!r}; expected one of {expected}")
+        if self.long_texts == "multivector" and (self.route == "cohere" or self.index.kind != "hnsw"):
+            raise RequestInvalid(field="long_texts", reason="multivector needs index hnsw and no module (route none)")
         names = tuple(entry["name"] for entry in self.properties())
         for name in names:
             if not _PROPERTY.fullmatch(name) or name in _RESERVED:
@@ -122,7 +146,7 @@ class CollectionSpec:
     @property
     def module(self) -> str:
         """The vectorizer; none for multi-vectors, of which Weaviate's module can make only one vector a text."""
-        return "none" if self.long_texts == "multivector" else MODULE
+        return "none" if self.long_texts == "multivector" else ROUTES[self.route]
 
     @property
     def vectorizer_settings(self) -> dict[str, Any]:
@@ -130,7 +154,12 @@ class CollectionSpec:
         pinned = {"properties": [self.text_property], SPACE_KEY: self.space_id, LONG_TEXTS_KEY: self.long_texts}
         if self.module == "none":
             return pinned
-        return {"inferenceUrl": self.inference_url, "vectorizeClassName": False, **pinned}
+        if self.route == "cohere":
+            # The module reads baseURL; baseUrl would otherwise say https://api.cohere.ai to whoever reads the schema.
+            where = {"baseURL": self.inference_url, "baseUrl": self.inference_url, "model": self.space_id}
+        else:
+            where = {"inferenceUrl": self.inference_url}
+        return {**where, "vectorizeClassName": False, **pinned}
 
     @property
     def description(self) -> str:
@@ -140,6 +169,16 @@ class CollectionSpec:
             f"Pinned by samespace: vector {self.vector_name} holds vectors of {encoder}space {self.space_id}. "
             "Write and query with that encoder only, and always name the vector. `samespace weaviate check` checks it."
         )
+
+    def warnings(self) -> list[str]:
+        """What whoever makes this collection has to know, one sentence each."""
+        if self.route != "cohere" or self.module == "none":
+            return []
+        return [
+            "Route cohere has a hole that route transformers has not: any client can send a request to another address "
+            "with the header X-Cohere-Baseurl, and on some versions of Weaviate whoever may update collections can "
+            "change baseURL and model for good. Nothing prevents it; run `samespace weaviate check` on a schedule."
+        ]
 
     def properties(self) -> list[dict[str, Any]]:
         """The properties as REST takes them; the id is matched whole, the texts are searchable by word."""
@@ -161,23 +200,38 @@ class CollectionSpec:
 
     def vector_config(self) -> dict[str, Any]:
         """The entry of the named vector."""
-        index: dict[str, Any] = {"distance": "cosine"}
+        index = self.index.config()
         if self.long_texts == "multivector":
             index["multivector"] = {"enabled": True}
         return {
             "vectorizer": {self.module: self.vectorizer_settings},
-            "vectorIndexType": "hnsw",
+            "vectorIndexType": self.index.kind,
             "vectorIndexConfig": index,
         }
 
     def schema(self) -> dict[str, Any]:
         """What is sent to create the collection."""
-        return {
+        schema: dict[str, Any] = {
             "class": self.name,
             "description": self.description,
             "properties": self.properties(),
             "vectorConfig": {self.vector_name: self.vector_config()},
         }
+        if self.multi_tenant:
+            schema["multiTenancyConfig"] = {"enabled": True, "autoTenantCreation": True, "autoTenantActivation": True}
+        if self.replicas:
+            schema["replicationConfig"] = {"factor": self.replicas}
+        return schema
+
+
+def _check_server(server: str) -> None:
+    if not server:
+        raise RequestInvalid(field="server", reason="is missing: http://HOST:PORT, as Weaviate reaches the encoder")
+    url = urlsplit(server)
+    if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
+        raise RequestInvalid(
+            field="server", reason=f"{shown(server)!r}; expected http://HOST:PORT, as Weaviate reaches the encoder"
+        )
 
 
 def _window_properties() -> list[dict[str, Any]]:

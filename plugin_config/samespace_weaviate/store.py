@@ -25,6 +25,7 @@ from samespace.extras import require_extra
 from samespace.vectors import Float32
 
 from .discover import Address, Embedded
+from .index import HNSW, Index
 from .objects import Blend, Failure, Hit, StoredObject
 from .spec import MODULE, collection_name
 
@@ -184,22 +185,24 @@ class Store:
                 )
             )
 
-    def add_vector(self, name: str, vector: str, settings: Mapping[str, Any]) -> None:
+    def add_vector(
+        self, name: str, vector: str, settings: Mapping[str, Any], *, module: str = MODULE, index: Index = HNSW
+    ) -> None:
         """Add a named vector. The caller makes sure that there is none of that name.
 
         weaviate-client does not: it would send the new settings for the old vector (docs/weaviate-facts.md).
         """
-        from weaviate.classes.config import Configure, VectorDistances
+        from weaviate.classes.config import Configure
 
         rest = {key: value for key, value in settings.items() if key != "properties"}
         with _translated(f"collection {name}"):
             self._collection(name).config.add_vector(
                 vector_config=Configure.Vectors.custom(
                     name=vector,
-                    module_name=MODULE,
+                    module_name=module,
                     module_config=rest,
                     source_properties=list(settings.get("properties") or ()),
-                    vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE),
+                    vector_index_config=_index(index),
                 )
             )
 
@@ -318,6 +321,28 @@ def _weaviate() -> Any:
     import weaviate
 
     return weaviate
+
+
+def _index(index: Index) -> Any:
+    """The same as `Index.config`, in the client's own classes."""
+    from weaviate.classes.config import Configure, VectorDistances
+
+    make, cosine = Configure.VectorIndex, VectorDistances.COSINE
+
+    def quantizer(name: str) -> Any:
+        return getattr(make.Quantizer, name)() if name else None
+
+    name = index.quantizer
+    match index.kind:
+        case "hnsw":
+            return make.hnsw(distance_metric=cosine, quantizer=quantizer(name))
+        case "flat":
+            return make.flat(distance_metric=cosine, quantizer=quantizer(name))
+    return make.dynamic(
+        distance_metric=cosine,
+        hnsw=make.hnsw(distance_metric=cosine, quantizer=quantizer(name)),
+        flat=make.flat(distance_metric=cosine, quantizer=quantizer("" if name == "sq" else name)),
+    )
 
 
 @contextmanager

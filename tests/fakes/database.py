@@ -13,6 +13,8 @@ from samespace.encoder import Encoded, Encoder, Progress
 from samespace.text import LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
+from samespace_weaviate.index import HNSW, Index
+from samespace_weaviate.spec import MODULE
 
 SPACE, OTHER_SPACE = "a" * 64, "b" * 64
 DIMS, TOKEN_LIMIT = 8, 4
@@ -42,9 +44,15 @@ class FakeDatabase:
         self.sent.append("add_property")
         self.schemas[name]["properties"].append(dict(entry))
 
-    def add_vector(self, name: str, vector: str, settings: Mapping[str, Any]) -> None:
+    def add_vector(
+        self, name: str, vector: str, settings: Mapping[str, Any], *, module: str = MODULE, index: Index = HNSW
+    ) -> None:
         self.sent.append("add_vector")
-        self.schemas[name]["vectorConfig"][vector] = {"vectorizer": {"text2vec-transformers": dict(settings)}}
+        self.schemas[name]["vectorConfig"][vector] = {
+            "vectorizer": {module: dict(settings)},
+            "vectorIndexType": index.kind,
+            "vectorIndexConfig": index.config(),
+        }
 
     def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
         self.sent.append("insert")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fakes.database import OTHER_SPACE, SPACE
-from samespace_weaviate import CollectionSpec, plan
+from samespace_weaviate import CollectionSpec, Index, plan
 from samespace_weaviate.diff import differences
 from samespace_weaviate.plan import AddProperty, AddVector, CreateCollection
 
@@ -90,3 +92,22 @@ def test_multi_vectors_are_not_added_to_a_collection_that_exists() -> None:
     todo = plan(CollectionSpec("Article", SPACE, "http://encoder:8080", long_texts="multivector"), schema)
     assert todo.actions == ()
     assert [difference.path for difference in todo.conflicts] == [f"vectorConfig.{SPEC.vector_name}"]
+
+
+def test_how_objects_are_kept_is_left_alone_and_tenants_are_a_conflict() -> None:
+    """Index, quantizer and replicas do not change what vectors mean; tenants change where objects are."""
+    wanted = replace(SPEC, index=Index("flat", "bq"), replicas=3)
+    schema = {**SPEC.schema(), "replicationConfig": {"factor": 1}}
+    todo = plan(wanted, schema)
+    assert (todo.actions, todo.conflicts) == ((), ())
+    assert len(todo.drift) == 3
+    assert [each.path for each in plan(replace(SPEC, multi_tenant=True), schema).conflicts] == [
+        "multiTenancyConfig.enabled"
+    ]
+
+
+def test_a_vector_is_added_with_its_module_and_index() -> None:
+    """A second space may come by another route than the first."""
+    wanted = CollectionSpec("Article", OTHER_SPACE, route="none", index=Index("flat"))
+    (action,) = (each for each in plan(wanted, SPEC.schema()).actions if isinstance(each, AddVector))
+    assert (action.module, action.index.kind) == ("none", "flat")

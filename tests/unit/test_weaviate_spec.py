@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from fakes.database import OTHER_SPACE, SPACE
 from samespace.errors import RequestInvalid
-from samespace_weaviate import CollectionSpec, vector_name
+from samespace_weaviate import CollectionSpec, Index, vector_name
 
 SERVER = "http://encoder:8080"
 
@@ -76,4 +78,74 @@ def test_a_spec_that_cannot_be_is_refused_with_its_field(field: str, change: dic
     arguments: dict[str, object] = {"name": "Article", "space_id": SPACE, "server": SERVER, **change}
     with pytest.raises(RequestInvalid) as caught:
         CollectionSpec(**arguments)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_route_none_pins_by_name_and_key_alone() -> None:
+    """Nobody encodes for Weaviate, so there is no address and no server to name."""
+    spec = CollectionSpec("Article", SPACE, route="none")
+    (vectorizer,) = (config["vectorizer"] for config in spec.schema()["vectorConfig"].values())
+    assert set(vectorizer) == {"none"}
+    assert vectorizer["none"]["samespaceSpace"] == SPACE
+    assert spec.warnings() == []
+
+
+def test_route_cohere_pins_by_base_url_and_model_and_warns() -> None:
+    """The batched route: both settings name the space, and nothing in the schema says api.cohere.ai."""
+    spec = CollectionSpec("Article", SPACE, SERVER, route="cohere")
+    settings = spec.schema()["vectorConfig"][spec.vector_name]["vectorizer"]["text2vec-cohere"]
+    assert settings["baseURL"] == settings["baseUrl"] == f"{SERVER}/e/{SPACE}"
+    assert settings["model"] == SPACE
+    assert "X-Cohere-Baseurl" in spec.warnings()[0]
+
+
+def test_tenants_and_replicas_are_written_only_where_they_are_wanted() -> None:
+    """Otherwise it is Weaviate's own default."""
+    plain = CollectionSpec("Article", SPACE, SERVER).schema()
+    assert "multiTenancyConfig" not in plain
+    assert "replicationConfig" not in plain
+    schema = CollectionSpec("Article", SPACE, SERVER, multi_tenant=True, replicas=3).schema()
+    assert schema["multiTenancyConfig"]["enabled"] is True
+    assert schema["replicationConfig"] == {"factor": 3}
+
+
+@pytest.mark.parametrize(
+    ("index", "config"),
+    [
+        (Index(), {"distance": "cosine"}),
+        (Index("hnsw", "none"), {"distance": "cosine", "skipDefaultQuantization": True}),
+        (Index("flat", "bq"), {"distance": "cosine", "bq": {"enabled": True}}),
+        (
+            Index("dynamic", "sq"),
+            {
+                "distance": "cosine",
+                "hnsw": {"distance": "cosine", "sq": {"enabled": True}},
+                "flat": {"distance": "cosine"},
+            },
+        ),
+    ],
+)
+def test_an_index_is_written_where_weaviate_reads_it(index: Index, config: dict[str, object]) -> None:
+    """A dynamic index keeps its quantizer in its halves; the flat half takes no sq."""
+    spec = CollectionSpec("Article", SPACE, SERVER, index=index)
+    entry = spec.vector_config()
+    assert (entry["vectorIndexType"], entry["vectorIndexConfig"]) == (index.kind, config)
+
+
+@pytest.mark.parametrize(
+    ("field", "make"),
+    [
+        ("quantizer", lambda: Index("flat", "sq")),
+        ("quantizer", lambda: Index("hnsw", "pq")),  # type: ignore[arg-type]
+        ("index", lambda: Index("tree")),  # type: ignore[arg-type]
+        ("route", lambda: CollectionSpec("A", SPACE, SERVER, route="openai")),  # type: ignore[arg-type]
+        ("server", lambda: CollectionSpec("A", SPACE)),
+        ("long_texts", lambda: CollectionSpec("A", SPACE, SERVER, route="cohere", long_texts="multivector")),
+        ("replicas", lambda: CollectionSpec("A", SPACE, SERVER, replicas=-1)),
+    ],
+)
+def test_what_weaviate_would_refuse_is_refused_before(field: str, make: Callable[[], object]) -> None:
+    """The error names the setting; Weaviate would name its own."""
+    with pytest.raises(RequestInvalid) as caught:
+        make()
     assert caught.value.field == field

@@ -10,6 +10,7 @@ from ..lazy import LazyGroup
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "create": ("samespace.cli.weaviate.create:create", "Make a pinned collection, or add a pinned vector to one."),
+    "apply": ("samespace.cli.weaviate.applying:apply_file", "Make or complete the collections of a YAML or JSON file."),
     "import": ("samespace.cli.weaviate.importing:import_data", "Encode passages and write them with their vectors."),
     "search": ("samespace.cli.weaviate.search:search", "Search a pinned collection, through Weaviate's own module."),
     "check": ("samespace.cli.weaviate.check:check", "Check the pins of collections; of all, if none is named."),

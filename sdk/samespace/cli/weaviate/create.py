@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from ..console import say
 from .connection import connection, open_store, require_weaviate, space_of
 
 if TYPE_CHECKING:
-    from samespace_weaviate.spec import LongTextForm
+    from samespace_weaviate import CollectionSpec, Store
+    from samespace_weaviate.index import IndexKind, Quantizer
+    from samespace_weaviate.spec import LongTextForm, Route
 
 
 @click.command()
@@ -19,9 +22,16 @@ if TYPE_CHECKING:
 @click.option("--encoder", required=True, metavar="ARTIFACT|SERVER|SPACE", help="Whose space the collection is for.")
 @click.option(
     "--server",
-    required=True,
+    default="",
     envvar="SAMESPACE_SERVER",
     help="The encoder's HTTP address as Weaviate sees it, http://HOST:PORT; with a token in it: SAMESPACE_SERVER.",
+)
+@click.option(
+    "--route",
+    type=click.Choice(["transformers", "cohere", "none"]),
+    default="transformers",
+    show_default=True,
+    help="Who encodes what brings no vector: a module of Weaviate (cohere: batched, easily redirected) or nobody.",
 )
 @click.option("--property", "text_property", default="text", show_default=True, help="The property that is encoded.")
 @click.option("--also-property", "also", multiple=True, help="A text property that is stored only; may be repeated.")
@@ -32,6 +42,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="How texts beyond the token limit are stored: an object a window, a vector a window, or one vector.",
 )
+@click.option(
+    "--index", type=click.Choice(["hnsw", "flat", "dynamic"]), default="hnsw", show_default=True, help="Kind of index."
+)
+@click.option(
+    "--quantizer",
+    type=click.Choice(["none", "rq", "bq", "sq"]),
+    help="How vectors are made smaller; what Weaviate's environment says unless given.",
+)
+@click.option("--multi-tenant", is_flag=True, help="Keep objects by tenant.")
+@click.option("--replicas", type=click.IntRange(min=1), help="Copies on as many nodes; else Weaviate's default.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
 @connection
@@ -42,6 +62,11 @@ def create(
     text_property: str,
     also: tuple[str, ...],
     long_texts: LongTextForm,
+    route: Route,
+    index: IndexKind,
+    quantizer: Quantizer | None,
+    multi_tenant: bool,
+    replicas: int | None,
     dry_run: bool,
     yes: bool,
     url: str | None,
@@ -50,8 +75,8 @@ def create(
 ) -> None:
     """Make a pinned collection, or add a pinned vector to one.
 
-    Prints what it does. Doing it twice changes nothing; an existing vector whose settings differ is never touched;
-    before a change of an existing collection, which cannot be undone, it asks.
+    Prints what it is going to do. Doing it twice changes nothing; an existing vector whose settings differ is never
+    touched; before a change of an existing collection, which cannot be undone, it asks.
 
     \b
     Example:
@@ -59,7 +84,8 @@ def create(
       samespace weaviate create Article --encoder artifacts/pydoc --server http://encoder:8080
     """
     require_weaviate()
-    from samespace_weaviate import CollectionSpec, carry_out, plan
+    from samespace_weaviate import CollectionSpec
+    from samespace_weaviate.index import Index
 
     space_id, encoder_name = space_of(encoder)
     spec = CollectionSpec(
@@ -70,13 +96,33 @@ def create(
         also_properties=also,
         encoder_name=encoder_name,
         long_texts=long_texts,
+        route=route,
+        index=Index(index, quantizer or ""),
+        multi_tenant=multi_tenant,
+        replicas=replicas or 0,
     )
     with open_store(url, grpc_port, embedded) as store:
-        todo = plan(spec, store.schema(spec.name))
-        click.echo(str(todo))
-        if dry_run:
-            return
-        if todo.cannot_be_undone and not todo.conflicts and not yes:
-            click.confirm("This cannot be undone. Go on?", abort=True, err=True)
-        carry_out(store, spec, todo)
+        make(store, [spec], dry_run=dry_run, yes=yes)
+
+
+def make(store: Store, specs: Sequence[CollectionSpec], *, dry_run: bool, yes: bool) -> None:
+    """Print the plan, ask where it cannot be undone, and carry it out.
+
+    Raises:
+        PinBroken: a collection is there with other settings; nothing was done.
+    """
+    from samespace_weaviate.specfile import apply, plan_all
+
+    todo = plan_all(store, specs)
+    for spec, one in zip(specs, todo, strict=True):
+        click.echo(f"{spec.name}: {one}")
+        for warning in spec.warnings():
+            say(f"WARNING: {warning}")
+    if dry_run:
+        return
+    conflicts = any(one.conflicts for one in todo)
+    if any(one.cannot_be_undone for one in todo) and not conflicts and not yes:
+        click.confirm("Adding to a collection that exists cannot be undone. Go on?", abort=True, err=True)
+    apply(store, specs)
+    for spec in specs:
         say(f"Collection {spec.name} is pinned to space {spec.space_id}, vector {spec.vector_name}.")

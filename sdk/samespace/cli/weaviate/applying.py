@@ -1,0 +1,54 @@
+"""`samespace weaviate apply`: make the collections that a file describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .connection import connection, open_store, require_weaviate, space_of
+from .create import make
+
+
+@click.command(name="apply")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--server",
+    default="",
+    envvar="SAMESPACE_SERVER",
+    help="The encoder's address as Weaviate sees it, for collections that name none; with a token in it: "
+    "SAMESPACE_SERVER.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
+@connection
+def apply_file(
+    file: Path, server: str, dry_run: bool, yes: bool, url: str | None, grpc_port: int | None, embedded: Path | None
+) -> None:
+    """Make or complete the collections of a YAML or JSON file.
+
+    FILE holds one collection, or a list `collections`. Its keys are the options of `create`: name, encoder, server,
+    property, id_property, also_properties, long_texts, route, index, quantizer, multi_tenant, replicas. Doing it twice
+    changes nothing; if one collection cannot be made as described, nothing is done for any.
+
+    \b
+    Example:
+      samespace weaviate apply collections.yaml --dry-run
+      samespace weaviate apply collections.yaml
+
+    \b
+    collections.yaml:
+      server: http://encoder:8080
+      encoder: artifacts/pydoc
+      collections:
+        - name: Article
+        - name: Ticket
+          property: body
+          also_properties: [subject]
+    """
+    require_weaviate()
+    from samespace_weaviate.specfile import read_collections
+
+    specs = read_collections(file, space_of=space_of, server=server)
+    with open_store(url, grpc_port, embedded) as store:
+        make(store, specs, dry_run=dry_run, yes=yes)
