@@ -24,6 +24,7 @@ from samespace.errors import RequestInvalid, WeaviateError, WeaviateUnavailable
 from samespace.extras import require_extra
 from samespace.vectors import Float32
 
+from .audit.door import ReadObject, Shard
 from .discover import Address, Embedded
 from .index import HNSW, Index
 from .objects import Blend, Failure, Hit, StoredObject
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 _INIT_TIMEOUT_S: Final = 10
 _QUERY_TIMEOUT_S: Final = 60
 _INSERT_TIMEOUT_S: Final = 120
+_IDS: Final = 1000
+"""Ids of one page; Weaviate reads whole objects for them, so larger pages are no faster."""
+_READABLE: Final = ("ACTIVE", "HOT")
 
 # An embedded server is for this machine alone; the encoder of a collection is in the collection's own inferenceUrl.
 _EMBEDDED_ENVIRONMENT: Final = {
@@ -304,6 +308,42 @@ class Store:
         with _translated(f"collection {name}"):
             return len(self._collection(name))
 
+    def tenants(self, name: str) -> dict[str, bool]:
+        """Tenant to whether its objects can be read now; empty for a collection without tenants."""
+        schema = self.schema(name) or {}
+        if not (schema.get("multiTenancyConfig") or {}).get("enabled"):
+            return {}
+        with _translated(f"collection {name}"):
+            found = self._client.collections.use(collection_name(name)).tenants.get()
+            return {tenant: each.activity_status.value in _READABLE for tenant, each in found.items()}
+
+    def shards(self, name: str) -> list[Shard]:
+        """The shards of a collection; Weaviate counts their objects now and then, not at every write."""
+        with _translated(f"collection {name}"):
+            nodes = self._client.cluster.nodes(collection=collection_name(name), output="verbose")
+            return [
+                Shard(shard.name, node.name, shard.object_count, str(shard.vector_indexing_status))
+                for node in nodes
+                for shard in node.shards or ()
+            ]
+
+    def ids(self, name: str) -> Iterator[UUID]:
+        """The ids of all objects, in order; without texts and vectors."""
+        with _translated(f"collection {name}"):
+            for entry in self._collection(name).iterator(return_properties=[], cache_size=_IDS):
+                yield UUID(str(entry.uuid))
+
+    def read(self, name: str, vector: str, ids: Sequence[UUID], properties: Sequence[str]) -> list[ReadObject]:
+        """Some objects with a named vector; those that are gone are left out, the order is any."""
+        with _translated(f"collection {name}"):
+            found = self._collection(name).query.fetch_objects_by_ids(
+                ids, limit=len(ids), include_vector=[vector], return_properties=list(properties)
+            )
+        return [
+            ReadObject(UUID(str(entry.uuid)), dict(entry.properties), _rows(entry.vector.get(vector)))
+            for entry in found.objects
+        ]
+
     def vectors(self, name: str, vector: str) -> Iterator[tuple[UUID, Float32 | None]]:
         """(object id, its vector) of every object; None where the object has no such vector."""
         with _translated(f"collection {name}"):
@@ -383,6 +423,14 @@ def _free_ports(count: int) -> list[int]:
         for entry in sockets:
             entry.bind(("127.0.0.1", 0))
         return [entry.getsockname()[1] for entry in sockets]
+
+
+def _rows(value: Any) -> Float32 | None:
+    """A vector as one row, a multi-vector as its rows; None for no vector."""
+    if value is None:
+        return None
+    rows = np.asarray(value, dtype=np.float32)
+    return rows[None, :] if rows.ndim == 1 else rows
 
 
 def _hits(objects: Sequence[Any]) -> list[Hit]:

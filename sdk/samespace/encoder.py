@@ -26,7 +26,7 @@ from .vectors import Vectors, normalise
 
 if TYPE_CHECKING:
     from .rpc.client import Client
-    from .rpc.messages import Reply
+    from .rpc.messages import Reply, SpaceInfo
 
 Progress = Callable[[int], None]
 STREAM_TEXTS: Final = 64
@@ -277,6 +277,11 @@ class RemoteEncoder(Encoder):
     def __init__(self, client: Client, space: str | None) -> None:
         self._client = client
         self._info = client.find_space(space)
+
+    @property
+    def info(self) -> SpaceInfo:
+        """The space as the server ran it when this connected: its build, and what the probes showed there."""
+        return self._info
 
     @property
     def space_id(self) -> str:

@@ -20,7 +20,7 @@ def run(*arguments: str) -> SamespaceError:
     return result.exception
 
 
-@pytest.mark.parametrize("command", ["create", "import", "search", "check"])
+@pytest.mark.parametrize("command", ["create", "import", "search", "check", "audit"])
 def test_every_help_has_an_example(command: str) -> None:
     """A user who asks for help sees a line to copy."""
     result = CliRunner().invoke(weaviate, [command, "--help"])

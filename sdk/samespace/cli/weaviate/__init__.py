@@ -13,6 +13,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "apply": ("samespace.cli.weaviate.applying:apply_file", "Make or complete the collections of a YAML or JSON file."),
     "import": ("samespace.cli.weaviate.importing:import_data", "Encode passages and write them with their vectors."),
     "search": ("samespace.cli.weaviate.search:search", "Search a pinned collection, through Weaviate's own module."),
+    "audit": ("samespace.cli.weaviate.audit:audit", "Compare stored vectors with what the encoder gives."),
     "check": ("samespace.cli.weaviate.check:check", "Check the pins of collections; of all, if none is named."),
 }  # fmt: skip
 
@@ -31,4 +32,5 @@ def weaviate() -> None:
       samespace weaviate import Article data/pydoc --encoder localhost:8081
       samespace weaviate search Article "how do I flatten a list" --encoder artifacts/pydoc
       samespace weaviate check
+      samespace weaviate audit Article --encoder artifacts/pydoc
     """

@@ -1,0 +1,157 @@
+"""One tenant, or a collection without tenants: sample, read, encode again, compare, explain."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+
+from samespace.vectors import Float32, normalise
+
+from .compare import Checked, Evidence, Reference, distance, fault, off_unit
+from .door import AuditedDatabase, ReadObject
+from .explain import Explanation, Texts, encode_rows, explain
+from .findings import Kind, Offender, TenantAudit
+from .sampling import reservoir
+from .tolerance import Bound, Tolerance, apart, infer
+
+PAGE: Final = 128
+"""Objects of one read, with texts and vectors; a few megabytes, below gRPC's limit."""
+MOST_SUSPECTS: Final = 1000
+"""Wrong objects of a tenant that are examined closer; of further ones only the distance is told."""
+MOST_COARSE: Final = 64
+"""The same for those that a coarse build would explain; all objects are such where int8 wrote them."""
+MOST_REFERENCES: Final = 512
+"""Right vectors that are kept to compare suspects with."""
+IDS_A_STEP: Final = 1000
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What is the same for all tenants of one audit.
+
+    Attributes:
+        name, vector: of the collection and its pinned vector.
+        texts: how its objects become vectors.
+        properties: that have to be read for it.
+        reader: the build that encodes again.
+        writers: the builds that may have written, from tight to loose.
+        progress: gets "ids" or "objects" and how many more are done.
+    """
+
+    name: str
+    vector: str
+    texts: Texts
+    properties: tuple[str, ...]
+    reader: Bound
+    writers: tuple[Bound, ...]
+    progress: Progress
+
+    @property
+    def tight(self) -> float:
+        """The largest 1 - cos of a right vector that the most exact build wrote."""
+        return apart(self.reader.worst, self.writers[0].worst)
+
+    @property
+    def loose(self) -> float:
+        """The same for the coarsest build."""
+        return apart(self.reader.worst, self.writers[-1].worst)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was compared so far."""
+
+    checked: list[Checked] = field(default_factory=list)
+    suspects: int = 0
+    coarse: int = 0
+    right: list[tuple[UUID, Float32]] = field(default_factory=list)
+
+
+def audit_tenant(
+    database: AuditedDatabase, tenant: str, audited: Audited, size: int | None, chance: random.Random
+) -> TenantAudit:
+    """Compare *size* objects of a tenant (None: all) with what the encoder gives for their texts."""
+    chosen, population = reservoir(_counted(database.ids(audited.name), audited.progress), size, chance)
+    seen = _Seen()
+    source = iter(chosen)
+    while page := list(islice(source, PAGE)):
+        _compare(database.read(audited.name, audited.vector, page, audited.properties), audited, seen)
+        audited.progress("objects", len(page))
+    distances = [each.distance for each in seen.checked if each.distance is not None]
+    tolerance = infer(audited.reader, audited.writers, np.asarray(distances, dtype=np.float64))
+    offenders = _offenders(seen, audited, tenant, tolerance)
+    named = {each.uuid for each in offenders}
+    coarse = sum(
+        each.distance is not None and each.distance > tolerance.allowed and each.uuid not in named
+        for each in seen.checked
+    )
+    return TenantAudit(tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances))
+
+
+def _compare(objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> None:
+    """Encode the texts of some objects and add what was seen."""
+    texts = [audited.texts.declared.text(each.properties) for each in objects]
+    there = [text for text in texts if text]
+    encoded = encode_rows(audited.texts.encoder, there, audited.texts.declared.role, windows=audited.texts.windows)
+    rows = iter(encoded)
+    for each, text in zip(objects, texts, strict=True):
+        right, windows = next(rows) if text else (None, 0)
+        wrong = fault(each.vectors, right)
+        far = None
+        if wrong is None and right is not None and each.vectors is not None:
+            far = distance(each.vectors, right)
+            wrong = off_unit(each.vectors) if far <= audited.loose else None
+        evidence = None
+        if right is not None:
+            if len(seen.right) < MOST_REFERENCES:
+                seen.right.append((each.uuid, right[0]))
+            if each.vectors is not None and _worth_keeping(wrong, far, audited, seen):
+                evidence = Evidence(each.properties, text, windows, each.vectors, right)
+        kind, reason = wrong or (None, "")
+        seen.checked.append(Checked(each.uuid, kind, reason, far, evidence))
+
+
+def _worth_keeping(wrong: Explanation | None, far: float | None, audited: Audited, seen: _Seen) -> bool:
+    """Whether the object needs an explanation, and there is still room for it."""
+    if (wrong is not None and wrong[0] in (Kind.WRONG_LENGTH, Kind.WINDOWS)) or (
+        far is not None and far > audited.loose
+    ):
+        seen.suspects += 1
+        return seen.suspects <= MOST_SUSPECTS
+    if wrong is None and far is not None and far > audited.tight:
+        seen.coarse += 1
+        return seen.coarse <= MOST_COARSE
+    return False
+
+
+def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance) -> tuple[Offender, ...]:
+    suspects = [each for each in seen.checked if each.evidence is not None]
+    reference = Reference(
+        tuple(uuid for uuid, _ in seen.right),
+        normalise(np.stack([row for _, row in seen.right])) if seen.right else np.empty((0, 0), np.float32),
+    )
+    found = explain(suspects, audited.texts, reference, tight=audited.tight, loose=audited.loose)
+    explained = {suspects[index].uuid: explanation for index, explanation in found.items()}
+    offenders = []
+    for each in sorted(seen.checked, key=lambda each: each.uuid):
+        kind, reason = explained.get(each.uuid, (each.kind, each.reason))
+        if kind is None and each.distance is not None and each.distance > tolerance.allowed_coarse:
+            kind, reason = Kind.DIFFERS, "of no text or encoder that was tried"
+        if kind is not None:
+            offenders.append(Offender(each.uuid, tenant, kind, reason, each.distance))
+    return tuple(offenders)
+
+
+def _counted(ids: Iterable[UUID], progress: Progress) -> Iterator[UUID]:
+    for number, uuid in enumerate(ids, start=1):
+        if number % IDS_A_STEP == 0:
+            progress("ids", IDS_A_STEP)
+        yield uuid

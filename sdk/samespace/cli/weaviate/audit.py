@@ -1,0 +1,139 @@
+"""`samespace weaviate audit`: compare stored vectors with what the encoder gives for the stored texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ...errors import ConfigInvalid, RequestInvalid
+from ..console import one_line, say, table
+from .connection import SPACE_ID, connection, open_store, require_weaviate
+
+if TYPE_CHECKING:
+    from samespace.encoder import Encoder
+
+MOST_OFFENDERS: Final = 20
+_TELL_EVERY_S: Final = 5.0
+
+
+@click.command()
+@click.argument("name")
+@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="Of the pinned space; an artifact sees most.")
+@click.option(
+    "--build", default="fp32", show_default=True, help="Build of an artifact that encodes; `auto`: the fastest."
+)
+@click.option("--sample", default=500, show_default=True, help="Objects of each tenant.")
+@click.option("--all", "everything", is_flag=True, help="Look at every object.")
+@click.option("--tenant", "tenants", multiple=True, help="Only this tenant; may be repeated.")
+@click.option("--confidence", default=0.99, show_default=True, help="Of the bound on what can be wrong.")
+@click.option("--seed", type=int, help="Draw the sample of an earlier report again.")
+@click.option("--against", multiple=True, metavar="ARTIFACT|SERVER", help="Whose vectors may have got in; repeatable.")
+@click.option(
+    "--written-within",
+    default=0.0,
+    metavar="1-COS",
+    help="Bound of the build that wrote, if --encoder is a server that does not know it (int8: about 0.02).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, with all that are wrong.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write the report with pictures.")
+@connection
+def audit(
+    name: str,
+    encoder: str,
+    build: str,
+    sample: int,
+    everything: bool,
+    tenants: tuple[str, ...],
+    confidence: float,
+    seed: int | None,
+    against: tuple[str, ...],
+    written_within: float,
+    as_json: bool,
+    html: Path | None,
+    url: str | None,
+    grpc_port: int | None,
+    embedded: Path | None,
+) -> None:
+    """Compare stored vectors with what the encoder gives for the stored texts.
+
+    Draws a uniform sample of each tenant, encodes its texts again and names every object whose vector is not the
+    encoder's: missing, of another encoder, of another text, of a text in lower case, ... Says how many objects can be
+    wrong at most. Reads only; prints ids, never texts. Exit code 1 if anything is wrong.
+
+    \b
+    Example:
+      samespace weaviate audit Article --encoder artifacts/pydoc
+      samespace weaviate audit Article --encoder artifacts/pydoc --sample 5000 \\
+          --against artifacts/old --html audit.html
+    """
+    require_weaviate()
+    from samespace_weaviate.audit import AuditOptions
+    from samespace_weaviate.audit import audit as run_audit
+    from samespace_weaviate.audit.words import TENANT_HEAD, audit_page, sentences, tenant_rows, verdict
+
+    options = AuditOptions(
+        sample=None if everything else sample,
+        tenants=tenants,
+        confidence=confidence,
+        seed=seed,
+        written_within=written_within,
+    )
+    with ExitStack() as stack:
+        running, *others = [stack.enter_context(_open(each, build)) for each in (encoder, *against)]
+        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        report = run_audit(store, name, running, options, against=others, progress=_progress())
+    if html is not None:
+        try:
+            html.write_text(audit_page(report), encoding="utf-8")
+        except OSError as error:
+            raise ConfigInvalid(key="--html", reason=f"{html}: {error.strerror}") from error
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        click.echo(f"{report.collection}, vector {report.vector}, encoded again with {report.encoder}")
+        click.echo(table(TENANT_HEAD, tenant_rows(report)))
+        for sentence in (verdict(report), *sentences(report)):
+            click.echo(sentence)
+        for offender in report.offenders[:MOST_OFFENDERS]:
+            tenant = f" of tenant {offender.tenant}" if offender.tenant else ""
+            click.echo(f"  {offender.uuid}{tenant}")
+            click.echo(f"    {offender.kind.value}: {one_line(offender.reason, indent=6 + len(offender.kind.value))}")
+        if report.wrong > MOST_OFFENDERS:
+            click.echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
+    if html is not None:
+        say(f"Written: {html}")
+    if not report.clean:
+        sys.exit(1)
+
+
+def _open(name: str, build: str) -> Encoder:
+    """An artifact with the build that was asked for, or whatever else can encode."""
+    from ...encoder import Encoder
+    from ..encoders import open_encoder
+
+    if SPACE_ID.fullmatch(name):
+        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
+    if (Path(name) / "manifest.json").is_file():
+        return Encoder.load(name, build=build)
+    return open_encoder(name)
+
+
+def _progress() -> Callable[[str, int], None]:
+    """A line now and then, on stderr: how many there will be is not known before the ids are read."""
+    done, last = {"ids": 0, "objects": 0}, time.monotonic()
+
+    def advance(what: str, count: int) -> None:
+        nonlocal last
+        done[what] += count
+        if time.monotonic() - last >= _TELL_EVERY_S:
+            last = time.monotonic()
+            say(f"audit: {done['ids']} ids read, {done['objects']} objects compared")
+
+    return advance

@@ -1,0 +1,119 @@
+"""A Weaviate that is only read, and an encoder whose vectors tell related texts, spaces and windows apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import numpy as np
+
+from samespace.encoder import Encoded, Encoder, Progress
+from samespace.text import LongTexts, Role
+from samespace.vectors import Float32, Vectors, normalise
+from samespace_weaviate.audit import ReadObject, Shard
+
+from .database import SPACE
+
+DIMS, TOKEN_LIMIT = 32, 12
+
+
+class WordEncoder(Encoder):
+    """A text's vector is the sum of its words' vectors, which are random and of this space alone."""
+
+    def __init__(self, space_id: str = SPACE, *, dims: int = DIMS) -> None:
+        self._space_id, self._dims = space_id, dims
+        self._words: dict[str, Float32] = {}
+        self.texts = 0
+
+    @property
+    def space_id(self) -> str:
+        return self._space_id
+
+    @property
+    def name(self) -> str:
+        return f"words-{self._space_id[:4]}"
+
+    @property
+    def dims(self) -> int:
+        return self._dims
+
+    @property
+    def token_limit(self) -> int:
+        return TOKEN_LIMIT
+
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        self.texts += len(texts)
+        windows, rows = [], []
+        for text in texts:
+            words = [f"as a {role}", *text.split()]
+            parts = [words[at : at + TOKEN_LIMIT] for at in range(0, len(words), TOKEN_LIMIT)]
+            windows.append(len(parts))
+            sums = np.stack([np.sum([self._word(word) for word in part], axis=0) for part in parts])
+            rows.append(sums if long_texts == "windows" else sums.sum(axis=0, keepdims=True))
+        return Encoded(Vectors(normalise(np.concatenate(rows)), self._space_id), tuple(windows), tuple(windows), ())
+
+    def _word(self, word: str) -> Float32:
+        if word not in self._words:
+            seed = uuid5(NAMESPACE_URL, f"{self._space_id} {word}").int % 2**32
+            self._words[word] = np.random.default_rng(seed).standard_normal(self._dims).astype(np.float32)
+        return self._words[word]
+
+
+class AuditedFake:
+    """The `AuditedDatabase` of `samespace_weaviate.audit`: one collection, perhaps with tenants."""
+
+    def __init__(self, schema: Mapping[str, Any], *, active: Mapping[str, bool] | None = None) -> None:
+        self._schema, self._active = dict(schema), dict(active or {})
+        self.objects: dict[str, dict[UUID, ReadObject]] = {tenant: {} for tenant in self._active or ("",)}
+        self.tenant = ""
+        self.reads: list[str] = []
+
+    def fill(self, encoder: Encoder, texts: Sequence[str], tenant: str = "", **more: str) -> list[UUID]:
+        """Store texts with the vectors that the encoder gives for them; their ids."""
+        rows = np.asarray(encoder.encode(texts, "passage").__array__())
+        ids = [uuid5(NAMESPACE_URL, f"{tenant} {text}") for text in texts]
+        for uuid, text, row in zip(ids, texts, rows, strict=True):
+            self.objects[tenant][uuid] = ReadObject(uuid, {"text": text, **more}, row[None, :])
+        return ids
+
+    def set_vectors(self, uuid: UUID, vectors: Float32 | None, tenant: str = "") -> None:
+        """Give an object other vectors, as a careless client would."""
+        self.objects[tenant][uuid] = replace(self.objects[tenant][uuid], vectors=vectors)
+
+    def of_tenant(self, tenant: str) -> AuditedFake:
+        assert tenant in self.objects
+        other = AuditedFake(self._schema, active=self._active)
+        other.objects, other.tenant, other.reads = self.objects, tenant, self.reads
+        return other
+
+    def schema(self, name: str) -> dict[str, Any] | None:
+        return self._schema if name == self._schema["class"] else None
+
+    def tenants(self, name: str) -> dict[str, bool]:
+        return self._active
+
+    def shards(self, name: str) -> list[Shard]:
+        return [Shard(tenant or "one", "node1", len(objects), "READY") for tenant, objects in self.objects.items()]
+
+    def ids(self, name: str) -> Iterator[UUID]:
+        self.reads.append("ids")
+        yield from sorted(self.objects[self.tenant])
+
+    def read(self, name: str, vector: str, ids: Sequence[UUID], properties: Sequence[str]) -> list[ReadObject]:
+        self.reads.append("read")
+        there = self.objects[self.tenant]
+        found = [there[uuid] for uuid in ids if uuid in there]
+        return [
+            replace(each, properties={name: each.properties[name] for name in properties if name in each.properties})
+            for each in reversed(found)
+        ]

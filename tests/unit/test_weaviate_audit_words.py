@@ -1,0 +1,82 @@
+"""samespace_weaviate.audit.words: the report for people says what has to be known, and no texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+from xml.etree import ElementTree
+
+import pytest
+
+from samespace_weaviate.audit import AuditReport, Kind, Offender, Shard, TenantAudit
+from samespace_weaviate.audit.tolerance import Bound, Tolerance
+from samespace_weaviate.audit.words import audit_page, percent, sentences, tenant_rows, verdict
+
+FP32, INT8 = Bound("fp32", 1e-6), Bound("int8", 0.02)
+CLEAN = AuditReport(
+    collection="Article",
+    vector="e_aaaaaaaaaaaa",
+    space_id="a" * 64,
+    encoder="pydoc (fp32)",
+    confidence=0.99,
+    seed=7,
+    tenants=(TenantAudit("", 100_000, 500, (), 0, Tolerance(FP32, FP32, INT8), (0.0,) + (1e-12,) * 499),),
+    shards=(Shard("x1", "node1", 100_000, "READY"),),
+)
+OFFENDERS = tuple(
+    Offender(UUID(int=number), "", kind, reason, distance)
+    for number, (kind, reason, distance) in enumerate(
+        [(Kind.RECIPE, "in lower case", 0.1), (Kind.MISSING, "no vector", None), (Kind.RECIPE, "in lower case", 0.2)]
+    )
+)
+WRONG = replace(CLEAN, tenants=(replace(CLEAN.tenants[0], offenders=OFFENDERS, coarse=2),))
+
+
+def test_the_verdict_states_the_bound() -> None:
+    """What was looked at, what was found, and what cannot be ruled out."""
+    assert verdict(CLEAN) == (
+        "None of the 500 objects that were looked at is wrong; at most 0.91 % of the 100000 objects can be wrong, "
+        "with 99 % confidence."
+    )
+    assert verdict(WRONG).startswith("3 of the 500 objects that were looked at are wrong; at most 2 % of")
+
+
+def test_nothing_is_left_to_chance_where_all_were_looked_at() -> None:
+    """Then there is no confidence to speak of."""
+    (tenant,) = CLEAN.tenants
+    everything = replace(CLEAN, tenants=(replace(tenant, population=500),))
+    assert verdict(everything) == "None of all 500 objects is wrong."
+
+
+def test_kinds_recipes_and_what_was_not_audited_are_told() -> None:
+    """Each kind once, with how often; tenants that were not read are not passed over in silence."""
+    told = sentences(replace(WRONG, unread=("a", "b"), pin_findings=("unsafe: no inferenceUrl",)))
+    assert told[0] == "2 were encoded from another text than the pin declares: in lower case (2)."
+    assert told[1] == "1 have a text and no vector."
+    assert told[2].startswith("2 differ more than the build that wrote")
+    assert "within 1 - cos 4e-06" in told[3]
+    assert "2 tenants are not active and were NOT audited: a, b." in told
+    assert told[-1].startswith("The pin itself: unsafe: no inferenceUrl")
+
+
+@pytest.mark.parametrize("report", [CLEAN, WRONG, replace(CLEAN, tenants=())])
+def test_the_page_is_a_whole_document(report: AuditReport) -> None:
+    """Every tag is closed; each wrong object, the shards and the bound are in it."""
+    html = audit_page(report)
+    ElementTree.fromstring(html.partition("</head>")[2].removesuffix("</html>\n").strip())
+    assert verdict(report) in html.replace("&#x27;", "'")
+    assert all(str(offender.uuid) in html for offender in report.offenders)
+    assert "x1" in html
+
+
+def test_tables_have_a_row_for_each_tenant() -> None:
+    """With its own bound, and the farthest of the right vectors."""
+    assert tenant_rows(CLEAN) == [["all", "100000", "500", "0", "0.91 %", "1.0e-12"]]
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0, "0 %"), (1, "100 %"), (0.009168, "0.92 %"), (0.12345, "12.3 %"), (0.00001234, "0.0012 %")]
+)
+def test_small_shares_keep_two_digits(share: float, told: str) -> None:
+    """0.00 % would say that nothing can be wrong."""
+    assert percent(share) == told
