@@ -2,7 +2,7 @@
 
 Each dialect is three pure functions: its request to an `Ask`, an answer to its reply, an error to its body.
 Fields that we do not know are let through, because each of these clients sends some. What none of them has and we
-offer is `long_texts` (pool, windows or reject), and a space's id as the `model`.
+offer is `long_texts` (pool, windows, slices or reject), and a space's id as the `model`.
 
 A role is always known before a text is embedded. Where the request cannot tell it (Weaviate before 1.31, and
 OpenAI's format), it is taken only from an encoder that treats both roles alike; any other encoder refuses.
@@ -20,7 +20,7 @@ import numpy as np
 
 from samespace.errors import RequestInvalid, SamespaceError, short
 from samespace.rpc.status import fields_of
-from samespace.text import LONG_TEXTS, ROLES, LongTexts, Role
+from samespace.text import BY_WINDOW, LONG_TEXTS, ROLES, LongTexts, Role
 from samespace.vectors import Float32
 
 from .engine import Answer
@@ -137,7 +137,7 @@ def _parse_cohere(body: Body, role_matters: bool) -> Ask:
 
 def _render_cohere(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     # Windows need to be told apart: one [text, first character, one past the last] for each vector.
-    spans = {"spans": answer.embedded.spans} if ask.long_texts == "windows" else {}
+    spans = {"spans": answer.embedded.spans} if ask.long_texts in BY_WINDOW else {}
     return {
         **spans,
         "id": short(answer.space_id),
@@ -179,7 +179,7 @@ def _render_openai(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, A
         {"object": "embedding", "index": span[0], "embedding": row}
         for row, span in zip(rows, answer.embedded.spans, strict=True)
     ]
-    if ask.long_texts == "windows":  # several entries of one index, each with the characters that it stands for
+    if ask.long_texts in BY_WINDOW:  # several entries of one index, each with the characters that it stands for
         for entry, (_, start, end) in zip(data, answer.embedded.spans, strict=True):
             entry |= {"start": start, "end": end}
     return {

@@ -42,6 +42,7 @@ ROLES: Final[dict[int, Role]] = {pb.ROLE_QUERY: "query", pb.ROLE_PASSAGE: "passa
 LONG_TEXTS: Final[dict[int, LongTexts]] = {
     pb.LONG_TEXTS_POOL: "pool",
     pb.LONG_TEXTS_WINDOWS: "windows",
+    pb.LONG_TEXTS_SLICES: "slices",
     pb.LONG_TEXTS_REJECT: "reject",
 }
 WIRE_TYPES: Final[dict[int, WireType]] = {pb.VECTOR_TYPE_FLOAT32: "float32", pb.VECTOR_TYPE_FLOAT16: "float16"}
@@ -159,7 +160,7 @@ class EncoderService(EncoderServicer):
             seen.space_id = engine.space_id
             with self._spaces.request(engine):
                 role = _known(ROLES, request.role, "role", "ROLE_QUERY or ROLE_PASSAGE")
-                long_texts = _known(LONG_TEXTS, request.long_texts, "long_texts", "POOL, WINDOWS or REJECT")
+                long_texts = _known(LONG_TEXTS, request.long_texts, "long_texts", "POOL, WINDOWS, SLICES or REJECT")
                 wire_type = _known(WIRE_TYPES, request.vector_type, "vector_type", "FLOAT32 or FLOAT16")
                 seen.answer = await engine.embed(
                     list(request.texts),
@@ -249,7 +250,7 @@ def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:
 
 def _reply(request: pb.EmbedRequest, answer: Answer, wire_type: WireType) -> pb.EmbedReply:
     embedded, timings = answer.embedded, answer.timings
-    by_window = request.long_texts == pb.LONG_TEXTS_WINDOWS
+    by_window = request.long_texts in (pb.LONG_TEXTS_WINDOWS, pb.LONG_TEXTS_SLICES)
     return pb.EmbedReply(
         space_id=answer.space_id,
         rows=answer.vectors.shape[0],

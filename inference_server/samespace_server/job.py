@@ -11,6 +11,7 @@ import numpy as np
 
 from samespace.embed import reject_long
 from samespace.errors import RequestInvalid, SamespaceError
+from samespace.slices import slice_texts
 from samespace.text import LongTexts, Role, TextEncoder, TokenizedText, Window
 from samespace.vectors import Float32
 
@@ -51,6 +52,11 @@ class Job:
     ended_us: int = 0
     batch_rows: int = 0  # of the largest run that it was part of
 
+    @property
+    def sliced(self) -> bool:
+        """Whether long texts become slices, which takes the tokenizer a second round."""
+        return self.long_texts == "slices"
+
     def put(self, row: int, rows: Float32, index: int) -> None:
         """Row *index* of what a run gave is the vector of window *row*."""
         if len(self.windows) == 1:
@@ -66,10 +72,11 @@ class Job:
 def tokenize(batch: Sequence[Job], text_encoder: TextEncoder, *, max_windows: int) -> list[tuple[Job, SamespaceError]]:
     """Tokenise all texts of *batch* at once; the requests that cannot be answered, and why."""
     refused: list[tuple[Job, SamespaceError]] = []
-    for role in dict.fromkeys(job.role for job in batch):
-        alike = [job for job in batch if job.role == role]
+    for role, sliced in dict.fromkeys((job.role, job.sliced) for job in batch):
+        alike = [job for job in batch if (job.role, job.sliced) == (role, sliced)]
+        texts = [text for job in alike for text in job.texts]
         try:
-            tokenized = text_encoder.tokenize([text for job in alike for text in job.texts], role)
+            tokenized = slice_texts(text_encoder, texts, role) if sliced else text_encoder.tokenize(texts, role)
         except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception, and must not end a worker
             if len(alike) > 1:  # the one that is to blame must not spoil the others, and its index has to be right
                 for job in alike:

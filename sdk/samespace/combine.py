@@ -8,7 +8,7 @@ import numpy as np
 
 from .embed import Embedded
 from .errors import RequestInvalid
-from .text import LongTexts
+from .text import BY_WINDOW, LongTexts
 from .vectors import Float32, normalise
 
 
@@ -35,10 +35,10 @@ def concatenate_embedded(parts: Sequence[Embedded], weights: Sequence[float], lo
         RequestInvalid: one vector a window was asked for, and the parts cut the texts differently.
     """
     first = parts[0]
-    if long_texts == "windows" and any(part.spans != first.spans for part in parts):
+    if long_texts in BY_WINDOW and any(part.spans != first.spans for part in parts):
         raise RequestInvalid(
             field="long_texts",
-            reason="'windows', but the parts of this encoder cut long texts at different places; say 'pool'",
+            reason=f"{long_texts!r}, but the parts of this encoder cut long texts at different places; say 'pool'",
         )
     return Embedded(
         vectors=concatenate([part.vectors for part in parts], weights),

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from .errors import RequestInvalid, SamespaceError, TextTooLong
-from .text import LONG_TEXTS, ROLES, Int64, LongTexts, Role, TextEncoder, TokenizedText, pad, pool_windows
+from .slices import slice_texts
+from .text import BY_WINDOW, LONG_TEXTS, ROLES, Int64, LongTexts, Role, TextEncoder, TokenizedText, pad, pool_windows
 from .vectors import Float32
 
 Model = Callable[[Int64, Int64], Float32]
@@ -57,13 +58,14 @@ def embed_texts(
 
     Args:
         dims: length of the model's vectors; needed for the answer to no texts at all.
-        long_texts: one pooled vector a text, one vector a window, or `TextTooLong` for long texts.
+        long_texts: one pooled vector a text, one vector a window or a slice, or `TextTooLong` for long texts.
         progress: called with the number of texts done since the last call.
     """
     check_long_texts(long_texts)
     if isinstance(texts, str):
         raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
-    tokenized = text_encoder.tokenize(texts, role)
+    sliced = long_texts == "slices"
+    tokenized = slice_texts(text_encoder, texts, role) if sliced else text_encoder.tokenize(texts, role)
     if long_texts == "reject":
         reject_long(tokenized, text_encoder.recipe.token_limit)
     windows = [window for text in tokenized for window in text.windows]
@@ -104,7 +106,7 @@ def assemble(tokenized: Sequence[TokenizedText], vectors: Float32, long_texts: L
     """Put the vectors of all windows, in text order, together into the answer that was asked for."""
     tokens = tuple(text.tokens for text in tokenized)
     counts = tuple(len(text.windows) for text in tokenized)
-    if long_texts == "windows":
+    if long_texts in BY_WINDOW:
         spans = tuple((i, window.start, window.end) for i, text in enumerate(tokenized) for window in text.windows)
         return Embedded(vectors, tokens, counts, spans)
     spans = tuple((i, 0, text.windows[-1].end) for i, text in enumerate(tokenized))

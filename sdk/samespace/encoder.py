@@ -38,7 +38,7 @@ class Encoded:
     """Vectors of some texts, and what became of each text.
 
     Attributes:
-        vectors: one row a text, or one a window where windows were asked for.
+        vectors: one row a text, or one a window where windows or slices were asked for.
         tokens: tokens of each text in one piece.
         windows: how many windows each text had.
         spans: one (text, first character, one past the last) a row.
@@ -153,7 +153,8 @@ class Encoder(ABC):
         Args:
             texts: any length; a text beyond the token limit is windowed, never cut.
             role: "query" for what is searched with, "passage" for what is searched.
-            long_texts: "pool" for one vector a text, "windows" for one a window, "reject" to raise instead.
+            long_texts: "pool" for one vector a text; "windows" for one a window; "slices" for one a piece that begins
+                and ends with a word, each the vector of that piece as a text of its own; "reject" to raise instead.
             dims: fewer dimensions, where the encoder was trained for it.
 
         Raises:

@@ -158,7 +158,8 @@ class TextTooLong(RequestInvalid):
         self.index, self.tokens, self.limit = index, tokens, limit
         super().__init__(
             field=f"texts[{index}]",
-            reason=f"{tokens} tokens, the token limit is {limit}; send long_texts=pool or windows, or a shorter text",
+            reason=f"{tokens} tokens, the token limit is {limit}; send long_texts=pool, windows or slices, "
+            "or a shorter text",
         )
 
 

@@ -3,7 +3,7 @@
 Training, export, evaluation and the server all call `TextEncoder`, so a text cannot be prepared in two
 ways. A text within the token limit gives exactly the ids that the checkpoint's own tokenizer gives for
 prompt + text. A longer one is never cut: it becomes overlapping windows, each with the prompt and the
-special tokens around it, and the answer says how many.
+special tokens around it, and the answer says how many. (Slices, which are texts of their own: `slices`.)
 
 What it leaves to others: running the windows (`runtime`), turning window vectors into one (`pool_windows`
 here, called by whoever ran them).
@@ -23,11 +23,13 @@ from .errors import ManifestInvalid, RequestInvalid
 from .vectors import Float32, normalise
 
 Role = Literal["query", "passage"]
-LongTexts = Literal["pool", "windows", "reject"]
+LongTexts = Literal["pool", "windows", "slices", "reject"]
 Int64 = npt.NDArray[np.int64]
 
 ROLES: Final[tuple[Role, Role]] = ("query", "passage")
-LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "reject")
+LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "slices", "reject")
+BY_WINDOW: Final[frozenset[str]] = frozenset({"windows", "slices"})
+"""With these an answer has one row a window, not one a text."""
 
 
 @dataclass(frozen=True, slots=True)

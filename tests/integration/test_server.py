@@ -97,6 +97,18 @@ def test_long_texts_are_windowed_and_counted(server: Running, tiny_artifact: Pat
     assert (reply["tokens"], reply["windows"]) == (pooled.tokens[0], pooled.windows[0])
 
 
+def test_slices_are_texts_of_their_own(server: Running, tiny_artifact: Path) -> None:
+    """Encoding a slice's characters again gives its vector; the server cuts where the SDK does."""
+    space = server.space_ids[0]
+    with Encoder.load(tiny_artifact, runtime="onnxruntime") as local, Client(server.grpc) as client:
+        found = client.embed(space, "passage", [LONG, "a list"], long_texts="slices")
+        assert found.spans == local.encode_detailed([LONG, "a list"], "passage", long_texts="slices").spans
+        texts = (LONG, "a list")
+        again = client.embed(space, "passage", [texts[text][start:end] for text, start, end in found.spans])
+    assert set(again.windows) == {1}
+    assert cosine_distance(np.asarray(found.vectors), np.asarray(again.vectors)).max() <= FP32_CPU
+
+
 def test_a_text_alone_is_as_among_many(server: Running) -> None:
     """The batch that a text happens to be in does not move its vector."""
     texts = [f"{text} {index}" for index in range(40) for text in TEXTS]

@@ -19,6 +19,7 @@ ROLE_CODES: Final[Mapping[str, pb.Role]] = {"query": pb.ROLE_QUERY, "passage": p
 LONG_TEXTS_CODES: Final[Mapping[str, pb.LongTexts]] = {
     "pool": pb.LONG_TEXTS_POOL,
     "windows": pb.LONG_TEXTS_WINDOWS,
+    "slices": pb.LONG_TEXTS_SLICES,
     "reject": pb.LONG_TEXTS_REJECT,
 }
 WIRE_TYPE_CODES: Final[Mapping[WireType, pb.VectorType]] = {
@@ -70,7 +71,7 @@ class Reply:
     """The answer to one list of texts.
 
     Attributes:
-        vectors: one row a text, or one a window where windows were asked for.
+        vectors: one row a text, or one a window where windows or slices were asked for.
         tokens: tokens of each text in one piece.
         windows: how many windows each text had.
         spans: one (text, first character, one past the last) a row.
@@ -139,7 +140,7 @@ def read_reply(request: pb.EmbedRequest, reply: pb.EmbedReply, server: str) -> R
     check_space(request.space_id, reply.space_id, server)
     tokens = tuple(info.tokens for info in reply.texts)
     windows = tuple(info.windows for info in reply.texts)
-    by_window = request.long_texts == pb.LONG_TEXTS_WINDOWS
+    by_window = request.long_texts in (pb.LONG_TEXTS_WINDOWS, pb.LONG_TEXTS_SLICES)
     rows = sum(windows) if by_window else len(request.texts)
     wrong = [
         what

@@ -18,6 +18,7 @@ class LongTexts(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LONG_TEXTS_POOL: _ClassVar[LongTexts]
     LONG_TEXTS_WINDOWS: _ClassVar[LongTexts]
     LONG_TEXTS_REJECT: _ClassVar[LongTexts]
+    LONG_TEXTS_SLICES: _ClassVar[LongTexts]
 
 class VectorType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -29,6 +30,7 @@ ROLE_PASSAGE: Role
 LONG_TEXTS_POOL: LongTexts
 LONG_TEXTS_WINDOWS: LongTexts
 LONG_TEXTS_REJECT: LongTexts
+LONG_TEXTS_SLICES: LongTexts
 VECTOR_TYPE_FLOAT32: VectorType
 VECTOR_TYPE_FLOAT16: VectorType
 
