@@ -22,11 +22,13 @@ from samespace.errors import PinBroken, RequestInvalid
 from samespace.vectors import Float32, Vectors
 
 from .grouping import GroupBy, search_grouped
-from .importer import BATCH, ImportReport, Target, import_passages
+from .importer import BATCH, ImportOptions, import_passages
 from .objects import Blend, Database, Hit, Passage
 from .pin import Pin, require_pin
 from .plan import AddProperty, AddVector, CreateCollection, Plan, plan
+from .report import ImportReport
 from .spec import CollectionSpec, collection_name
+from .windows import Target
 
 ID_PROPERTY: Final = "passageId"
 EncodedBy = Literal["weaviate", "client"]
@@ -122,20 +124,33 @@ class PinnedCollection:
         return self.pin
 
     def import_passages(
-        self, passages: Iterable[Passage], *, batch: int = BATCH, progress: Callable[[int], None] | None = None
+        self,
+        passages: Iterable[Passage],
+        *,
+        batch: int = BATCH,
+        options: ImportOptions | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> ImportReport:
         """Encode passages and write them with their vectors; the same passages again change nothing.
 
+        What becomes of long texts was decided when the collection was made (`spec.LongTextForm`). Passages that
+        cannot be imported are in the report, each with its reason.
+
+        Args:
+            passages: any iterable; read once, from other threads.
+            batch: passages of a batch, objects of a write. More is hardly faster and costs memory.
+            options: tenants, and files that let an interrupted import go on.
+            progress: gets each number of passages done.
+
         Raises:
             PinBroken, SpaceMismatch: the pin does not hold; nothing was sent.
-            DataInvalid: an id is there twice, or a text is empty.
+            WeaviateUnavailable, ServerUnavailable, Overloaded: one side stayed away; run it again to go on.
         """
         if self.encoder is None:
             raise RequestInvalid(
                 field="encoder", reason=f"collection {self.name} was opened without one: cannot import"
             )
         self.verify()
-        self._require_tenant()
         target = Target(
             collection=self.name,
             vector=self.pin.vector,
@@ -143,8 +158,13 @@ class PinnedCollection:
             text_property=self.text_property,
             id_property=self.id_property,
             properties=self._properties,
+            long_texts=self.pin.long_texts,
+            multi_tenant=self._multi_tenant,
+            tenant=self.tenant,
         )
-        return import_passages(self.database, target, self.encoder, passages, batch=batch, progress=progress)
+        return import_passages(
+            self.database, target, self.encoder, passages, batch=batch, options=options, progress=progress
+        )
 
     def of_tenant(self, tenant: str) -> PinnedCollection:
         """The same collection, for one of its tenants.
@@ -224,7 +244,7 @@ class PinnedCollection:
         """
         queries.require(self.space_id, where=f"query of collection {self.name}")
         found = []
-        for row in np.asarray(queries.__array__()):
+        for row in map(self._shaped, np.asarray(queries.__array__())):
 
             def ask(count: int, row: Float32 = row) -> list[Hit]:
                 return self.database.near_vector(self.name, self.pin.vector, row, count, filters)
@@ -258,7 +278,7 @@ class PinnedCollection:
         vectors = self.encoder.encode([query], "query")
         vectors.require(self.space_id, where=f"query of collection {self.name}")
         row: Float32 = np.asarray(vectors.__array__())[0]
-        return row
+        return self._shaped(row)
 
     def _require_tenant(self) -> None:
         if self._multi_tenant and not self.tenant:
@@ -270,7 +290,11 @@ class PinnedCollection:
         self._require_tenant()
         return self.database.count(self.name)
 
-    def _read(self) -> tuple[Pin, frozenset[str], bool]:
+    def _shaped(self, row: Float32) -> Float32:
+        """A query's vector as the index wants it: a multi-vector of one, where texts have a vector a window."""
+        return row[None] if self.pin.long_texts == "multivector" else row
+
+    def _read(self) -> tuple[Pin, dict[str, str], bool]:
         schema = self.database.schema(self.name)
         if schema is None:
             raise PinBroken(
@@ -279,6 +303,6 @@ class PinnedCollection:
                 found="no such collection",
                 remedy="make it with `samespace weaviate create`",
             )
-        names = frozenset(str(entry["name"]) for entry in schema.get("properties") or ())
+        names = {str(entry["name"]): str(entry["dataType"][0]) for entry in schema.get("properties") or ()}
         multi_tenant = bool((schema.get("multiTenancyConfig") or {}).get("enabled"))
         return require_pin(schema, self.space_id), names, multi_tenant

@@ -27,7 +27,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as it is written: properties and vector together, under an id that never changes."""
+    """One object as it is written: properties and vector together, under an id that never changes.
+
+    The vector's shape is (dim,), or (windows, dim) where the collection stores multi-vectors.
+    """
 
     uuid: UUID
     properties: Mapping[str, Any]
@@ -36,11 +39,12 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An object that was not written, and why."""
+    """An object that was not written, and why; of which passage, and of which tenant, where that is known."""
 
     uuid: UUID
     reason: str
     passage: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,23 @@ class Database(Protocol):
     def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
         """Write objects under *vector*; what was refused comes back with its reason."""
 
+    def has(self, name: str, uuid: UUID) -> bool:
+        """Whether there is an object of that id."""
+
+    def delete_windows(self, name: str, documents: Sequence[str], first: int) -> int:
+        """Delete the windows from number *first* on of some documents; how many there were."""
+
+    def tenants(self, name: str) -> dict[str, bool]:
+        """The tenants of a collection that has them, and whether each can be read."""
+
+    def add_tenant(self, name: str, tenant: str) -> None:
+        """Make a tenant."""
+
     def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         """Search with a text that Weaviate's module encodes; *filters* is a `Filter` of weaviate-client, or None."""
 
     def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
-        """Search with one vector, shape (dim,)."""
+        """Search with one vector, shape (dim,), or a multi-vector, shape (vectors, dim)."""
 
     def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         """Search by words."""

@@ -28,7 +28,7 @@ from .audit.door import ReadObject, Shard
 from .discover import Address, Embedded
 from .index import HNSW, Index
 from .objects import Blend, Failure, Hit, StoredObject
-from .spec import MODULE, collection_name
+from .spec import DOCUMENT_PROPERTY, MODULE, WINDOW_PROPERTY, collection_name
 
 if TYPE_CHECKING:
     from weaviate.collections import Collection
@@ -224,7 +224,7 @@ class Store:
             DataObject(properties=dict(entry.properties), uuid=entry.uuid, vector={vector: entry.vector.tolist()})
             for entry in objects
         ]
-        with _translated(f"collection {name}"), _quiet():
+        with _translated(f"collection {name}"):
             try:
                 errors = self._collection(name).data.insert_many(batch).errors
             except WeaviateInsertManyAllFailedError as error:
@@ -232,6 +232,32 @@ class Store:
                 reason = error.message.partition("set of all errors: ")[2] or error.message
                 return [Failure(entry.uuid, reason) for entry in objects]
         return [Failure(objects[index].uuid, error.message) for index, error in sorted(errors.items())]
+
+    def has(self, name: str, uuid: UUID) -> bool:
+        """Whether there is an object of that id."""
+        with _translated(f"collection {name}"):
+            return bool(self._collection(name).data.exists(uuid))
+
+    def delete_windows(self, name: str, documents: Sequence[str], first: int) -> int:
+        """Delete the windows from number *first* on of some documents; how many there were."""
+        from weaviate.classes.query import Filter
+
+        of_these = Filter.by_property(DOCUMENT_PROPERTY).contains_any(list(documents))
+        where = Filter.all_of([of_these, Filter.by_property(WINDOW_PROPERTY).greater_or_equal(first)])
+        deleted = 0
+        with _translated(f"collection {name}"):
+            while True:  # one call deletes as many as a query may find
+                answer = self._collection(name).data.delete_many(where)
+                deleted += answer.successful
+                if answer.failed:
+                    raise WeaviateError(f"collection {name}: {answer.failed} stale windows could not be deleted")
+                if not answer.successful:
+                    return deleted
+
+    def add_tenant(self, name: str, tenant: str) -> None:
+        """Make a tenant."""
+        with _translated(f"collection {name}"):
+            self._client.collections.use(collection_name(name)).tenants.create(tenant)
 
     def delete(self, name: str, uuids: Sequence[UUID]) -> None:
         """Delete objects by id; those that are not there are passed over."""
@@ -254,11 +280,11 @@ class Store:
         return _hits(answer.objects)
 
     def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
-        """Search with one vector, shape (dim,)."""
+        """Search with one vector, shape (dim,), or a multi-vector, shape (vectors, dim)."""
         from weaviate.classes.query import MetadataQuery
 
-        if query.ndim != 1:
-            raise RequestInvalid(field="query", reason=f"expected one vector of shape (dim,), got {query.shape}")
+        if query.ndim not in (1, 2):
+            raise RequestInvalid(field="query", reason=f"expected shape (dim,) or (vectors, dim), got {query.shape}")
         with _translated(f"collection {name}"):
             answer = self._collection(name).query.near_vector(
                 np.asarray(query, dtype=np.float32).tolist(),
@@ -360,6 +386,7 @@ def _weaviate() -> Any:
     require_extra("weaviate", feature="Weaviate", modules=("weaviate", "grpc"))
     import weaviate
 
+    logging.getLogger("weaviate-client").addFilter(_without_objects)  # the same again is not added twice
     return weaviate
 
 
@@ -404,16 +431,9 @@ def _translated(where: str) -> Iterator[None]:
         raise WeaviateError(f"{where}: Weaviate refused: {' '.join(error.message.split())}") from error
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep weaviate-client from logging whole objects, vectors and all, when it also returns the errors."""
-    logger = logging.getLogger("weaviate-client")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+def _without_objects(record: logging.LogRecord) -> bool:
+    """Keep weaviate-client from logging whole objects, texts and vectors, when it also returns the errors."""
+    return not (isinstance(record.msg, dict) and "errors" in record.msg)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 STREAM_TEXTS: Final = 64
 """Texts of one message of a bulk stream."""
+STREAM_CHARS: Final = 131_072
+"""Characters of one message, unless one text has more: servers bound the tokens of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,14 +313,15 @@ class RemoteEncoder(Encoder):
     ) -> Encoded:
         if isinstance(texts, str):
             raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
-        batches = list(_chunks(texts, STREAM_TEXTS)) or [[]]
+        batches = list(_chunks(texts)) or [[]]
+        firsts = list(accumulate(map(len, batches), initial=0))
 
         def stream(some: Iterable[Sequence[str]]) -> Iterator[Reply]:
             return self._client.embed_stream(self.space_id, role, some, long_texts=long_texts, dims=dims)
 
         found: dict[int, Encoded] = {}
         for number, part in in_streams(stream, batches, min(len(self._client.address.replicas), len(batches))):
-            shifted = tuple((text + number * STREAM_TEXTS, start, end) for text, start, end in part.spans)
+            shifted = tuple((text + firsts[number], start, end) for text, start, end in part.spans)
             found[number] = Encoded(part.vectors, part.tokens, part.windows, shifted)
             if progress is not None:
                 progress(len(part.tokens))
@@ -348,7 +351,16 @@ def _encoded(embedded: Embedded, space_id: str, dims: int | None) -> Encoded:
     return Encoded(Vectors(rows, space_id), embedded.tokens, embedded.windows, embedded.spans)
 
 
-def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    source = iter(texts)
-    while chunk := list(islice(source, size)):
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    room = STREAM_CHARS
+    for text in texts:
+        # What is no text is let through: the refusal comes where all texts are looked at.
+        size = len(text) if isinstance(text, str) else 0
+        if chunk and (len(chunk) == STREAM_TEXTS or size > room):
+            yield chunk
+            chunk, room = [], STREAM_CHARS
+        chunk.append(text)
+        room -= size
+    if chunk:
         yield chunk

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
 from samespace.encoder import Encoded, Encoder, Progress
-from samespace.text import LongTexts, Role
+from samespace.text import BY_WINDOW, LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
 from samespace_weaviate.index import HNSW, Index
@@ -29,7 +31,7 @@ class FakeDatabase:
         self.sent: list[str] = []
         self.batches: list[int] = []
         self.asked: list[tuple[int, Any]] = []
-        self.tenant, self.tenants = "", dict[str, FakeDatabase]()
+        self.tenant, self.doors = "", dict[str, FakeDatabase]()
         self._refuse, self._attempts = refuse, dict[Any, int]()
 
     def schema(self, name: str) -> dict[str, Any] | None:
@@ -89,11 +91,32 @@ class FakeDatabase:
 
     def of_tenant(self, tenant: str) -> FakeDatabase:
         """The tenant's objects; schemas and the log are the same."""
-        if tenant not in self.tenants:
+        if tenant not in self.doors:
             made = copy.copy(self)
-            made.tenants, made.tenant, made.objects = {}, tenant, {name: {} for name in self.schemas}
-            self.tenants[tenant] = made
-        return self.tenants[tenant]
+            made.doors, made.tenant, made.objects = {}, tenant, {name: {} for name in self.schemas}
+            self.doors[tenant] = made
+        return self.doors[tenant]
+
+    def tenants(self, name: str) -> dict[str, bool]:
+        return dict.fromkeys(self.doors, True)
+
+    def add_tenant(self, name: str, tenant: str) -> None:
+        self.sent.append(f"add_tenant {tenant}")
+        self.of_tenant(tenant)
+
+    def has(self, name: str, uuid: UUID) -> bool:
+        return uuid in self.objects[name]
+
+    def delete_windows(self, name: str, documents: Sequence[str], first: int) -> int:
+        self.sent.append(f"delete_windows {first}")
+        stale = [
+            uuid
+            for uuid, entry in self.objects[name].items()
+            if entry.properties["documentId"] in documents and entry.properties["windowNumber"] >= first
+        ]
+        for uuid in stale:
+            del self.objects[name][uuid]
+        return len(stale)
 
     def count(self, name: str) -> int:
         return len(self.objects[name])
@@ -132,10 +155,23 @@ class FakeEncoder(Encoder):
         progress: Progress | None = None,
     ) -> Encoded:
         self.calls += 1
-        rows = np.stack([_row(text) for text in texts])
         tokens = tuple(len(text.split()) for text in texts)
-        windows = tuple(-(-count // TOKEN_LIMIT) for count in tokens)
-        return Encoded(Vectors(normalise(rows), self._space_id), tokens, windows, ())
+        windows = tuple(max(1, -(-count // TOKEN_LIMIT)) for count in tokens)
+        if long_texts in BY_WINDOW:
+            spans = tuple((index, *span) for index, text in enumerate(texts) for span in _spans(text))
+        else:
+            spans = tuple((index, 0, len(text)) for index, text in enumerate(texts))
+        rows = np.stack([_row(texts[index][start:end]) for index, start, end in spans])
+        return Encoded(Vectors(normalise(rows), self._space_id), tokens, windows, spans)
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Runs of as many words as the limit allows, without overlap."""
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    if len(words) <= TOKEN_LIMIT:
+        return [(0, len(text))]
+    runs = [words[start : start + TOKEN_LIMIT] for start in range(0, len(words), TOKEN_LIMIT)]
+    return [(run[0][0], run[-1][1]) for run in runs]
 
 
 def _row(text: str) -> Float32:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 import click
 
 _LOG_EVERY_S: Final = 15.0
+_PACE_OVER_S: Final = 10.0
 
 
 def say(sentence: str = "") -> None:
@@ -40,22 +42,54 @@ def one_line(text: str, *, indent: int = 0) -> str:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, a line now and then in a log; yields what to call with each number done."""
+    """A bar on a terminal, a line now and then in a log, with rate and time left; yields what to call with each number
+    done."""
     if sys.stderr.isatty():
         with click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True) as bar:
-            yield bar.update
+            pace = Pace(total, time.monotonic())
+
+            def step(count: int) -> None:
+                bar.label = f"{label} {pace.step(count, time.monotonic()):.0f}/s"
+                bar.update(count)
+
+            yield step
         return
-    done, last = 0, time.monotonic()
+    pace, last = Pace(total, time.monotonic()), time.monotonic()
 
     def advance(count: int) -> None:
-        nonlocal done, last
-        done += count
-        if time.monotonic() - last >= _LOG_EVERY_S:
-            last = time.monotonic()
-            say(f"{label}: {done} of {total}")
+        nonlocal last
+        now = time.monotonic()
+        rate = pace.step(count, now)
+        if now - last >= _LOG_EVERY_S:
+            last = now
+            say(f"{label}: {pace.done} of {total}, {rate:.0f} a second, {pace.left_s:.0f} s left")
 
     yield advance
-    say(f"{label}: {done} of {total}, done")
+    say(f"{label}: {pace.done} of {total}, done")
+
+
+class Pace:
+    """How fast something goes at the moment: over the last steps of at least ten seconds, so that a slow start, or what
+    was skipped, is soon forgotten."""
+
+    def __init__(self, total: int, now_s: float) -> None:
+        self.done, self._total, self._rate = 0, total, 0.0
+        self._steps = deque([(now_s, 0)])
+
+    def step(self, count: int, now_s: float) -> float:
+        """Note *count* more; how many a second."""
+        self.done += count
+        self._steps.append((now_s, self.done))
+        while len(self._steps) > 2 and now_s - self._steps[1][0] >= _PACE_OVER_S:
+            self._steps.popleft()
+        since_s, before = self._steps[0]
+        self._rate = (self.done - before) / (now_s - since_s) if now_s > since_s else 0.0
+        return self._rate
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left at this pace; infinite before there is one."""
+        return max(0, self._total - self.done) / self._rate if self._rate else float("inf")
 
 
 def quiet_libraries() -> None:

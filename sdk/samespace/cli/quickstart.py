@@ -293,8 +293,8 @@ def _weaviate(
     require_extra("weaviate", feature="quickstart with Weaviate (or say --weaviate off)", modules=("weaviate",))
     from samespace_weaviate import CollectionSpec, PinnedCollection, create
     from samespace_weaviate.discover import NoWeaviate, find_weaviate
-    from samespace_weaviate.passages import count_passages, read_passages
     from samespace_weaviate.pin import read_pins
+    from samespace_weaviate.sources import count_passages, read_passages
     from samespace_weaviate.store import Store
     from samespace_weaviate.tour import show_refusals
 

@@ -15,39 +15,91 @@ from .connection import SPACE_ID, connection, open_store, require_weaviate
 
 @click.command(name="import")
 @click.argument("name")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="A running server (gRPC) or an artifact.")
-@click.option("--batch", default=256, show_default=True, help="Objects of one write.")
+@click.option("--id-field", default="", help='The field that holds the id; "_id" or "id".')
+@click.option("--text-field", default="", help='The field that holds the text; "text".')
+@click.option("--title-field", default="", help='The field that is put before the text, where it has one; "title".')
+@click.option("--tenant", default="", help="The tenant that all objects belong to; made where it is not there.")
+@click.option("--tenant-property", default="", help="The field that names each object's tenant.")
+@click.option("--batch", default=256, show_default=True, help="Passages of one batch, objects of one write.")
+@click.option("--streams", default=2, show_default=True, help="Batches that are encoded at a time, by a server.")
+@click.option("--writers", default=2, show_default=True, help="Batches that are written at a time.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Beginning of the names of .journal and .failures.jsonl; NAME-SPACE in the current folder.",
+)
+@click.option(
+    "--retry-failed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Import only the passages whose ids are in this file, which an earlier import wrote.",
+)
 @connection
 def import_data(
-    name: str, data: Path, encoder: str, batch: int, url: str | None, grpc_port: int | None, embedded: Path | None
+    name: str,
+    data: tuple[Path, ...],
+    encoder: str,
+    id_field: str,
+    text_field: str,
+    title_field: str,
+    tenant: str,
+    tenant_property: str,
+    batch: int,
+    streams: int,
+    writers: int,
+    state: Path | None,
+    retry_failed: Path | None,
+    url: str | None,
+    grpc_port: int | None,
+    embedded: Path | None,
 ) -> None:
     """Encode passages and write them with their vectors.
 
-    DATA is a BEIR folder or a JSONL file with "_id" (or "id"), "text" and perhaps "title" in each line. Ids of objects
-    come from the passages, so importing again changes nothing. Exit code 1 if an object was not written.
+    DATA are files of passages (.jsonl, .csv, .tsv, .parquet) or BEIR folders. Each passage has an "_id" (or "id"), a
+    "text" and perhaps a "title"; other fields are stored where the collection has a property of that name. Ids of
+    objects come from the passages, so importing again changes nothing, and what was interrupted goes on where it was.
+
+    Exit code 1 if a passage was not written; ids and reasons are in STATE.failures.jsonl, and the same command again
+    tries them again.
 
     \b
     Example:
       samespace weaviate import Article data/pydoc --encoder localhost:8081
-      samespace weaviate import Article passages.jsonl --encoder artifacts/pydoc
+      samespace weaviate import Article a.parquet b.csv --encoder localhost:8081 --id-field key --text-field body
     """
     require_weaviate()
-    from samespace_weaviate import PinnedCollection
-    from samespace_weaviate.passages import count_passages, read_passages
+    from samespace_weaviate import ImportOptions, PinnedCollection
+    from samespace_weaviate.journal import read_failed_ids
+    from samespace_weaviate.pipeline import Crew
+    from samespace_weaviate.sources import Fields, count_passages, read_passages
 
     from ..encoders import open_encoder
 
     if SPACE_ID.fullmatch(encoder):
         raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
-    total = count_passages(data)
+    for option, value in (("--batch", batch), ("--streams", streams), ("--writers", writers)):
+        if value < 1:
+            raise RequestInvalid(field=option, reason=f"{value}; expected 1 or more")
+    only = None if retry_failed is None else read_failed_ids(retry_failed)
+    total = count_passages(*data) if only is None else len(only)
     with ExitStack() as stack:
         running = stack.enter_context(open_encoder(encoder))
         store = stack.enter_context(open_store(url, grpc_port, embedded))
         collection = PinnedCollection.open(store, name, running)
+        if tenant:
+            collection = collection.of_tenant(tenant)
+        options = ImportOptions(
+            tenant_property=tenant_property,
+            state=state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant)))),
+            only=only,
+            crew=Crew(encoders=streams, writers=writers),
+        )
         advance = stack.enter_context(progress("import", total))
-        report = collection.import_passages(read_passages(data), batch=batch, progress=advance)
+        passages = read_passages(*data, fields=Fields(id_field, text_field, title_field))
+        report = collection.import_passages(passages, batch=batch, options=options, progress=advance)
     for sentence in report.sentences():
         say(sentence)
     if report.failed:
+        say(f"All ids and reasons are in {options.failures}; the same command again tries them again.")
         sys.exit(1)

@@ -1,0 +1,78 @@
+"""Passages in batches that come out the same every time, without what cannot be imported or was imported before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from .journal import Journal
+from .objects import Failure, Passage, object_uuid
+
+CHARS: Final = 1_000_000
+"""A batch of long documents ends here, before it has its number of passages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some passages.
+
+    Attributes:
+        number: in the input, from 0.
+        digest: of its passages in the input, whatever of them is left to do.
+        passages: what is left to do.
+        refused: what cannot be imported, with the reason.
+        skipped: how many are done already.
+    """
+
+    number: int
+    digest: str
+    passages: tuple[Passage, ...]
+    refused: tuple[Failure, ...] = ()
+    skipped: int = 0
+
+
+def batches(
+    passages: Iterable[Passage], collection: str, size: int, journal: Journal | None = None, *, chars: int = CHARS
+) -> Iterator[Batch]:
+    """*passages* in batches of *size*; of those that the journal has, only what failed."""
+    seen = set[str]()
+    for number, chunk in enumerate(_chunks(passages, size, chars)):
+        digest = _digest(chunk)
+        done = journal.has(number, digest) if journal else None
+        left = [passage for passage in chunk if done is None or passage.id in done.failed]
+        good, refused = [], []
+        for passage in chunk:
+            reason = "the id is there twice; only the first was imported" if passage.id in seen else None
+            seen.add(passage.id)
+            if done is not None and passage.id not in done.failed:
+                continue
+            if not passage.text.strip():
+                reason = "the text is empty"
+            if reason is None:
+                good.append(passage)
+            else:
+                refused.append(Failure(object_uuid(collection, passage.id), reason, passage.id))
+        yield Batch(number, digest, tuple(good), tuple(refused), len(chunk) - len(left))
+
+
+def _chunks(passages: Iterable[Passage], size: int, chars: int) -> Iterator[list[Passage]]:
+    chunk: list[Passage] = []
+    room = chars
+    for passage in passages:
+        if chunk and (len(chunk) == size or len(passage.text) > room):
+            yield chunk
+            chunk, room = [], chars
+        chunk.append(passage)
+        room -= len(passage.text)
+    if chunk:
+        yield chunk
+
+
+def _digest(passages: Iterable[Passage]) -> str:
+    digest = blake2b(digest_size=12)
+    for passage in passages:
+        properties = sorted((key, repr(value)) for key, value in passage.properties.items())
+        digest.update(repr((passage.id, passage.text, properties)).encode())
+    return digest.hexdigest()
