@@ -84,8 +84,8 @@ def test_hyper_threads_of_a_core_count_once(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_streams_share_the_cores() -> None:
-    """One core has one stream; more streams than cores, or than four, there never are."""
-    assert [streams_of(cores) for cores in (1, 2, 4, 6, 8, 64)] == [1, 2, 2, 3, 4, 4]
+    """Two cores share a run; more than four runs there never are."""
+    assert [streams_of(cores) for cores in (1, 2, 4, 6, 8, 64)] == [1, 1, 2, 3, 4, 4]
 
 
 def test_int8_comes_first_only_where_the_cpu_multiplies_it() -> None:

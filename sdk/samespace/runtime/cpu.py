@@ -101,10 +101,11 @@ def _quota(folder: Path) -> int | None:
 
 
 def streams_of(cores: int) -> int:
-    """How many runs at once keep *cores* busiest.
+    """How many runs at once *cores* should share.
 
-    Cores that share one run wait for each other at every operator. Measured on two cores (benchmarks/LOG.md): one
-    thread for each of two runs does more than two threads for one. Above four cores the runs share them, because each
-    run at work has buffers of its own, and a lonely request should not have to do with one core of many.
+    Two cores for one run: measured on two cores (benchmarks/LOG.md), a lonely request then takes little more than
+    half as long as with one core for each of two runs, and under load OpenVINO does as much, onnxruntime a tenth less.
+    (Where other processes take cores away, threads of one run wait for each other, and more runs do more.) Above eight
+    cores the runs share them, because each run at work has buffers of its own.
     """
-    return min(cores, 2) if cores <= 4 else min(4, cores // 2)
+    return min(4, max(1, cores // 2))
