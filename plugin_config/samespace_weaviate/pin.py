@@ -5,7 +5,7 @@
     fine     as it should be
     drift    harmless, but not what samespace would write
     unsafe   nothing is mixed yet, and nothing prevents it
-    broken   queries or writes go to another space now, or the collection has no vector of the wanted space
+    broken   queries or writes go to another space now, or to nobody, or there is no vector of the wanted space
 
 Schemas are plain dicts, as REST gives them or as weaviate-client's `to_dict` does. What it leaves to others: whether
 the stored *vectors* are of the space that the schema names. No schema can say that; re-encoding a sample can.
@@ -21,13 +21,12 @@ from typing import Any, Final
 
 from samespace.errors import PinBroken, SpaceMismatch, short
 
+from .routes import address_of, is_open, openness
 from .spec import LONG_TEXT_FORMS, LONG_TEXTS_KEY, MODULE, SPACE_KEY, LongTextForm, shown, vector_name
+from .unpinned import unpinned_vectors
 
 _PIN_NAME: Final = re.compile(r"e_([0-9a-f]{12})")
 _URL_SPACE: Final = re.compile(r"/e/([0-9a-f]{12,64})/?$")
-_MUTABLE_MODULES: Final = frozenset(
-    {"text2vec-cohere", "text2vec-openai", "text2vec-huggingface", "text2vec-jinaai", "text2vec-voyageai"}
-)
 
 
 class Severity(IntEnum):
@@ -74,8 +73,8 @@ class Pin:
 
     @property
     def url(self) -> str:
-        """`inferenceUrl`, or the base URL of another module; "" where there is none."""
-        return str(self.settings.get("inferenceUrl") or self.settings.get("baseURL") or "")
+        """`inferenceUrl`, or the address of another module; "" where there is none."""
+        return address_of(self.settings)
 
     @property
     def long_texts(self) -> LongTextForm:
@@ -119,7 +118,7 @@ def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
         vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
         module = next(iter(vectorizer), "none")
         settings = vectorizer.get(module) or {}
-        url = str(settings.get("inferenceUrl") or settings.get("baseURL") or "")
+        url = address_of(settings)
         in_url = _URL_SPACE.search(url)
         pins.append(
             Pin(
@@ -146,9 +145,9 @@ def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinChec
         wanted = f"; expected vector {vector_name(space_id)} of space {space_id}" if space_id else ""
         severity = Severity.BROKEN if space_id else Severity.UNSAFE
         have = ", ".join(schema.get("vectorConfig") or ()) or "no named vectors"
-        return PinCheck(
-            name, "", (Finding(severity, f"no pin: no vector is named after a space (found: {have}){wanted}"),)
-        )
+        first = Finding(severity, f"no pin: no vector is named after a space (found: {have}){wanted}")
+        others = tuple(Finding(Severity.UNSAFE, each) for each in unpinned_vectors(schema, frozenset()))
+        return PinCheck(name, "", (first, *others))
     if space_id is not None:
         pin = find_pin(schema, space_id)
         if pin is None:
@@ -157,9 +156,8 @@ def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinChec
             return PinCheck(name, pins[0].space, (Finding(Severity.BROKEN, missing),))
         pins = (pin,)
     findings = [finding for pin in pins for finding in _judge(pin, space_id)]
-    others = sorted(set(schema.get("vectorConfig") or ()) - {pin.vector for pin in read_pins(schema)})
-    if others:
-        findings.append(Finding(Severity.UNSAFE, f"vectors without a pin beside the pinned one: {', '.join(others)}"))
+    named = frozenset(pin.vector for pin in read_pins(schema))
+    findings += [Finding(Severity.UNSAFE, each) for each in unpinned_vectors(schema, named)]
     if not any(pin.space and short(pin.space) in str(schema.get("description") or "") for pin in pins):
         findings.append(Finding(Severity.DRIFT, "the description does not name the space"))
     return PinCheck(name, space_id or pins[0].space, tuple(findings))
@@ -200,7 +198,7 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
     if pin.url_space and not _same(pin.url_space, space):
         add(
             Severity.BROKEN,
-            f"inferenceUrl {pin.shown_url} names space {pin.url_space}, the vector is named after {space}",
+            f"the address {pin.shown_url} names space {pin.url_space}, the vector is named after {space}",
         )
     form = pin.settings.get(LONG_TEXTS_KEY)
     if form is not None and form not in LONG_TEXT_FORMS:
@@ -220,14 +218,19 @@ def _judge_vectorizer(pin: Pin) -> list[tuple[Severity, str]]:
     found: list[tuple[Severity, str]] = []
     if not pin.url:
         found.append((Severity.UNSAFE, "no inferenceUrl: the encoder is whatever Weaviate's environment names"))
+    elif not pin.url_space and is_open(pin.module):
+        found.append((Severity.BROKEN, f"the address {pin.shown_url} names no space: it was changed since the pin"))
     elif not pin.url_space:
         found.append(
             (Severity.UNSAFE, f"inferenceUrl {pin.shown_url} names no space, so its server cannot refuse another")
         )
     if not pin.key_space:
         found.append((Severity.DRIFT, f"{SPACE_KEY} is missing: the full id is not in the settings"))
-    if pin.module in _MUTABLE_MODULES:
-        found.append((Severity.UNSAFE, f"vectorizer {pin.module}: Weaviate lets its settings be changed at any time"))
+    if is_open(pin.module):
+        model = str(pin.settings.get("model") or "")
+        if model and not _same(model, pin.space):
+            found.append((Severity.BROKEN, f"model is {model}, expected {pin.space}: it was changed since the pin"))
+        found.append((Severity.UNSAFE, f"vectorizer {pin.module}: {openness(pin.module)}"))
     elif pin.module != MODULE:
         found.append((Severity.DRIFT, f"vectorizer {pin.module}, expected {MODULE}"))
     sources = pin.settings.get("properties") or ()

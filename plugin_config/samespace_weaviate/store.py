@@ -169,6 +169,16 @@ class Store:
                 return None
             return dict(collections.export_config(collection_name(name)).to_dict())
 
+    def aliases(self) -> dict[str, str]:
+        """From each alias to its collection; none on versions before 1.32, which have no aliases."""
+        from weaviate.exceptions import WeaviateUnsupportedFeatureError
+
+        with _translated(self.address):
+            try:
+                return {name: entry.collection for name, entry in self._client.alias.list_all().items()}
+            except WeaviateUnsupportedFeatureError:
+                return {}
+
     def create(self, schema: Mapping[str, Any]) -> None:
         """Make a collection of exactly this schema."""
         with _translated(f"collection {schema['class']}"):

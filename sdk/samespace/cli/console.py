@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,19 @@ def one_line(text: str, *, indent: int = 0) -> str:
     most = max(20, shutil.get_terminal_size().columns - indent)
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def wrapped(text: str, *, first: str = "") -> str:
+    """*text* behind *first*, over as many lines as the terminal's width needs; the others are indented as deep."""
+    most = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(
+        text,
+        most,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 @contextmanager

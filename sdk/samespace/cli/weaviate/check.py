@@ -2,49 +2,96 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..console import say
+from ..console import say, wrapped
 from .connection import connection, open_store, require_weaviate, space_of
+
+if TYPE_CHECKING:
+    from samespace_weaviate import PinCheck
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--encoder", metavar="ARTIFACT|SERVER|SPACE", help="The space that the collections have to be pinned to.")
+@click.option(
+    "--encoder-url",
+    default="",
+    metavar="http://HOST:PORT",
+    help="Where this machine reaches the encoder server, if not at the address that Weaviate uses.",
+)
+@click.option("--offline", is_flag=True, help="Read schemas alone; ask no encoder server.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @connection
 def check(
-    names: tuple[str, ...], encoder: str | None, url: str | None, grpc_port: int | None, embedded: Path | None
+    names: tuple[str, ...],
+    encoder: str | None,
+    encoder_url: str,
+    offline: bool,
+    as_json: bool,
+    url: str | None,
+    grpc_port: int | None,
+    embedded: Path | None,
 ) -> None:
     """Check the pins of collections; of all, if none is named.
 
-    Each finding is fine, drift (harmless), unsafe (nothing prevents mixing) or broken (another space is in use now).
+    Reads the schemas, and asks the servers behind the pins which spaces they serve, where they can be reached from
+    here. Changes nothing. Each finding is
+
+    \b
+      fine    as it should be
+      drift   harmless, but not what samespace would write
+      unsafe  nothing prevents mixing, or it cannot be seen
+      broken  queries or writes go to another space now, or to nobody
+
     Exit code 1 if anything is unsafe or broken. Run it on a schedule: not every version of Weaviate keeps the
     settings of a vectorizer unchanged.
 
     \b
     Example:
+      samespace weaviate check
       samespace weaviate check Article --encoder artifacts/pydoc
+      samespace weaviate check --json | jq '.[] | select(.worst == "broken") | .collection'
     """
     require_weaviate()
-    from samespace_weaviate import Finding, PinCheck, Severity, check_pin
+    from samespace_weaviate import Severity
+    from samespace_weaviate.check import Inventory, check_all
+    from samespace_weaviate.served import Servers
 
     space_id = space_of(encoder)[0] if encoder else None
-    checks: list[PinCheck] = []
+    servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
     with open_store(url, grpc_port, embedded) as store:
-        for name in names or store.names():
-            schema = store.schema(name)
-            if schema is None:
-                checks.append(PinCheck(name, "", (Finding(Severity.BROKEN, "no such collection"),)))
-            else:
-                checks.append(check_pin(schema, space_id))
-    for found in checks:
-        click.echo(f"{found.collection}: {found.worst.word}")
-        for finding in found.findings:
-            click.echo(f"  {finding.severity.word:<7} {finding.message}")
-    if not checks:
-        say("There are no collections.")
+        schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
+        inventory = Inventory(schemas, store.aliases())
+    checks = check_all(inventory, names, space_id=space_id, servers=servers)
+    if as_json:
+        click.echo(json.dumps([_as_json(found) for found in checks], indent=2))
+    else:
+        _print(checks)
     if any(found.worst >= Severity.UNSAFE for found in checks):
         sys.exit(1)
+
+
+def _print(checks: Sequence[PinCheck]) -> None:
+    for found in checks:
+        click.echo(f"{found.collection}: {found.worst.word}")
+        for finding in sorted(found.findings, key=lambda each: -each.severity):
+            click.echo(wrapped(finding.message, first=f"  {finding.severity.word:<7} "))
+    if not checks:
+        say("There are no collections.")
+
+
+def _as_json(found: PinCheck) -> dict[str, object]:
+    return {
+        "collection": found.collection,
+        "space": found.space,
+        "worst": found.worst.word,
+        "findings": [{"severity": each.severity.word, "message": each.message} for each in found.findings],
+    }

@@ -1,0 +1,64 @@
+"""Checks collections together: each pin, the server behind it, and names that can be taken for each other.
+
+`pin.check_pin` judges one schema by itself; here is what needs more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .collisions import colliding_names, colliding_spaces
+from .pin import Finding, PinCheck, Severity, check_pin, read_pins
+from .served import Servers
+from .spec import collection_name, vector_name
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a Weaviate has.
+
+    Attributes:
+        schemas: of all collections.
+        aliases: from alias to collection.
+    """
+
+    schemas: tuple[Mapping[str, Any], ...]
+    aliases: Mapping[str, str]
+
+
+def check_all(
+    inventory: Inventory, names: Sequence[str] = (), *, space_id: str | None = None, servers: Servers | None = None
+) -> tuple[PinCheck, ...]:
+    """Judge the collections called *names* (or aliases), or all of them.
+
+    Args:
+        space_id: what they have to be pinned to; each is held against itself where it is not given.
+        servers: asks the servers behind the pins; None asks nobody.
+    """
+    schemas = {str(schema["class"]): schema for schema in inventory.schemas}
+    spaces = colliding_spaces(inventory.schemas)
+    alike = colliding_names(tuple(schemas), inventory.aliases)
+    checks = []
+    for name in names or (*schemas, *sorted(set(inventory.aliases) & set(alike))):
+        target = _target(name, schemas, inventory.aliases)
+        extra = [each for each in (spaces.get(target), alike.get(collection_name(name))) if each is not None]
+        schema = schemas.get(target)
+        if schema is None:
+            missing = Finding(Severity.BROKEN, f"no such collection; there are: {', '.join(schemas) or 'none'}")
+            checks.append(PinCheck(name, "", tuple(extra or [missing])))
+            continue
+        found = check_pin(schema, space_id)
+        if servers is not None:
+            for pin in read_pins(schema):
+                if space_id is None or pin.vector == vector_name(space_id):
+                    extra += servers.judge(pin)
+        label = found.collection if collection_name(name) == target else f"{name} (alias of {target})"
+        checks.append(replace(found, collection=label, findings=(*found.findings, *extra)))
+    return tuple(checks)
+
+
+def _target(name: str, schemas: Mapping[str, Any], aliases: Mapping[str, str]) -> str:
+    name = collection_name(name)
+    return name if name in schemas else aliases.get(name, name)
