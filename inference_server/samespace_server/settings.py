@@ -148,9 +148,10 @@ class Choice:
         threads: cores that a space's runs may keep busy together; 0 for all that this process may use, a container's
             quota included. Lower it where other programs share the machine.
         device: "cpu", "cuda" or "tensorrt". GPUs need the extra `gpu` and run fp16 where the artifact has it.
-        runners: runs of the model at a time; 0 for as many as pay here. On a CPU, several runs with a part of the
-            cores each do more in all than one with all of them, and a lonely request takes longer: say 1 where one
-            request at a time is the rule. On a GPU, more of them keep it busy while inputs and outputs travel.
+        runners: runs of the model at a time; 0 for as many as pay here: one for every two cores, at most four. On a
+            CPU, more runs with fewer cores each do a little more in all, much more where other programs take cores
+            away, and a lonely request takes up to twice as long. On a GPU, more of them keep it busy while inputs and
+            outputs travel.
     """
 
     build: str = "auto"
