@@ -20,6 +20,7 @@ from .lazy import LazyGroup
 # imports nothing; a test holds it against the command's own help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quickstart": ("samespace.cli.quickstart:quickstart", "The whole path once, from data to Weaviate."),
+    "doctor": ("samespace.cli.doctor:doctor", "Find what is wrong with data before it is trained on."),
     "train": ("samespace.cli.train:train", "Fine-tune an encoder from a configuration file."),
     "evaluate": ("samespace.cli.evaluate:evaluate", "Score an encoder or BM25 on a retrieval set."),
     "export": ("samespace.cli.export:export", "Turn a checkpoint into a verified artifact."),

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .console import progress, say, table
+
+if TYPE_CHECKING:
+    from ..training.config import TrainingConfig
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Instead of the file's value; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the model, instead of the file's.")
-def train(config: Path, overrides: tuple[str, ...], out: Path | None) -> None:
+@click.option("--doctor/--no-doctor", default=True, help="Look at the data first; errors end it.  [default: doctor]")
+def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bool) -> None:
     """Fine-tune an encoder from a configuration file.
 
-    CONFIG is a TOML file; its keys and what each costs are described in samespace.training.config. The data is checked
-    for duplicates and leaks first. The folder that is written holds the model and run.json, the record of the run.
+    CONFIG is a TOML file; its keys and what each costs are described in samespace.training.config. The data is looked
+    at first, as `samespace doctor data` does. The folder that is written holds the model and run.json, the record of
+    the run.
 
     \b
     Example:
@@ -29,6 +35,8 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None) -> None:
 
     settings = read_config(config, overrides, out)
     require_extra("train", feature="training", modules=("torch", "sentence_transformers", "datasets", "datasketch"))
+    if doctor:
+        _look_at_data(settings)
     from ..training.trainer import train as run_training
 
     record = run_training(settings, progress).record
@@ -46,3 +54,13 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None) -> None:
         rows.append([f"nDCG@10 on {settings.dev_split}, before and after", f"{before:.4f}", f"{after:.4f}"])
     click.echo(table(["run", "", ""], rows))
     click.echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")
+
+
+def _look_at_data(settings: TrainingConfig) -> None:
+    """The doctor's errors end it; leaks are an error unless the configuration lets them pass."""
+    from ..training.doctor import Questions
+    from ..training.sources import load_data
+    from .doctor import checkup
+
+    asked = Questions(settings.train_split, settings.held_out_splits, settings.allow_leakage, cost=False)
+    checkup(load_data(settings.data), asked)

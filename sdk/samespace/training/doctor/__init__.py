@@ -1,0 +1,30 @@
+"""What is wrong with training data, found before it is trained on.
+
+from samespace.training.doctor import examine, report
+from samespace.training.sources import load_data
+
+diagnosis = examine(load_data("data/faq"))
+Path("doctor.html").write_text(report(diagnosis))
+
+Each check is a module with a pure function from `Material` to `Check`. The extra `train`; without torch.
+"""
+
+from .diagnosis import Check, Diagnosis, Finding, TextName
+from .examine import Questions, examine, material_of
+from .page import report, sentence
+from .resplit import Resplit, resplit, write_splits
+
+__all__ = [
+    "Check",
+    "Diagnosis",
+    "Finding",
+    "Questions",
+    "Resplit",
+    "TextName",
+    "examine",
+    "material_of",
+    "report",
+    "resplit",
+    "sentence",
+    "write_splits",
+]

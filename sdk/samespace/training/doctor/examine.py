@@ -1,0 +1,130 @@
+"""All checks of one set, in the order in which they are told.
+
+What it leaves to others: what each check looks for (their modules), showing it (`page`, `samespace.cli.doctor`), what
+follows from it (`samespace train` stops at errors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...errors import DataInvalid
+from ...evaluation import Bm25Ranker, DenseRanker, Ranker
+from ...evaluation.retrieval import Embedder, Progress
+from ...text import Role, TextEncoder
+from ..examples import TRAIN, TrainingData
+from .cost import cost_of_leaks
+from .diagnosis import Check, Diagnosis
+from .duplicates import ALLOWED, leakage, leaked_texts, near_duplicates
+from .false_negatives import MARGIN, MOST, known_false_negatives, suspected_false_negatives
+from .labels import balance
+from .languages import languages
+from .lengths import fragmentation, lengths
+from .material import Material, prepare
+from .texts import boilerplate, empty_texts
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is asked of the doctor.
+
+    Attributes:
+        train: split that is trained on. Default "train".
+        held_out: splits that training must not have seen; those that there are. Default ("dev", "test").
+        allow_leakage: "none", "passages" or "all": leaks that are warnings, not errors. Default "none".
+        margin: cosine by which a suspected false negative may be below the positive. Default 0.05. Higher suspects
+            more, and more that is innocent.
+        most_encoded: training examples that the encoder looks at. Default 2000. Higher finds more; time in proportion.
+        cost: whether leaks are priced by scores. Default true. Off saves scoring BM25, and the encoder on the corpus.
+        show_texts: whether the answer holds the texts of its examples. Default false: ids alone.
+    """
+
+    train: str = TRAIN
+    held_out: tuple[str, ...] = ("dev", "test")
+    allow_leakage: str = "none"
+    margin: float = MARGIN
+    most_encoded: int = MOST
+    cost: bool = True
+    show_texts: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.allow_leakage in ALLOWED, self.allow_leakage
+
+
+def material_of(data: TrainingData, questions: Questions) -> Material:
+    """*data* as the checks want it.
+
+    Raises:
+        DataInvalid: there is no such training split.
+    """
+    if questions.train not in data.splits:
+        raise DataInvalid(
+            path=data.name,
+            reason=f"has no split {questions.train!r} to train on; it has {', '.join(data.splits)}",
+        )
+    return prepare(data, questions.train, questions.held_out)
+
+
+def examine(
+    data: TrainingData | Material,
+    questions: Questions | None = None,
+    *,
+    text_encoders: Mapping[Role, TextEncoder] | None = None,
+    embedder: Embedder | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Look at training data before anything is trained on it.
+
+        diagnosis = examine(load_data("data/faq"))
+        diagnosis.healthy(), diagnosis.findings("error")
+
+    Args:
+        data: what `load_data` read.
+        questions: what is asked; the defaults if not given.
+        text_encoders: the encoder's text path, for lengths in tokens and for the vocabulary; without it those are
+            left out.
+        embedder: the base encoder, for suspected false negatives and the cost of leaks; without it those are left out.
+        progress: called with each number of texts that the encoder has done.
+
+    Raises:
+        DataInvalid: there is no such training split.
+    """
+    asked = questions or Questions()
+    material = data if isinstance(data, Material) else material_of(data, asked)
+    checks = tuple(_checks(material, asked, text_encoders, embedder, progress))
+    named = [name for check in checks for finding in check.findings for each in finding.examples for name in each]
+    return Diagnosis(
+        data=material.data.name,
+        splits={split: len(part) for split, part in material.data.splits.items()},
+        passages=len(material.passages),
+        checks=checks,
+        texts={name: material.text(name) for name in named} if asked.show_texts else {},
+    )
+
+
+def _checks(
+    material: Material,
+    asked: Questions,
+    text_encoders: Mapping[Role, TextEncoder] | None,
+    embedder: Embedder | None,
+    progress: Progress | None,
+) -> Iterator[Check]:
+    leaks = leaked_texts(material)
+    yield leakage(material, leaks, asked.allow_leakage)
+    if leaks and asked.cost:
+        rankers: Sequence[Ranker] = [Bm25Ranker(), *([] if embedder is None else [DenseRanker(embedder)])]
+        yield cost_of_leaks(material, leaks, rankers, progress)
+    yield balance(material)
+    yield known_false_negatives(material)
+    if embedder is not None:
+        yield suspected_false_negatives(
+            material, embedder, margin=asked.margin, most=asked.most_encoded, progress=progress
+        )
+    yield near_duplicates(material)
+    yield empty_texts(material)
+    yield boilerplate(material)
+    yield lengths(material, text_encoders)
+    if text_encoders is not None:
+        yield fragmentation(material, text_encoders["passage"])
+    yield languages(material)

@@ -1,0 +1,272 @@
+"""Passages that answer a query and are trained on as if they did not.
+
+A passage becomes a negative of a query because the data says so, or because it is in one batch with it. Three kinds of
+evidence that it answers the query all the same, from certain to probable:
+
+known       the set says so: the same query (in letters and digits) has it as a positive elsewhere, or it is a
+            near-duplicate of a positive
+likely      a near-duplicate of the query has it, or a near-duplicate of it, as a positive
+suspected   the base encoder finds it nearer to the query than the positive is, less a margin, and nearer to the
+            positive than the query is to the positive
+
+The last condition keeps passages out that the encoder merely ranks wrongly: what answers a query in other words is like
+the answer. Source of the margin: positive-aware mining, Moreira et al. 2024, arXiv:2407.15831, section 4.
+
+What it gives up: what an encoder cannot see. And a base that is weak in the domain suspects too much.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ...evaluation.retrieval import Embedder, Progress
+from ..examples import Examples
+from ..hygiene import canonical
+from ..sources import RELEVANT
+from .diagnosis import Check, Finding, Histogram, TextName, few, share
+from .material import Material
+
+MARGIN: Final = 0.05
+"""Cosine by which a suspected passage may be below the positive."""
+MOST: Final = 2000
+"""Training examples that the encoder looks at, spread evenly; the passages of all of them are each one's negatives."""
+BATCH: Final = 64
+"""Pairs of a batch for which collisions are told: the trainer's default."""
+FEW: Final = 0.01
+"""Share of queries with a known or likely wrong negative that is worth a warning."""
+MANY: Final = 0.05
+"""Share of queries with a suspected one that is worth a warning."""
+
+
+def known_false_negatives(material: Material) -> Check:
+    """Given negatives, and passages of other examples, that are positives by the set's own judgements."""
+    trained = _positives(material.trained)
+    exact, near = _answers(material, trained)
+    findings = []
+    wrong: dict[str, list[tuple[TextName, ...]]] = {"known": [], "likely": []}
+    affected: dict[str, set[str]] = {"known": set(), "likely": set()}
+    for query, negatives in _given(trained):
+        for passage in negatives:
+            kind = _evidence(material, query, passage, exact, near)
+            if kind:
+                wrong[kind].append((TextName("query", query), TextName("passage", passage)))
+                affected[kind].add(query)
+    given = sum(len(negatives) for _, negatives in _given(trained))
+    queries = len(set(trained.query_ids))
+    for kind, because in (
+        ("known", "are positives of the same query by other examples, or near-duplicates of its positives"),
+        ("likely", "are positives of a near-duplicate of their query"),
+    ):
+        if wrong[kind]:
+            findings.append(
+                Finding(
+                    f"{kind}_false_negatives",
+                    "error" if kind == "known" and len(wrong[kind]) >= FEW * given else "warning",
+                    f"{len(wrong[kind])} of {given} given negatives ({share(len(wrong[kind]), given)}) {because}.",
+                    "Remove these negatives: training would push right answers away",
+                    few(wrong[kind]),
+                )
+            )
+    pairs = _collisions(material, trained)
+    n = len(trained)
+    expected = BATCH * (BATCH - 1) * pairs / (n * (n - 1)) if n > 1 else 0.0
+    if pairs:
+        often = expected >= 0.05 * BATCH
+        findings.append(
+            Finding(
+                "in_batch_false_negatives",
+                "warning" if often else "note",
+                f"{pairs} ordered pairs of examples are right answers to each other's query by near-duplicates: "
+                f"about {expected:.2g} wrong negatives in a batch of {min(BATCH, n)}.",
+                "Train with batches that hold no two examples of a group of near-duplicates, or with false negatives "
+                "masked"
+                if often
+                else "",
+            )
+        )
+    numbers: dict[str, Any] = {
+        "queries": queries, "given_negatives": given, "known": len(wrong["known"]), "likely": len(wrong["likely"]),
+        "in_batch_pairs": pairs, "in_batch_expected": round(expected, 4),
+    }  # fmt: skip
+    return Check("false_negatives", "False negatives, by the data", tuple(findings), numbers)
+
+
+def _positives(trained: Examples) -> Examples:
+    if not trained.labelled:
+        return trained
+    return trained.rows([row for row, label in enumerate(trained.labels) if label >= RELEVANT])
+
+
+def _given(trained: Examples) -> Iterator[tuple[str, dict[str, None]]]:
+    """(query id, ids of its given negatives), each query once."""
+    given: dict[str, dict[str, None]] = defaultdict(dict)
+    for query, negatives in zip(trained.query_ids, trained.negative_ids, strict=True):
+        given[query].update(dict.fromkeys(negatives))
+    yield from given.items()
+
+
+def _answers(material: Material, trained: Examples) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
+    """Passage groups that answer: by the query's letters and digits, and by the query's group."""
+    exact: dict[str, set[str]] = defaultdict(set)
+    near: dict[str, set[str]] = defaultdict(set)
+    for query_id, query, passage_id in zip(trained.query_ids, trained.queries, trained.passage_ids, strict=True):
+        group = material.passage_groups[passage_id]
+        exact[canonical(query)].add(group)
+        near[material.query_groups[query_id]].add(group)
+    return exact, near
+
+
+def _evidence(
+    material: Material, query: str, passage: str, exact: Mapping[str, set[str]], near: Mapping[str, set[str]]
+) -> str:
+    group = material.passage_groups[passage]
+    if group in exact[canonical(material.queries[query])]:
+        return "known"
+    return "likely" if group in near[material.query_groups[query]] else ""
+
+
+def _collisions(material: Material, trained: Examples) -> int:
+    """Ordered pairs of examples of which one's passage answers the other's query, and is not the same text.
+
+    The same text never stands twice in a batch: the sampler sees to that.
+    """
+    in_query_group: dict[str, list[int]] = defaultdict(list)
+    in_passage_group: dict[str, list[int]] = defaultdict(list)
+    for row in range(len(trained)):
+        in_query_group[material.query_groups[trained.query_ids[row]]].append(row)
+        in_passage_group[material.passage_groups[trained.passage_ids[row]]].append(row)
+    clash: set[tuple[int, int]] = set()
+    for rows in (*in_query_group.values(), *in_passage_group.values()):
+        if 1 < len(rows) <= 500:  # larger groups are boilerplate, and would be millions of pairs
+            clash |= {
+                (one, other)
+                for one in rows
+                for other in rows
+                if one != other
+                and trained.passages[one] != trained.passages[other]
+                and trained.queries[one] != trained.queries[other]
+            }
+    return len(clash)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A negative that the encoder takes for an answer.
+
+    Attributes:
+        query, positive, negative: ids.
+        score, positive_score: cosines of the query with the two.
+    """
+
+    query: str
+    positive: str
+    negative: str
+    score: float
+    positive_score: float
+
+
+def suspected_false_negatives(
+    material: Material,
+    embedder: Embedder,
+    *,
+    margin: float = MARGIN,
+    most: int = MOST,
+    progress: Progress | None = None,
+) -> Check:
+    """What the base encoder says of the negatives of up to *most* training examples.
+
+    Each example's negatives are its given ones and the positives of the other examples, as in a batch of all of them.
+    """
+    positives = _positives(material.trained)
+    rows = np.unique(np.linspace(0, len(positives) - 1, min(most, len(positives))).astype(int))
+    sample = positives.rows([int(row) for row in rows])
+    found, gaps = suspicions(sample, embedder, margin, progress)
+    queries = list(dict.fromkeys(sample.query_ids))
+    concerned = {each.query for each in found}
+    given = {(query, passage) for query, negatives in _given(sample) for passage in negatives}
+    of_given = sum((each.query, each.negative) in given for each in found)
+    findings = []
+    if concerned:
+        many = len(concerned) >= MANY * len(queries)
+        findings.append(
+            Finding(
+                "suspected_false_negatives",
+                "warning" if many else "note",
+                f"{embedder.name} takes {len(found)} negatives for answers, of {len(concerned)} of {len(queries)} "
+                f"queries ({share(len(concerned), len(queries))}); {of_given} of them are given negatives.",
+                "Look at some of them (--show-texts); if most are right answers, remove given ones and mask the others "
+                "in training"
+                if many
+                else "",
+                few(
+                    [
+                        (
+                            TextName("query", each.query),
+                            TextName("passage", each.positive),
+                            TextName("passage", each.negative),
+                        )
+                        for each in sorted(found, key=lambda each: each.positive_score - each.score)
+                    ]
+                ),
+            )
+        )
+    numbers: dict[str, Any] = {
+        "encoder": embedder.name, "margin": margin, "examples": len(sample), "queries": len(queries),
+        "suspected": len(found), "queries_concerned": len(concerned), "given_negatives_among_them": of_given,
+    }  # fmt: skip
+    picture = Histogram("cosine of the positive less that of the nearest other passage", {"training examples": gaps})
+    return Check("suspected", "False negatives, by the encoder", tuple(findings), numbers, histograms=(picture,))
+
+
+def suspicions(
+    sample: Examples, embedder: Embedder, margin: float, progress: Progress | None = None
+) -> tuple[list[Suspicion], list[float]]:
+    """Suspected negatives of each example, and for each example the gap to the nearest other passage."""
+    texts: dict[str, str] = {}
+    for negatives, names in zip(sample.negatives, sample.negative_ids, strict=True):
+        texts.update(zip(names, negatives, strict=True))
+    texts.update(zip(sample.passage_ids, sample.passages, strict=True))
+    place = {name: row for row, name in enumerate(texts)}
+    asked = dict(zip(sample.query_ids, sample.queries, strict=True))
+    queries = np.asarray(embedder.encode(list(asked.values()), "query", progress=progress))
+    passages = np.asarray(embedder.encode(list(texts.values()), "passage", progress=progress))
+    answers: dict[str, set[int]] = defaultdict(set)
+    same: dict[str, set[int]] = defaultdict(set)
+    for name, text in texts.items():
+        same[canonical(text)].add(place[name])
+    for query, passage, text in zip(sample.query_ids, sample.passage_ids, sample.passages, strict=True):
+        answers[query] |= same[canonical(text)] | {place[passage]}
+    allowed = np.zeros(len(place), dtype=bool)  # negatives of the batch: the positives of others
+    allowed[[place[name] for name in dict.fromkeys(sample.passage_ids)]] = True
+    own: dict[str, list[int]] = {query: [place[name] for name in names] for query, names in _given(sample)}
+    return _compare(sample, list(asked), queries, passages, (allowed, own, answers, list(place)), margin)
+
+
+def _compare(
+    sample: Examples, asked: Sequence[str], queries: Any, passages: Any, pool: tuple[Any, ...], margin: float
+) -> tuple[list[Suspicion], list[float]]:
+    allowed, own, answers, names = pool
+    row_of = {name: row for row, name in enumerate(names)}
+    query_row = {name: row for row, name in enumerate(asked)}
+    found: dict[tuple[str, str], Suspicion] = {}
+    gaps: list[float] = []
+    for query, positive in zip(sample.query_ids, sample.passage_ids, strict=True):
+        scores = passages @ queries[query_row[query]]  # (passages,)
+        right = row_of[positive]
+        candidates = allowed.copy()
+        candidates[own[query]] = True
+        candidates[list(answers[query])] = False
+        if not candidates.any():
+            continue
+        gaps.append(float(scores[right] - scores[candidates].max()))
+        near = np.flatnonzero(candidates & (scores >= scores[right] - margin))
+        likeness = passages[near] @ passages[right] if len(near) else np.empty(0)
+        for passage in near[likeness >= scores[right]]:
+            one = Suspicion(query, positive, names[passage], float(scores[passage]), float(scores[right]))
+            found.setdefault((query, names[passage]), one)
+    return list(found.values()), gaps

@@ -1,0 +1,190 @@
+"""How long texts are beside the token limit, and into how many pieces words fall.
+
+Without a tokenizer only words are counted: the limit is the encoder's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from ...text import ROLES, Role, TextEncoder
+from .diagnosis import PLURAL, Check, Finding, Histogram, Table, TextName, few, share
+from .material import Material
+
+LOST: Final = 0.05
+"""Share of tokens beyond the limit from which a cut is worth a warning."""
+SHATTERED: Final = 2.0
+"""Tokens a word from which a vocabulary does not fit. English in an English vocabulary has about 1.2 to 1.5."""
+UNKNOWN: Final = 0.01
+"""Share of words with an unknown token from which a vocabulary does not fit."""
+_PIECES: Final = 4
+_FREQUENT: Final = 5
+_BLOCK: Final = 512
+_WORDS: Final = re.compile(r"\w+")
+
+
+def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None) -> Check:
+    """Tokens of every text beside the limit, and what a cut at the limit would lose."""
+    if text_encoders is None:
+        return _words(material)
+    findings, rows = [], []
+    numbers: dict[str, Any] = {}
+    series: dict[str, list[float]] = {}
+    for role in ROLES:
+        texts = {name: text for name, text in material.texts(role).items() if text}
+        limit = text_encoders[role].recipe.token_limit
+        tokens, windows, kept = _measure(texts.values(), text_encoders[role], role)
+        if not tokens:
+            continue
+        long = [name for name, count in zip(texts, windows, strict=True) if count > 1]
+        lost = sum(tokens) - sum(kept)
+        ordered = sorted(tokens)
+        rows.append(
+            (role, len(tokens), limit, ordered[len(ordered) // 2], ordered[int(0.95 * (len(ordered) - 1))], ordered[-1],
+             share(len(long), len(tokens)), share(lost, sum(tokens)))
+        )  # fmt: skip
+        numbers[role] = {
+            "texts": len(tokens), "limit": limit, "median": ordered[len(ordered) // 2],
+            "p95": ordered[int(0.95 * (len(ordered) - 1))], "longest": ordered[-1], "beyond_limit": len(long),
+            "windows": sum(windows), "share_of_tokens_beyond": round(lost / sum(tokens), 4),
+        }  # fmt: skip
+        series[f"{role}, limit {limit}"] = [float(count) for count in tokens]
+        if long:
+            much = lost >= LOST * sum(tokens)
+            findings.append(
+                Finding(
+                    f"long_{PLURAL[role]}",
+                    "warning" if much else "note",
+                    f"{len(long)} of {len(tokens)} {PLURAL[role]} ({share(len(long), len(tokens))}) are longer than "
+                    f"the {limit} tokens of one model input; all texts make {sum(windows)} windows, and a cut would "
+                    f"lose {share(lost, sum(tokens))} of all tokens.",
+                    "Training sees only the first window of a text: split long passages into several, raise the token "
+                    "limit, or take an encoder with a higher one"
+                    if much
+                    else "",
+                    few([(TextName(role, name),) for name in long]),
+                )
+            )
+    head = ("role", "texts", "limit", "median tokens", "95th percentile", "longest", "beyond limit", "tokens beyond")
+    high = 4.0 * max(each.recipe.token_limit for each in text_encoders.values())
+    most = max((max(counts) for counts in series.values()), default=1)
+    return Check(
+        "lengths", "Lengths", tuple(findings), numbers, (Table(head, tuple(rows)),),
+        (Histogram("tokens of a text", series, high=min(high, most)),),
+    )  # fmt: skip
+
+
+def _words(material: Material) -> Check:
+    counts: dict[str, list[float]] = {
+        role: [float(len(_WORDS.findall(text))) for text in material.texts(role).values() if text] for role in ROLES
+    }
+    rows = []
+    numbers: dict[str, Any] = {}
+    for role, words in counts.items():
+        ordered = sorted(words) or [0]
+        numbers[role] = {"texts": len(words), "median_words": ordered[len(ordered) // 2], "longest_words": ordered[-1]}
+        rows.append((role, len(words), ordered[len(ordered) // 2], ordered[-1]))
+    high = 3.0 * max((sorted(words)[int(0.95 * (len(words) - 1))] for words in counts.values() if words), default=1)
+    return Check(
+        "lengths", "Lengths", (), numbers, (Table(("role", "texts", "median words", "longest"), tuple(rows)),),
+        (Histogram("words of a text; tokens need an encoder", dict(counts), high=high),),
+    )  # fmt: skip
+
+
+def _measure(texts: Any, encoder: TextEncoder, role: Role) -> tuple[list[int], list[int], list[int]]:
+    """Of each text its tokens, its windows, and the tokens that its first window holds."""
+    tokens: list[int] = []
+    windows: list[int] = []
+    kept: list[int] = []
+    for block in _blocks(list(texts)):
+        for text in encoder.tokenize(block, role):
+            tokens.append(text.tokens)
+            windows.append(len(text.windows))
+            kept.append(len(text.windows[0].ids))
+    return tokens, windows, kept
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), _BLOCK):
+        yield texts[start : start + _BLOCK]
+
+
+def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
+    """Into how many tokens words fall, and which frequent ones fall into many."""
+    counts: Counter[str] = Counter()
+    bearer: dict[str, TextName] = {}
+    for role in ROLES:
+        for name, text in material.texts(role).items():
+            words = _WORDS.findall(text)
+            counts.update(words)
+            for word in words:
+                bearer.setdefault(word, TextName(role, name))
+    words = [word for word, _ in counts.most_common(50_000)]  # the rest weighs nothing in the mean
+    pieces = dict(zip(words, text_encoder.count_pieces(words), strict=True))
+    total = sum(counts[word] for word in words)
+    tokens = sum(counts[word] * pieces[word][0] for word in words)
+    unknown = sum(counts[word] for word in words if pieces[word][1])
+    mean = tokens / max(1, total)
+    shattered = [word for word in words if counts[word] >= _FREQUENT and pieces[word][0] >= _PIECES]
+    shattered.sort(key=lambda word: -counts[word] * pieces[word][0])
+    whole = sum(counts[word] for word in words if pieces[word][0] == 1)
+    share_shattered = sum(counts[word] for word in shattered) / max(1, total)
+    findings = []
+    if mean > SHATTERED:
+        findings.append(
+            Finding(
+                "shattered_words",
+                "warning",
+                f"a word has {mean:.2f} tokens on average; {len(shattered)} frequent terms have {_PIECES} or more.",
+                "Take a base whose vocabulary knows this language or domain, or extend the vocabulary",
+                few([(bearer[word],) for word in shattered]),
+            )
+        )
+    elif shattered:
+        jargon = share_shattered >= 0.05
+        findings.append(
+            Finding(
+                "shattered_terms",
+                "warning" if jargon else "note",
+                f"{len(shattered)} frequent terms, {share(share_shattered, 1)} of all words, have {_PIECES} or "
+                f"more tokens; a word has {mean:.2f} on average.",
+                "Extend the vocabulary by these terms, or take a base of the domain" if jargon else "",
+                few([(bearer[word],) for word in shattered]),
+            )
+        )
+    if unknown >= UNKNOWN * total:
+        findings.append(
+            Finding(
+                "unknown_tokens",
+                "warning",
+                f"{share(unknown, total)} of the words have a token that the vocabulary does not know: they all look "
+                "the same to the encoder.",
+                "Take a base whose vocabulary has these characters",
+                few([(bearer[word],) for word in words if pieces[word][1]]),
+            )
+        )
+    numbers: dict[str, Any] = {
+        "words": total, "tokens_a_word": round(mean, 4), "one_token": round(whole / max(1, total), 4),
+        "frequent_shattered_terms": len(shattered), "share_shattered": round(share_shattered, 4),
+        "share_unknown": round(unknown / max(1, total), 4),
+    }  # fmt: skip
+    rows = tuple(
+        (f"term {number}", counts[word], pieces[word][0], str(bearer[word]))
+        for number, word in enumerate(shattered[:15], start=1)
+    )
+    head = ("most shattered", "times", "tokens", "first in")
+    return Check(
+        "fragmentation", "Vocabulary", tuple(findings), numbers, (Table(head, rows),) if rows else (),
+        (Histogram("tokens of a word, each word as often as it occurs",
+                   {"words": _spread(counts, pieces, words)}, high=8.0),),
+    )  # fmt: skip
+
+
+def _spread(counts: Mapping[str, int], pieces: Mapping[str, tuple[int, bool]], words: Sequence[str]) -> list[float]:
+    """Tokens a word, in numbers that keep the proportions and are at most some ten thousand."""
+    total = sum(counts[word] for word in words)
+    scale = min(1.0, 10_000 / max(1, total))
+    return [float(pieces[word][0]) for word in words for _ in range(round(counts[word] * scale))]
