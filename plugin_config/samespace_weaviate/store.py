@@ -26,6 +26,7 @@ from samespace.vectors import Float32
 
 from .audit.door import ReadObject, Shard
 from .discover import Address, Embedded
+from .environment import variables
 from .index import HNSW, Index
 from .objects import Blend, Failure, Hit, StoredObject
 from .spec import DOCUMENT_PROPERTY, MODULE, WINDOW_PROPERTY, collection_name
@@ -44,16 +45,13 @@ _READABLE: Final = ("ACTIVE", "HOT")
 
 # An embedded server is for this machine alone; the encoder of a collection is in the collection's own inferenceUrl.
 _EMBEDDED_ENVIRONMENT: Final = {
-    "ENABLE_MODULES": MODULE,
-    "TRANSFORMERS_INFERENCE_API": "http://127.0.0.1:9",
-    "TRANSFORMERS_WAIT_FOR_STARTUP": "false",
+    **{each.name: each.value for each in variables("http://127.0.0.1:9", cohere=True)},
     "CLUSTER_BIND_ADDR": "127.0.0.1",
     "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
     "RAFT_TIMEOUTS_MULTIPLIER": "1",
     "GO_PROFILING_DISABLE": "true",
     "DISABLE_TELEMETRY": "true",
     "LOG_LEVEL": "error",
-    "AUTOSCHEMA_ENABLED": "false",
 }
 
 

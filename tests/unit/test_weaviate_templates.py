@@ -1,11 +1,17 @@
-"""plugin_config/templates: what users copy agrees with what the code writes."""
+"""samespace_weaviate.environment and plugin_config/templates: what users copy agrees with what the code writes."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
+
+from samespace.errors import RequestInvalid
 from samespace_weaviate.discover import EMBEDDED_VERSION
+from samespace_weaviate.environment import Platform, render, variables
 from samespace_weaviate.spec import MODULE
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "plugin_config" / "templates"
@@ -34,3 +40,37 @@ def test_addresses_and_versions_agree() -> None:
     assert f"weaviate:{EMBEDDED_VERSION}" in COMPOSE
     assert "env_file: weaviate.env" in COMPOSE
     assert "weaviate:" + environment()["PERSISTENCE_DATA_PATH"] in COMPOSE
+
+
+def test_the_environment_file_is_what_the_command_prints() -> None:
+    """Each setting is written down once: `samespace weaviate config --for env` is the file."""
+    assert (TEMPLATES / "weaviate.env").read_text(encoding="utf-8") == render("env")
+
+
+def test_every_platform_is_told_the_same() -> None:
+    """Compose, Kubernetes and the embedded server get the variables of the environment file."""
+    wanted = {each.name: each.value for each in variables("http://here:1")}
+    service: Any = yaml.safe_load(render("docker", "http://here:1"))["services"]["weaviate"]
+    assert wanted.items() <= service["environment"].items()
+    assert service["image"].endswith(EMBEDDED_VERSION)
+    config_map: Any = yaml.safe_load(render("kubernetes", "http://here:1"))
+    assert (config_map["kind"], config_map["data"]) == ("ConfigMap", wanted)
+    python = render("embedded", "http://here:1")
+    compile(python, "embedded", "exec")
+    for name, value in wanted.items():
+        assert f'"{name}": "{value}",' in python
+
+
+def test_route_cohere_needs_its_module_and_a_key() -> None:
+    """The module refuses to work without a key; any word will do where the encoder wants no token."""
+    names = {each.name: each.value for each in variables(cohere=True)}
+    assert names["ENABLE_MODULES"] == "text2vec-transformers,text2vec-cohere"
+    assert names["COHERE_APIKEY"]
+    assert "COHERE_APIKEY" not in {each.name for each in variables()}
+
+
+@pytest.mark.parametrize("platform", ["docker", "env", "kubernetes", "embedded"])
+def test_an_address_that_is_none_is_refused(platform: Platform) -> None:
+    """It would be printed into a file that somebody uses."""
+    with pytest.raises(RequestInvalid, match="HOST:PORT"):
+        render(platform, "encoder:8080")

@@ -9,6 +9,7 @@ import click
 from ..lazy import LazyGroup
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "config": ("samespace.cli.weaviate.config:config", "Print the settings that Weaviate itself needs."),
     "create": ("samespace.cli.weaviate.create:create", "Make a pinned collection, or add a pinned vector to one."),
     "apply": ("samespace.cli.weaviate.applying:apply_file", "Make or complete the collections of a YAML or JSON file."),
     "import": ("samespace.cli.weaviate.importing:import_data", "Encode passages and write them with their vectors."),
