@@ -11,7 +11,7 @@ import pytest
 
 from samespace.errors import DataInvalid
 from samespace.training.config import make_config
-from samespace.training.data import load_pairs
+from samespace.training.data import load_training_set
 from samespace.training.hygiene import canonical, connected, find_near, jaccard, leaks, near_duplicate_groups, shingles
 
 WORDS = [
@@ -101,15 +101,15 @@ CLEAN = [(sentence(i, 8), sentence(1000 + i)) for i in range(50, 60)]
 
 
 def pairs_of(folder: Path, allow: str = "none") -> object:
-    return load_pairs(make_config({"data": str(folder), "out": "o", "allow_leakage": allow}))
+    return load_training_set(make_config({"data": str(folder), "out": "o", "allow_leakage": allow}))
 
 
 def test_a_clean_set_passes_and_repeats_are_dropped(tmp_path: Path) -> None:
     """A pair that is there twice is trained on once, and the count says so."""
-    pairs = load_pairs(
+    pairs = load_training_set(
         make_config({"data": str(write(tmp_path / "d", {"train": [*TRAIN, TRAIN[0]], "test": CLEAN})), "out": "o"})
     )
-    assert (len(pairs), pairs.dropped, pairs.leaks) == (20, 1, ())
+    assert (len(pairs.examples), pairs.dropped, pairs.leaks) == (20, 1, ())
     assert pairs.to_json()["pairs"] == 20
 
 
@@ -119,7 +119,7 @@ def test_a_leaked_query_stops_training(tmp_path: Path) -> None:
     for allow in ("none", "passages"):
         with pytest.raises(DataInvalid, match=r"1 held-out queries and 0 relevant passages .* allow_leakage to 'all'"):
             pairs_of(folder, allow)
-    assert len(load_pairs(make_config({"data": str(folder), "out": "o", "allow_leakage": "all"})).leaks) == 1
+    assert len(load_training_set(make_config({"data": str(folder), "out": "o", "allow_leakage": "all"})).leaks) == 1
 
 
 def test_a_leaked_passage_stops_training(tmp_path: Path) -> None:
@@ -128,6 +128,16 @@ def test_a_leaked_passage_stops_training(tmp_path: Path) -> None:
     with pytest.raises(DataInvalid, match=r"0 held-out queries and 1 relevant passages .* to 'passages'"):
         pairs_of(folder)
     pairs_of(folder, "passages")
+
+
+def test_pairs_that_leak_can_be_left_out(tmp_path: Path) -> None:
+    """Every training pair with a held-out query or answer goes, in whatever letter case, and the rest is trained on."""
+    leaking = [(TRAIN[3][0].upper(), CLEAN[0][1]), (sentence(77, 8), TRAIN[5][1])]
+    folder = write(tmp_path / "d", {"train": [*TRAIN, (sentence(88, 8), TRAIN[5][1])], "test": [*CLEAN, *leaking]})
+    found = load_training_set(make_config({"data": str(folder), "out": "o", "drop_leaks": True}))
+    assert found.dropped_leaks == 3
+    assert set(found.examples.queries) == {query for row, (query, _) in enumerate(TRAIN) if row not in (3, 5)}
+    assert len(found.leaks) == 2
 
 
 def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from samespace.errors import DataInvalid
 from samespace.training.config import make_config
-from samespace.training.data import load_pairs
+from samespace.training.data import load_training_set
 from samespace.training.examples import Examples
 from samespace.training.sources import Source, as_dataset, load_data, without_repeats
 
@@ -228,9 +228,9 @@ def test_the_digest_covers_texts_labels_and_weights(tmp_path: Path) -> None:
 
 
 def test_pairs_for_training_come_from_any_format(tmp_path: Path) -> None:
-    """`load_pairs` takes files too; without the asked split it says which there are."""
+    """`load_training_set` takes files too; without the asked split it says which there are."""
     write(tmp_path / "train.jsonl", ROWS)
     settings = {"data": tmp_path, "out": tmp_path / "out"}
-    assert len(load_pairs(make_config(settings))) == 3
+    assert len(load_training_set(make_config(settings)).examples) == 3
     with pytest.raises(DataInvalid, match=r"has no split 'more' to train on; it has train"):
-        load_pairs(make_config(settings | {"train_split": "more"}))
+        load_training_set(make_config(settings | {"train_split": "more"}))

@@ -35,6 +35,7 @@ from .encoders import checkpoint_options
     help="Texts that int8 is scaled with, no labels: a BEIR folder, a .jsonl file or one text a line. Unless given, "
     "passages and train queries of the gate data; never queries that the gate asks.",
 )
+@click.option("--anyway", is_flag=True, help="Also where the training record says: not better than its base.")
 @click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at OUT.")
 def export(
     model: str,
@@ -46,6 +47,7 @@ def export(
     gate_data: Path | None,
     gate_split: str,
     calibration_data: Path | None,
+    anyway: bool,
     replace: bool,
 ) -> None:
     """Turn a checkpoint into a verified artifact.
@@ -71,11 +73,18 @@ def export(
     from ..export.calibration import load_calibration
     from ..export.checkpoint import Overrides, load_towers
     from ..export.package import export_artifact
-    from ..export.provenance import training_record
+    from ..export.provenance import RECORD, training_record
     from ..export.towers import export_towers
     from ..export.transform import Transform
 
     check_target(out, replace=replace)
+    provenance = training_record(model)
+    if provenance.get("training", {}).get("better_than_base") is False and not anyway:
+        raise RequestInvalid(
+            field="MODEL",
+            reason=f"{model} is not better than its base on held-out queries, says its record ({RECORD}); keep the "
+            "base, or say --anyway",
+        )
     gate = load_dataset(gate_data, gate_split) if gate_data else None
     calibration = load_calibration(calibration_data, gate=gate) if calibration_data else None
     say(f"Reading {model}.")
@@ -84,7 +93,7 @@ def export(
         "name": name,
         "builds": ("fp32", *(build for build in builds if build != "fp32")),
         "replace_existing": replace,
-        "provenance": training_record(model),
+        "provenance": provenance,
         "say": say,
     }
     if others:

@@ -240,10 +240,11 @@ def _train(data: Path, base: str, out: Path, overrides: tuple[str, ...]) -> Path
     recipe = Path(__file__).parents[1] / "training" / "recipes" / "quickstart.toml"
     config = read_config(recipe, [*overrides, f"data={data}", f"base={base}"], out)
     record = train(config, progress).record
-    losses, rank = record["loss"], record["effective_rank"]
+    losses, vitals = record["loss"], record["sentinel"]["train"]
     say(
         f"      {record['steps']} steps in {record['precision']}; loss {losses[0]:.2f} to {losses[-1]:.2f} "
-        f"(guessing: {record['loss_of_guessing']:.2f}); effective rank {rank['before']:.0f} to {rank['after']:.0f}."
+        f"(telling nothing apart: {record['loss_of_guessing']:.2f}); effective rank "
+        f"{vitals[0]['effective_rank']:.0f} to {vitals[-1]['effective_rank']:.0f}."
     )
     return out
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,6 +12,9 @@ from .console import progress, say, table
 
 if TYPE_CHECKING:
     from ..training.config import TrainingConfig
+    from ..training.rates import Picked
+
+_BAR: Final = 40
 
 
 @click.command()
@@ -18,41 +22,46 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Instead of the file's value; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the model, instead of the file's.")
 @click.option("--doctor/--no-doctor", default=True, help="Look at the data first; errors end it.  [default: doctor]")
-def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bool) -> None:
+@click.option("--probe-rates", is_flag=True, help="Only try learning rates in short runs, and say which to take.")
+def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bool, probe_rates: bool) -> None:
     """Fine-tune an encoder from a configuration file.
 
-    CONFIG is a TOML file; its keys and what each costs are described in samespace.training.config. The data is looked
-    at first, as `samespace doctor data` does. The folder that is written holds the model and run.json, the record of
-    the run.
+    CONFIG is a TOML file; its keys and what each costs are described in docs/training.md. The data is looked at first,
+    as `samespace doctor data` does. While it trains, a sentinel watches for collapse. The folder that is written holds
+    the model and run.json, the record of the run. A run that was killed goes on when the same command is given again.
 
     \b
     Example:
       samespace train examples/stackfaq.toml --set data=data/stackfaq --out models/stackfaq
       samespace train examples/stackfaq.toml --set epochs=2 --set precision=fp32
+      torchrun --nproc-per-node 2 -m samespace train examples/stackfaq.toml
     """
     from ..extras import require_extra
     from ..training.config import read_config
 
     settings = read_config(config, overrides, out)
     require_extra("train", feature="training", modules=("torch", "sentence_transformers", "datasets", "datasketch"))
-    if doctor:
-        _look_at_data(settings)
-    from ..training.trainer import train as run_training
+    from .console import quiet_libraries
 
-    record = run_training(settings, progress).record
-    data, losses, rank, cut = record["data"], record["loss"], record["effective_rank"], record["texts_cut"]
-    say(f"{data['pairs']} pairs of {data['folder']}, {data['dropped_repeats']} repeats left out")
-    if cut["query"] or cut["passage"]:
-        say(f"cut in training: {cut['query']} queries and {cut['passage']} passages beyond the token limit")
-    rows = [
-        ["steps", str(record["steps"]), f"{record['training_s']:.0f} s in {record['precision']}"],
-        ["loss, first and last", f"{losses[0]:.3f}", f"{losses[-1]:.3f}"],
-        ["effective rank, before and after", f"{rank['before']:.0f}", f"{rank['after']:.0f}"],
-    ]
-    if record["dev_scores"]:
-        before, after = (score["ndcg@10"] for score in record["dev_scores"])
-        rows.append([f"nDCG@10 on {settings.dev_split}, before and after", f"{before:.4f}", f"{after:.4f}"])
-    click.echo(table(["run", "", ""], rows))
+    quiet_libraries()
+    from ..training import report, trainer
+    from ..training.loop import is_main
+
+    if doctor and is_main():
+        _look_at_data(settings)
+    if probe_rates:
+        _show_rates(trainer.probe_rates(settings, progress))
+        return
+    record = trainer.train(settings, progress, say).record
+    if not record:
+        return  # a process that helped another one, which speaks for both
+    for line in _about(record):
+        say(line)
+    if record["scores"]:
+        click.echo(table(report.SCORE_HEAD, report.score_rows(record)))
+    if (said := report.verdict(record)) is not None:
+        click.secho(said[0], fg="red" if said[1] else "green", bold=said[1])
+    click.echo(f"report: {settings.out / report.REPORT}")
     click.echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")
 
 
@@ -62,5 +71,30 @@ def _look_at_data(settings: TrainingConfig) -> None:
     from ..training.sources import load_data
     from .doctor import checkup
 
-    asked = Questions(settings.train_split, settings.held_out_splits, settings.allow_leakage, cost=False)
+    allowed = "all" if settings.drop_leaks else settings.allow_leakage
+    asked = Questions(settings.train_split, settings.held_out_splits, allowed, cost=False)
     checkup(load_data(settings.data), asked)
+
+
+def _show_rates(picked: Picked) -> None:
+    widest = max([picked.start, *(trial.score for trial in picked.trials)])
+    rows = [["untouched", f"{picked.start:.4f}", "", "#" * round(_BAR * picked.start / widest)]]
+    for trial in picked.trials:
+        bar = "#" * round(_BAR * trial.score / widest)
+        loss = f"{trial.loss / trial.trivial:.3f}" if trial.trivial else f"{trial.loss:.3f}"
+        rows.append([f"{trial.rate:g}", f"{trial.score:.4f}", loss, bar])
+    click.echo(table(["learning_rate", "score", "loss/trivial", ""], rows))
+    click.echo(f"{picked.steps} steps each. Take {picked.rate:g}: {picked.reason}.")
+
+
+def _about(record: Mapping[str, Any]) -> list[str]:
+    data, losses, cut = record["data"], record["loss"], record["texts_cut"]
+    left = [f"{data['dropped_repeats']} repeats"] + [f"{data['dropped_leaks']} leaks"] * (data["dropped_leaks"] > 0)
+    lines = [
+        f"{data['pairs']} pairs of {data['folder']}, {' and '.join(left)} left out",
+        f"{record['steps']} steps in {record['training_s']:.0f} s in {record['precision']}; loss {losses[0]:.3f} to "
+        f"{losses[-1]:.3f}, telling nothing apart is {record['loss_of_guessing']:.3f}",
+    ]
+    if cut["query"] or cut["passage"]:
+        lines.append(f"cut in training: {cut['query']} queries and {cut['passage']} passages beyond the token limit")
+    return lines

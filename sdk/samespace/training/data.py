@@ -1,7 +1,8 @@
 """Training pairs, checked for duplicates and leaks before anything is trained.
 
 A pair is a query and one of its relevant passages; a query with three of them gives three pairs. Pairs that are
-the same text twice are dropped and counted. Held-out texts among the training texts are an error.
+the same text twice are dropped and counted. Held-out texts among the training texts are an error, unless the
+configuration leaves such pairs out.
 
 What it leaves to others: reading (`sources`), what a near-duplicate is (`hygiene`), everything else that can be wrong
 with data (`doctor`), batches without duplicates (the batch sampler of sentence-transformers, by text).
@@ -9,48 +10,52 @@ with data (`doctor`), batches without duplicates (the batch sampler of sentence-
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataInvalid
 from .config import TrainingConfig
-from .hygiene import Leak, leaks
+from .examples import Examples, TrainingData
+from .hygiene import Leak, find_near, leaks
 from .sources import load_data, without_repeats
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingPairs:
-    """What is trained on.
+class TrainingSet:
+    """What is trained on, and what it came from.
 
     Attributes:
-        queries, passages: pair i is queries[i], passages[i].
-        dropped: pairs that repeat another pair.
-        leaks: held-out texts among the training texts, where the configuration allows them.
-        digest: sha256 over the pairs, 64 hex digits.
+        data: everything that the source says.
+        examples: those that are trained on.
+        dropped: examples that repeat another one.
+        leaks: held-out texts among the training texts, as they were found.
+        dropped_leaks: examples that were left out because of them.
     """
 
-    queries: tuple[str, ...]
-    passages: tuple[str, ...]
+    data: TrainingData
+    examples: Examples
     dropped: int
     leaks: tuple[Leak, ...]
-    digest: str
-
-    def __len__(self) -> int:
-        return len(self.queries)
+    dropped_leaks: int
 
     def to_json(self) -> dict[str, Any]:
         """What the run record says of the data."""
-        counts = {what: sum(leak.what == what for leak in self.leaks) for what in ("query", "passage")}
-        return {"pairs": len(self), "dropped_repeats": self.dropped, "leaked": counts, "sha256": self.digest}
+        return {
+            "pairs": len(self.examples),
+            "dropped_repeats": self.dropped,
+            "leaked": {what: sum(leak.what == what for leak in self.leaks) for what in ("query", "passage")},
+            "dropped_leaks": self.dropped_leaks,
+            "sha256": self.examples.digest(),
+        }
 
 
-def load_pairs(config: TrainingConfig) -> TrainingPairs:
+def load_training_set(config: TrainingConfig) -> TrainingSet:
     """Read the training split of `config.data` and hold it against the held-out splits.
 
     Raises:
-        DataInvalid: the data cannot be read, has fewer than two pairs, or leaks more than the configuration allows.
+        DataInvalid: the data cannot be read, has fewer than two examples, is of another kind than the loss wants, or
+            leaks more than the configuration allows.
     """
     data = load_data(config.data)
     if config.train_split not in data.splits:
@@ -59,36 +64,54 @@ def load_pairs(config: TrainingConfig) -> TrainingPairs:
             reason=f"has no split {config.train_split!r} to train on; it has {', '.join(data.splits)}",
         )
     train, dropped = without_repeats(data.splits[config.train_split])
-    if len(train) < 2:
-        raise DataInvalid(
-            path=str(config.data), reason=f"{len(train)} pairs in split {config.train_split}; at least 2 are needed"
-        )
-    if train.labelled:
+    _check_kind(config, train)
+    held_out = [data.splits[split] for split in config.held_out_splits if split in data.splits]
+    found: list[Leak] = []
+    for each in held_out:
+        for what, texts, trained in (
+            ("query", each.queries, train.queries),
+            ("passage", each.passages, train.passages),
+        ):
+            found += leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
+    kept = train
+    if config.drop_leaks and found:
+        kept = _without_leaks(train, held_out)
+    else:
+        _refuse(config, found)
+    if len(kept) < 2:
+        left = f"; {len(train) - len(kept)} leak and were left out" if len(kept) < len(train) else ""
         raise DataInvalid(
             path=str(config.data),
-            reason=f"split {config.train_split} has labelled pairs; pairs of query and passage are needed",
+            reason=f"{len(kept)} pairs in split {config.train_split}; at least 2 are needed{left}",
         )
-    found: list[Leak] = []
-    for split in config.held_out_splits:
-        if split in data.splits:
-            held_out = data.splits[split]
-            for what, texts, trained in (
-                ("query", held_out.queries, train.queries),
-                ("passage", held_out.passages, train.passages),
-            ):
-                found += leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
-    _refuse(config, found)
-    pairs = list(zip(train.queries, train.passages, strict=True))
-    return TrainingPairs(train.queries, train.passages, dropped, tuple(found), pairs_digest(pairs))
+    return TrainingSet(data, kept, dropped, tuple(found), len(train) - len(kept))
 
 
-def pairs_digest(pairs: Sequence[tuple[str, str]]) -> str:
-    """sha256 over all pairs in order, 64 hex digits."""
-    digest = hashlib.sha256()
-    for text in (text for pair in pairs for text in pair):
-        data = text.encode("utf-8")
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()
+def _check_kind(config: TrainingConfig, train: Examples) -> None:
+    wants_labels = config.loss in ("cosine_mse", "contrastive")
+    if train.labelled != wants_labels:
+        has, fitting = (
+            ("labelled pairs", "cosine_mse or contrastive")
+            if train.labelled
+            else ("no labels", "infonce or margin_mse")
+        )
+        raise DataInvalid(
+            path=str(config.data),
+            reason=f"split {config.train_split} has {has}, and loss is {config.loss}; choose {fitting}",
+        )
+
+
+def _without_leaks(train: Examples, held_out: Sequence[Examples]) -> Examples:
+    """The examples that have no near-duplicate of a held-out query or passage."""
+    queries, passages = (
+        dict(zip(texts, find_near(texts, others), strict=True))
+        for texts, others in (
+            (list(dict.fromkeys(train.queries)), [text for each in held_out for text in each.queries]),
+            (list(dict.fromkeys(train.passages)), [text for each in held_out for text in each.passages]),
+        )
+    )
+    clean = [row for row in range(len(train)) if queries[train.queries[row]] < 0 and passages[train.passages[row]] < 0]
+    return train.rows(clean)
 
 
 def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
@@ -103,7 +126,8 @@ def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
         reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
         f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so a score would be too good. "
         f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Split the set anew, "
-        f"or set allow_leakage to {'passages' if not queries else 'all'!r}",
+        "set drop_leaks to leave such training pairs out, or allow_leakage to "
+        f"{'passages' if not queries else 'all'!r}",
     )
 
 

@@ -1,47 +1,45 @@
-"""Contrastive fine-tuning: a configuration in, a model folder and a record of the run out.
+"""Training: a configuration in, a model folder and a record of the run out.
 
 Everything that can be wrong with base, data and target is found before the first step. The folder is written
-whole or not at all, and holds the record, `run.json`: configuration, versions, digests of the data, loss curve.
+whole or not at all, and holds the record, `run.json`: configuration, versions, digests of the data, loss curve, what
+the sentinel measured, and how the encoder does beside its base and BM25.
 
-What it leaves to others: the loop itself (the trainer of sentence-transformers), the loss (`contrastive`), data and
-leaks (`data`), turning the folder into an artifact (`export`).
-What it gives up: resuming. A run that is killed starts again.
+What it leaves to others: the loop (`loop`), the loss (`contrastive`), data and leaks (`data`), judging (`sentinel`,
+`outcome`), turning the folder into an artifact (`export`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import math
 import platform
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from ..errors import ConfigInvalid, TrainingFailed
-from ..evaluation import DenseRanker, Score, effective_rank, evaluate, load_dataset
-from ..export.base import resolve_model
-from ..export.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
+from ..export.checkpoint import load_checkpoint
 from ..export.provenance import RECORD
-from ..export.quiet import quiet
 from ..folders import whole_folder
-from ..text import Recipe, Role, TextEncoder, pad
-from .config import TrainingConfig
-from .contrastive import PairCollator, info_nce
-from .data import TrainingPairs, load_pairs
+from . import outcome, rates, report, sentinel
+from .config import AUTO, TrainingConfig
+from .encoding import reciprocal_rank
+from .loop import Alarmed, History, Progress, fit, is_main, processes, silent
+from .model import save_model
+from .setup import Setup, prepare, sample_rows
 
-_RANK_TEXTS: Final = 512
 _RECORDED: Final = ("torch", "transformers", "sentence-transformers", "tokenizers", "accelerate", "numpy", "samespace")
+_RESTARTS: Final = 2
+_POOL: Final = 128  # development pairs that the rate probe looks at
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""(label, total) to a context that gives the function to call with each number of steps done."""
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,220 +48,178 @@ class TrainingRun:
 
     Attributes:
         folder: the model, a sentence-transformers folder with `run.json`.
-        record: what `run.json` says.
+        record: what `run.json` says; {} in processes that only helped.
     """
 
     folder: Path
     record: dict[str, Any]
 
 
-@contextmanager
-def silent(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A `Progress` that shows nothing."""
-    yield lambda count: None
+def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda _: None) -> TrainingRun:
+    """Fine-tune `config.base` on the examples of `config.data` and write the model to `config.out`.
 
-
-def train(config: TrainingConfig, progress: Progress = silent) -> TrainingRun:
-    """Fine-tune `config.base` on the pairs of `config.data` and write the model to `config.out`.
+    A run that was killed is gone on with: its checkpoints are in a folder beside `out`, with the configuration and
+    the data that they belong to.
 
     Raises:
-        ConfigInvalid: the target exists, or a token limit is beyond the base's.
+        ConfigInvalid: the target exists, a limit is beyond the base's, or checkpoints of another run are there.
         DataInvalid: the data cannot be read, is too little, or leaks.
         ModelUnsupported: the base cannot be read or could not be exported afterwards.
-        TrainingFailed: the loss is no longer a number.
+        TrainingFailed: the sentinel stopped the run, or the loss is no longer a number.
     """
     if config.out.exists():
         raise ConfigInvalid(key="out", reason=f"{config.out} exists already; name another folder, or remove it")
     began = time.perf_counter()
-    overrides = Overrides(query_prompt=config.query_prompt or None, passage_prompt=config.passage_prompt or None)
-    checkpoint = load_checkpoint(config.base, overrides)
-    text_encoders = _text_encoders(config, checkpoint)
-    pairs = load_pairs(config)
-    precision = chosen_precision(config.precision)
-    scores = [_dev_score(config, checkpoint, progress, "before")] if config.dev_split else []
-
-    torch.manual_seed(config.seed)
-    model = _model(config, checkpoint.recipe)
-    collator = PairCollator(text_encoders)
-    rank_before = _effective_rank(model, pairs, text_encoders["passage"])
-    trained = time.perf_counter()
-    losses = _fit(config, model, pairs, collator, precision, progress)
+    setup = prepare(config)
+    checkpoints = _checkpoints(config, setup)
+    trained, history = time.perf_counter(), History()
+    picked = _picked(setup, checkpoints, progress) if config.learning_rate == AUTO else None
+    if picked is not None:
+        say(f"learning_rate {picked.rate:g}: {picked.reason}")
+    rate = picked.rate if picked is not None else config.rate
+    restarts: list[dict[str, Any]] = []
+    while True:
+        # A folder for each rate: a resumed run takes the same turns, and finds the checkpoints of its own rate.
+        plan = setup.plan(rate, checkpoints / f"{rate:.3g}" if checkpoints else None)
+        try:
+            history = fit(plan, progress)
+            break
+        except Alarmed as alarmed:
+            rate_then = _another_rate(config, rate, alarmed.alarm, len(restarts))
+            if rate_then is None:
+                _forget(checkpoints)
+                raise TrainingFailed(f"{alarmed.alarm}; on_collapse = 'warn' goes on regardless") from alarmed
+            say(f"{alarmed.alarm}. Starting again with learning_rate {rate_then:g}.")
+            restarts.append({"rate": rate, "alarm": alarmed.alarm.to_json()})
+            rate = rate_then
+            setup.start_over()
     training_s = time.perf_counter() - trained
-    rank_after = _effective_rank(model, pairs, text_encoders["passage"])
+    for alarm in history.alarms:
+        say(str(alarm))
+    if not is_main():
+        return TrainingRun(config.out, {})
 
     record: dict[str, Any] = {
         "config": config.to_json(),
-        "base_space_id": checkpoint.identity.space_id(),
-        "data": {"folder": config.data.resolve().name, "split": config.train_split, **pairs.to_json()},
-        "precision": precision,
-        "steps": len(losses),
-        "loss": losses,
-        "loss_of_guessing": math.log(min(config.batch_size, len(pairs))),
-        "texts_cut": {role: count // config.epochs for role, count in collator.cut.items()},
-        "effective_rank": {
-            "before": rank_before,
-            "after": rank_after,
-            "most": min(_RANK_TEXTS, len(pairs), checkpoint.dims),
+        "base_space_id": setup.checkpoint.identity.space_id(),
+        "data": {"folder": config.data.resolve().name, "split": config.train_split, **setup.data.to_json()},
+        "precision": setup.precision,
+        "learning_rate": rate,
+        "rate_probe": picked.to_json() if picked is not None else None,
+        "temperature": setup.loss.temperature_now(),
+        "steps": len(history.losses),
+        "loss": history.losses,
+        "gradient_norm": history.norms,
+        "loss_of_guessing": setup.trivial,
+        "sentinel": {
+            "alarms": [alarm.to_json() for alarm in history.alarms],
+            "restarts": restarts,
+            **{name: [each.to_json() for each in sample.vitals] for name, sample in setup.samples.items()},
         },
-        "dev_scores": [],
+        "texts_cut": {role: count // config.epochs for role, count in setup.collator.cut.items()},
         "training_s": round(training_s, 3),
+        "processes": processes(),
         "threads": torch.get_num_threads(),
-        "device": str(model.device),
+        "device": str(setup.model.device),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
     }
     with whole_folder(config.out) as work:
-        _save(model, work)
-        if config.dev_split:
-            scores.append(_dev_score(config, load_checkpoint(work, overrides), progress, "after"))
-        record["dev_scores"] = [
-            {**score.to_json(), "encoder": when} for score, when in zip(scores, ("before", "after"), strict=False)
-        ]
-        record["total_s"] = round(time.perf_counter() - began, 3)
+        save_model(setup.model, work)
+        found = outcome.score(
+            setup.checkpoint,
+            load_checkpoint(work, setup.overrides),
+            outcome.held_out(setup.data.data, config.data, config.score_splits),
+            progress,
+        )
+        record |= found.to_json() | {"total_s": round(time.perf_counter() - began, 3)}
+        (work / report.REPORT).write_text(report.html_report(record, found), encoding="utf-8")
+        (work / report.CARD).write_text(report.model_card(record), encoding="utf-8")
         (work / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _forget(checkpoints)
     return TrainingRun(config.out, record)
 
 
-def chosen_precision(asked: str) -> str:
-    """ "fp32" or "bf16": what "auto" means on this machine, bf16 where the processor computes in it."""
-    if asked != "auto":
-        return asked
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    supported: Callable[[], bool] = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if supported() else "fp32"
+def probe_rates(config: TrainingConfig, progress: Progress = silent) -> rates.Picked:
+    """Try learning rates in short runs, whatever that is of a whole run; nothing is written."""
+    setup = prepare(config)
+    steps = rates.steps_each(setup.plan(0.0).total_steps()) or rates.LEAST_STEPS
+    return try_rates(setup, steps, progress)
 
 
-def _text_encoders(config: TrainingConfig, checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
-    """The base's text path with the training limits."""
-    from tokenizers import Tokenizer
+def try_rates(setup: Setup, steps: int, progress: Progress = silent) -> rates.Picked:
+    """A short run of *steps* at each rate, each from the untouched base, which is what *setup* has afterwards."""
+    examples = setup.data.data.splits.get(setup.config.dev_split, setup.data.examples)
+    rows = sample_rows(examples, _POOL, right=True)
+    pool = list(dict.fromkeys(examples.passages[row] for row in rows))
+    queries = [examples.queries[row] for row in rows]
+    own = [pool.index(examples.passages[row]) for row in rows]
 
-    asked: dict[Role, int] = {"query": config.query_max_tokens, "passage": config.passage_max_tokens}
-    encoders: dict[Role, TextEncoder] = {}
-    for role, tokens in asked.items():
-        if tokens > checkpoint.recipe.token_limit:
-            raise ConfigInvalid(
-                key=f"{role}_max_tokens",
-                reason=f"{tokens}; {config.base} takes at most {checkpoint.recipe.token_limit}",
-            )
-        recipe = Recipe(checkpoint.recipe.prompts, tokens or checkpoint.recipe.token_limit, window_overlap=0)
-        encoders[role] = TextEncoder(Tokenizer.from_buffer(checkpoint.tokenizer), recipe)
-    return encoders
+    def score() -> float:
+        return reciprocal_rank(setup.model, setup.text_encoders, queries, pool, own, bf16=setup.precision == "bf16")
 
+    def run(rate: float) -> rates.Trial:
+        setup.start_over()
+        plan = replace(setup.plan(rate, steps=steps), mine=None, stop_on_alarm=False)
+        try:
+            fit(plan, progress)
+        except TrainingFailed:
+            return rates.Trial(rate, 0.0, math.nan, setup.trivial)
+        measured = list(setup.samples.values())[-1].vitals[-1]
+        return rates.Trial(rate, score(), measured.loss, measured.trivial)
 
-def _model(config: TrainingConfig, recipe: Recipe) -> Any:
-    from sentence_transformers import SentenceTransformer
-
-    folder = str(resolve_model(config.base))
-    with quiet("sentence_transformers", "transformers"):
-        model = SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
-    set_dropout(model, config.dropout)
-    model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
-    return model
-
-
-def set_dropout(model: torch.nn.Module, share: float) -> None:
-    """Make *share* the dropout of every layer, also where attention keeps it as a plain number."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = share
-        for name in ("attention_dropout", "dropout", "dropout_prob", "activation_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, share)
+    start = score()
+    picked = rates.probe(run, start, steps)
+    setup.start_over()
+    return picked
 
 
-def _fit(
-    config: TrainingConfig, model: Any, pairs: TrainingPairs, collator: PairCollator, precision: str, progress: Progress
-) -> list[float]:
-    """Train *model* in place; the loss of each step."""
-    from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.base.sampler import BatchSamplers
-    from transformers import PrinterCallback, TrainerCallback
+def _picked(setup: Setup, checkpoints: Path | None, progress: Progress) -> rates.Picked:
+    """The rate by trial; a run that goes on takes the one that was picked when it began."""
+    kept = checkpoints / "rate.json" if checkpoints is not None else None
+    if kept is not None and kept.exists():
+        said = json.loads(kept.read_text(encoding="utf-8"))
+        return rates.Picked(**(said | {"trials": tuple(rates.Trial(**trial) for trial in said["trials"])}))
+    steps = setup.plan(0.0).total_steps()
+    each = rates.steps_each(steps)
+    picked = try_rates(setup, each, progress) if each else rates.not_tried(steps)
+    if kept is not None and is_main():
+        whole = kept.with_suffix(".partial")
+        whole.write_text(json.dumps(picked.to_json()), encoding="utf-8")
+        whole.rename(kept)
+    return picked
 
-    losses: list[float] = []
-    steps = config.epochs * math.ceil(len(pairs) / config.batch_size)
 
-    with (
-        tempfile.TemporaryDirectory(prefix="samespace-train-") as scratch,
-        progress("training steps", steps) as advance,
-    ):
+def _another_rate(config: TrainingConfig, rate: float, alarm: sentinel.Alarm, restarts: int) -> float | None:
+    """The rate to start again with, or None to stop."""
+    wanted = {
+        ("lower_rate", sentinel.RATE_TOO_HIGH): rate / 10,
+        ("raise_rate", sentinel.RATE_TOO_LOW): rate * 10,
+    }
+    return wanted.get((config.on_collapse, alarm.cause)) if restarts < _RESTARTS else None
 
-        class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
-            def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-                """None: it would encode examples for a card that is not written."""
 
-        class Steps(TrainerCallback):  # type: ignore[misc]
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-                if logs and "loss" in logs:
-                    losses.append(float(logs["loss"]))
-                    if not math.isfinite(losses[-1]):
-                        raise TrainingFailed(
-                            f"the loss is {losses[-1]} at step {len(losses)} of {steps}; lower learning_rate "
-                            f"({config.learning_rate:g}) or raise temperature ({config.temperature:g})"
-                        )
-                    advance(1)
-
-        trainer = Trainer(
-            model=model,
-            args=SentenceTransformerTrainingArguments(
-                output_dir=scratch,
-                num_train_epochs=config.epochs,
-                per_device_train_batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
-                weight_decay=config.weight_decay,
-                warmup_steps=math.ceil(config.warmup * steps),
-                lr_scheduler_type="linear",
-                bf16=precision == "bf16",
-                use_cpu=not torch.cuda.is_available(),
-                batch_sampler=BatchSamplers.NO_DUPLICATES,
-                seed=config.seed,
-                data_seed=config.seed,
-                logging_steps=1,
-                logging_nan_inf_filter=False,
-                save_strategy="no",
-                eval_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
-            ),
-            train_dataset=Dataset.from_dict({"query": list(pairs.queries), "positive": list(pairs.passages)}),
-            data_collator=collator,
-            loss=info_nce(
-                model,
-                temperature=config.temperature,
-                symmetric=config.symmetric,
-                mini_batch_size=config.mini_batch_size,
-                batch_size=config.batch_size,
-            ),
-            callbacks=[Steps()],
+def _checkpoints(config: TrainingConfig, setup: Setup) -> Path | None:
+    """The folder beside `out` for checkpoints; what is there already has to be of this very run."""
+    if not config.checkpoint_every:
+        return None
+    folder = config.out.with_name(f".{config.out.name}.checkpoints")
+    said = config.to_json() | {"out": "", "checkpoint_every": 0, "report_to": []}
+    digest = hashlib.sha256(
+        json.dumps([said, setup.data.examples.digest(), setup.checkpoint.identity.space_id(), setup.precision]).encode()
+    ).hexdigest()
+    stamp = folder / "run.sha256"
+    if stamp.exists() and stamp.read_text().strip() != digest:
+        raise ConfigInvalid(
+            key="out",
+            reason=f"{folder} has checkpoints of a run with other settings or data; go on with those, or remove it",
         )
-        trainer.remove_callback(PrinterCallback)
-        with quiet("sentence_transformers", "transformers", "accelerate"):
-            trainer.train()
-    return losses
+    if is_main() and not stamp.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(digest + "\n")
+    return folder
 
 
-@torch.no_grad()
-def _effective_rank(model: Any, pairs: TrainingPairs, text_encoder: TextEncoder) -> float:
-    """Effective rank of the vectors of some training passages, spread evenly over the data."""
-    step = max(1, len(pairs) // _RANK_TEXTS)
-    windows = [text.windows[0] for text in text_encoder.tokenize(pairs.passages[::step][:_RANK_TEXTS], "passage")]
-    windows.sort(key=lambda window: len(window.ids))
-    model.eval()
-    rows = []
-    for start in range(0, len(windows), 32):
-        ids, mask = (torch.from_numpy(part).to(model.device) for part in pad(windows[start : start + 32]))
-        rows.append(model({"input_ids": ids, "attention_mask": mask})["sentence_embedding"].float().cpu().numpy())
-    return round(effective_rank(np.concatenate(rows)), 2)
-
-
-def _dev_score(config: TrainingConfig, checkpoint: Checkpoint, progress: Progress, when: str) -> Score:
-    dataset = load_dataset(config.data, config.dev_split)
-    with progress(f"scoring {when} training", len(dataset.passages) + len(dataset.queries)) as advance:
-        return evaluate(DenseRanker(CheckpointEncoder(checkpoint)), dataset, progress=advance).score
-
-
-def _save(model: Any, folder: Path) -> None:
-    with quiet("sentence_transformers", "transformers"):
-        model.save_pretrained(str(folder), create_model_card=False)
+def _forget(checkpoints: Path | None) -> None:
+    if checkpoints is not None and is_main():
+        shutil.rmtree(checkpoints, ignore_errors=True)

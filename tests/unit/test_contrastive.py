@@ -1,0 +1,170 @@
+"""The loss of a batch through a real, tiny model: cached and not, and from files of texts to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+pytest.importorskip("sentence_transformers", reason="needs the extra train")
+
+from samespace.export.checkpoint import load_checkpoint  # noqa: E402 - after the skip
+from samespace.training.batches import Batches, Collator, Negatives  # noqa: E402
+from samespace.training.contrastive import BatchLoss, LossSettings, guided  # noqa: E402
+from samespace.training.examples import Examples  # noqa: E402
+from samespace.training.masking import known_pairs, nothing_known  # noqa: E402
+
+SAME = 1e-6  # relative; in float64, where the order of sums is worth 1e-12, so that nothing hides behind rounding
+LETTERS = "abcdefgh"
+
+
+@pytest.fixture
+def model(tiny_checkpoint: Path) -> Iterator[Any]:
+    from sentence_transformers import SentenceTransformer
+
+    yield SentenceTransformer(str(tiny_checkpoint)).eval()  # no dropout, so that two ways can be compared
+
+
+def texts(count: int, seed: int = 3) -> list[str]:
+    random = Random(seed)
+    return [" ".join("".join(random.choices(LETTERS, k=5)) for _ in range(2 + row % 5)) for row in range(count)]
+
+
+def make_examples(queries: list[str], passages: list[str], negatives: list[tuple[str, ...]] | None = None) -> Examples:
+    count, names = len(queries), tuple(map(str, range(len(queries))))
+    given = tuple(negatives or [()] * count)
+    return Examples(
+        queries=tuple(queries),
+        passages=tuple(passages),
+        negatives=given,
+        labels=(1.0,) * count,
+        weights=(1.0,) * count,
+        query_ids=names,
+        passage_ids=names,
+        negative_ids=given,
+    )
+
+
+def make_collator(examples: Examples, checkpoint: Path, **more: Any) -> Collator:
+    encoder = load_checkpoint(checkpoint).text_encoder
+    known = more.pop("known", None) or known_pairs(zip(examples.queries, examples.passages, strict=True))
+    negatives = more.pop("negatives", None) or Negatives(examples.negatives, 2, seed=1)
+    return Collator(examples, {"query": encoder, "passage": encoder}, negatives, known, **more)
+
+
+def gradients(loss: BatchLoss, batch: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    loss.zero_grad()
+    value = loss(batch)
+    value.backward()
+    return float(value.detach()), {name: p.grad.clone() for name, p in loss.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("kind", ["infonce", "margin_mse", "cosine_mse", "contrastive"])
+@pytest.mark.parametrize("mini", [1, 5])
+def test_the_cached_gradient_is_the_gradient(model: Any, tiny_checkpoint: Path, kind: str, mini: int) -> None:
+    """In mini-batches of any size, loss and gradient equal those of the whole batch at once, for every loss."""
+    words = texts(36)
+    examples = make_examples(words[:12], words[12:24], [(text,) for text in words[24:]])
+    teacher = {(words[i], words[12 + i]): 2.0 * i for i in range(12)} | {
+        (words[i], words[24 + i]): 1.0 for i in range(12)
+    }
+    collator = make_collator(examples, tiny_checkpoint, teacher=teacher)
+    batch = collator.batch(list(range(12)))
+    dims = (32, 16) if kind == "infonce" else ()
+    both = [
+        LossSettings(kind, mini_batch_size=size, learn_temperature=True, matryoshka_dims=dims) for size in (64, mini)
+    ]
+    (whole, expected), (cached, found) = (
+        gradients(BatchLoss(model.double(), settings, collator.known).double(), batch) for settings in both
+    )
+    assert cached == pytest.approx(whole, rel=SAME)
+    assert found.keys() == expected.keys()
+    assert ("log_temperature" in found) == (kind in ("infonce", "margin_mse"))
+    most = max(float(gradient.abs().max()) for gradient in expected.values())  # a key's bias has none but rounding
+    for name, gradient in expected.items():
+        assert float((found[name] - gradient).abs().max()) <= SAME * most, name
+
+
+def test_a_text_that_is_there_twice_counts_once(model: Any, tiny_checkpoint: Path) -> None:
+    """Duplicates of the batch are one text: the loss is that of the pairs without the repeat as a negative."""
+    words = texts(6)
+    twice = make_examples([words[0], words[1], words[2]], [words[3], words[4], words[3]])
+    batch = make_collator(twice, tiny_checkpoint).batch([0, 1, 2])
+    assert len(batch["passage"]["input_ids"]) == 2
+    loss = BatchLoss(model, LossSettings(mini_batch_size=64), nothing_known())
+    told = loss.examples(batch["examples"], batch["examples"])
+    assert told.masked.shape == (3, 2)
+
+
+def test_known_answers_are_masked_in_the_batch(model: Any, tiny_checkpoint: Path) -> None:
+    """A query's other answer is no negative of it; without masking it is."""
+    words = texts(6)
+    examples = make_examples([words[0], words[0], words[1]], [words[3], words[4], words[5]])
+    collator = make_collator(examples, tiny_checkpoint)
+    batch = collator.batch([0, 2, 1])
+    told = batch["examples"]
+    masked = BatchLoss(model, LossSettings(), collator.known).examples(told, told).masked
+    row = int(told["queries"][0])
+    assert masked[row, told["passages"]].tolist() == [True, False, True]
+    assert not BatchLoss(model, LossSettings(), nothing_known()).examples(told, told).masked.any()
+
+
+def test_a_guide_masks_what_it_puts_above_the_right_answer() -> None:
+    """Strictly above; of two own answers the lower one is the bar; a query without an answer here is not masked."""
+    scores = torch.tensor([[0.5, 0.9, 0.5], [0.2, 0.8, 0.6], [0.9, 0.9, 0.9]])
+    masked = guided(scores, torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]))
+    assert masked.tolist() == [[False, True, False], [False, True, False], [False, False, False]]
+
+
+def test_long_texts_are_cut_and_counted(tiny_checkpoint: Path) -> None:
+    """A passage beyond the limit becomes its first window, each role is in the order of length, the cut is counted."""
+    encoder = load_checkpoint(tiny_checkpoint).text_encoder
+    limit = encoder.recipe.token_limit
+    collator = make_collator(make_examples(["ab ab ab", "abc"], ["a b c d " * limit, "c"]), tiny_checkpoint)
+    made = collator.batch([0, 1])
+    assert collator.cut == {"query": 0, "passage": 1}
+    assert made["passage"]["attention_mask"].sum(dim=1).tolist() == [3, limit]
+    assert made["examples"]["passages"].tolist() == [1, 0]
+    assert made["examples"]["queries"].tolist() == [1, 0]
+
+
+def test_batches_hold_each_example_once_and_no_text_twice() -> None:
+    """Equal sizes, all examples, no shared texts while there is room; the epoch decides the order."""
+    import numpy as np
+
+    queries = np.repeat(np.arange(200), 2)
+    passages = np.arange(400)
+    batches = Batches(queries, passages, 8, seed=1)
+    made = list(batches)
+    assert len(made) == len(batches) == 50
+    assert sorted(row for batch in made for row in batch) == list(range(400))
+    assert {len(batch) for batch in made} == {8}
+    shared = sum(8 - len({int(queries[row]) for row in batch}) for batch in made)
+    assert shared <= 1  # the very last examples may find room only beside a relative; random batches share about 7
+    assert list(batches) == made
+    batches.set_epoch(1)
+    assert list(batches) != made
+    uneven = Batches(np.arange(10), np.arange(10), 3, seed=1, multiple=2)
+    assert [len(batch) for batch in uneven] == [3, 3, 2, 2]
+
+
+def test_what_conflicts_everywhere_still_has_a_place() -> None:
+    """One query with more answers than there are batches: the mask has to do, nothing is dropped."""
+    import numpy as np
+
+    made = list(Batches(np.zeros(9, dtype=np.int64), np.arange(9), 4, seed=1))
+    assert sorted(row for batch in made for row in batch) == list(range(9))
+
+
+def test_negatives_are_drawn_anew_each_epoch_and_alike_for_a_seed() -> None:
+    """As many as asked, of the data's own and the mined ones."""
+    negatives = Negatives([("a", "b")], 2, seed=4, corpus=("c", "d", "e"), mined={"q": [0, 1, 2]})
+    drawn = [negatives.draw(0, "q", epoch) for epoch in range(20)]
+    assert all(len(set(each)) == 2 for each in drawn)
+    assert {text for each in drawn for text in each} == {"a", "b", "c", "d", "e"}
+    assert drawn[3] == negatives.draw(0, "q", 3)
+    assert Negatives([("a",)], 5, seed=4).draw(0, "q", 0) == ["a"]
