@@ -211,7 +211,7 @@ def test_what_makes_no_sense_for_two_towers_is_refused(two: Path, tmp_path: Path
     arguments = ["export", str(two), str(tmp_path / "out")]
     for more, reason in (
         (["--transform", "t"], "--transform: .* is a Router"),
-        (["--build", "int8"], "int8 of a Router"),
+        (["--build", "int8"], "int8 of two towers"),
     ):
         refused = CliRunner().invoke(cli, [*arguments, *more])
         assert isinstance(refused.exception, RequestInvalid) and not (tmp_path / "out").exists()

@@ -8,7 +8,7 @@ Needs no torch; BM25 needs the extra `eval`.
 from .baselines import Bm25Ranker
 from .dataset import Dataset, load_dataset, load_splits, splits
 from .isotropy import effective_rank, mean_cosine, uniformity
-from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, evaluate, search
+from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, VectorRanker, evaluate, search
 from .significance import Comparison, paired_bootstrap
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Ranker",
     "Run",
     "Score",
+    "VectorRanker",
     "effective_rank",
     "evaluate",
     "load_dataset",

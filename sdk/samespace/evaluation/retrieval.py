@@ -146,6 +146,27 @@ class DenseRanker:
         return search(queries, passages, depth)
 
 
+@dataclass(frozen=True, slots=True)
+class VectorRanker:
+    """Vectors that are there already as a ranker: exact search by cosine.
+
+    Attributes:
+        queries, passages: (n, dims), float32, unit rows, in the order of the set; the texts are not looked at.
+    """
+
+    name: str
+    queries: npt.NDArray[np.float32]
+    passages: npt.NDArray[np.float32]
+
+    @property
+    def space_id(self) -> None:
+        return None
+
+    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
+        # What is scored before it is an encoder has no space id yet; its name keeps it apart.
+        return search(Vectors(self.queries, self.name), Vectors(self.passages, self.name), depth)
+
+
 def search(queries: Vectors, passages: Vectors, depth: int) -> Run:
     """The *depth* nearest passages of each query by cosine, exactly; equal scores in the passages' order.
 

@@ -21,8 +21,7 @@ from ..embed import embed_roles
 from ..errors import BuildUnavailable, ExtraMissing, GateFailed, ModelUnsupported, SamespaceError
 from ..runtime import Session, openvino, session_of
 from ..runtime.onnx import NAME as ONNXRUNTIME
-from .checkpoint import Checkpoint
-from .graph import OPSETS, to_onnx
+from .exportable import Exportable
 from .parity import Reference, worst_distance
 
 BUILDS: Final = ("fp32", "fp16", "int8")
@@ -47,7 +46,7 @@ class BuildFile:
     method: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build_fp32(checkpoint: Checkpoint, wanted: Reference) -> BuildFile:
+def build_fp32(checkpoint: Exportable, wanted: Reference) -> BuildFile:
     """The exact build, at the newest opset whose graph agrees with torch.
 
     Raises:
@@ -55,9 +54,9 @@ def build_fp32(checkpoint: Checkpoint, wanted: Reference) -> BuildFile:
         GateFailed: it exports, but no opset agrees.
     """
     failed: SamespaceError | None = None
-    for opset in OPSETS:
+    for opset in checkpoint.opsets:
         try:
-            data = to_onnx(checkpoint, opset)
+            data = checkpoint.graph(opset)
             exact = _measured(data, ONNXRUNTIME, "fp32", wanted)
             return BuildFile("fp32", "model.fp32.onnx", data, opset, (exact, *_on_openvino(data, "fp32", wanted)))
         except (ModelUnsupported, GateFailed, BuildUnavailable) as error:

@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from ..errors import DataInvalid
 from ..evaluation.dataset import Dataset, load_dataset, splits
 from ..text import ROLES, Int64, Role, TextEncoder, pad
-from .checkpoint import Checkpoint
+from .exportable import Exportable
 
 TEXTS: Final = 300
 _QUERIES: Final = 100  # of them at most
@@ -53,7 +53,7 @@ class Calibration:
             "sha256": hashlib.sha256(lines.encode("ascii")).hexdigest(),
         }
 
-    def inputs(self, checkpoint: Checkpoint) -> list[tuple[Int64, Int64]]:
+    def inputs(self, checkpoint: Exportable) -> list[tuple[Int64, Int64]]:
         """One model input a text: (ids, mask), each (1, tokens) int64."""
         recipe = checkpoint.recipe
         limit = min(recipe.token_limit, _MAX_TOKENS)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..errors import SamespaceError
 from .builds import BuildFile
-from .checkpoint import Checkpoint
+from .exportable import Exportable
 from .transform import Transform
 
 
 def model_card(
-    name: str, checkpoint: Checkpoint, builds: Sequence[BuildFile], refused: Sequence[SamespaceError]
+    name: str,
+    checkpoint: Exportable,
+    builds: Sequence[BuildFile],
+    refused: Sequence[SamespaceError],
+    provenance: Mapping[str, Any],
 ) -> str:
     """The text of the artifact's README.md; *refused* is why a build, or a runtime of one, is not in the table."""
     identity, recipe = checkpoint.identity, checkpoint.recipe
@@ -34,9 +39,10 @@ def model_card(
         f"{recipe.window_overlap} tokens, never cut.",
         *prompts,
         *([_transform(checkpoint.transform)] if checkpoint.transform else []),
+        *([f"- Head: {provenance['head']['summary']}"] if "head" in provenance else []),
         f"- Made from: `{checkpoint.source}`",
         "",
-        "| build | runtime | computes in | worst 1 - cos to torch fp32 | nDCG@10 change |",
+        f"| build | runtime | computes in | worst 1 - cos to {checkpoint.reference} | nDCG@10 change |",
         "| --- | --- | --- | --- | --- |",
         *rows,
         "",

@@ -74,6 +74,26 @@ class Checkpoint:
     recipe: Recipe
     transform: Transform | None = None
 
+    reference = "torch fp32"
+
+    @property
+    def vocabulary(self) -> int:
+        """Token ids are below it."""
+        return self.architecture.vocabulary
+
+    @property
+    def opsets(self) -> tuple[int, ...]:
+        """Which opsets to try, the best first."""
+        from .graph import OPSETS
+
+        return OPSETS
+
+    def graph(self, opset: int) -> bytes:
+        """The bytes of an fp32 ONNX file; see `graph.to_onnx`."""
+        from .graph import to_onnx
+
+        return to_onnx(self, opset)
+
     @property
     def dims(self) -> int:
         """Length of a vector."""

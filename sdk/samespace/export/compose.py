@@ -124,9 +124,10 @@ def _card(name: str, identity: Composite, parts: Mapping[str, Artifact], facts: 
         f"| {folder} | {artifact.manifest.name} | `{part.space_id}` | {part.dims} | {part.weight:g} |"
         for (folder, artifact), part in zip(parts.items(), identity.parts, strict=True)
     ]
+    sources: Mapping[str, str] = facts.get("router") or facts.get("towers") or {}
     table = "\n".join(["| part | name | space | dims | weight |", "| --- | --- | --- | --- | --- |", *rows])
     return (
         f"# {name}\n\nSpace `{identity.space_id()}`, {identity.dims} dims, a {identity.kind.replace('_', '-')}.\n\n"
         f"{what} Vectors of this space compare with each other only, never with those of a part alone.\n\n{table}\n"
-        + "".join(f"\n- {folder} is made from `{source}`." for folder, source in facts.get("router", {}).items())
+        + "".join(f"\n- {folder} is made from `{source}`." for folder, source in sources.items())
     )

@@ -15,7 +15,7 @@ from ..runtime import Session
 from ..text import Role
 from ..vectors import Vectors, cosine_distance
 from .builds import INT8_POINTS, BuildFile, session_over
-from .checkpoint import Checkpoint
+from .exportable import Exportable
 from .parity import Reference
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _BuildEncoder:
     name: str
     space_id: str
     session: Session
-    checkpoint: Checkpoint
+    checkpoint: Exportable
 
     def encode(self, texts: Sequence[str], role: Role, *, progress: Callable[[int], None] | None = None) -> Vectors:
         encoder, dims = self.checkpoint.text_encoder, self.checkpoint.dims
@@ -58,7 +58,7 @@ class _BuildEncoder:
 
 
 def gated(
-    build: BuildFile, exact: float, checkpoint: Checkpoint, data: Dataset
+    build: BuildFile, exact: float, checkpoint: Exportable, data: Dataset
 ) -> tuple[BuildFile, tuple[GateFailed, ...]]:
     """*build* with its change of nDCG@10 on every runtime that keeps within the gate, and the refusals of the others.
 
@@ -93,7 +93,7 @@ def speed_reports(build: BuildFile, wanted: Reference) -> list[BuildReport]:
     return reports
 
 
-def ndcg(build: BuildFile, measured: Measured, checkpoint: Checkpoint, data: Dataset) -> float:
+def ndcg(build: BuildFile, measured: Measured, checkpoint: Exportable, data: Dataset) -> float:
     """nDCG@10 of *build* on *data*, run as it was *measured*."""
     from ..evaluation import DenseRanker, evaluate
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import ModelUnsupported
 from .base import read_json
-from .modules import ACTIVATIONS, ATTENTION_POOLING, POOLING_NAMES, AttentionPooling, Dense
+from .modules import ACTIVATIONS, ATTENTION_POOLING, NORMALISE, POOLING_NAMES, AttentionPooling, Dense, Normalise
 from .routes import ROUTES, ModuleEntry, read_routes
 
 _ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
@@ -139,17 +139,15 @@ def _sentence_transformers(
             remedy="leave --pooling out; another pooling would be another, untrained encoder",
         )
     root = modules[0].folder
-    layers = [
-        _layer(kind, module.folder, source)
-        for module, kind in zip(modules[2:], kinds[2:], strict=True)
-        if kind not in _AFTER_LAYERS
-    ]
-    # A Router's route and the folder may both end with Normalize: twice in a row is once.
+    # Normalize at the end is what the encoder does anyway; twice in a row (a Router's route and its folder) is once.
     last = max((place for place, kind in enumerate(kinds) if kind not in _AFTER_LAYERS), default=0)
-    if "Normalize" in kinds[:last]:
-        raise ModelUnsupported(
-            model=source, reason="normalises before its last layer", remedy="put Normalize last and train again"
-        )
+    layers: list[Layer] = []
+    for module, kind in list(zip(modules, kinds, strict=True))[2 : last + 1]:
+        if kind == "Normalize":
+            if not (layers and layers[-1].description == NORMALISE):
+                layers.append(Layer(Normalise(), NORMALISE))
+        elif kind != "Dropout":
+            layers.append(_layer(kind, module.folder, source))
     settings = {**_first(root, _TRANSFORMER_SETTINGS, source), **_first(folder, _MODEL_SETTINGS, source)}
     return ModelFolder(source, root, pooling, attention, layers, settings.get("prompts") or {}, settings)
 

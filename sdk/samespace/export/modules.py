@@ -5,7 +5,7 @@ It is what is exported, what the export is compared with, and what training leav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -123,6 +123,16 @@ class Dense(nn.Module):
         result: Tensor = self.activation(self.linear(vectors))
         return result
 
+
+class Normalise(nn.Module):
+    """Rows scaled to unit length between two layers, as sentence-transformers' Normalize module."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return nn.functional.normalize(vectors, p=2.0, dim=-1)
+
+
+NORMALISE: Final[Mapping[str, Any]] = {"type": "normalise"}
+"""`Normalise` in the identity's words."""
 
 # Only these may follow a linear layer: the name comes from a file, and nothing in a file may name code to run.
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {

@@ -20,7 +20,7 @@ from ..errors import BuildError, RequestInvalid, SamespaceError
 from .builds import BUILDS, build_bf16, build_fp16, build_fp32
 from .calibration import Calibration, load_calibration
 from .card import model_card
-from .checkpoint import Checkpoint
+from .exportable import Exportable
 from .gate import BuildReport, speed_reports
 from .int8 import build_int8
 from .parity import reference
@@ -49,7 +49,7 @@ class Exported:
 
 
 def export_artifact(
-    checkpoint: Checkpoint,
+    checkpoint: Exportable,
     out: Path | str,
     *,
     name: str | None = None,
@@ -85,9 +85,9 @@ def export_artifact(
         )
     target = Path(out)
     check_target(target, replace=replace_existing)
-    say("Computing the reference vectors with torch.")
+    say(f"Computing the reference vectors with {checkpoint.reference}.")
     wanted = reference(checkpoint)
-    say("Exporting the fp32 graph and comparing it with torch on padded, ragged and long batches.")
+    say("Exporting the fp32 graph and comparing it with them on padded, ragged and long batches.")
     fp32 = build_fp32(checkpoint, wanted)
     made, refused, fallbacks = [fp32], list[SamespaceError](), tuple[SamespaceError, ...]()
     if (bf16 := build_bf16(fp32, wanted)) is not None:
@@ -133,6 +133,6 @@ def export_artifact(
     files: dict[str, Path | bytes] = {build.file: build.data for build in made}
     files[manifests.TOKENIZER] = checkpoint.tokenizer
     files[manifests.PROBES] = wanted.probes.to_bytes()
-    files[README] = model_card(name or target.name, checkpoint, made, (*refused, *fallbacks)).encode("utf-8")
+    files[README] = model_card(name or target.name, checkpoint, made, (*refused, *fallbacks), facts).encode("utf-8")
     artifact = write_artifact(target, files, manifest, replace=replace_existing)
     return Exported(artifact, reports, tuple(refused), fallbacks)

@@ -16,7 +16,7 @@ from ..artifact.probes import Probes, probe_texts
 from ..embed import Model, embed_roles
 from ..text import Int64, Role
 from ..vectors import Float32, cosine_distance
-from .checkpoint import Checkpoint
+from .exportable import Exportable
 
 BATCHES: Final = (1, 2, 7, 64)
 _MAX_TOKENS: Final = 4096  # of one parity batch: 64 rows at the limit of a long model would take minutes
@@ -45,18 +45,18 @@ def parity_batches(token_limit: int, vocabulary: int, *, seed: int = 0) -> Itera
 class Reference:
     """What torch gives: the probes and the parity batches with their vectors, computed once for all builds."""
 
-    checkpoint: Checkpoint
+    checkpoint: Exportable
     probes: Probes
     batches: tuple[tuple[Int64, Int64, Float32], ...]
 
 
-def reference(checkpoint: Checkpoint) -> Reference:
+def reference(checkpoint: Exportable) -> Reference:
     """Run the probes and the parity batches through the torch module, in fp32."""
     texts, roles = probe_texts(checkpoint.recipe)
     probes = Probes(texts, roles, _embed(checkpoint, checkpoint.model, texts, roles))
     batches = tuple(
         (ids, mask, checkpoint.model(ids, mask))
-        for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.architecture.vocabulary)
+        for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.vocabulary)
     )
     return Reference(checkpoint, probes, batches)
 
@@ -73,5 +73,5 @@ def worst_distance(model: Model, wanted: Reference) -> float:
     return worst
 
 
-def _embed(checkpoint: Checkpoint, model: Model, texts: Sequence[str], roles: Sequence[Role]) -> Float32:
+def _embed(checkpoint: Exportable, model: Model, texts: Sequence[str], roles: Sequence[Role]) -> Float32:
     return embed_roles(model, checkpoint.text_encoder, texts, roles, dims=checkpoint.dims)

@@ -1,6 +1,7 @@
-"""A Router's two encoders as one artifact: each exported and gated by itself, then joined.
+"""Two encoders that belong together as one artifact: each exported and gated by itself, then joined.
 
-That they belong together is said by their folder, so no data is asked for, as `combine --two-tower` has to.
+A Router's folder says that they do, or heads were trained on both at once, so no data is asked for, as
+`combine --two-tower` has to.
 """
 
 from __future__ import annotations
@@ -14,22 +15,27 @@ from ..artifact.layout import check_target
 from ..errors import RequestInvalid
 from ..folders import folder_beside
 from ..text import ROLES, Role
-from .checkpoint import Checkpoint
 from .compose import join_towers
+from .exportable import Exportable
 from .package import Exported, Say, export_artifact
 
 
 def export_towers(
-    towers: Sequence[Checkpoint],
+    towers: Sequence[Exportable],
     out: Path | str,
     *,
     name: str | None = None,
     builds: tuple[str, ...] = ("fp32",),
     replace_existing: bool = False,
     provenance: Mapping[str, Any] | None = None,
+    joined_as: str = "router",
     say: Say = lambda _: None,
 ) -> Exported:
-    """Export the two encoders that `load_towers` gave into the folder *out*; see `package.export_artifact`.
+    """Export two encoders that belong together into the folder *out*; see `package.export_artifact`.
+
+    Args:
+        towers: that of queries, that of passages: what `load_towers` gave, or two encoders with a head each.
+        joined_as: what they were before, as provenance names it: a "router", or "towers" of two heads.
 
     Returns:
         The artifact of both; reports of both, their builds named "query/fp32" and so on.
@@ -42,7 +48,7 @@ def export_towers(
     if "int8" in builds:
         raise RequestInvalid(
             field="build",
-            reason="int8 of a Router: it is gated by what it loses in nDCG@10, and neither of the two encoders finds "
+            reason="int8 of two towers: it is gated by what it loses in nDCG@10, and neither of the two encoders finds "
             "anything alone. fp32, bf16 and fp16 are gated by their vectors: leave int8 out",
         )
     target = Path(out)
@@ -61,7 +67,7 @@ def export_towers(
         ]
         say("Joining both as one artifact.")
         query, passage = (each.artifact for each in exported)
-        facts = {"router": {role: each.source for role, each in zip(ROLES, towers, strict=True)}, **(provenance or {})}
+        facts = {joined_as: {role: each.source for role, each in zip(ROLES, towers, strict=True)}, **(provenance or {})}
         artifact = join_towers(query, passage, target, name=name, replace=replace_existing, provenance=facts)
     return Exported(
         artifact,

@@ -22,17 +22,16 @@ from ..errors import RequestInvalid
 from ..evaluation import (
     Comparison,
     Dataset,
-    Run,
+    VectorRanker,
     effective_rank,
     evaluate,
     mean_cosine,
     paired_bootstrap,
-    search,
     uniformity,
 )
 from ..runtime import Session
 from ..text import Role, TextEncoder, TokenizedText
-from ..vectors import Float32, Vectors
+from ..vectors import Float32
 from .builds import build_fp32, session_over
 from .checkpoint import Checkpoint
 from .parity import reference
@@ -160,23 +159,6 @@ class CandidateScore:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranker:
-    """Exact search over encoded texts behind one candidate."""
-
-    name: str
-    queries: Float32
-    passages: Float32
-
-    @property
-    def space_id(self) -> None:
-        return None
-
-    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
-        # A candidate has no space id before it is in a checkpoint; its name keeps candidates apart.
-        return search(Vectors(self.queries, self.name), Vectors(self.passages, self.name), depth)
-
-
 def score_all(
     dataset: Dataset, queries: WindowVectors, passages: WindowVectors, transforms: Mapping[Candidate, Transform | None]
 ) -> tuple[CandidateScore, ...]:
@@ -190,7 +172,7 @@ def score_all(
     baseline = None
     rows = np.sort(np.random.default_rng(0).permutation(len(passages.texts))[:_ISOTROPY_ROWS])
     for candidate, transform in transforms.items():
-        ranker = _Ranker(str(candidate), queries.pooled(transform), passages.pooled(transform))
+        ranker = VectorRanker(str(candidate), queries.pooled(transform), passages.pooled(transform))
         evaluation = evaluate(ranker, dataset)
         per_query = evaluation.per_query["ndcg@10"]
         if baseline is None:
