@@ -13,7 +13,7 @@ What it gives up: sets that do not fit into memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def _load(root: Path, names: Sequence[str]) -> tuple[Dataset, ...]:
     passage_ids, texts = tuple(passages), tuple(passages.values())
     loaded = []
     for split in names:
-        qrels = _judgements(root, split, passages, queries)
+        qrels = read_qrels(root, split, passages, queries)
         asked = tuple(query for query in queries if any(grade > 0 for grade in qrels.get(query, {}).values()))
         if not asked:
             raise DataInvalid(
@@ -138,9 +138,23 @@ def _texts(path: Path, what: str, *, titled: bool) -> Iterator[tuple[str, str]]:
         raise DataInvalid(path=str(path), reason=f"has no {what}")
 
 
-def _judgements(
-    root: Path, split: str, passages: Mapping[str, str], queries: Mapping[str, str]
+def read_qrels(
+    root: Path,
+    split: str,
+    passages: Container[str],
+    queries: Container[str],
+    *,
+    files: tuple[str, str] = ("queries.jsonl", "corpus.jsonl"),
 ) -> dict[str, dict[str, int]]:
+    """The judgements of one split: query id -> passage id -> grade.
+
+    Args:
+        passages, queries: the ids that there are.
+        files: what the ids of queries and of passages are read from, for errors.
+
+    Raises:
+        DataInvalid: there is no such split, a line is not what it has to be, or an id is unknown.
+    """
     path = _qrels_file(root, split)
     if not path.is_file():
         have = ", ".join(splits(root)) or "none"
@@ -159,7 +173,7 @@ def _judgements(
                 path=where, reason=f"expected query id, passage id and a whole number, with tabs between; got {line!r}"
             )
         query, passage, grade = cells[0], cells[1], int(cells[2])
-        for name, known, file in ((query, queries, "queries.jsonl"), (passage, passages, "corpus.jsonl")):
+        for name, known, file in ((query, queries, files[0]), (passage, passages, files[1])):
             if name not in known:
                 raise DataInvalid(path=where, reason=f"id {name!r} is not in {file}")
         before = qrels.setdefault(query, {}).setdefault(passage, grade)
