@@ -252,6 +252,13 @@ class PinnedCollection:
             found.append(self._asked(ask, limit, group_by))
         return found
 
+    def similarity(self, hit: Hit) -> float | None:
+        """The cosine of a hit to the query; None for searches that have scores instead."""
+        if hit.distance is None:
+            return None
+        # Of multi-vectors Weaviate gives the negative product with the best of the object's vectors.
+        return -hit.distance if self.pin.long_texts == "multivector" else 1 - hit.distance
+
     def _asked(self, ask: Callable[[int], list[Hit]], limit: int, group_by: GroupBy) -> list[Hit]:
         self._require_tenant()
         if limit < 1:

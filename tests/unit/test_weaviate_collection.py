@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
-from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, create
+from samespace_weaviate import CollectionSpec, Hit, Passage, PinnedCollection, create
 
 SPEC = CollectionSpec("Article", SPACE, "http://encoder:8080")
 PASSAGES = [Passage(str(number), f"passage number {number}") for number in range(5)]
@@ -82,6 +84,16 @@ def test_without_a_module_the_encoder_encodes_queries(database: FakeDatabase) ->
         PinnedCollection.open(database, "Article", SPACE).search("x")
     with pytest.raises(RequestInvalid, match="no vectorizer"):
         PinnedCollection.open(database, "Article", SPACE).search("x", encoded_by="weaviate")
+
+
+def test_a_hit_tells_its_cosine_whatever_the_form(database: FakeDatabase) -> None:
+    """Weaviate's distance is 1 - cosine, and for multi-vectors the negative product; words have none."""
+    one, words = Hit(UUID(int=1), {}, distance=0.25), Hit(UUID(int=1), {}, score=3.0)
+    collection = PinnedCollection.open(database, "Article", SPACE)
+    assert (collection.similarity(one), collection.similarity(words)) == (0.75, None)
+    create(database, CollectionSpec("Many", SPACE, long_texts="multivector", route="none"))
+    many = PinnedCollection.open(database, "Many", SPACE)
+    assert many.similarity(Hit(UUID(int=1), {}, distance=-0.75)) == 0.75
 
 
 def test_each_tenant_has_its_own_objects(database: FakeDatabase) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import RequestInvalid
-from ..console import one_line
+from ..console import one_line, say
 from ..encoders import open_encoder
 from .connection import connection, open_store, require_weaviate, space_of
 
@@ -80,9 +80,12 @@ def search(
         ask = {"vector": collection.search, "words": collection.search_words, "hybrid": collection.search_hybrid}[by]
         hits = ask(query, limit, filters=store.equals(read_conditions(filters, schema)), group_by=group)
         text = collection.text_property
+    if not hits:
+        say("Nothing was found.")
     for hit in hits:
-        measure = f"{1 - hit.distance:.3f}" if hit.distance is not None else f"{hit.score or 0:.3f}"
-        click.echo(f"{measure}  {hit.properties.get('passageId') or hit.uuid}")
+        similarity = collection.similarity(hit)
+        measure = hit.score or 0.0 if similarity is None else similarity
+        click.echo(f"{measure:.3f}  {hit.properties.get('passageId') or hit.uuid}")
         click.echo(f"       {one_line(str(hit.properties.get(text) or ''), indent=7)}")
 
 
