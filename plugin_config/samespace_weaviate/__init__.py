@@ -5,12 +5,13 @@ from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
 What each module is for: `spec` (what a pinned collection looks like), `pin` (what a schema says about its space),
 `diff` and `plan` (what has to be done to get from one to the other), `objects` (the values that cross the door),
 `store` (the door: the only module that imports weaviate), `discover` (which Weaviate to use), `importer` (bulk; with
-`sources`, `batches`, `windows`, `pipeline`, `journal` and `report`),
-`collection` (what programs use), `tour` (shows that another space is refused).
+`sources`, `batches`, `windows`, `pipeline`, `journal` and `report`), `collection` and `aliased` (what programs use),
+`migration` (to another encoder), `tour` (shows that another space is refused).
 
 Nothing here imports weaviate before a `Store` is opened.
 """
 
+from .aliased import AliasedCollection
 from .collection import PinnedCollection, carry_out, create
 from .importer import ImportOptions
 from .index import Index
@@ -23,7 +24,7 @@ from .specfile import apply, read_collections
 from .store import Store
 
 __all__ = [
-    "Blend", "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportOptions", "ImportReport", "Index",
-    "Passage", "PinCheck", "PinnedCollection", "Plan", "Severity", "Store", "StoredObject", "apply", "carry_out",
-    "check_pin", "create", "plan", "read_collections", "vector_name",
+    "AliasedCollection", "Blend", "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportOptions",
+    "ImportReport", "Index", "Passage", "PinCheck", "PinnedCollection", "Plan", "Severity", "Store", "StoredObject",
+    "apply", "carry_out", "check_pin", "create", "plan", "read_collections", "vector_name",
 ]  # fmt: skip

@@ -25,7 +25,8 @@
     ├── ExtraMissing           a part of samespace that is not installed
     └── WeaviateError          Weaviate refused, or is not what the plan expects
         ├── WeaviateUnavailable
-        └── PinBroken          a collection is not pinned to the space it has to be pinned to
+        ├── PinBroken          a collection is not pinned to the space it has to be pinned to
+        └── MigrationBlocked   a migration cannot go on before somebody decides or mends something
 
 Messages say what is wrong, with both values, and what to do next. Each error keeps its values as
 attributes, so that a program does not have to read the message.
@@ -255,3 +256,11 @@ class PinBroken(WeaviateError):
     def __init__(self, *, collection: str, expected: str, found: str, remedy: str) -> None:
         self.collection, self.expected, self.found, self.remedy = collection, expected, found, remedy
         super().__init__(f"collection {collection}: expected {expected}, found {found}; {remedy}")
+
+
+class MigrationBlocked(WeaviateError):
+    """A migration cannot start or go on before somebody decides or mends something; nothing is lost."""
+
+    def __init__(self, *, collection: str, reason: str, remedy: str) -> None:
+        self.collection, self.reason, self.remedy = collection, reason, remedy
+        super().__init__(f"migration, {collection}: {reason}; {remedy}")

@@ -1,0 +1,24 @@
+"""Carries a collection to another space, without a moment in which queries fail or spaces mix.
+
+What each module is for: `plan` (what will be done, from the schemas), `cost` (what that takes), `progress` (the state
+machine), `journal` (what was done, on disk), `compare` (which objects differ), `transfer` (carries them), `survey` and
+`verification` (look at what is there, before and after), `runner` (drives all of it), `door` and `rest` (Weaviate).
+`plan`, `cost`, `progress` and `compare` are pure.
+"""
+
+from .cost import Cost, Trial, estimate
+from .door import Door, Record
+from .journal import Journal
+from .plan import Migration, Wanted, new_schema, plan_migration, references_from_others, sentences, target_schema
+from .progress import Progress, State
+from .rest import RestDoor
+from .runner import Migrator, Terms
+from .survey import survey
+from .transfer import Pace
+from .verification import Verification
+
+__all__ = [
+    "Cost", "Door", "Journal", "Migration", "Migrator", "Pace", "Progress", "Record", "RestDoor", "State", "Terms",
+    "Trial", "Verification", "Wanted", "estimate", "new_schema", "plan_migration", "references_from_others",
+    "sentences", "survey", "target_schema",
+]  # fmt: skip

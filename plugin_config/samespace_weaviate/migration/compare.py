@@ -1,0 +1,89 @@
+"""Which objects differ between two collections: both are read in order of their ids and held against each other. Pure.
+
+One comparison serves everything: the first copy (the target is empty), a copy that goes on after a crash (it is not),
+catching up with writes and deletions that came meanwhile, and the way back. It needs no timestamps and no memory: what
+is in the source and not, or otherwise, in the target is written; what is in the target alone is deleted.
+
+Once the alias has moved, clients write to the target. From then on a `Window` says whose word counts: the source's for
+what was last written there before the move and may have been missed by the last round, else the target's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .door import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time around the move of the alias, by Weaviate's clock.
+
+    Attributes:
+        since_ms: the last complete round began then: what the source got before it, the target has got.
+        moved_ms: the alias had not moved yet: what the target got before it, it got from us.
+    """
+
+    since_ms: int
+    moved_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An object of the source that the target lacks, or has otherwise."""
+
+    record: Record
+
+    @property
+    def id(self) -> str:
+        """Of the object."""
+        return self.record.id
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """An object that the target alone has."""
+
+    id: str
+
+
+Change: TypeAlias = Write | Delete
+
+
+def changes(source: Iterable[Record], target: Iterable[Record], window: Window | None = None) -> Iterator[Change]:
+    """What has to be done to *target*, in order of the ids; both sides have to be in that order, too.
+
+    Args:
+        source: where objects come from, as they shall be in the target.
+        target: where they go.
+        window: None before the alias has moved: the source is right about everything.
+    """
+    for left, right in _paired(source, target):
+        if right is None:
+            if left is not None and (window is None or left.updated_ms >= window.since_ms):
+                yield Write(left)
+        elif left is None:
+            if window is None or right.updated_ms < window.moved_ms:
+                yield Delete(right.id)
+        elif not left.same_content(right) and (
+            window is None or (left.updated_ms >= window.since_ms and right.updated_ms < window.moved_ms)
+        ):
+            yield Write(left)
+
+
+def _paired(source: Iterable[Record], target: Iterable[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+    """Both sides side by side; None where only the other one has the id."""
+    lefts, rights = iter(source), iter(target)
+    left, right = next(lefts, None), next(rights, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and left.id < right.id):
+            yield left, None
+            left = next(lefts, None)
+        elif left is None or right.id < left.id:
+            yield None, right
+            right = next(rights, None)
+        else:
+            yield left, right
+            left, right = next(lefts, None), next(rights, None)

@@ -1,0 +1,282 @@
+"""What a migration will do, from the schemas alone. Pure.
+
+A collection that clients reach by an alias gets a twin, made for the new space, and the alias is moved to it. The twin
+keeps what the old schema says about properties, tenants, shards, replicas and the index; what belongs to the old
+encoder is left behind. Collections without any pin can be migrated too: that is how they get one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from samespace.errors import MigrationBlocked, short
+
+from ..pin import find_pin, read_pins
+from ..spec import CollectionSpec, collection_name
+
+MARK: Final = "Copied by samespace, migration "
+_OLD_ENCODER: Final = ("vectorizer", "vectorIndexType", "vectorIndexConfig", "vectorConfig")
+_READ_ONLY_SHARDING: Final = ("actualCount", "actualVirtualCount")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One collection on its way to another space.
+
+    Attributes:
+        id: of this migration; in the new collection's description, so that no other collection is taken for it.
+        alias: what clients call the collection.
+        makes_alias: whether the alias has yet to be made.
+        old, new: the collections.
+        old_vector, new_vector: names of the vectors; old "" for a collection without named vectors.
+        from_space: full id, or "" where the old collection has no pin.
+        to_space: full id.
+        text_property: what is encoded.
+        tenants: whether the collection has tenants.
+    """
+
+    id: str
+    alias: str
+    makes_alias: bool
+    old: str
+    new: str
+    old_vector: str
+    new_vector: str
+    from_space: str
+    to_space: str
+    text_property: str
+    tenants: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return asdict(self)
+
+    @property
+    def mark(self) -> str:
+        """The sentence in the new collection's description that says whose it is."""
+        return f"{MARK}{self.id}, from {self.old}."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for.
+
+    Attributes:
+        name: an alias, or a collection.
+        space_id: of the new encoder, full.
+        alias: the alias to make, where *name* is a collection.
+        text_property: what is encoded; "" for what the old pin says.
+    """
+
+    name: str
+    space_id: str
+    alias: str = ""
+    text_property: str = ""
+
+
+def plan_migration(
+    wanted: Wanted, migration_id: str, schemas: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]
+) -> Migration:
+    """Which collection is copied where.
+
+    Args:
+        wanted: by the user.
+        migration_id: one that no other migration has.
+        schemas: of all collections, by name.
+        aliases: alias to collection.
+
+    Raises:
+        MigrationBlocked: it cannot be done, or not like this.
+    """
+    name = collection_name(wanted.name)
+    alias, old = _resolved(name, collection_name(wanted.alias), schemas, aliases)
+    schema = schemas[old]
+    new = f"{alias}_{short(wanted.space_id)}"
+    if find_pin(schema, wanted.space_id) is not None:
+        raise MigrationBlocked(
+            collection=old, reason=f"it is pinned to space {wanted.space_id} already", remedy="there is nothing to do"
+        )
+    if new in schemas or new in aliases:
+        raise MigrationBlocked(
+            collection=new,
+            reason="the new collection would have this name, and there is one already",
+            remedy="go on with the journal that made it (--journal), or delete it if nobody needs it",
+        )
+    vectors = list(schema.get("vectorConfig") or {})
+    if len(vectors) > 1:
+        raise MigrationBlocked(
+            collection=old,
+            reason=f"it has {len(vectors)} vectors ({', '.join(vectors)}); an alias moves all of them at once",
+            remedy="use --strategy named-vector, which adds a vector and leaves the others alone",
+        )
+    index = _old_index(schema, vectors)
+    if (index.get("multivector") or {}).get("enabled"):
+        raise MigrationBlocked(
+            collection=old,
+            reason="its objects hold one vector for each window of a text",
+            remedy="windows differ between encoders: create a new collection and import the documents again",
+        )
+    pins = read_pins(schema)
+    return Migration(
+        id=migration_id,
+        alias=alias,
+        makes_alias=alias not in aliases,
+        old=old,
+        new=new,
+        old_vector=vectors[0] if vectors else "",
+        new_vector=f"e_{short(wanted.space_id)}",
+        from_space=pins[0].space if pins else "",
+        to_space=wanted.space_id,
+        text_property=_text_property(wanted.text_property, old, schema),
+        tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
+    )
+
+
+def target_schema(old: Mapping[str, Any], migration: Migration, spec: CollectionSpec) -> dict[str, Any]:
+    """The schema of the new collection.
+
+    Args:
+        old: schema of the old one, as REST gives it.
+        migration: the plan.
+        spec: the pin of the new space, for the collection `migration.new`.
+    """
+    schema = {key: copy.deepcopy(value) for key, value in old.items() if key not in _OLD_ENCODER}
+    modules = {
+        name: settings
+        for name, settings in (schema.pop("moduleConfig", None) or {}).items()
+        if not name.startswith(("text2vec-", "multi2vec-", "img2vec-", "ref2vec-"))
+    }
+    if modules:
+        schema["moduleConfig"] = modules
+    for key in _READ_ONLY_SHARDING:
+        (schema.get("shardingConfig") or {}).pop(key, None)
+    if migration.tenants:
+        schema.pop("shardingConfig", None)  # a tenant is a shard; Weaviate takes no other settings beside that
+    for entry in schema.get("properties") or ():
+        entry.pop("moduleConfig", None)
+        entry["dataType"] = [migration.new if kind == migration.old else kind for kind in entry["dataType"]]
+    vectors = old.get("vectorConfig") or {}
+    index = {**_old_index(old, list(vectors)), "distance": "cosine"}
+    index.pop("multivector", None)
+    kind = next(iter(vectors.values()))["vectorIndexType"] if vectors else old.get("vectorIndexType", "hnsw")
+    schema["class"] = migration.new
+    schema["description"] = f"{spec.description} {migration.mark}"
+    schema["vectorConfig"] = {
+        spec.vector_name: {**spec.vector_config(), "vectorIndexType": kind, "vectorIndexConfig": index}
+    }
+    return schema
+
+
+def new_schema(old: Mapping[str, Any], migration: Migration, server: str, encoder_name: str) -> dict[str, Any]:
+    """`target_schema`, with the pin that is wanted: a window stays a window, and other texts have one vector."""
+    pins = read_pins(old)
+    spec = CollectionSpec(
+        migration.new,
+        migration.to_space,
+        server,
+        text_property=migration.text_property,
+        encoder_name=encoder_name,
+        long_texts=pins[0].long_texts if pins else "pool",
+    )
+    return target_schema(old, migration, spec)
+
+
+def references_from_others(migration: Migration, schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Properties of other collections that refer to the old one, as "Collection.property"."""
+    return sorted(
+        f"{name}.{entry['name']}"
+        for name, schema in schemas.items()
+        if name not in (migration.old, migration.new)
+        for entry in schema.get("properties") or ()
+        if migration.old in entry["dataType"]
+    )
+
+
+def sentences(migration: Migration, referring: Sequence[str]) -> list[str]:
+    """The plan for people."""
+    source = f"space {short(migration.from_space)}" if migration.from_space else "no pin"
+    lines = [
+        f"{migration.old} ({source}) is copied to {migration.new} (space {short(migration.to_space)}, vector "
+        f"{migration.new_vector}): every object with its id, properties and references, and a new vector of "
+        f"{migration.text_property!r}. Weaviate calls no vectorizer for it.",
+        "Creation and update times of objects start anew: Weaviate takes none from clients.",
+    ]
+    if migration.makes_alias:
+        lines.append(
+            f"Clients address {migration.old} by its own name, and an alias cannot have the name of a collection. So "
+            f"the alias {migration.alias} is made first, pointing to {migration.old}: let all clients use "
+            f"{migration.alias} before the switch, the writing ones above all. With --finish, {migration.old} is "
+            "deleted and becomes an alias too."
+        )
+    else:
+        lines.append(f"Then the alias {migration.alias} is moved from {migration.old} to {migration.new}, in one step.")
+    lines.append(
+        f"Queries that name the vector {migration.old_vector or '(none)'} fail after the switch: that is the pin's "
+        "work. Clients follow without failing if they name no vector and let Weaviate encode (near_text, hybrid), or "
+        "use samespace's AliasedCollection."
+    )
+    if referring:
+        lines.append(
+            f"References from {', '.join(referring)} keep pointing to {migration.old}: Weaviate cannot refer to an "
+            "alias. They have to be moved before --finish."
+        )
+    return lines
+
+
+def _resolved(
+    name: str, alias: str, schemas: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]
+) -> tuple[str, str]:
+    """(alias, collection)."""
+    if name in aliases:
+        if alias and alias != name:
+            raise MigrationBlocked(
+                collection=name, reason=f"it is an alias itself, and --alias is {alias}", remedy="leave --alias out"
+            )
+        return name, aliases[name]
+    if name not in schemas:
+        raise MigrationBlocked(collection=name, reason="no such collection or alias", remedy="look for its name")
+    have = sorted(other for other, target in aliases.items() if target == name)
+    if alias in schemas:
+        raise MigrationBlocked(
+            collection=name,
+            reason=f"--alias {alias} is the name of a collection, and aliases share their names",
+            remedy="take another name for the alias",
+        )
+    if alias and aliases.get(alias, name) != name:
+        raise MigrationBlocked(
+            collection=name, reason=f"the alias {alias} points to {aliases[alias]}", remedy="take another alias"
+        )
+    if alias:
+        return alias, name
+    remedy = (
+        f"migrate the alias: `samespace weaviate migrate {have[0]}`"
+        if have
+        else "give a name for one with --alias, and let clients use it from then on; an alias cannot have the name of "
+        "a collection"
+    )
+    raise MigrationBlocked(
+        collection=name, reason="it is a collection, and only an alias can be moved without a gap", remedy=remedy
+    )
+
+
+def _text_property(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
+    texts = [entry["name"] for entry in schema.get("properties") or () if entry["dataType"] == ["text"]]
+    pins = read_pins(schema)
+    pinned = list(pins[0].settings.get("properties") or ()) if pins else []
+    found = [wanted] if wanted else (pinned or texts)
+    if len(found) != 1 or found[0] not in texts:
+        raise MigrationBlocked(
+            collection=old,
+            reason=f"which property is encoded? {', '.join(found) or 'none'} (text properties: {', '.join(texts)})",
+            remedy="name one of them with --property",
+        )
+    return str(found[0])
+
+
+def _old_index(schema: Mapping[str, Any], vectors: Sequence[str]) -> dict[str, Any]:
+    """The settings of the old vector's index."""
+    found = schema["vectorConfig"][vectors[0]] if vectors else schema
+    return dict(found.get("vectorIndexConfig") or {})

@@ -1,0 +1,214 @@
+"""The state machine of a migration: how far it is, and what is to be done next. Pure.
+
+    planned ─ created ─ copying ─ catching_up ─ verified ─ switching ─ switched ─ settled ─ finished
+                                                   ▲            │                    │
+                                                   └────────────┘ (not moved)        │ --rollback
+                                                                                     ▼
+       rolled_back ◄─ discarding ◄─ unswitched ◄─ unswitching ◄─────────────── returning
+            ▲              ▲
+            └── --rollback of whatever comes before `switched`
+
+`switching` and `unswitching` are intents: they are written before the alias is moved, and `confirm` looks where it
+points. So a crash on either side of the one call that readers notice is told apart. Every other step can be done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from samespace.errors import DataInvalid, MigrationBlocked
+
+Wish = Literal["migrate", "rollback", "finish"]
+
+
+class State(StrEnum):
+    """How far a migration is."""
+
+    NEW = "new"
+    PLANNED = "planned"
+    CREATED = "created"
+    COPYING = "copying"
+    CATCHING_UP = "catching_up"
+    VERIFIED = "verified"
+    SWITCHING = "switching"
+    SWITCHED = "switched"
+    SETTLED = "settled"
+    FINISHED = "finished"
+    RETURNING = "returning"
+    UNSWITCHING = "unswitching"
+    UNSWITCHED = "unswitched"
+    DISCARDING = "discarding"
+    ROLLED_BACK = "rolled_back"
+
+
+class Step(StrEnum):
+    """What is to be done next."""
+
+    CREATE = "create"
+    COPY = "copy"
+    CATCH_UP = "catch up and verify"
+    SWITCH = "switch"
+    CONFIRM = "confirm"
+    SETTLE = "settle"
+    RETURN = "return"
+    CONFIRM_BACK = "confirm the way back"
+    SETTLE_BACK = "settle back"
+    DISCARD = "discard"
+    DROP = "drop the old collection"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a journal tells.
+
+    Attributes:
+        state: how far.
+        plan: of the migration, as it was written; empty before `planned`.
+        cursors: for each tenant ("" without tenants) the last object id up to which everything is copied;
+            gone once the tenant is done.
+        done: tenants whose first copy is complete.
+        woken: (collection, tenant) that were found cold and activated by us, and are not cold again yet.
+        copied: objects written so far, all rounds together.
+        since_ms: Weaviate's clock at the beginning of the last round before the alias moved; changes from then on may
+            have been missed by it.
+        moved_ms: Weaviate's clock right before the alias moved; later writes are clients' own.
+        settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
+    """
+
+    state: State = State.NEW
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    cursors: Mapping[str, str] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    woken: frozenset[tuple[str, str]] = frozenset()
+    copied: int = 0
+    since_ms: int = 0
+    moved_ms: int = 0
+    settled_ms: int = 0
+
+
+_BEFORE_SWITCH: Final = (State.PLANNED, State.CREATED, State.COPYING, State.CATCHING_UP, State.VERIFIED)
+_ANY: Final = tuple(State)
+# event -> (states in which it may come, the state afterwards; None for "the same")
+_EVENTS: Final[dict[str, tuple[tuple[State, ...], State | None]]] = {
+    "planned": ((State.NEW,), State.PLANNED),
+    "created": ((State.PLANNED,), State.CREATED),
+    "copied": ((State.CREATED, State.COPYING), State.COPYING),
+    "tenant_done": ((State.CREATED, State.COPYING), State.COPYING),
+    "copied_all": ((State.CREATED, State.COPYING), State.CATCHING_UP),
+    "round": (_ANY, None),
+    "woken": (_ANY, None),
+    "asleep": (_ANY, None),
+    "verified": ((State.CATCHING_UP,), State.VERIFIED),
+    "switching": ((State.VERIFIED,), State.SWITCHING),
+    "not_switched": ((State.SWITCHING,), State.VERIFIED),
+    "switched": ((State.SWITCHING,), State.SWITCHED),
+    "settled": ((State.SWITCHED,), State.SETTLED),
+    "finished": ((State.SETTLED,), State.FINISHED),
+    "returning": ((State.SETTLED,), State.RETURNING),
+    "unswitching": ((State.RETURNING,), State.UNSWITCHING),
+    "not_unswitched": ((State.UNSWITCHING,), State.RETURNING),
+    "unswitched": ((State.UNSWITCHING,), State.UNSWITCHED),
+    "settled_back": ((State.UNSWITCHED,), State.DISCARDING),
+    "discarding": (_BEFORE_SWITCH, State.DISCARDING),
+    "rolled_back": ((State.DISCARDING,), State.ROLLED_BACK),
+}
+
+_MIGRATE: Final[dict[State, Step]] = {
+    State.PLANNED: Step.CREATE,
+    State.CREATED: Step.COPY,
+    State.COPYING: Step.COPY,
+    State.CATCHING_UP: Step.CATCH_UP,
+    State.VERIFIED: Step.SWITCH,
+    State.SWITCHING: Step.CONFIRM,
+    State.SWITCHED: Step.SETTLE,
+}
+_ROLL_BACK: Final[dict[State, Step]] = {
+    **dict.fromkeys((*_BEFORE_SWITCH, State.DISCARDING), Step.DISCARD),
+    State.SWITCHING: Step.CONFIRM,
+    State.SWITCHED: Step.SETTLE,
+    State.SETTLED: Step.RETURN,
+    State.RETURNING: Step.RETURN,
+    State.UNSWITCHING: Step.CONFIRM_BACK,
+    State.UNSWITCHED: Step.SETTLE_BACK,
+}
+_FINISH: Final[dict[State, Step]] = {
+    State.SWITCHING: Step.CONFIRM,
+    State.SWITCHED: Step.SETTLE,
+    State.SETTLED: Step.DROP,
+}
+_GOING_BACK: Final = frozenset(
+    {State.RETURNING, State.UNSWITCHING, State.UNSWITCHED, State.DISCARDING, State.ROLLED_BACK}
+)
+
+
+def next_step(progress: Progress, wish: Wish) -> Step | None:
+    """What is to be done next to fulfil *wish*; None when it is fulfilled.
+
+    Raises:
+        MigrationBlocked: it cannot be fulfilled from here.
+    """
+    state, name = progress.state, str(progress.plan.get("alias", "the collection"))
+    if wish != "rollback" and state in _GOING_BACK:
+        raise MigrationBlocked(
+            collection=name,
+            reason=f"this migration is {'' if state is State.ROLLED_BACK else 'being '}rolled back ({state})",
+            remedy="to migrate again, take another --journal"
+            if state is State.ROLLED_BACK
+            else "complete it with --rollback",
+        )
+    if wish == "rollback":
+        if state is State.FINISHED:
+            raise MigrationBlocked(
+                collection=name,
+                reason="the migration is finished: the old index is gone",
+                remedy="migrate to the old encoder's artifact, which encodes everything anew",
+            )
+        return _ROLL_BACK.get(state)
+    if wish == "finish":
+        if state is not State.FINISHED and state not in _FINISH:
+            raise MigrationBlocked(
+                collection=name,
+                reason=f"the migration is {state}: the alias does not point to the new collection yet",
+                remedy="run the command without --finish first",
+            )
+        return _FINISH.get(state)
+    return _MIGRATE.get(state)
+
+
+def advance(progress: Progress, event: str, facts: Mapping[str, Any]) -> Progress:
+    """The progress after *event*.
+
+    Raises:
+        DataInvalid: there is no such event, or it cannot come now.
+    """
+    before, after = _EVENTS.get(event, ((), None))
+    if progress.state not in before:
+        raise DataInvalid(path="journal", reason=f"event {event!r} cannot come in state {progress.state}")
+    progress = replace(progress, state=after or progress.state)
+    tenant = str(facts.get("tenant", ""))
+    match event:
+        case "planned":
+            return replace(progress, plan=dict(facts["plan"]))
+        case "copied":
+            return replace(
+                progress,
+                cursors={**progress.cursors, tenant: str(facts["cursor"])},
+                copied=progress.copied + int(facts["objects"]),
+            )
+        case "tenant_done":
+            left = {name: cursor for name, cursor in progress.cursors.items() if name != tenant}
+            return replace(progress, done=progress.done | {tenant}, cursors=left)
+        case "round":
+            return replace(progress, copied=progress.copied + int(facts["written"]))
+        case "woken":
+            return replace(progress, woken=progress.woken | {(str(facts["collection"]), tenant)})
+        case "asleep":
+            return replace(progress, woken=progress.woken - {(str(facts["collection"]), tenant)})
+        case "switching" | "unswitching":
+            return replace(progress, since_ms=int(facts["since_ms"]), moved_ms=int(facts["moved_ms"]))
+        case "settled":
+            return replace(progress, settled_ms=int(facts["at_ms"]))
+    return progress

@@ -1,0 +1,335 @@
+"""Drives a migration: asks the state machine what is next, does it, and notes it.
+
+What is decided is in `progress`, `plan` and `compare`; what is carried is in `transfer`. Here is the order of effects
+and notes, and the one moment that readers notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.errors import MigrationBlocked, SpaceMismatch, WeaviateError
+from samespace.vectors import Float32
+
+from .compare import Window
+from .door import Door, stream
+from .journal import Journal
+from .plan import Migration, references_from_others
+from .progress import State, Step, Wish, next_step
+from .transfer import Moved, Pace, Route, Transfer, put_to_sleep
+from .verification import Verification, verify
+
+QUIET: Final = 64
+"""A round that changes no more than this is followed by the switch; what comes later is carried over after it."""
+ROUNDS: Final = 20
+_TICK_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a migration is done.
+
+    Attributes:
+        pace: of copying.
+        sample: objects that are encoded again before the switch; more takes longer and finds rarer faults.
+        queries: that are asked of both collections before the switch, to tell how answers change.
+        settle_s: seconds, how long requests that were under way when the alias moved may take to reach the old
+            collection. 2 unless given; more where clients send batches that take longer.
+        force: carry on where objects would be given up: see `finish` and `rollback`.
+        tell: gets a sentence for each thing that happens.
+    """
+
+    pace: Pace = field(default_factory=Pace)
+    sample: int = 256
+    queries: tuple[str, ...] = ()
+    settle_s: float = 2.0
+    force: bool = False
+    tell: Callable[[str], None] = lambda sentence: None
+
+
+class Migrator:
+    """One migration, from wherever its journal says to wherever it is wanted.
+
+    Args:
+        door: the Weaviate.
+        journal: of this migration; `planned` is its first fact.
+        schema: of the new collection; needed until that is made.
+        encoder: of the new space; needed until the collection has switched.
+        terms: how.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        journal: Journal,
+        *,
+        schema: dict[str, Any] | None = None,
+        encoder: Encoder | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        self.door, self.journal, self.terms = door, journal, terms or Terms()
+        self.migration = Migration(**journal.progress.plan)
+        self._schema, self._encoder = schema, encoder
+        if encoder is not None and encoder.space_id != self.migration.to_space:
+            raise SpaceMismatch(
+                expected=self.migration.to_space, found=encoder.space_id, where=f"migration of {self.migration.alias}"
+            )
+
+    def run(self, wish: Wish) -> State:
+        """Do what *wish* needs, step by step; call it again after whatever stopped it.
+
+        Raises:
+            MigrationBlocked: somebody has to decide or mend something; nothing is lost.
+            WeaviateUnavailable, ServerUnavailable: run it again when they are back.
+        """
+        for collection, tenant in sorted(self.journal.progress.woken):
+            put_to_sleep(self.door, self.journal, collection, tenant)
+        while (step := next_step(self.journal.progress, wish)) is not None:
+            self._do(step)
+        return self.journal.progress.state
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case Step.CREATE:
+                self._create()
+            case Step.COPY:
+                self._forth().first_copy()
+                self.journal.append("copied_all")
+            case Step.CATCH_UP:
+                self._catch_up(self._forth())
+                self._verify()
+            case Step.SWITCH:
+                self._switch(self._forth(), "switching")
+            case Step.CONFIRM:
+                self._confirm("switched", "not_switched", self.migration.new)
+            case Step.SETTLE:
+                settled = self._settle(self._forth())
+                self.journal.append("settled", at_ms=settled.latest_ms + 1)
+            case Step.RETURN:
+                self._return()
+            case Step.CONFIRM_BACK:
+                self._confirm("unswitched", "not_unswitched", self.migration.old)
+            case Step.SETTLE_BACK:
+                self._settle(self._back())
+                self.journal.append("settled_back")
+            case Step.DISCARD:
+                self._discard()
+            case Step.DROP:
+                self._drop()
+
+    def _create(self) -> None:
+        migration, schema = self.migration, self._schema
+        if schema is None:
+            raise MigrationBlocked(
+                collection=migration.new, reason="its schema is not known", remedy="give --to and --server again"
+            )
+        if not self._is_ours():
+            try:
+                self.door.create(schema)
+            except WeaviateError:
+                if not self._is_ours():  # else the answer to an earlier try got lost
+                    raise
+        if migration.makes_alias:
+            self.door.point_alias(migration.alias, migration.old)
+            self.terms.tell(f"{migration.alias} is an alias of {migration.old} now: let clients use it.")
+        self.journal.append("created")
+
+    def _is_ours(self) -> bool:
+        """Whether the new collection is there, and was made by this migration."""
+        if self.migration.new not in self.door.names():
+            return False
+        found = self.door.schema(self.migration.new) or {}
+        if self.migration.mark in str(found.get("description")):
+            return True
+        raise MigrationBlocked(
+            collection=self.migration.new,
+            reason=f"it exists, and was not made by migration {self.migration.id}",
+            remedy="delete it if nobody needs it, then run the same command again",
+        )
+
+    def _catch_up(self, transfer: Transfer) -> Moved:
+        """Rounds until one changes next to nothing; the last one."""
+        for _ in range(ROUNDS):
+            moved = transfer.round()
+            self.terms.tell(f"Caught up: {moved.written} objects written, {moved.deleted} deleted.")
+            if moved.changed <= QUIET:
+                return moved
+        raise MigrationBlocked(
+            collection=self.migration.old,
+            reason=f"it changes faster than it can be copied: {moved.changed} objects in the last round",
+            remedy="run the same command at a quieter time, or with a faster encoder",
+        )
+
+    def _verify(self) -> None:
+        terms, migration = self.terms, self.migration
+        found: Verification = verify(
+            self._forth(),
+            migration,
+            self._needed(),
+            sample=terms.sample,
+            queries=terms.queries,
+            seed=migration.id,
+        )
+        for sentence in found.sentences():
+            terms.tell(sentence)
+        if found.wrong:
+            raise MigrationBlocked(
+                collection=migration.new,
+                reason=f"{len(found.wrong)} of {found.sampled} vectors are not those of the encoder, the first "
+                f"{found.wrong[0]}",
+                remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
+            )
+        self.journal.append(
+            "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap
+        )
+
+    def _switch(self, transfer: Transfer, intent: str) -> None:
+        """Move the alias to the route's target, right after a round that changed next to nothing."""
+        source, target = transfer.route.source, transfer.route.target
+        found = self.door.aliases().get(self.migration.alias)
+        if found != source:
+            raise MigrationBlocked(
+                collection=self.migration.alias,
+                reason=f"the alias points to {found or 'nothing'}, not to {source}",
+                remedy=f"somebody else moved it; point it to {source} again, then run the same command",
+            )
+        moved = self._catch_up(transfer)
+        moved_ms = self._next_second()
+        self.journal.append(intent, since_ms=moved.since_ms, moved_ms=moved_ms)
+        self.door.point_alias(self.migration.alias, target)
+        self.terms.tell(f"{self.migration.alias} points to {target}.")
+
+    def _next_second(self) -> int:
+        """The beginning of a second by Weaviate's clock: what we wrote is older, what clients write next is not."""
+        before = self.door.now_ms()
+        while (now := self.door.now_ms()) <= before:
+            self.terms.pace.pause(_TICK_S)
+        return now
+
+    def _confirm(self, moved: str, not_moved: str, target: str) -> None:
+        """Note where the alias really points: a crash may have come on either side of moving it."""
+        found, migration = self.door.aliases().get(self.migration.alias), self.migration
+        if found not in (migration.old, migration.new):
+            raise MigrationBlocked(
+                collection=migration.alias,
+                reason=f"the alias points to {found or 'nothing'}",
+                remedy=f"point it to {migration.old} or {migration.new}, then run the same command",
+            )
+        self.journal.append(moved if found == target else not_moved)
+
+    def _settle(self, transfer: Transfer) -> Moved:
+        """Carry over what reached the source around the move, until nothing does any more; the last round."""
+        progress = self.journal.progress
+        window = Window(progress.since_ms, progress.moved_ms)
+        for _ in range(ROUNDS):
+            self.terms.pace.pause(self.terms.settle_s)
+            moved = transfer.round(window)
+            if not moved.changed:
+                return moved
+        raise MigrationBlocked(
+            collection=transfer.route.source,
+            reason="clients still write to it although the alias has moved",
+            remedy=f"let them use {self.migration.alias}, then run the same command again",
+        )
+
+    def _return(self) -> None:
+        self._refuse_late_writes("they would be overwritten by the way back")
+        if self.journal.progress.state is State.SETTLED:
+            self.journal.append("returning")
+        self._switch(self._back(), "unswitching")
+
+    def _discard(self) -> None:
+        migration = self.migration
+        if self.journal.progress.state is not State.DISCARDING:
+            self.journal.append("discarding")
+        there = migration.new in self.door.names() and self._is_ours()
+        if there:
+            self._refuse_if_named(migration.new)
+            self.door.drop(migration.new)
+        self.journal.append("rolled_back")
+        self.terms.tell(f"Rolled back: {migration.alias} is {migration.old}, {migration.new} is gone.")
+
+    def _drop(self) -> None:
+        migration = self.migration
+        if self.door.aliases().get(migration.alias) != migration.new:
+            raise MigrationBlocked(
+                collection=migration.alias, reason=f"the alias does not point to {migration.new}", remedy="mend that"
+            )
+        if migration.old in self.door.names():
+            self._refuse_if_named(migration.old)
+            schemas = {name: self.door.schema(name) or {} for name in self.door.names()}
+            referring = references_from_others(migration, schemas)
+            if referring and not self.terms.force:
+                raise MigrationBlocked(
+                    collection=migration.old,
+                    reason=f"{', '.join(referring)} refer to it",
+                    remedy=f"let them refer to {migration.new}, or give them up with --force",
+                )
+            self._refuse_late_writes(f"they are not in {migration.new}")
+            self.door.drop(migration.old)
+        if migration.makes_alias:
+            self.door.point_alias(migration.old, migration.new)
+        self.journal.append("finished")
+        self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
+
+    def _refuse_if_named(self, name: str) -> None:
+        others = sorted(alias for alias, target in self.door.aliases().items() if target == name)
+        if others:
+            raise MigrationBlocked(
+                collection=name,
+                reason=f"the aliases {', '.join(others)} point to it",
+                remedy="point them elsewhere, then run the same command again",
+            )
+
+    def _refuse_late_writes(self, because: str) -> None:
+        """Stop where somebody wrote to the old collection, by its own name, after the alias had moved."""
+        migration, settled_ms = self.migration, self.journal.progress.settled_ms
+        if self.terms.force or self.journal.progress.state is not State.SETTLED:
+            return
+        late: list[str] = []
+        transfer = self._forth()
+        for tenant in transfer.tenants():
+            with transfer.awake(tenant, make=False):
+                late += [each.id for each in stream(self.door, migration.old, tenant) if each.updated_ms >= settled_ms]
+        if late:
+            raise MigrationBlocked(
+                collection=migration.old,
+                reason=f"{len(late)} of its objects were written after the switch, by its own name ({late[0]}, ...); "
+                f"{because}",
+                remedy=f"let all clients write to {migration.alias}, write these objects there, or give them up with "
+                "--force",
+            )
+
+    def _forth(self) -> Transfer:
+        migration = self.migration
+        encode = None if self._encoder is None else _passages(self._needed())
+        if encode is None and self.journal.progress.state is not State.SETTLED:
+            self._needed()
+        route = Route(
+            migration.old, migration.new, migration.text_property, migration.tenants, migration.new_vector, encode
+        )
+        return Transfer(self.door, self.journal, route, self.terms.pace)
+
+    def _back(self) -> Transfer:
+        """The way back: the old collection's own module encodes what was written since the switch."""
+        migration = self.migration
+        route = Route(migration.new, migration.old, migration.text_property, migration.tenants)
+        return Transfer(self.door, self.journal, route, self.terms.pace)
+
+    def _needed(self) -> Encoder:
+        if self._encoder is None:
+            raise MigrationBlocked(
+                collection=self.migration.alias,
+                reason=f"the migration is {self.journal.progress.state}, and needs the new encoder",
+                remedy="give it with --to",
+            )
+        return self._encoder
+
+
+def _passages(encoder: Encoder) -> Callable[[Sequence[str]], Float32]:
+    return lambda texts: np.asarray(encoder.encode(list(texts), "passage").__array__())

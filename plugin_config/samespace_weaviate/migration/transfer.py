@@ -1,0 +1,262 @@
+"""Carries objects along a route: compares, encodes and writes, one tenant after the other.
+
+While one batch is written the next one is encoded. Every batch is a fact that can be repeated: an object that is there
+already, with the same content, is not encoded again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from samespace.errors import MigrationBlocked
+from samespace.vectors import Float32
+
+from .compare import Change, Delete, Window, Write, changes
+from .cost import pause_s
+from .door import PAGE, Door, Record, stream
+from .journal import Journal
+
+RETRIES: Final = 4
+MARGIN_MS: Final = 2000
+"""How far the clocks of Weaviate's nodes may differ, and its second is cut off."""
+_TRANSIENT: Final = re.compile(
+    r"\b50[234]\b|timed? ?out|deadline|unavailable|connection (refused|reset)|canceled", re.I
+)
+
+Encode = Callable[[Sequence[str]], Float32]
+"""Texts of passages to vectors, shape (n, dims)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """From one collection to another.
+
+    Attributes:
+        source, target: collections.
+        text_property: what is encoded.
+        tenants: whether they have tenants.
+        vector: name of the target's vector.
+        encode: makes the vectors; None leaves that to the target's own module.
+    """
+
+    source: str
+    target: str
+    text_property: str
+    tenants: bool
+    vector: str = ""
+    encode: Encode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What one pass did.
+
+    Attributes:
+        since_ms: Weaviate's clock at its beginning, with a margin.
+        written, deleted: objects in the target.
+        latest_ms: when the youngest object of the source was last written.
+    """
+
+    since_ms: int = 0
+    written: int = 0
+    deleted: int = 0
+    latest_ms: int = 0
+
+    @property
+    def changed(self) -> int:
+        """Objects that were written or deleted."""
+        return self.written + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast, and who is told; *clock* and *pause* are the caller's time in seconds."""
+
+    max_objects_per_s: float = 0.0
+    progress: Callable[[int], None] = lambda count: None
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
+
+
+class Transfer:
+    """Passes along one route."""
+
+    def __init__(self, door: Door, journal: Journal, route: Route, pace: Pace) -> None:
+        self.door, self.journal, self.route, self.pace = door, journal, route, pace
+        self._started, self._done = pace.clock(), 0
+
+    def first_copy(self) -> None:
+        """Copy everything, from where the journal says; every batch and every tenant is noted in it."""
+        for tenant in self.tenants():
+            if tenant in self.journal.progress.done:
+                continue
+            with self.awake(tenant):
+
+                def note(cursor: str, written: int, tenant: str = tenant) -> None:
+                    self.journal.append("copied", tenant=tenant, cursor=cursor, objects=written)
+
+                self._pass(tenant, after=self.journal.progress.cursors.get(tenant, ""), note=note)
+            self.journal.append("tenant_done", tenant=tenant)
+
+    def round(self, window: Window | None = None) -> Moved:
+        """One pass over everything; the journal gets its sum."""
+        since_ms = self.door.now_ms() - MARGIN_MS
+        total = Moved(since_ms)
+        tenants = self.tenants()
+        for tenant in tenants:
+            if tenant and not self.door.tenant(self.route.source, tenant):
+                continue  # deleted since they were listed
+            with self.awake(tenant, make=window is None):
+                one = self._pass(tenant, window=window)
+            total = Moved(
+                since_ms,
+                total.written + one.written,
+                total.deleted + one.deleted,
+                max(total.latest_ms, one.latest_ms),
+            )
+        if self.route.tenants and window is None:
+            for tenant in sorted(set(self.door.tenants(self.route.target)) - set(tenants)):
+                self.door.remove_tenant(self.route.target, tenant)
+                total = replace(total, deleted=total.deleted + 1)
+        self.journal.append("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
+        return total
+
+    def tenants(self) -> list[str]:
+        """Of the source, in order; [""] without tenants."""
+        return sorted(self.door.tenants(self.route.source)) if self.route.tenants else [""]
+
+    @contextmanager
+    def awake(self, tenant: str, *, make: bool = True) -> Iterator[None]:
+        """The tenant is active in both collections; afterwards it is as it was found.
+
+        What was activated is in the journal before it is, so that a crash leaves nobody awake for good.
+        """
+        if not tenant:
+            yield
+            return
+        source, target = self.route.source, self.route.target
+        found = self.door.tenant(source, tenant)
+        if found not in ("HOT", "COLD"):
+            raise MigrationBlocked(
+                collection=source,
+                reason=f"tenant {tenant!r} is {found or 'gone'}",
+                remedy="bring it back to ACTIVE or INACTIVE, or delete it; then run the same command again",
+            )
+        names = [source, target] if make or self.door.tenant(target, tenant) else [source]
+        for name in names:
+            if found == "COLD":
+                self.journal.append("woken", collection=name, tenant=tenant)
+            self.door.set_tenant(name, tenant, "HOT")
+        yield
+        if found == "COLD":
+            for name in names:
+                put_to_sleep(self.door, self.journal, name, tenant)
+
+    def _pass(
+        self,
+        tenant: str,
+        *,
+        after: str = "",
+        window: Window | None = None,
+        note: Callable[[str, int], None] = lambda cursor, written: None,
+    ) -> Moved:
+        route, total = self.route, Moved()
+        has_target = not tenant or bool(self.door.tenant(route.target, tenant))
+        latest_ms = 0
+
+        def translated() -> Iterator[Record]:
+            nonlocal latest_ms
+            for record in stream(self.door, route.source, tenant, after):
+                latest_ms = max(latest_ms, record.updated_ms)
+                yield self._translated(record)
+
+        target = stream(self.door, route.target, tenant, after) if has_target else iter(())
+        for batch, vectors in self._encoded(changes(translated(), target, window)):
+            writes = [change.record for change in batch if isinstance(change, Write)]
+            deletes = [change.id for change in batch if isinstance(change, Delete)]
+            if writes and not has_target:
+                self.door.set_tenant(route.target, tenant, "HOT")
+            if vectors is not None:
+                writes = [replace(each, vectors={route.vector: row}) for each, row in zip(writes, vectors, strict=True)]
+            self._write(tenant, writes)
+            self.door.remove(route.target, tenant, deletes)
+            note(batch[-1].id, len(writes))
+            total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
+            self._keep_pace(len(writes))
+        return replace(total, latest_ms=latest_ms)
+
+    def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], Float32 | None]]:
+        """Batches of changes with the vectors of what is to be written; the next one is encoded meanwhile."""
+        encode = self.route.encode
+
+        def work(batch: list[Change]) -> Float32 | None:
+            texts = [text_of(each.record, self.route.text_property) for each in batch if isinstance(each, Write)]
+            return encode(texts) if encode is not None and texts else None
+
+        with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
+            waiting: tuple[list[Change], Future[Float32 | None]] | None = None
+            for batch in _batches(found, PAGE):
+                ahead = (batch, pool.submit(work, batch))
+                if waiting is not None:
+                    yield waiting[0], waiting[1].result()
+                waiting = ahead
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+
+    def _write(self, tenant: str, records: Sequence[Record]) -> None:
+        """Write, and write again what failed for a reason that may pass; what fails for good ends the migration."""
+        left = list(records)
+        for attempt in range(RETRIES):
+            refused = {each.id: each.reason for each in self.door.write(self.route.target, tenant, left)}
+            if not refused:
+                return
+            left = [record for record in left if record.id in refused]
+            if not all(_TRANSIENT.search(reason) for reason in refused.values()):
+                break
+            self.pace.pause(2.0**attempt)
+        first, reason = next(iter(refused.items()))
+        raise MigrationBlocked(
+            collection=self.route.target,
+            reason=f"{len(refused)} objects were refused, the first of them {first}: {reason}",
+            remedy="nothing is lost; mend the cause and run the same command again",
+        )
+
+    def _translated(self, record: Record) -> Record:
+        """A record of the source as it has to be in the target: references to itself go to the target."""
+        old, new = f"/{self.route.source}/", f"/{self.route.target}/"
+        references = {
+            name: tuple(beacon.replace(old, new) for beacon in beacons) for name, beacons in record.references.items()
+        }
+        return replace(record, references=references) if references else record
+
+    def _keep_pace(self, count: int) -> None:
+        self._done += count
+        self.pace.progress(count)
+        wait = pause_s(self._done, self.pace.clock() - self._started, self.pace.max_objects_per_s)
+        if wait:
+            self.pace.pause(wait)
+
+
+def put_to_sleep(door: Door, journal: Journal, name: str, tenant: str) -> None:
+    """Deactivate what we activated, and note it."""
+    if name in door.names() and door.tenant(name, tenant):
+        door.set_tenant(name, tenant, "COLD")
+    journal.append("asleep", collection=name, tenant=tenant)
+
+
+def text_of(record: Record, text_property: str) -> str:
+    """What is encoded of an object; "" where it has no text, as Weaviate's module would send it."""
+    return str(record.properties.get(text_property) or "")
+
+
+def _batches(source: Iterable[Change], size: int) -> Iterator[list[Change]]:
+    found = iter(source)
+    while batch := list(islice(found, size)):
+        yield batch

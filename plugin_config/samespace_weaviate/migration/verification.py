@@ -1,0 +1,140 @@
+"""Whether the new collection is what it has to be: counts, a sample encoded again, and how answers differ.
+
+Answers of two encoders differ, or nobody would migrate; their overlap is told, not judged.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.errors import WeaviateError
+from samespace.vectors import cosine_distance
+
+from .door import Door, Record
+from .plan import Migration
+from .transfer import Transfer, text_of
+
+BOUND: Final = 2e-3
+"""1 - cos between a stored vector and the same text encoded again: twice what two builds of one space may differ, and
+int8 differs a little with its batch. Vectors of another encoder are hundreds of times as far."""
+_SPOT: Final = 8
+_MOST_TENANTS: Final = 32
+LIMIT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        old, new: numbers of objects.
+        sampled: objects of the new collection that were encoded again.
+        worst: the largest 1 - cos among them.
+        wrong: ids of those beyond `BOUND`, or without the new vector.
+        queries: how many were asked of both collections.
+        overlap: mean share of the first 10 answers that both give, 0 to 1; None where none could be asked.
+        unasked: why the old collection could not be asked; "" where it could.
+    """
+
+    old: int
+    new: int
+    sampled: int
+    worst: float
+    wrong: tuple[str, ...]
+    queries: int = 0
+    overlap: float | None = None
+    unasked: str = ""
+
+    def sentences(self) -> list[str]:
+        """For people."""
+        lines = [
+            f"{self.new:,} objects in the new collection, {self.old:,} in the old one.",
+            f"{self.sampled} of them encoded again: 1 - cos is at most {self.worst:.2g}; {len(self.wrong)} are wrong.",
+        ]
+        if self.overlap is not None:
+            lines.append(
+                f"Of the first {LIMIT} answers to {self.queries} queries, {self.overlap:.0%} are the same, old and new."
+            )
+        if self.unasked:
+            lines.append(f"The old collection could not be asked: {self.unasked}")
+        return lines
+
+
+def verify(
+    transfer: Transfer, migration: Migration, encoder: Encoder, *, sample: int, queries: Sequence[str], seed: str
+) -> Verification:
+    """Count both collections, and encode a sample of the new one again.
+
+    Args:
+        transfer: the route from old to new; its tenants are woken as in a round.
+        migration: the plan.
+        encoder: of the new space.
+        sample: how many objects to encode again, spread over the ids and at most 32 tenants.
+        queries: texts to ask both collections; of collections with tenants the first tenant is asked.
+        seed: of the random places in the ids.
+    """
+    door, tenants, chance = transfer.door, transfer.tenants(), random.Random(seed)
+    chosen = set(chance.sample(tenants, min(_MOST_TENANTS, len(tenants))))
+    counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
+    for tenant in tenants:
+        with transfer.awake(tenant):
+            counts += [door.count(migration.old, tenant), door.count(migration.new, tenant)]
+            if tenant in chosen:
+                records = spread(door, migration.new, tenant, -(-sample // len(chosen)), chance)
+                distances = distances_of(records, migration.new_vector, migration.text_property, encoder)
+                wrong += [record.id for record, far in zip(records, distances, strict=True) if not far <= BOUND]
+                sampled, worst = sampled + len(records), max([worst, *distances])
+    found = Verification(int(counts[0]), int(counts[1]), sampled, worst, tuple(wrong))
+    return _with_overlap(found, transfer, migration, encoder, queries, tenants)
+
+
+def distances_of(records: Sequence[Record], vector: str, text_property: str, encoder: Encoder) -> list[float]:
+    """1 - cos of each record's stored vector to its text encoded again; infinite where it has no such vector."""
+    if not records:
+        return []
+    again = np.asarray(encoder.encode([text_of(record, text_property) for record in records], "passage").__array__())
+    distances = []
+    for record, row in zip(records, again, strict=True):
+        stored = record.vectors.get(vector)
+        fits = stored is not None and stored.shape == row.shape
+        distances.append(float(cosine_distance(stored, row)) if stored is not None and fits else float("inf"))
+    return distances
+
+
+def spread(door: Door, name: str, tenant: str, count: int, chance: random.Random) -> list[Record]:
+    """About *count* objects from random places among the ids, with their vectors; all of them where there are few."""
+    found: dict[str, Record] = {}
+    spots = [""] + [str(UUID(int=chance.getrandbits(128))) for _ in range(-(-count // _SPOT) - 1)]
+    for spot in spots if count else ():
+        found |= {record.id: record for record in door.page(name, tenant, spot, min(count, _SPOT), vectors=True)}
+    return list(found.values())
+
+
+def _with_overlap(
+    found: Verification,
+    transfer: Transfer,
+    migration: Migration,
+    encoder: Encoder,
+    queries: Sequence[str],
+    tenants: Sequence[str],
+) -> Verification:
+    if not queries or not tenants:
+        return found
+    door, tenant, shares = transfer.door, tenants[0], list[float]()
+    rows = np.asarray(encoder.encode(list(queries), "query").__array__())
+    with transfer.awake(tenant):
+        for text, row in zip(queries, rows, strict=True):
+            try:
+                before = door.nearest(migration.old, tenant, migration.old_vector, text, LIMIT)
+            except WeaviateError as error:
+                return replace(found, unasked=str(error))
+            after = door.nearest(migration.new, tenant, migration.new_vector, row, LIMIT)
+            shares.append(len(set(before) & set(after)) / max(1, min(LIMIT, len(before))))
+    return replace(found, queries=len(shares), overlap=float(np.mean(shares)))

@@ -1,0 +1,229 @@
+"""`samespace weaviate migrate`: carry a collection to another encoder, without downtime."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+import click
+
+from ...errors import DataInvalid, MigrationBlocked, RequestInvalid
+from ..console import progress, say
+from .connection import connection, open_store, require_weaviate
+
+if TYPE_CHECKING:
+    from samespace_weaviate.migration import Journal, Migration, RestDoor
+
+    from ...encoder import Encoder
+
+_MOST_QUERIES = 200
+
+
+@click.command()
+@click.argument("name")
+@click.option("--to", metavar="ARTIFACT|SERVER", help="The new encoder: an artifact, or a running server (gRPC).")
+@click.option(
+    "--server",
+    envvar="SAMESPACE_SERVER",
+    help="The new encoder's HTTP address as Weaviate sees it, http://HOST:PORT; with a token in it: SAMESPACE_SERVER.",
+)
+@click.option("--alias", default="", help="The alias to make, where NAME is a collection that has none.")
+@click.option(
+    "--property", "text_property", default="", help="The property that is encoded; the old pin says unless given."
+)
+@click.option(
+    "--journal",
+    "journal_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file that remembers what was done; NAME.migration in this folder unless given. Keep it until --finish.",
+)
+@click.option(
+    "--max-objects-per-s", type=click.FloatRange(min=0), default=0.0, help="Go no faster; 0 is as fast as can be."
+)
+@click.option("--sample", default=256, show_default=True, help="Objects that are encoded again before the switch.")
+@click.option(
+    "--queries",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Queries to ask both collections before the switch: lines, or a BEIR queries.jsonl. At most 200 are asked.",
+)
+@click.option(
+    "--settle-s",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    help="Seconds that a request under way at the switch may take; more where clients send large batches.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
+@click.option("--rollback", is_flag=True, help="Go back to the old index, with what was written since.")
+@click.option("--finish", is_flag=True, help="Drop the old index; there is no way back afterwards.")
+@click.option("--force", is_flag=True, help="Give up what --finish or --rollback says would be lost.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@connection
+def migrate(
+    name: str,
+    to: str | None,
+    server: str | None,
+    alias: str,
+    text_property: str,
+    journal_path: Path | None,
+    dry_run: bool,
+    rollback: bool,
+    finish: bool,
+    yes: bool,
+    url: str | None,
+    grpc_port: int | None,
+    embedded: Path | None,
+    **terms: Any,
+) -> None:
+    """Carry a collection to another encoder, without downtime.
+
+    NAME is the alias that clients use. A new collection is made and filled with every object and its new vector,
+    writes that come meanwhile are carried over, a sample is encoded again, and the alias is moved in one step.
+    Stopped or killed at any time, the same command goes on where it was. The old collection stays until --finish,
+    and until then --rollback leads back.
+
+    \b
+    Example:
+      samespace weaviate migrate Articles --to artifacts/new --server http://encoder:8080 --dry-run
+      samespace weaviate migrate Articles --to localhost:8081 --server http://encoder:8080 --queries queries.txt
+      samespace weaviate migrate Articles --finish
+    """
+    require_weaviate()
+    from samespace_weaviate.discover import Address
+    from samespace_weaviate.migration import Journal, Migration, RestDoor, State
+
+    from ..encoders import open_encoder
+
+    if rollback and finish:
+        raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
+    wish: Literal["migrate", "rollback", "finish"] = "rollback" if rollback else "finish" if finish else "migrate"
+    path = journal_path or Path(f"{name}.migration")
+    if wish != "migrate" and not path.exists():
+        raise RequestInvalid(field="--journal", reason=f"{path} is not there: it tells what there is to {wish}")
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        address = Address.parse(store.address, store.grpc_port, os.environ.get("WEAVIATE_API_KEY", "").strip())
+        door = stack.enter_context(closing(RestDoor(address)))
+        encoder = stack.enter_context(open_encoder(to)) if to else None
+        journal = stack.enter_context(Journal(path)) if path.exists() else None
+        if journal is None or journal.progress.state is State.NEW:
+            migration = _planned(door, _Wanted(name, alias, text_property, encoder, server), terms["max_objects_per_s"])
+            if dry_run:
+                return
+            if not yes:
+                click.confirm("Go on?", abort=True, err=True)
+            journal = journal or stack.enter_context(Journal(path))
+            journal.append("planned", plan=migration.to_json())
+        else:
+            migration = Migration(**journal.progress.plan)
+            say(f"{path}: {migration.alias} to space {migration.to_space[:12]} is {journal.progress.state}.")
+            if dry_run:
+                return
+            if finish and not yes and journal.progress.state is State.SETTLED:
+                click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
+        _run(door, journal, migration, wish, encoder, server, terms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the options ask for."""
+
+    name: str
+    alias: str
+    text_property: str
+    encoder: Encoder | None
+    server: str | None
+
+
+def _planned(door: RestDoor, wanted: _Wanted, max_objects_per_s: float) -> Migration:
+    """The plan, printed with its cost."""
+    from samespace_weaviate.migration import (
+        Wanted,
+        new_schema,
+        plan_migration,
+        references_from_others,
+        sentences,
+        survey,
+    )
+
+    encoder, server = wanted.encoder, wanted.server
+    if encoder is None or not server:
+        raise RequestInvalid(field="--to and --server", reason="a new migration needs both")
+    schemas = {name: door.schema(name) or {} for name in door.names()}
+    migration = plan_migration(
+        Wanted(wanted.name, encoder.space_id, wanted.alias, wanted.text_property),
+        uuid4().hex[:12],
+        schemas,
+        door.aliases(),
+    )
+    new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
+    for sentence in sentences(migration, references_from_others(migration, schemas)):
+        click.echo(sentence)
+    for sentence in survey(door, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
+        click.echo(sentence)
+    return migration
+
+
+def _run(
+    door: RestDoor,
+    journal: Journal,
+    migration: Migration,
+    wish: Literal["migrate", "rollback", "finish"],
+    encoder: Encoder | None,
+    server: str | None,
+    terms: dict[str, Any],
+) -> None:
+    from samespace_weaviate.migration import Migrator, Pace, State, Terms, new_schema
+
+    schema = None
+    if journal.progress.state is State.PLANNED and wish == "migrate":
+        if encoder is None or not server:
+            raise MigrationBlocked(
+                collection=migration.new, reason="it is not made yet", remedy="give --to and --server again"
+            )
+        schema = new_schema(door.schema(migration.old) or {}, migration, server, encoder.name)
+    copying = journal.progress.state in (State.PLANNED, State.CREATED, State.COPYING)
+    total = door.count(migration.old, "") if copying and wish == "migrate" and not migration.tenants else 0
+    with progress("objects", total) as advance:
+        pace = Pace(max_objects_per_s=terms["max_objects_per_s"], progress=advance)
+        state = Migrator(
+            door,
+            journal,
+            schema=schema,
+            encoder=encoder,
+            terms=Terms(
+                pace=pace,
+                sample=terms["sample"],
+                queries=_queries(terms["queries"]),
+                settle_s=terms["settle_s"],
+                force=terms["force"],
+                tell=say,
+            ),
+        ).run(wish)
+    if state is State.SETTLED:
+        say(
+            f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "
+            "--rollback leads back to it, --finish deletes it."
+        )
+
+
+def _queries(path: Path | None) -> tuple[str, ...]:
+    """The texts of a file of queries: one a line, or the "text" of JSON lines."""
+    if path is None:
+        return ()
+    found = []
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
+        text = line.strip()
+        if text.startswith("{"):
+            try:
+                text = str(json.loads(text)["text"])
+            except (ValueError, KeyError) as error:
+                raise DataInvalid(path=str(path), reason=f'expected "text" in {text[:40]!r}') from error
+        if text:
+            found.append(text)
+    return tuple(found[:_MOST_QUERIES])
