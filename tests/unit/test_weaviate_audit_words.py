@@ -52,7 +52,7 @@ def test_kinds_recipes_and_what_was_not_audited_are_told() -> None:
     """Each kind once, with how often; tenants that were not read are not passed over in silence."""
     told = sentences(replace(WRONG, unread=("a", "b"), pin_findings=("unsafe: no inferenceUrl",)))
     assert told[0] == "2 were encoded from another text than the pin declares: in lower case (2)."
-    assert told[1] == "1 have a text and no vector."
+    assert told[1] == "1 has a text and no vector."
     assert told[2].startswith("2 differ more than the build that wrote")
     assert "within 1 - cos 4e-06" in told[3]
     assert "2 tenants are not active and were NOT audited: a, b." in told
@@ -71,7 +71,7 @@ def test_the_page_is_a_whole_document(report: AuditReport) -> None:
 
 def test_tables_have_a_row_for_each_tenant() -> None:
     """With its own bound, and the farthest of the right vectors."""
-    assert tenant_rows(CLEAN) == [["all", "100000", "500", "0", "0.91 %", "1.0e-12"]]
+    assert tenant_rows(CLEAN) == [["all", "100000", "500", "0", "0.91 %", "1e-12"]]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def _by_sharing(suspects: Sequence[Checked], far: Sequence[int], found: dict[int
     counts = shared([each.stored for each in evidence], [each.text for each in evidence])
     for index, count in zip(left, counts, strict=True):
         if count:
-            found[index] = Kind.SHARED, f"the very vector of {count} other objects that were looked at"
+            found[index] = Kind.SHARED, f"the very vector of {count} other object{'s' * (count > 1)} of those looked at"
 
 
 def _by_space(

@@ -151,7 +151,9 @@ def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance)
 
 
 def _counted(ids: Iterable[UUID], progress: Progress) -> Iterator[UUID]:
+    number = 0
     for number, uuid in enumerate(ids, start=1):
         if number % IDS_A_STEP == 0:
             progress("ids", IDS_A_STEP)
         yield uuid
+    progress("ids", number % IDS_A_STEP)

@@ -36,7 +36,9 @@ def sentences(report: AuditReport) -> list[str]:
     """What else has to be known."""
     lines = []
     for kind, count in report.kinds().items():
-        lines.append(f"{count} {kind.words}" + (f": {_recipes(report)}" if kind is Kind.RECIPE else "") + ".")
+        told = kind.words if count > 1 else kind.words.replace("have ", "has ", 1).replace("were ", "was ", 1)
+        recipes = f": {_recipes(report)}" if kind is Kind.RECIPE else ""
+        lines.append(f"{count} {told}{recipes}.")
     if report.coarse:
         lines.append(
             f"{report.coarse} differ more than the build that wrote most vectors would, and no more than another build "
@@ -64,7 +66,7 @@ def tenant_rows(report: AuditReport) -> list[list[str]]:
             str(each.sampled),
             str(len(each.offenders)),
             percent(each.at_most(report.confidence)),
-            f"{_worst(each):.1e}",
+            f"{_worst(each):.1g}",
         ]
         for each in report.tenants
     ]
@@ -106,16 +108,19 @@ def audit_page(report: AuditReport) -> str:
         ]
     if bad:
         shown = report.offenders[:MOST_OFFENDERS]
-        parts += [
-            heading("What is wrong"),
-            table(
-                ("object", "tenant", "kind", "what the vector is", "1 - cos"),
-                [
-                    [o.uuid, o.tenant, o.kind.value, o.reason, "" if o.distance is None else f"{o.distance:.2g}"]
-                    for o in shown
-                ],
-            ),
+        whose = any(offender.tenant for offender in shown)
+        rows = [
+            [
+                o.uuid,
+                *([o.tenant] if whose else []),
+                o.kind.value,
+                o.reason,
+                "" if o.distance is None else f"{o.distance:.2g}",
+            ]
+            for o in shown
         ]
+        head = ("object", *(["tenant"] if whose else []), "kind", "what the vector is", "distance")
+        parts += [heading("What is wrong"), table(head, rows)]
         if len(shown) < report.wrong:
             parts.append(paragraph(f"{report.wrong - len(shown)} more are in the JSON report (--json)."))
     return page(f"Audit of {report.collection}, space {short(report.space_id)}", *parts)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ...errors import ConfigInvalid, RequestInvalid
-from ..console import one_line, say, table
+from ..console import say, table, wrapped
 from .connection import SPACE_ID, connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
@@ -100,11 +100,11 @@ def audit(
         click.echo(f"{report.collection}, vector {report.vector}, encoded again with {report.encoder}")
         click.echo(table(TENANT_HEAD, tenant_rows(report)))
         for sentence in (verdict(report), *sentences(report)):
-            click.echo(sentence)
+            click.echo(wrapped(sentence))
         for offender in report.offenders[:MOST_OFFENDERS]:
             tenant = f" of tenant {offender.tenant}" if offender.tenant else ""
             click.echo(f"  {offender.uuid}{tenant}")
-            click.echo(f"    {offender.kind.value}: {one_line(offender.reason, indent=6 + len(offender.kind.value))}")
+            click.echo(wrapped(offender.reason, first=f"    {offender.kind.value}: "))
         if report.wrong > MOST_OFFENDERS:
             click.echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
     if html is not None:
