@@ -63,6 +63,7 @@ class Encoder(ABC):
         runtime: str = "auto",
         threads: int = 0,
         device: Device = "cpu",
+        streams: int = 1,
     ) -> LocalEncoder | CompositeEncoder:
         """Run an artifact in this process.
 
@@ -72,13 +73,14 @@ class Encoder(ABC):
             runtime: "onnxruntime", "openvino" or "auto".
             threads: cores to keep busy; 0 for all that this process may use.
             device: "cpu", or with the extra `gpu` "cuda" or "tensorrt".
+            streams: calls that will be under way at once, from threads of the caller, and share *threads*.
 
         Raises:
             ArtifactError: the artifact cannot be trusted.
             BuildError: no build runs here within its bound.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-        loaded = load_artifact(opened, build=build, runtime=runtime, threads=threads, device=device)
+        loaded = load_artifact(opened, build=build, runtime=runtime, threads=threads, device=device, streams=streams)
         return LocalEncoder(loaded) if isinstance(loaded, LoadedBuild) else CompositeEncoder(loaded)
 
     @staticmethod

@@ -34,6 +34,8 @@ attributes, so that a program does not have to read the message.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 SHORT_ID = 12
 """How many hex digits of a space id people are shown."""
 
@@ -45,6 +47,16 @@ def short(space_id: str) -> str:
 
 class SamespaceError(Exception):
     """The root of the tree: catch this to catch everything that samespace raises."""
+
+    def __reduce__(self) -> tuple[Callable[..., SamespaceError], tuple[object, ...]]:
+        # Errors travel between processes. By default pickle would call the class with the message alone.
+        return _restored, (type(self), self.args, dict(self.__dict__))
+
+
+def _restored(kind: type[SamespaceError], args: tuple[object, ...], fields: dict[str, object]) -> SamespaceError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class SpaceMismatch(SamespaceError):

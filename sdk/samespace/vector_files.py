@@ -3,7 +3,7 @@
 An `.npz` holds plain arrays: `vectors` ((n, dim) float32), `space_id` (64 hex digits) and, where given, `ids` (the
 UTF-8 bytes of a JSON list of strings). An Arrow or Parquet file has a column `vector` (fixed-size list of float32),
 where given a column `id` (string), and the space id in the schema's metadata under `samespace.space_id`; columns and
-metadata that others add are left alone. Arrow needs the extra `arrow`.
+metadata that others add are left alone, and float16 is read too. Arrow needs the extra `arrow`.
 
 Files are written whole or not at all. Reading one never runs code (no pickle) and believes no size in it: what a
 header asks for is held against the size of the file before memory is taken. The exception: how far the buffers of a
@@ -211,8 +211,8 @@ def _arrow_schema(schema: Any) -> tuple[str, int]:
     if schema.names.count(VECTOR_COLUMN) != 1 or schema.names.count(ID_COLUMN) > 1:
         raise ValueError(f"its columns are {schema.names[:8]}, expected one {VECTOR_COLUMN}")
     kind = schema.field(VECTOR_COLUMN).type
-    if not pyarrow.types.is_fixed_size_list(kind) or kind.value_type != pyarrow.float32():
-        raise ValueError(f"its column {VECTOR_COLUMN} is {kind}, expected a fixed-size list of float32")
+    if not pyarrow.types.is_fixed_size_list(kind) or kind.value_type not in (pyarrow.float32(), pyarrow.float16()):
+        raise ValueError(f"its column {VECTOR_COLUMN} is {kind}, expected a fixed-size list of float32 or float16")
     if ID_COLUMN in schema.names and not _is_text(schema.field(ID_COLUMN).type):
         raise ValueError(f"its column {ID_COLUMN} is {schema.field(ID_COLUMN).type}, expected string")
     if not 1 <= kind.list_size <= _MAX_DIMS:

@@ -19,7 +19,7 @@ HELP_S = 0.5  # of CPU: how long it takes by the clock is the machine's other wo
 # What a base install does not have: a command's --help has to work without any of it.
 ABSENT = (
     "torch", "transformers", "sentence_transformers", "onnx", "onnxruntime", "openvino", "weaviate", "grpc",
-    "uvloop", "httptools", "bm25s", "datasets", "datasketch",
+    "uvloop", "httptools", "bm25s", "datasets", "datasketch", "pyarrow", "ray",
 )  # fmt: skip
 BASE_INSTALL = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); from samespace.cli import main; main()"
 SUBCOMMANDS = [[name] for name in COMMANDS] + [["weaviate", name] for name in ("create", "import", "search", "check")]
@@ -72,6 +72,7 @@ def test_the_overview_says_what_the_commands_say() -> None:
         (["export", "model", "out"], "pip install 'samespace[train]'"),
         (["serve", "artifact"], "pip install 'samespace[server]'"),
         (["spaces", "list"], "pip install 'samespace[rpc]'"),
+        (["embed", "in.csv", "--out", "out", "--encoder", "artifact"], "pip install 'samespace[arrow]'"),
         (["weaviate", "check"], "pip install 'samespace[weaviate]'"),
         (["quickstart"], "pip install 'samespace[train]'"),
     ],

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("samespace.cli.verify:verify", "Check an artifact's files and recompute its probes."),
     "combine": ("samespace.cli.combine:combine", "Make one artifact of several encoders."),
     "diff": ("samespace.cli.diff:diff", "Say whether two artifacts are the same space, and what differs."),
+    "embed": ("samespace.cli.embed:embed", "Turn files of texts into files of vectors."),
     "serve": ("samespace.cli.serve:serve", "Serve artifacts over gRPC and HTTP."),
     "spaces": ("samespace.cli.spaces:spaces", "List, load and unload the spaces of a running server."),
     "health": ("samespace.cli.health:health", "Exit with 0 if a server is ready to embed, with 1 if it is not."),

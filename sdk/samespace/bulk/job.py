@@ -1,0 +1,135 @@
+"""A folder of parts: plan it, make what is missing, and say in `embed.json` what there is.
+
+`embed.json` is written last and taken away first: a folder that has it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ..errors import DataInvalid
+from .cuts import cut_text
+from .files import Place, inputs, place_of, sweep, write_whole
+from .local import Made
+from .parquet_rows import count_rows
+from .parts import read_done
+from .plan import KINDS, PART_ROWS, Options, Part, Source, cut_rows, kind_of, summary_of
+from .text_rows import read_header
+from .work import Progress
+
+SUMMARY: Final = "embed.json"
+
+Engine = Callable[[Sequence[Part], Options, str, Progress], Iterator[Made]]
+"""Makes what is missing of some parts: `local.run_here` or `cluster.run_on_ray` with everything else bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be made, and where.
+
+    Attributes:
+        uris: files and folders, in order.
+        out: the folder.
+        options: what decides what is in the parts.
+        encoder: its display name; for `embed.json` alone.
+        part_rows: rows of one part. More make fewer files, and more work is lost when a worker is.
+    """
+
+    uris: tuple[str, ...]
+    out: str
+    options: Options
+    encoder: str = ""
+    part_rows: int = PART_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a folder holds after `run`.
+
+    Attributes:
+        rows, texts, tokens, long_texts, skipped: of all parts.
+        made, kept: parts that were made now, and that were there.
+    """
+
+    rows: int
+    texts: int
+    tokens: int
+    long_texts: int
+    skipped: int
+    made: int
+    kept: int
+
+
+def plan_job(job: Job) -> list[Part]:
+    """Every part of *job*, in order. Text files are read once for it, Parquet files' footers are.
+
+    Raises:
+        DataInvalid: an input cannot be read, or there is nothing in them.
+        RequestInvalid: an input is of no known format.
+    """
+    if job.part_rows < 1:
+        raise DataInvalid(path="--part-rows", reason=f"{job.part_rows}; expected 1 or more")
+    parts: list[Part] = []
+    for number, uri in enumerate(inputs(job.uris, tuple(KINDS))):
+        place, kind = place_of(uri), kind_of(uri)
+        if kind == "parquet":
+            parts += cut_rows(Source(number, uri, kind), count_rows(place), job.part_rows)
+            continue
+        header = read_header(place, kind) if kind in ("csv", "tsv") else ()
+        parts += cut_text(place, Source(number, uri, kind, header), job.part_rows)
+    if not parts:
+        raise DataInvalid(path=", ".join(job.uris), reason="there are no rows")
+    return parts
+
+
+def run(job: Job, parts: Sequence[Part], engine: Engine, progress: Progress) -> Finished:
+    """Make what is missing of *parts* and write `embed.json`.
+
+    Raises:
+        SpaceMismatch: the folder holds vectors of another space; nothing was changed.
+        DataInvalid: a row cannot be used, or the folder has parts that are none of this job's.
+    """
+    out = place_of(job.out)
+    _check_folder(out, job.options, parts)
+    (out / SUMMARY).delete()
+    sweep(out)
+    done: dict[str, Any] = {}
+    made = 0
+    for part, what, was_there in engine(parts, job.options, job.out, progress):
+        done[part.file] = what
+        made += not was_there
+    missing = [part.file for part in parts if part.file not in done]
+    if missing:
+        raise DataInvalid(path=job.out, reason=f"{len(missing)} parts were not made, {missing[0]} among them")
+    entries = [
+        {"file": part.file, "source": part.source.uri, "first_row": part.first_row, **asdict(done[part.file])}
+        for part in parts
+    ]
+    summary = summary_of(job.options, job.encoder, _dims(out / parts[0].file), entries)
+    write_whole(out / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+    totals = {key: summary[key] for key in ("rows", "texts", "tokens", "long_texts", "skipped")}
+    return Finished(**totals, made=made, kept=len(parts) - made)
+
+
+def _check_folder(out: Place, options: Options, parts: Sequence[Part]) -> None:
+    """Nothing may lie there that a reader would take for a part of this job, or that is of another space."""
+    ours = {part.file for part in parts}
+    there = [name for name in out.names() if name.startswith("part-") and name.endswith(".parquet")]
+    for name in there[:1] + there[-1:]:
+        read_done(out / name, options)
+    if strangers := [name for name in there if name not in ours]:
+        raise DataInvalid(
+            path=(out / strangers[0]).uri,
+            reason=f"is none of this job's parts, nor are {len(strangers) - 1} others; its rows would be read with "
+            "them. Choose another folder, or delete it",
+        )
+
+
+def _dims(place: Place) -> int:
+    import pyarrow.parquet
+
+    with place.open() as stream:
+        return int(pyarrow.parquet.read_schema(stream).field("vector").type.list_size)
