@@ -8,14 +8,18 @@ sent one at a time over the plain batch call, which tells of every object what b
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
 from uuid import UUID
 
 import numpy as np
@@ -58,8 +62,11 @@ _EMBEDDED_ENVIRONMENT: Final = {
 class Store:
     """A connection to one Weaviate; close it, or use it in a `with` statement."""
 
-    def __init__(self, client: WeaviateClient, address: str, grpc_port: int, tenant: str = "") -> None:
+    def __init__(
+        self, client: WeaviateClient, address: str, grpc_port: int, tenant: str = "", *, api_key: str = ""
+    ) -> None:
         self._client = client
+        self._api_key = api_key
         self.address = address
         self.grpc_port = grpc_port
         self.tenant = tenant
@@ -87,7 +94,7 @@ class Store:
                     timeout=Timeout(init=_INIT_TIMEOUT_S, query=_QUERY_TIMEOUT_S, insert=_INSERT_TIMEOUT_S)
                 ),
             )
-        return Store(client, str(address), address.grpc_port)
+        return Store(client, str(address), address.grpc_port, api_key=address.api_key)
 
     @staticmethod
     def embedded(embedded: Embedded, data: Path | str) -> Store:
@@ -134,7 +141,7 @@ class Store:
 
     def of_tenant(self, tenant: str) -> Store:
         """The same connection, where everything about objects is about those of one tenant; "" for no tenant."""
-        return Store(self._client, self.address, self.grpc_port, tenant)
+        return Store(self._client, self.address, self.grpc_port, tenant, api_key=self._api_key)
 
     def close(self) -> None:
         """Close the connection; an embedded Weaviate ends."""
@@ -160,12 +167,26 @@ class Store:
             return sorted(self._client.collections.list_all(simple=True))
 
     def schema(self, name: str) -> dict[str, Any] | None:
-        """The schema of a collection; None where there is no such collection."""
-        with _translated(f"collection {name}"):
-            collections = self._client.collections
-            if not collections.exists(collection_name(name)):
-                return None
-            return dict(collections.export_config(collection_name(name)).to_dict())
+        """The schema of a collection (or of an alias's), as REST gives it; None where there is no such collection.
+
+        Not through weaviate-client: what it makes of a schema leaves out settings, and it fails on a collection that
+        has both a vector without a name and named ones.
+        """
+        request = urllib.request.Request(f"{self.address}/v1/schema/{quote(collection_name(name), safe='')}")
+        if self._api_key:
+            request.add_header("authorization", f"Bearer {self._api_key}")
+        try:
+            with urllib.request.urlopen(request, timeout=_QUERY_TIMEOUT_S) as response:
+                schema: dict[str, Any] = json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 404:
+                    return None
+                reason = f"status {error.code}: {error.read(500).decode(errors='replace')}"
+            raise WeaviateError(f"collection {name}: Weaviate refused to show its schema: {reason}") from error
+        except (OSError, ValueError) as error:
+            raise WeaviateUnavailable(address=self.address, reason=str(getattr(error, "reason", error))) from error
+        return schema
 
     def aliases(self) -> dict[str, str]:
         """From each alias to its collection; none on versions before 1.32, which have no aliases."""

@@ -17,7 +17,7 @@ def unpinned_vectors(schema: Mapping[str, Any], pinned: frozenset[str]) -> list[
             vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
             module = next(iter(vectorizer), "none")
             sentences.append(f"vector {name} has no pin: {_encoder(module, vectorizer.get(module) or {})}")
-    if not schema.get("vectorConfig"):
+    if schema.get("vectorizer") or not schema.get("vectorConfig"):
         module = str(schema.get("vectorizer") or "none")
         settings = (schema.get("moduleConfig") or {}).get(module) or {}
         sentences.append(f"the vector without a name has no pin: {_encoder(module, settings)}")

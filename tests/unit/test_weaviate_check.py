@@ -156,6 +156,14 @@ def test_an_unpinned_vector_is_told_how_its_encoder_can_change(schema: dict[str,
     assert re.search(expected, sentence)
 
 
+def test_a_vector_without_a_name_beside_named_ones_is_seen() -> None:
+    """A collection of before named vectors keeps its old vector when a pinned one is added."""
+    schema = {**CollectionSpec("A", SPACE, SERVER).schema(), "vectorizer": "text2vec-transformers"}
+    (found,) = check_all(Inventory((schema,), {}))
+    assert found.worst is Severity.UNSAFE
+    assert "vector without a name" in says(found, Severity.UNSAFE)
+
+
 def test_spaces_that_begin_alike_are_found_in_both_collections() -> None:
     """Their vectors have one name; nothing but the full ids tells them apart."""
     found = check_all(inventory(CollectionSpec("A", SPACE, SERVER), CollectionSpec("B", TWIN_SPACE, SERVER)))
