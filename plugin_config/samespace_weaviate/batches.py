@@ -32,6 +32,11 @@ class Batch:
     refused: tuple[Failure, ...] = ()
     skipped: int = 0
 
+    @property
+    def size(self) -> int:
+        """How many passages of the input it stands for."""
+        return self.skipped + len(self.passages) + len(self.refused)
+
 
 def batches(
     passages: Iterable[Passage], collection: str, size: int, journal: Journal | None = None, *, chars: int = CHARS

@@ -108,14 +108,16 @@ def import_passages(
             if journal is not None:
                 journal.append(done.finished)
             if progress is not None:
-                progress(
-                    done.prepared.batch.skipped + len(done.prepared.batch.passages) + len(done.prepared.batch.refused)
-                )
-        if journal is not None and not tally.failed:
-            journal.remove()
-    finally:
-        if options.failures is not None:
+                progress(done.prepared.batch.size)
+    except BaseException:
+        # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
+        if tally.failed and options.failures is not None and options.only is None:
             write_failures(options.failures, tally.failed)
+        raise
+    if journal is not None and not tally.failed:
+        journal.remove()
+    if options.failures is not None:
+        write_failures(options.failures, tally.failed)
     return tally.report(token_limit=encoder.token_limit, form=target.long_texts, seconds=time.monotonic() - start)
 
 

@@ -238,6 +238,19 @@ def test_only_some_passages_can_be_imported(tmp_path: Path) -> None:
     assert {entry.properties["passageId"] for entry in store.objects["Article"].values()} == {"3", "5"}
 
 
+def test_a_list_of_failures_that_is_worked_off_is_kept_until_that_is_done(tmp_path: Path) -> None:
+    """An outage in the middle must not take the only list of what is left to do with it."""
+    options = ImportOptions(state=tmp_path / "run")
+    no = database(refuse=lambda entry, attempt: "no")
+    import_passages(no, TARGET, FakeEncoder(), PASSAGES, options=options)
+    before = (tmp_path / "run.failures.jsonl").read_text()
+    gone = database(refuse=lambda entry, attempt: "503 service unavailable")
+    with pytest.raises(WeaviateUnavailable):
+        some = replace(options, only=frozenset({"3", "5"}))
+        import_passages(gone, TARGET, FakeEncoder(), PASSAGES, options=some, pause=lambda seconds: None)
+    assert (tmp_path / "run.failures.jsonl").read_text() == before
+
+
 def test_a_long_document_is_an_object_a_window() -> None:
     """Text and vector are the slice's own; the places say where it is from, and a short text is window 0."""
     store, text = database(), "a b c d e f"
