@@ -23,6 +23,7 @@ from samespace.errors import SpaceMismatch
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, StoredObject, create
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
 from samespace_weaviate.objects import object_uuid
+from samespace_weaviate.spec import LongTextForm
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 
@@ -246,3 +247,25 @@ def test_the_command_prints_writes_and_tells_by_its_exit_code(
         assert str(uuid) in html.read_text(encoding="utf-8")
         assert str(uuid) in {offender["id"] for offender in report["offenders"]}
         assert each.text not in wrong.output + told.output + html.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["windows", "multivector", "pool"])
+def test_long_documents_are_right_in_every_form(
+    store: Store, spec: CollectionSpec, encoder: Encoder, other: Encoder, form: LongTextForm
+) -> None:
+    """Slices, lists of window vectors and pooled vectors, as the import writes them; one foreign window is found."""
+    create(store, CollectionSpec(spec.name, spec.space_id, spec.server, long_texts=form))
+    collection = PinnedCollection.open(store, spec.name, encoder)
+    long = [Passage(f"long {first}", " ".join(f"{first} {second} {first}" for second in WORDS)) for first in WORDS]
+    assert collection.import_passages([*long, *PASSAGES[:30]]).failed == ()
+    report = audit(store, spec.name, encoder, ALL)
+    assert (report.clean, report.tenants[0].tolerance.writer.build) == (True, "fp32"), report.offenders
+    assert report.sampled > 42 if form == "windows" else report.sampled == 42
+    wanted = next(each for each in store.read(spec.name, spec.vector_name, list(store.ids(spec.name)), ["text"])
+                  if each.vectors is not None and (form != "multivector" or len(each.vectors) > 1))  # fmt: skip
+    assert wanted.vectors is not None
+    changed = wanted.vectors.copy()
+    changed[-1] = rows(other, ["red"])[0]
+    foreign = StoredObject(wanted.uuid, wanted.properties, changed if form == "multivector" else changed[0])
+    assert store.insert(spec.name, spec.vector_name, [foreign]) == []
+    assert [each.uuid for each in audit(store, spec.name, encoder, ALL).offenders] == [wanted.uuid]

@@ -86,11 +86,10 @@ def audit(
     reader, writers = bounds_of(encoder)
     if options.written_within:
         writers = tuple(sorted((*writers, Bound("given", options.written_within)), key=lambda each: each.worst))
-    multi = (schema["vectorConfig"][pin.vector].get("vectorIndexConfig") or {}).get("multivector") or {}
     audited = Audited(
         name=name,
         vector=pin.vector,
-        texts=Texts(encoder, right, mistakes(schema, right), bool(multi.get("enabled")), tuple(against)),
+        texts=Texts(encoder, right, mistakes(schema, right), pin.long_texts == "multivector", tuple(against)),
         properties=tuple(sorted({*right.properties, *text_properties(schema)})),
         reader=reader,
         writers=writers,
