@@ -6,7 +6,8 @@ What each module is for: `spec` (what a pinned collection looks like), `pin` (wh
 `diff` and `plan` (what has to be done to get from one to the other), `objects` (the values that cross the door),
 `store` (the door: the only module that imports weaviate), `discover` (which Weaviate to use), `importer` (bulk; with
 `sources`, `batches`, `windows`, `pipeline`, `journal` and `report`), `collection` and `aliased` (what programs use),
-`migration` (to another encoder), `audit` (whether what is stored is right), `tour` (shows that another space is refused).
+`migration` (to another encoder), `audit` (whether what is stored is right), `tour` (shows that another space is
+refused).
 
 Nothing here imports weaviate before a `Store` is opened.
 """
