@@ -290,7 +290,8 @@ class PinnedCollection:
     def _require_tenant(self) -> None:
         if self._multi_tenant and not self.tenant:
             raise RequestInvalid(
-                field="tenant", reason=f"collection {self.name} keeps its objects by tenant: `of_tenant(NAME)` first"
+                field="tenant",
+                reason=f"collection {self.name} keeps its objects by tenant: say which (of_tenant, --tenant)",
             )
 
     def __len__(self) -> int:

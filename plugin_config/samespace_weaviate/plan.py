@@ -1,6 +1,7 @@
 """From differences to ordered actions. What cannot be done without changing a pin is a conflict, not an action.
 
-A plan is a value: it can be printed (`--dry-run`) and it can be carried out (`collection.create`).
+A plan is a value: it can be printed (`--dry-run`), without the user and password of a URL, and it can be carried out
+(`collection.create`).
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Any, Final, TypeAlias
 
 from .diff import Difference, differences
 from .index import Index
 from .spec import CollectionSpec, collection_name, shown
+
+_KEEPING: Final = ("multiTenancyConfig", "replicationConfig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,19 @@ class CreateCollection:
     schema: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"create collection {self.schema['class']}:\n{shown(json.dumps(self.schema, indent=2))}"
+        lines = [f"create collection {self.schema['class']}"]
+        lines += [
+            f"  property {entry['name']} ({entry['dataType'][0]})"
+            + (f": {entry['description']}" if entry.get("description") else "")
+            for entry in self.schema["properties"]
+        ]
+        for name, config in self.schema["vectorConfig"].items():
+            lines.append(
+                f"  vector {name}, index {config['vectorIndexType']} {json.dumps(config['vectorIndexConfig'])}:"
+            )
+            lines.append(indent(json.dumps(config["vectorizer"], indent=2), "    "))
+        lines += [f"  {key}: {json.dumps(self.schema[key])}" for key in _KEEPING if key in self.schema]
+        return shown("\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +63,10 @@ class AddVector:
     index: Index
 
     def __str__(self) -> str:
-        settings = shown(json.dumps({self.module: dict(self.settings)}, indent=2))
+        settings = indent(shown(json.dumps({self.module: dict(self.settings)}, indent=2)), "    ")
         return (
-            f"add vector {self.vector} to collection {self.collection}, in an index of type {self.index.kind}:\n"
-            f"{settings}\n"
-            "(cannot be undone; objects that are already there have to be imported again to get this vector)"
+            f"add vector {self.vector} to collection {self.collection}, index {self.index.kind}:\n{settings}\n"
+            "  It cannot be removed. Objects that are there get no vector by it: import them again."
         )
 
 
@@ -83,7 +98,10 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"conflict: {difference}" for difference in self.conflicts]
         lines += [str(action) for action in self.actions]
-        lines += [f"left alone: {difference}" for difference in self.drift]
+        lines += [
+            "left alone: the description, which is another one" if each.path == "description" else f"left alone: {each}"
+            for each in self.drift
+        ]
         return "\n".join(lines) if lines else "nothing to do"
 
 

@@ -106,7 +106,7 @@ def apply(database: Database, specs: Sequence[CollectionSpec]) -> tuple[Plan, ..
     if conflicts:
         raise PinBroken(
             collection=", ".join(spec.name for spec, one in zip(specs, todo, strict=True) if one.conflicts),
-            expected="the settings of the file",
+            expected="other settings",
             found="; ".join(conflicts),
             remedy="nothing was done. Settings of a vector cannot be changed: choose another collection",
         )

@@ -114,14 +114,15 @@ def make(store: Store, specs: Sequence[CollectionSpec], *, dry_run: bool, yes: b
     from samespace_weaviate.specfile import apply, plan_all
 
     todo = plan_all(store, specs)
+    if not dry_run and any(one.conflicts for one in todo):
+        apply(store, specs)  # raises, and says all that the plan would say
     for spec, one in zip(specs, todo, strict=True):
-        click.echo(f"{spec.name}: {one}")
+        click.echo(str(one) if one.actions and not one.conflicts else f"{spec.name}: {one}")
         for warning in spec.warnings():
             say(f"WARNING: {warning}")
     if dry_run:
         return
-    conflicts = any(one.conflicts for one in todo)
-    if any(one.cannot_be_undone for one in todo) and not conflicts and not yes:
+    if any(one.cannot_be_undone for one in todo) and not yes:
         click.confirm("Adding to a collection that exists cannot be undone. Go on?", abort=True, err=True)
     apply(store, specs)
     for spec in specs:

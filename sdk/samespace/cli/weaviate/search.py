@@ -68,7 +68,9 @@ def search(
 
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
-        schema = store.schema(name) or {}
+        schema = store.schema(name)
+        if schema is None:
+            raise RequestInvalid(field="NAME", reason=f"no collection {name}; there are: {', '.join(store.names())}")
         space_id = space_of(encoder)[0] if encoder else _only_space(schema, name)
         pin = find_pin(schema, space_id)
         opened: Encoder | str = space_id
@@ -94,7 +96,11 @@ def _only_space(schema: Mapping[str, Any], name: str) -> str:
     from samespace_weaviate.pin import read_pins
 
     spaces = [pin.space for pin in read_pins(schema)]
-    if len(spaces) != 1:
-        have = ", ".join(spaces) or "none"
+    if not spaces:
+        raise RequestInvalid(
+            field="NAME", reason=f"collection {name} has no pin; see `samespace weaviate check {name}`"
+        )
+    if len(spaces) > 1:
+        have = ", ".join(spaces)
         raise RequestInvalid(field="--encoder", reason=f"collection {name} is pinned to {have}: say which is meant")
     return spaces[0]
