@@ -24,10 +24,11 @@ from samespace.training.frozen import EmbeddedTexts, open_frozen
 from samespace.training.head_choice import Tried, alarms, chosen, compare, probe, score
 from samespace.training.head_config import HeadConfig
 from samespace.training.head_data import Anchors, HeadData, of_texts
-from samespace.training.head_fit import Batch, Examples, examples, fit, start, trivial_loss
+from samespace.training.head_fit import Batch, Examples, State, examples, fit, start, trivial_loss
 from samespace.training.head_run import train_head
 from samespace.training.head_vectors import of_vectors
-from samespace.training.head_watch import Measured, judge, measure
+from samespace.training.head_watch import judge, watch
+from samespace.training.sentinel import Run, Vitals
 from samespace.vectors import Float32, normalise
 
 SIGNAL, NOISE, DIMS = 8, 8, 16
@@ -199,15 +200,16 @@ def test_the_same_seed_gives_the_same_head(vectors: HeadData) -> None:
     assert np.array_equal(runs[0].query.layers[1].weight, runs[1].query.layers[1].weight)
 
 
-def measured(loss: float, trivial: float = 0.25) -> Measured:
-    """The end of a training."""
-    return Measured(100, loss, trivial, 5.0, 0.51, 0.02, 0.5, 0.02)
+def measured(loss: float, step: int = 100) -> Vitals:
+    """One state of a training with labels 0 and 1."""
+    return Vitals(step, loss, 0.25, 5.0, 0.9, -2.0, 0.51, 0.02, 0.5, 0.02, 0.0, 0.1 * (step > 0), 0.0)
 
 
 def test_a_head_that_tells_nothing_apart_is_named_with_its_cause() -> None:
     """By its loss beside the trivial one; the other rates of the ladder say whether rate or pairs are to blame."""
     flat, learned = measured(0.249), measured(0.1)
-    assert judge(learned, 1e-3, [(1e-5, flat)]) is None
+    run, begin = Run("cosine_mse", 100, 0.05, 15.0, 0.5, 1e-4), measured(0.4, step=0)
+    assert judge(run, [begin, learned], [(1e-5, flat)]) is None
     cases = [
         ([(1e-3, learned), (1e-2, measured(0.3))], "rate too low", "take rate 0.001, not 0.0001"),
         ([(1e-5, learned)], "rate too high", "take rate 1e-05"),
@@ -215,7 +217,7 @@ def test_a_head_that_tells_nothing_apart_is_named_with_its_cause() -> None:
         ([], "rate too low", "leave --rate out"),
     ]
     for ladder, cause, remedy in cases:
-        alarm = judge(flat, 1e-4, ladder)
+        alarm = judge(run, [begin, flat], ladder)
         assert alarm is not None and alarm.cause == cause and remedy in alarm.remedy
         assert "loss 0.2490, telling nothing apart gives 0.2500" in str(alarm)
 
@@ -227,7 +229,7 @@ def test_what_is_measured_is_what_is_trained(vectors: HeadData, loss: str) -> No
     made, begin = examples(vectors, config), start(vectors, config)
     (batch,) = list(made.batches(4096, 0))
     q, p = torch.tensor(made.queries[batch.queries]), torch.tensor(made.passages[batch.passages])
-    found = measure(made, begin, config, 0)
+    (found,) = watch(made, [State(0, begin, 0.0, 0.0)], config)
     assert found.loss == pytest.approx(float(head_fit._loss(q, p, batch, made, config)), rel=1e-4)
     assert found.trivial == pytest.approx(trivial_loss(made, config), rel=1e-4)
     assert found.positive_mean > found.negative_mean and 1 < found.effective_rank <= DIMS

@@ -186,7 +186,7 @@ def show(trained: TrainedHead) -> None:
     click.echo(table(["nDCG@10", *(f"{split}" for split in _splits(trained)), "head against it", "p"],
                      [_row(each, _splits(trained)) for each in trained.compared]))  # fmt: skip
     if trained.alarm is not None:
-        say(f"warning: the head {trained.alarm}.")
+        say(f"warning: {trained.alarm}.")
     click.echo(f"head: {trained.summary()}")
 
 

@@ -21,7 +21,8 @@ from ..heads import Heads
 from .head_config import RATES, HeadConfig
 from .head_data import HeadData
 from .head_fit import Examples, State, fit
-from .head_watch import HeadAlarm, Measured, judge, measure
+from .head_watch import judge, watch
+from .sentinel import Alarm, Run, Vitals
 
 Tick = Callable[[int], None]
 
@@ -34,13 +35,15 @@ class Tried:
         rate: its highest rate.
         states: the start, and some on the way; the last is the end.
         dev: nDCG@10 of each on the development split, () where there is none.
-        measured: each on the training pairs.
+        measured: each on some of the training pairs.
+        run: what the sentinel has to know of it.
     """
 
     rate: float
     states: Sequence[State]
     dev: Sequence[float]
-    measured: Sequence[Measured]
+    measured: Sequence[Vitals]
+    run: Run
 
     @property
     def best(self) -> int:
@@ -81,8 +84,11 @@ def probe(data: HeadData, made: Examples, begin: Heads, config: HeadConfig, tick
     for rate in (config.rate,) if config.rate else RATES:
         states = fit(made, begin, config, rate)
         dev = [score(data, "dev", state.heads).score.ndcg_10 for state in states] if "dev" in data.splits else []
-        measured = [measure(made, state.heads, config, state.step) for state in states]
-        tried.append(Tried(rate, states, dev, measured))
+        run = Run(
+            config.loss, states[-1].step, config.temperature, min(config.batch_size, len(made.pairs)) - 1.0,
+            float(made.labels.std()) if config.loss == "cosine_mse" else 1.0, rate,
+        )  # fmt: skip
+        tried.append(Tried(rate, states, dev, watch(made, states, config), run))
         tick(1)
     return tried
 
@@ -92,10 +98,13 @@ def chosen(tried: Sequence[Tried]) -> Tried:
     return max(tried, key=lambda each: (each.score, -each.rate))
 
 
-def alarms(tried: Sequence[Tried]) -> list[HeadAlarm | None]:
+def alarms(tried: Sequence[Tried]) -> list[Alarm | None]:
     """What is wrong with each training, the others being its ladder."""
     ends = [(each.rate, each.measured[-1]) for each in tried]
-    return [judge(end, rate, [*ends[:row], *ends[row + 1 :]]) for row, (rate, end) in enumerate(ends)]
+    return [
+        judge(each.run, each.measured, [*ends[:row], *ends[row + 1 :]], [state.gradient_norm for state in each.states])
+        for row, each in enumerate(tried)
+    ]
 
 
 def score(data: HeadData, split: str, heads: Heads | None, *, name: str = "head") -> Evaluation:

@@ -24,7 +24,7 @@ from .head_choice import Compared, Tried, alarms, chosen, compare, probe
 from .head_config import RATES, HeadConfig
 from .head_data import HeadData, Progress
 from .head_fit import examples, start, trivial_loss
-from .head_watch import HeadAlarm
+from .sentinel import Alarm
 
 Say = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class TrainedHead:
     taken: Tried
     compared: Sequence[Compared]
     trivial: float
-    alarm: HeadAlarm | None
+    alarm: Alarm | None
     seconds: float
 
     def record(self) -> dict[str, Any]:

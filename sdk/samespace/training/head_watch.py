@@ -5,111 +5,66 @@ is its loss beside that of telling nothing apart (the labels' variance, the log 
 its cosines: of texts that belong together and of texts that do not, they are the same. Why is told by the other rates
 of the ladder: where a higher one learns on the same pairs, neither the labels nor the vectors are to blame.
 
-Pure but for numpy: states in, measurements and an alarm out. Causes have the names that the sentinel of full training
-gives them.
+Measurements, causes and alarms are those of the sentinel of full training (`vitals`, `sentinel`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from ..evaluation import effective_rank
-from ..heads import Heads
 from .head_config import HeadConfig
-from .head_fit import Batch, Examples, trivial_loss
-from .sources import RELEVANT
+from .head_fit import Batch, Examples, State, trivial_loss
+from .sentinel import RATE_TOO_HIGH, RATE_TOO_LOW, WRONG_LABELS, Alarm, Run, Vitals
+from .sentinel import judge as judge_run
+from .vitals import vitals
 
-RATE_TOO_LOW: Final = "rate too low"
-RATE_TOO_HIGH: Final = "rate too high"
-WRONG_LABELS: Final = "wrong labels"
 FLAT: Final = 0.97
 """Loss over the loss of telling nothing apart, from which nothing is told apart."""
 _SAMPLE: Final = 512
+Float64 = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A head on a fixed sample of the pairs that it is trained on.
-
-    Attributes:
-        loss, trivial: of the sample, and what telling nothing apart would give there.
-        effective_rank: of the passages' vectors.
-        positive_mean, positive_spread, negative_mean, negative_spread: of the cosines, mean and standard deviation;
-            of pairs that belong together, and of random ones that do not.
-    """
-
-    step: int
-    loss: float
-    trivial: float
-    effective_rank: float
-    positive_mean: float
-    positive_spread: float
-    negative_mean: float
-    negative_spread: float
-
-    @property
-    def flat(self) -> bool:
-        """Whether it tells nothing apart, by its loss."""
-        return not self.loss < FLAT * self.trivial  # NaN is flat
-
-    def to_json(self) -> dict[str, Any]:
-        """The plain form."""
-        return {key: float(f"{value:.5g}") if key != "step" else value for key, value in asdict(self).items()}
+def flat(found: Vitals) -> bool:
+    """Whether a head tells nothing apart, by its loss."""
+    return not found.loss < FLAT * found.trivial  # NaN is flat
 
 
-@dataclass(frozen=True, slots=True)
-class HeadAlarm:
-    """What is wrong with a training, the likeliest cause, the numbers, and what to change."""
-
-    what: str
-    cause: str
-    evidence: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.what}, cause: {self.cause} ({self.evidence}); {self.remedy}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The plain form."""
-        return asdict(self)
-
-
-def measure(made: Examples, heads: Heads, config: HeadConfig, step: int) -> Measured:
-    """*heads* on up to 512 pairs, evenly spread over all; the same pairs for all heads."""
+def watch(made: Examples, states: Sequence[State], config: HeadConfig) -> list[Vitals]:
+    """The heads of all *states* on up to 512 pairs, evenly spread over all; the same pairs for all of them."""
     rows = np.unique(np.linspace(0, len(made.pairs) - 1, min(_SAMPLE, len(made.pairs))).round().astype(np.int64))
     batch = Batch.of(made.pairs[rows], made.labels[rows])
     sample = Examples(made.queries, made.passages, made.pairs[rows], made.labels[rows], made.known)
-    q = heads.query.apply(made.queries[batch.queries])
-    p = heads.passage.apply(made.passages[batch.passages])
-    cosines = (q @ p.T).astype(np.float64)  # (queries, passages)
-    masked, right = made.masked(batch), batch.labels >= RELEVANT
-    own = cosines[batch.left, batch.right]
+    trivial = trivial_loss(sample, HeadConfig(loss=config.loss, batch_size=max(2, len(rows))))
+    masked = made.masked(batch)
+    right = states[0].heads.passage.apply(made.passages[batch.passages])
+    found = []
+    for state in states:
+        q = state.heads.query.apply(made.queries[batch.queries])
+        p = state.heads.passage.apply(made.passages[batch.passages])
+        found.append(
+            vitals(
+                q, p, batch.left, batch.right, masked, labels=batch.labels, start=right, step=state.step,
+                loss=_loss((q @ p.T).astype(np.float64), batch, masked, config), trivial=trivial,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _loss(cosines: Float64, batch: Batch, masked: npt.NDArray[np.bool_], config: HeadConfig) -> float:
+    """`head_fit`'s loss of one batch, in numpy."""
     if config.loss == "cosine_mse":
-        loss = float(np.square(own - batch.labels).mean())
-    else:
-        scores = cosines / config.temperature
-        ways = (scores, masked, batch.left, batch.right), (scores.T, masked.T, batch.right, batch.left)
-        loss = float(np.mean([_one_way(*way) for way in ways]))
-    positive, negative = own[right] if right.any() else own, cosines[~masked]
-    whole = HeadConfig(loss=config.loss, batch_size=max(2, len(rows)))
-    return Measured(
-        step=step,
-        loss=loss,
-        trivial=trivial_loss(sample, whole),
-        effective_rank=effective_rank(p),
-        positive_mean=float(positive.mean()),
-        positive_spread=float(positive.std()),
-        negative_mean=float(negative.mean()) if negative.size else float("nan"),
-        negative_spread=float(negative.std()) if negative.size else float("nan"),
-    )
+        return float(np.square(cosines[batch.left, batch.right] - batch.labels).mean())
+    scores = cosines / config.temperature
+    ways = (scores, masked, batch.left, batch.right), (scores.T, masked.T, batch.right, batch.left)
+    return float(np.mean([_one_way(*way) for way in ways]))
 
 
 def _one_way(
-    scores: np.ndarray[Any, Any], masked: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], right: np.ndarray[Any, Any]
+    scores: Float64, masked: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
 ) -> float:
     """InfoNCE in one direction; see `head_fit`."""
     others = np.where(masked, -np.inf, scores)[rows]  # the known answers, the right one among them
@@ -119,29 +74,36 @@ def _one_way(
     return float((most + np.log(total) - own).mean())
 
 
-def judge(end: Measured, rate: float, ladder: Sequence[tuple[float, Measured]]) -> HeadAlarm | None:
-    """What is wrong with a training that ended as *end*, or None.
+def judge(
+    run: Run, found: Sequence[Vitals], ladder: Sequence[tuple[float, Vitals]], norms: Sequence[float] = ()
+) -> Alarm | None:
+    """What is wrong with a training, or None.
+
+    A head that tells nothing apart is judged by the others of the ladder, which know the cause; what else can go
+    wrong is the sentinel's, and its risks are left out: the development split has chosen already.
 
     Args:
-        rate: its learning rate.
+        found: of its states; the first at step 0.
         ladder: (rate, end) of other trainings on the same pairs; () where there are none.
+        norms: gradient norms of its states.
     """
-    if not end.flat:
-        return None
+    end, rate = found[-1], run.learning_rate
+    if not flat(end):
+        return next((alarm for alarm in judge_run(run, found, (), norms) if alarm.what != "risk"), None)
     seen = (
         f"loss {end.loss:.4f}, telling nothing apart gives {end.trivial:.4f}; cosines {end.positive_mean:.3f} of what "
         f"belongs together, {end.negative_mean:.3f} of what does not, spread {end.negative_spread:.3f}"
     )
-    what = "tells nothing apart"
-    learned = [(each, measured) for each, measured in ladder if not measured.flat]
+    what = "no learning"
+    learned = [(each, other) for each, other in ladder if not flat(other)]
     if not ladder:
-        return HeadAlarm(what, RATE_TOO_LOW, seen, "leave --rate out, and a ladder of rates is tried")
+        return Alarm(end.step, what, RATE_TOO_LOW, seen, "leave --rate out, and a ladder of rates is tried")
     if not learned:
-        return HeadAlarm(
-            what, WRONG_LABELS, f"{seen}; so does every rate that was tried",
+        return Alarm(
+            end.step, what, WRONG_LABELS, f"{seen}; so does every rate that was tried",
             "the pairs may not belong together, or the encoder gives no hold: look at some, run `samespace doctor`",
         )  # fmt: skip
     nearest, best = min(learned, key=lambda each: each[1].loss)
     cause = RATE_TOO_LOW if nearest > rate else RATE_TOO_HIGH
     other = f"rate {nearest:g} reaches {best.loss:.4f} on the same pairs"
-    return HeadAlarm(what, cause, f"{seen}; {other}", f"take rate {nearest:g}, not {rate:g}")
+    return Alarm(end.step, what, cause, f"{seen}; {other}", f"take rate {nearest:g}, not {rate:g}")
