@@ -214,6 +214,19 @@ def test_false_negatives_are_suspected_by_the_encoder(tmp_path: Path) -> None:
     assert {str(name[0]) for name in check.findings[0].examples} <= {f"query train.jsonl:{n + 1}" for n in planted}
 
 
+def test_a_known_answer_is_never_suspected(tmp_path: Path) -> None:
+    """Also where the encoder looks at a sample only, from which the example that knows it is missing."""
+    rows = healthy()
+    rows["train"] = [
+        each for n, row in enumerate(rows["train"]) for each in (row, {**row, "positive": passage(n, order=1)})
+    ]
+    for step, row in enumerate(rows["train"]):
+        row["negative"] = rows["train"][(step + 1) % 240]["positive"] if step % 2 else passage(5000 + step)
+    diagnosis = look(tmp_path, rows, embedder=WordEncoder(), questions=Questions(most_encoded=60))
+    check = next(check for check in diagnosis.checks if check.name == "suspected")
+    assert (check.numbers["examples"], check.numbers["suspected"]) == (60, 0)
+
+
 @pytest.mark.parametrize(
     ("labels", "name"), [((1.0,), "constant_labels"), ((0.6, 0.9), "one_class"), ((0.0, 0.2), "one_class")]
 )

@@ -52,7 +52,7 @@ def cost_of_leaks(
                 f"cost_on_{split}",
                 "note",
                 f"{int(leaked.sum())} of {len(leaked)} queries of {split} ({share(int(leaked.sum()), len(leaked))}) "
-                f"have leaked. Before any training, nDCG@10: {scores}.{few}",
+                f"have leaked, or have an answer that did. Before any training, nDCG@10: {scores}.{few}",
             )
         )
     head = ("split", "ranker", "nDCG@10 on all", "on leaked", "on clean")

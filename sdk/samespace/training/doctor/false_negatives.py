@@ -6,8 +6,8 @@ evidence that it answers the query all the same, from certain to probable:
 known       the set says so: the same query (in letters and digits) has it as a positive elsewhere, or it is a
             near-duplicate of a positive
 likely      a near-duplicate of the query has it, or a near-duplicate of it, as a positive
-suspected   the base encoder finds it nearer to the query than the positive is, less a margin, and nearer to the
-            positive than the query is to the positive
+suspected   the base encoder finds it nearer to the query than the query's best positive is, less a margin, and nearer
+            to that positive than the query is
 
 The last condition keeps passages out that the encoder merely ranks wrongly: what answers a query in other words is like
 the answer. Source of the margin: positive-aware mining, Moreira et al. 2024, arXiv:2407.15831, section 4.
@@ -185,7 +185,7 @@ def suspected_false_negatives(
     positives = _positives(material.trained)
     rows = np.unique(np.linspace(0, len(positives) - 1, min(most, len(positives))).astype(int))
     sample = positives.rows([int(row) for row in rows])
-    found, gaps = suspicions(sample, embedder, margin, progress)
+    found, gaps = suspicions(sample, positives, embedder, margin, progress)
     queries = list(dict.fromkeys(sample.query_ids))
     concerned = {each.query for each in found}
     given = {(query, passage) for query, negatives in _given(sample) for passage in negatives}
@@ -219,14 +219,17 @@ def suspected_false_negatives(
         "encoder": embedder.name, "margin": margin, "examples": len(sample), "queries": len(queries),
         "suspected": len(found), "queries_concerned": len(concerned), "given_negatives_among_them": of_given,
     }  # fmt: skip
-    picture = Histogram("cosine of the positive less that of the nearest other passage", {"training examples": gaps})
+    picture = Histogram("cosine of the best positive less that of the nearest other passage", {"queries": gaps})
     return Check("suspected", "False negatives, by the encoder", tuple(findings), numbers, histograms=(picture,))
 
 
 def suspicions(
-    sample: Examples, embedder: Embedder, margin: float, progress: Progress | None = None
+    sample: Examples, judged: Examples, embedder: Embedder, margin: float, progress: Progress | None = None
 ) -> tuple[list[Suspicion], list[float]]:
-    """Suspected negatives of each example, and for each example the gap to the nearest other passage."""
+    """Suspected negatives of each example of *sample*, and for each query the gap to the nearest other passage.
+
+    Nothing is suspected that *judged*, which the sample is drawn from, knows as an answer.
+    """
     texts: dict[str, str] = {}
     for negatives, names in zip(sample.negatives, sample.negative_ids, strict=True):
         texts.update(zip(names, negatives, strict=True))
@@ -239,34 +242,36 @@ def suspicions(
     same: dict[str, set[int]] = defaultdict(set)
     for name, text in texts.items():
         same[canonical(text)].add(place[name])
-    for query, passage, text in zip(sample.query_ids, sample.passage_ids, sample.passages, strict=True):
-        answers[query] |= same[canonical(text)] | {place[passage]}
+    for query, text in zip(judged.query_ids, judged.passages, strict=True):
+        answers[query] |= same.get(canonical(text), set())
     allowed = np.zeros(len(place), dtype=bool)  # negatives of the batch: the positives of others
     allowed[[place[name] for name in dict.fromkeys(sample.passage_ids)]] = True
     own: dict[str, list[int]] = {query: [place[name] for name in names] for query, names in _given(sample)}
-    return _compare(sample, list(asked), queries, passages, (allowed, own, answers, list(place)), margin)
+    return _compare(list(asked), list(place), (queries, passages), (allowed, own, answers), margin)
 
 
 def _compare(
-    sample: Examples, asked: Sequence[str], queries: Any, passages: Any, pool: tuple[Any, ...], margin: float
+    asked: Sequence[str], names: Sequence[str], vectors: tuple[Any, Any], pool: tuple[Any, ...], margin: float
 ) -> tuple[list[Suspicion], list[float]]:
-    allowed, own, answers, names = pool
-    row_of = {name: row for row, name in enumerate(names)}
-    query_row = {name: row for row, name in enumerate(asked)}
-    found: dict[tuple[str, str], Suspicion] = {}
+    """Hold the candidates of each query against its best answer: a weak answer would make all others look good."""
+    queries, passages = vectors
+    allowed, own, answers = pool
+    found: list[Suspicion] = []
     gaps: list[float] = []
-    for query, positive in zip(sample.query_ids, sample.passage_ids, strict=True):
-        scores = passages @ queries[query_row[query]]  # (passages,)
-        right = row_of[positive]
+    for query, vector in zip(asked, queries, strict=True):
+        scores = passages @ vector  # (passages,)
+        known = sorted(answers[query])
         candidates = allowed.copy()
         candidates[own[query]] = True
-        candidates[list(answers[query])] = False
+        candidates[known] = False
         if not candidates.any():
             continue
-        gaps.append(float(scores[right] - scores[candidates].max()))
-        near = np.flatnonzero(candidates & (scores >= scores[right] - margin))
-        likeness = passages[near] @ passages[right] if len(near) else np.empty(0)
-        for passage in near[likeness >= scores[right]]:
-            one = Suspicion(query, positive, names[passage], float(scores[passage]), float(scores[right]))
-            found.setdefault((query, names[passage]), one)
-    return list(found.values()), gaps
+        best = known[int(np.argmax(scores[known]))]
+        gaps.append(float(scores[best] - scores[candidates].max()))
+        near = np.flatnonzero(candidates & (scores >= scores[best] - margin))
+        likeness = passages[near] @ passages[best]
+        found += [
+            Suspicion(query, names[best], names[passage], float(scores[passage]), float(scores[best]))
+            for passage in near[likeness >= scores[best]]
+        ]
+    return found, gaps

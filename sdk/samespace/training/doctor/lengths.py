@@ -33,6 +33,7 @@ def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None
     findings, rows = [], []
     numbers: dict[str, Any] = {}
     series: dict[str, list[float]] = {}
+    limits: dict[str, int] = {}
     for role in ROLES:
         texts = {name: text for name, text in material.texts(role).items() if text}
         limit = text_encoders[role].recipe.token_limit
@@ -52,6 +53,7 @@ def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None
             "windows": sum(windows), "share_of_tokens_beyond": round(lost / sum(tokens), 4),
         }  # fmt: skip
         series[f"{role}, limit {limit}"] = [float(count) for count in tokens]
+        limits[f"{role}, limit {limit}"] = limit
         if long:
             much = lost >= LOST * sum(tokens)
             findings.append(
@@ -69,29 +71,27 @@ def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None
                 )
             )
     head = ("role", "texts", "limit", "median tokens", "95th percentile", "longest", "beyond limit", "tokens beyond")
-    high = 4.0 * max(each.recipe.token_limit for each in text_encoders.values())
-    most = max((max(counts) for counts in series.values()), default=1)
-    return Check(
-        "lengths", "Lengths", tuple(findings), numbers, (Table(head, tuple(rows)),),
-        (Histogram("tokens of a text", series, high=min(high, most)),),
-    )  # fmt: skip
+    pictures = tuple(
+        Histogram("tokens of a text", {name: counts}, high=min(4.0 * limits[name], max(counts)))
+        for name, counts in series.items()
+    )
+    return Check("lengths", "Lengths", tuple(findings), numbers, (Table(head, tuple(rows)),), pictures)
 
 
 def _words(material: Material) -> Check:
-    counts: dict[str, list[float]] = {
-        role: [float(len(_WORDS.findall(text))) for text in material.texts(role).values() if text] for role in ROLES
-    }
-    rows = []
+    rows, pictures = [], []
     numbers: dict[str, Any] = {}
-    for role, words in counts.items():
-        ordered = sorted(words) or [0]
-        numbers[role] = {"texts": len(words), "median_words": ordered[len(ordered) // 2], "longest_words": ordered[-1]}
-        rows.append((role, len(words), ordered[len(ordered) // 2], ordered[-1]))
-    high = 3.0 * max((sorted(words)[int(0.95 * (len(words) - 1))] for words in counts.values() if words), default=1)
-    return Check(
-        "lengths", "Lengths", (), numbers, (Table(("role", "texts", "median words", "longest"), tuple(rows)),),
-        (Histogram("words of a text; tokens need an encoder", dict(counts), high=high),),
-    )  # fmt: skip
+    for role in ROLES:
+        words = sorted(len(_WORDS.findall(text)) for text in material.texts(role).values() if text)
+        if not words:
+            continue
+        middle, high, longest = words[len(words) // 2], words[int(0.95 * (len(words) - 1))], words[-1]
+        numbers[role] = {"texts": len(words), "median_words": middle, "p95_words": high, "longest_words": longest}
+        rows.append((role, len(words), middle, high, longest))
+        shown = {PLURAL[role]: [float(count) for count in words]}
+        pictures.append(Histogram("words of a text; for tokens name an encoder", shown, high=min(3.0 * high, longest)))
+    head = ("role", "texts", "median words", "95th percentile", "longest")
+    return Check("lengths", "Lengths", (), numbers, (Table(head, tuple(rows)),), tuple(pictures))
 
 
 def _measure(texts: Any, encoder: TextEncoder, role: Role) -> tuple[list[int], list[int], list[int]]:

@@ -24,7 +24,7 @@ def _parts(diagnosis: Diagnosis) -> Iterator[str]:
     if not errors and not warnings:
         yield note("No error and no warning.", "good")
     for finding in (*errors, *warnings):
-        yield note(sentence(finding), _KIND[finding.severity])
+        yield note(finding.says, _KIND[finding.severity])
     for check in diagnosis.checks:
         yield from _section(check, diagnosis.texts)
 
