@@ -341,6 +341,8 @@ def test_mixed_languages_are_found(tmp_path: Path) -> None:
         ("这是一个测试。", "chinese"),
         ("이것은 시험입니다.", "korean"),
         ("هذا اختبار", "arabic"),
+        ("Nie wiem, czy to jest tak, jak się mówi.", "polish"),
+        ("Where do i click if i want to do it on my phone", "english"),
         ("grep -rn TODO src", "latin, unknown"),
         ("42 + 7", "none"),
     ],

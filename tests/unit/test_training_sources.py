@@ -149,6 +149,7 @@ def test_pairs_and_labelled_pairs_do_not_mix(tmp_path: Path) -> None:
         ('{"text_a": "x", "text_b": "y"}', "line 2: has no label, line 1 has one"),
         ('{"text_a": "x", "query": "z", "text_b": "y", "label": 1}', "two columns for the query: 'query' and 'text_a'"),
         ('{"text_a": "x", "text_b": "y", "label": 1, "negative": "n"}', "line 2: has both 'label' and negatives"),
+        (r'{"text_a": "ab\ud800", "text_b": "y", "label": 1}', "line 2: 'text_a': character 2 is a lone surrogate"),
         ('{"text_a": "x", "text_b": [], "label": 1}', "line 2: 'text_b' is an empty list"),
     ],
 )

@@ -114,6 +114,8 @@ def _examined(stack: ExitStack, material: Material, asked: Questions, name: str 
 
     encoder = stack.enter_context(open_encoder(name))
     embedder = None if tokens_only else encoder
+    if not tokens_only:
+        say("the encoder reads a sample of the training texts, and the whole corpus where held-out texts have leaked")
     total = 2 * min(asked.most_encoded, len(material.trained))
     advance = None if tokens_only else stack.enter_context(progress("texts", total))
     return examine(material, asked, text_encoders=text_path(encoder), embedder=embedder, progress=advance)

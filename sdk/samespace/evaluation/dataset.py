@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataInvalid
+from ..text import lone_surrogate
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,9 @@ def _texts(path: Path, what: str, *, titled: bool) -> Iterator[tuple[str, str]]:
         name, text, title = entry["_id"], entry["text"], entry.get("title") or ""
         if not isinstance(name, str) or not isinstance(text, str) or not isinstance(title, str):
             raise DataInvalid(path=where, reason='"_id", "title" and "text" have to be strings')
+        for each in (name, text, title):
+            if (place := lone_surrogate(each)) is not None:
+                raise DataInvalid(path=where, reason=f"character {place} is a lone surrogate, not text")
         if name in seen:
             raise DataInvalid(path=where, reason=f"{what} id {name!r} is there twice, first in line {seen[name]}")
         seen[name] = number

@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from ..errors import DataInvalid
 from ..extras import require_extra
+from ..text import lone_surrogate
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 QUERY: Final = ("query", "question", "anchor", "text_a", "sentence1", "sentence_A", "premise")
@@ -132,6 +133,8 @@ def _column(
 def _text(where: str, column: str, value: Any) -> str:
     if not isinstance(value, str):
         raise DataInvalid(path=where, reason=f"{column!r} is {_shown(value)}; expected a text")
+    if (place := lone_surrogate(value)) is not None:
+        raise DataInvalid(path=where, reason=f"{column!r}: character {place} is a lone surrogate, not text")
     return value.strip()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ...evaluation.dataset import Dataset
-from ...evaluation.retrieval import Progress, Ranker, evaluate
+from ...evaluation.retrieval import Ranker, evaluate
 from ..sources import as_dataset
 from .diagnosis import Check, Finding, Table, share
 from .duplicates import LeakedText
@@ -22,9 +22,7 @@ FEW: Final = 20
 """Queries below which a mean says little."""
 
 
-def cost_of_leaks(
-    material: Material, leaks: Sequence[LeakedText], rankers: Sequence[Ranker], progress: Progress | None = None
-) -> Check:
+def cost_of_leaks(material: Material, leaks: Sequence[LeakedText], rankers: Sequence[Ranker]) -> Check:
     """nDCG@10 of each ranker on the leaked and on the clean queries of each held-out split.
 
     A query has leaked when it, or a passage that answers it, is a near-duplicate of what is trained on.
@@ -36,7 +34,7 @@ def cost_of_leaks(
         dataset = as_dataset(material.data, split)
         leaked = leaked_queries(dataset, [leak for leak in leaks if leak.split == split])
         for ranker in rankers:
-            ndcg = evaluate(ranker, dataset, progress=progress).per_query["ndcg@10"]
+            ndcg = evaluate(ranker, dataset).per_query["ndcg@10"]
             means = [_mean(ndcg[chosen]) for chosen in (np.ones_like(leaked), leaked, ~leaked)]
             rows.append((split, ranker.name, *(_shown(mean) for mean in means)))
             numbers.setdefault(split, {"leaked": int(leaked.sum()), "clean": int((~leaked).sum()), "ndcg@10": {}})

@@ -114,7 +114,7 @@ def _checks(
     yield leakage(material, leaks, asked.allow_leakage)
     if leaks and asked.cost:
         rankers: Sequence[Ranker] = [Bm25Ranker(), *([] if embedder is None else [DenseRanker(embedder)])]
-        yield cost_of_leaks(material, leaks, rankers, progress)
+        yield cost_of_leaks(material, leaks, rankers)
     yield balance(material)
     yield known_false_negatives(material)
     if embedder is not None:

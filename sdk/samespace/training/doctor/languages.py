@@ -32,15 +32,16 @@ _BLOCKS: Final[tuple[tuple[int, int, str], ...]] = (
 _STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
     language: frozenset(words.split())
     for language, words in {
-        "english": "the of and to is that for with are this was on be by which from or have it not what how can",
+        "english": "the of and to is that for with are this was on be by which from or have it not what how can i "
+        "my you do does a if",
         "german": "der die das und ist nicht mit ein eine zu den von auf für im dem sich werden auch wie oder sind ich",
         "french": "le les des et est une du dans pour que qui par sur au avec ne pas sont plus ce il vous comment",
         "spanish": "el los las y es una del para que por con se no al su como más este pero está cómo qué son",
         "italian": "il gli che di è un una per con non del della sono si da nel come anche più questo alla",
-        "portuguese": "o os as e é um uma para não do da dos das em com que por mais como foi ao são você",
+        "portuguese": "os é um uma para não do da dos das em com que por mais como foi ao são você",
         "dutch": "de het een en van is dat niet op te zijn voor met die aan ook er wordt naar hoe wat ik",
         "swedish": "och att det som en på är av för med inte den till har om ett jag kan hur vad",
-        "polish": "i w nie na się z jest do to że jak o po przez dla od czy są ale",
+        "polish": "nie na się jest do to że jak po przez dla od czy są ale oraz tak który",
         "russian": "и в не на что с как это по но из у за от для так же или бы мы",
         "ukrainian": "і та в не на що з як це до але із за від для або є ми його",
     }.items()
