@@ -49,8 +49,8 @@ def near_duplicates(material: Material) -> Check:
             plural = PLURAL[role]
             many = extra >= MANY * len(groups)
             advice = (
-                "Look at some (--show-texts): where they say the same, keep one of each group, or let no batch hold two "
-                "of one; where they differ in a name that matters, strip what is the same"
+                "Look at some (--show-texts): where they say the same, keep one of each group, or let no batch hold "
+                "two of one; where they differ in a name that matters, strip what is the same"
             )
             findings.append(
                 Finding(
