@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from fakes.database import SPACE
-from samespace.cli.weaviate import weaviate
+from samespace.cli.weaviate import COMMANDS, weaviate
 from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, WeaviateUnavailable
 
 
@@ -20,7 +20,7 @@ def run(*arguments: str) -> SamespaceError:
     return result.exception
 
 
-@pytest.mark.parametrize("command", ["create", "import", "search", "check", "audit"])
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_help_has_an_example(command: str) -> None:
     """A user who asks for help sees a line to copy."""
     result = CliRunner().invoke(weaviate, [command, "--help"])

@@ -67,6 +67,17 @@ def test_a_second_space_is_added_by_another_route(
     assert (again.actions, [each.path for each in again.drift]) == ((), ["description"])
 
 
+def test_an_old_collection_takes_a_pinned_vector_and_stays_unsafe(store: Store, spec: CollectionSpec) -> None:
+    """The vector without a name is kept by Weaviate, and told of by the check."""
+    store.create({"class": spec.name, "vectorizer": "text2vec-transformers"})
+    assert create(store, spec).cannot_be_undone
+    schema = store.schema(spec.name)
+    assert schema is not None
+    found = check_pin(schema, spec.space_id)
+    assert found.worst is Severity.UNSAFE
+    assert any("vector without a name" in finding.message for finding in found.findings)
+
+
 def test_a_file_is_applied_and_checked_by_command(
     store: Store, server: Server, tiny_artifact: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def weaviate() -> None:
 
     \b
     Example:
+      samespace weaviate config > compose.yaml
       samespace serve artifacts/pydoc --http-port 8080 --grpc-port 8081
       samespace weaviate create Article --encoder artifacts/pydoc --server http://encoder:8080
       samespace weaviate import Article data/pydoc --encoder localhost:8081
