@@ -436,6 +436,8 @@ def test_the_command_says_it_and_exits_accordingly(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["checks"]["leakage"]["numbers"]["test_queries"]["leaked"] == 1
     done = runner.invoke(cli, ["doctor", "data", bad, "--write-splits", str(tmp_path / "new"), "--keep", "test"])
     assert "left out" in done.stderr
+    again = runner.invoke(cli, ["doctor", "data", bad, "--write-splits", str(tmp_path / "new")])
+    assert isinstance(again.exception, DataInvalid)
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 

@@ -70,6 +70,7 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
       samespace doctor data data/scifact --encoder artifacts/minilm --show-texts
       samespace doctor data data/scifact --write-splits data/scifact-clean --keep test
     """
+    from ..errors import DataInvalid
     from ..extras import require_extra
 
     require_extra("train", feature="the doctor", modules=("datasketch",))
@@ -83,6 +84,8 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
         most_encoded=options["sample"],
         show_texts=options["show_texts"],
     )
+    if splits_out is not None and splits_out.exists():  # said now, not after minutes of looking
+        raise DataInvalid(path=str(splits_out), reason="exists already; name another folder, or remove it")
     material = material_of(load_data(sources), asked)
     with ExitStack() as stack:
         diagnosis = _examined(stack, material, asked, options["encoder"], options["tokens_only"])
