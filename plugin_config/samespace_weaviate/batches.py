@@ -39,18 +39,28 @@ class Batch:
 
 
 def batches(
-    passages: Iterable[Passage], collection: str, size: int, journal: Journal | None = None, *, chars: int = CHARS
+    passages: Iterable[Passage],
+    collection: str,
+    size: int,
+    journal: Journal | None = None,
+    *,
+    tenant_property: str = "",
+    chars: int = CHARS,
 ) -> Iterator[Batch]:
-    """*passages* in batches of *size*; of those that the journal has, only what failed."""
-    seen = set[str]()
+    """*passages* in batches of *size*; of those that the journal has, only what failed.
+
+    An id may come once, or once for each value of *tenant_property*.
+    """
+    seen = set[tuple[str, str]]()
     for number, chunk in enumerate(_chunks(passages, size, chars)):
         digest = _digest(chunk)
         done = journal.has(number, digest) if journal else None
         left = [passage for passage in chunk if done is None or passage.id in done.failed]
         good, refused = [], []
         for passage in chunk:
-            reason = "the id is there twice; only the first was imported" if passage.id in seen else None
-            seen.add(passage.id)
+            name = (str(passage.properties.get(tenant_property, "")), passage.id)
+            reason = "the id is there twice; only the first was imported" if name in seen else None
+            seen.add(name)
             if done is not None and passage.id not in done.failed:
                 continue
             if not passage.text.strip():

@@ -102,8 +102,9 @@ def import_passages(
     journal = _journal(database, target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
     wanted = passages if options.only is None else (each for each in passages if each.id in options.only)
+    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property)
     try:
-        for done in run(batches(wanted, target.collection, batch, journal), work.prepare, work.write, crew):
+        for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
             if journal is not None:
                 journal.append(done.finished)

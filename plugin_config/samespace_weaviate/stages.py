@@ -21,7 +21,8 @@ from .journal import Finished
 from .objects import Database, Failure, Passage, StoredObject, object_uuid
 from .windows import ASKED_FOR, Target, objects_of, parts_of, typed
 
-RETRIES: Final = 4
+RETRIES: Final = 6
+"""After 1, 2, 4, ... seconds: a minute in all, in which a Weaviate or a server restarts."""
 _TRANSIENT: Final = re.compile(
     r"\b50[23]\b|timed? ?out|deadline|unavailable|connection (refused|reset)|context canceled|too many requests", re.I
 )
@@ -101,8 +102,8 @@ class Stages:
         for some, encoded in self._encoded([passage for passage, _, _ in good], failed):
             encoded.vectors.require(self._target.space_id, where=f"import into collection {self._target.collection}")
             long_texts += sum(windows > 1 for windows in encoded.windows)
-            taken = {passage.id for passage in some}
-            rest = [entry for entry in good if entry[0].id in taken]
+            taken = set(map(id, some))  # tenants may have passages of the same id
+            rest = [entry for entry in good if id(entry[0]) in taken]
             parts = parts_of(some, encoded, self._target.long_texts)
             for (passage, tenant, properties), found in zip(rest, parts, strict=True):
                 made = objects_of(self._target, passage, found, properties)

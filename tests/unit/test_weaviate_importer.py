@@ -18,6 +18,7 @@ from samespace.text import LongTexts, Role
 from samespace_weaviate import CollectionSpec, Passage, create
 from samespace_weaviate.importer import ImportOptions, import_passages
 from samespace_weaviate.objects import StoredObject, object_uuid
+from samespace_weaviate.stages import RETRIES
 from samespace_weaviate.windows import Target, window_uuid
 
 SPEC = CollectionSpec("Article", SPACE, "http://encoder:8080")
@@ -95,7 +96,7 @@ def test_a_weaviate_that_stays_away_ends_the_import(tmp_path: Path) -> None:
     options = ImportOptions(state=tmp_path / "run")
     with pytest.raises(WeaviateUnavailable, match="503"):
         import_passages(store, TARGET, FakeEncoder(), PASSAGES, options=options, pause=lambda seconds: None)
-    assert store.batches == [10] * 5
+    assert store.batches == [10] * (RETRIES + 1)
     assert not (tmp_path / "run.failures.jsonl").exists()
 
 
@@ -315,6 +316,19 @@ def test_each_object_goes_to_the_tenant_that_its_property_names() -> None:
     assert {name: len(door.objects["Article"]) for name, door in store.doors.items()} == {"a": 3, "b": 3}
     assert sorted(each for each in store.sent if each.startswith("add")) == ["add_tenant a", "add_tenant b"]
     assert report.left_out == ()
+
+
+def test_two_tenants_may_have_passages_of_the_same_id() -> None:
+    """An id is there twice only where it is twice in one tenant; also where each text is asked for alone."""
+    store = database()
+    target = replace(TARGET, multi_tenant=True)
+    passages = [Passage("1", "x", {"owner": "a"}), Passage("1", "y", {"owner": "b"}), Passage("1", "z", {"owner": "a"})]
+    options = ImportOptions(tenant_property="owner")
+    bad = Passage("book", "too long", {"owner": "a"})
+    report = import_passages(store, target, Choosy(), [*passages, bad], options=options)
+    assert (report.written, [failure.passage for failure in report.failed]) == (2, ["1", "book"])
+    (a,), (b,) = (store.doors[name].objects["Article"].values() for name in "ab")
+    assert (a.properties["text"], b.properties["text"]) == ("x", "y")
 
 
 @pytest.mark.parametrize("multi_tenant", [True, False])
