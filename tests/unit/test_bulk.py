@@ -22,6 +22,7 @@ from samespace.bulk.parts import check_whole
 from samespace.bulk.plan import CHUNK_ROWS
 from samespace.cli import cli
 from samespace.errors import DataInvalid, RequestInvalid, SamespaceError, SpaceMismatch
+from samespace.text import LongTexts
 
 WORDS = ["how", "do", "i", "reset", "the", "password", "of", "user", "name", "in", "file", "index", "value"]
 ROWS = 2500  # more than two chunks
@@ -186,11 +187,14 @@ def test_parts_of_another_job_are_not_left_among_ours(corpus: Path, tiny_artifac
         embed(corpus, out, tiny_artifact, part_rows=1000)
 
 
-def test_windows_have_rows_of_their_own(corpus: Path, tiny_artifact: Path, encoder: Encoder, tmp_path: Path) -> None:
-    """With their number, their characters, and the text between them."""
-    embed(corpus, tmp_path / "out", tiny_artifact, long_texts="windows")
+@pytest.mark.parametrize("form", ["windows", "slices"])
+def test_windows_have_rows_of_their_own(
+    corpus: Path, tiny_artifact: Path, encoder: Encoder, tmp_path: Path, form: LongTexts
+) -> None:
+    """With their number, their characters, and the text between them; slices alike."""
+    embed(corpus, tmp_path / "out", tiny_artifact, long_texts=form)
     rows = read(tmp_path / "out").to_pylist()
-    right = encoder.encode_detailed([text_of(39)], "passage", long_texts="windows")
+    right = encoder.encode_detailed([text_of(39)], "passage", long_texts=form)
     mine = [row for row in rows if row["id"] == "d39"]
     assert len(mine) == right.windows[0] > 1
     assert [(row["start"], row["end"]) for row in mine] == [span[1:] for span in right.spans]

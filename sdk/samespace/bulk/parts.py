@@ -1,8 +1,8 @@
 """What a part looks like on disk: Parquet, with what it was made of in its footer.
 
 Columns: `id`, `text` (unless left out), those that were kept, `vector` (fixed-size list), `tokens` and `windows` of the
-text; and where each window has a row, `window` (its number), `start` and `end` (its characters of the text). The space
-id is in the schema's metadata, as in every file of vectors; so `Vectors.load` reads a part too.
+text; and where each window or slice has a row, `window` (its number), `start` and `end` (its characters of the text).
+The space id is in the schema's metadata, as in every file of vectors; so `Vectors.load` reads a part too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..encoder import Encoded
 from ..errors import DataInvalid, SpaceMismatch
+from ..text import BY_WINDOW
 from ..vector_files import SPACE_KEY, VECTOR_COLUMN
 from .files import Place
 from .plan import Options
@@ -52,7 +53,7 @@ def table_of(chunk: Chunk, encoded: Encoded, options: Options) -> Any:
 
     encoded.vectors.require(options.space_id, where="samespace embed")
     owners = [text for text, _, _ in encoded.spans]
-    windows = options.long_texts == "windows"
+    windows = options.long_texts in BY_WINDOW
     columns: dict[str, Any] = {"id": pyarrow.array([chunk.ids[text] for text in owners], pyarrow.string())}
     if options.with_text:
         texts = [chunk.texts[text][start:end] if windows else chunk.texts[text] for text, start, end in encoded.spans]

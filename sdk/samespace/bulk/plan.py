@@ -55,7 +55,7 @@ class Options:
     Attributes:
         space_id: of the encoder.
         role: of the texts.
-        long_texts: "pool" for a row a text, "windows" for a row a window, "reject" to end at the first long text.
+        long_texts: "pool" for a row a text, "windows" or "slices" for a row a piece, "reject" to end at a long text.
         dtype: of the vectors on disk; float16 halves the files and costs at most 5e-4 of each number.
         dims: fewer dimensions, where the encoder was trained for it; None for all.
         columns: what is read.

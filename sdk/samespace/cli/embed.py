@@ -54,10 +54,10 @@ class OpenForBulk:
 @click.option("--role", type=click.Choice(["passage", "query"]), default="passage", show_default=True)
 @click.option(
     "--long-texts",
-    type=click.Choice(["pool", "windows", "reject"]),
+    type=click.Choice(["pool", "windows", "slices", "reject"]),
     default="pool",
     show_default=True,
-    help="Beyond the token limit: one pooled row, one row a window, or an error.",
+    help="Beyond the token limit: a pooled row; a row a window, or a slice encoded by itself; or an error.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
 @click.option("--dims", type=int, metavar="N", help="Fewer dimensions, where the encoder was trained for it.")

@@ -15,8 +15,10 @@ from .connection import SPACE_ID, connection, open_store, require_weaviate
 
 @click.command(name="import")
 @click.argument("name")
-@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="A running server (gRPC) or an artifact.")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--encoder", metavar="ARTIFACT|SERVER", help="A running server (gRPC) or an artifact; none for `samespace embed`'s."
+)
 @click.option("--id-field", default="", help='The field that holds the id; "_id" or "id".')
 @click.option("--text-field", default="", help='The field that holds the text; "text".')
 @click.option("--title-field", default="", help='The field that is put before the text, where it has one; "title".')
@@ -35,11 +37,14 @@ from .connection import SPACE_ID, connection, open_store, require_weaviate
     type=click.Path(path_type=Path, dir_okay=False),
     help="Import only the passages whose ids are in this file, which an earlier import wrote.",
 )
+@click.option("--engine", type=click.Choice(["process", "ray"]), default="process", show_default=True)
+@click.option("--workers", metavar="MAX|MIN:MAX", help="With ray: actors that write parts. [default: one a core]")
+@click.option("--address", metavar="ADDRESS", help="With ray: of a running cluster; without it one is started here.")
 @connection
 def import_data(
     name: str,
-    data: tuple[Path, ...],
-    encoder: str,
+    data: tuple[str, ...],
+    encoder: str | None,
     id_field: str,
     text_field: str,
     title_field: str,
@@ -50,6 +55,9 @@ def import_data(
     writers: int,
     state: Path | None,
     retry_failed: Path | None,
+    engine: str,
+    workers: str | None,
+    address: str | None,
     url: str | None,
     grpc_port: int | None,
     embedded: Path | None,
@@ -59,6 +67,8 @@ def import_data(
     DATA are files of passages (.jsonl, .csv, .tsv, .parquet) or BEIR folders. Each passage has an "_id" (or "id"), a
     "text" and perhaps a "title"; other fields are stored where the collection has a property of that name. Ids of
     objects come from the passages, so importing again changes nothing, and what was interrupted goes on where it was.
+    Or DATA is a folder that `samespace embed` made, here or at a URI: its vectors are written, by many workers with
+    --engine ray, if the collection is pinned to their space.
 
     Exit code 1 if a passage was not written; ids and reasons are in STATE.failures.jsonl, and the same command again
     tries them again.
@@ -67,8 +77,23 @@ def import_data(
     Example:
       samespace weaviate import Article data/pydoc --encoder localhost:8081
       samespace weaviate import Article a.parquet b.csv --encoder localhost:8081 --id-field key --text-field body
+      samespace weaviate import Article s3://bucket/vectors --engine ray --address auto --workers 16
     """
     require_weaviate()
+    for option, value in (("--batch", batch), ("--streams", streams), ("--writers", writers)):
+        if value < 1:
+            raise RequestInvalid(field=option, reason=f"{value}; expected 1 or more")
+    if encoder is None:
+        from .part_importing import OpenStore, PartOptions, import_folder
+
+        for option, given in (("--retry-failed", retry_failed), ("--id-field", id_field), ("--text-field", text_field)):
+            if given:
+                raise RequestInvalid(field=option, reason="is for files of passages, which need an --encoder")
+        chosen = PartOptions(tenant, tenant_property, batch, writers, state, engine, workers, address)
+        import_folder(name, data, chosen, OpenStore(url, grpc_port, embedded))
+        return
+    if engine == "ray":
+        raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
     from samespace_weaviate import ImportOptions, PinnedCollection
     from samespace_weaviate.journal import read_failed_ids
     from samespace_weaviate.pipeline import Crew
@@ -78,9 +103,6 @@ def import_data(
 
     if SPACE_ID.fullmatch(encoder):
         raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
-    for option, value in (("--batch", batch), ("--streams", streams), ("--writers", writers)):
-        if value < 1:
-            raise RequestInvalid(field=option, reason=f"{value}; expected 1 or more")
     only = None if retry_failed is None else read_failed_ids(retry_failed)
     total = count_passages(*data) if only is None else len(only)
     with ExitStack() as stack:
