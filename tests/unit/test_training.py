@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from safetensors.torch import load_file  # noqa: E402 - after the skip
 
 from samespace.errors import ConfigInvalid, DataInvalid, ModelUnsupported, TrainingFailed  # noqa: E402
 from samespace.export.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402
+from samespace.training import rates  # noqa: E402
 from samespace.training.config import TrainingConfig, make_config  # noqa: E402
 from samespace.training.contrastive import BatchLoss  # noqa: E402
-from samespace.training.trainer import train  # noqa: E402
+from samespace.training.setup import prepare  # noqa: E402
+from samespace.training.trainer import train, try_rates  # noqa: E402
 
 LETTERS = "abcdefgh"
 
@@ -187,3 +190,57 @@ trainer.train(make_config({killed.to_json()!r}))
     assert record(whole)["loss"] == record(resumed)["loss"]
     assert record(whole)["temperature"] == record(resumed)["temperature"] != 0.05
     assert not left.exists()
+
+
+def test_the_report_opens_offline_and_the_card_says_the_verdict(trained: Path) -> None:
+    """Pictures, no address anywhere, and the same sentence about base and trained in both."""
+    page, card, said = (trained / "report.html").read_text(), (trained / "README.md").read_text(), record(trained)
+    assert page.count("<svg") > 8
+    assert "http:" not in page
+    assert "https:" not in page
+    verdict = "NOT better than its base" if not said["better_than_base"] else "Better than its base"
+    assert verdict in page
+    assert verdict in card
+    assert "test: bm25" in card
+
+
+def test_a_model_that_is_not_better_is_exported_only_anyway(trained: Path, tmp_path: Path) -> None:
+    """The record decides; the refusal names the option."""
+    from click.testing import CliRunner
+
+    from samespace.cli.export import export
+    from samespace.errors import RequestInvalid
+
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    (folder / "run.json").write_text(json.dumps(record(trained) | {"better_than_base": False}))
+    refused = CliRunner().invoke(export, [str(folder), str(tmp_path / "out")])
+    assert isinstance(refused.exception, RequestInvalid)
+    assert "--anyway" in str(refused.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_rates_are_tried_from_the_untouched_base(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """Each short run starts anew, and the base is what is left; a run that is too short does without."""
+    setup = prepare(config(tiny_checkpoint, data, tmp_path / "out"))
+    before = {name: value.clone() for name, value in setup.model.state_dict().items()}
+    picked = try_rates(setup, 2)
+    assert [trial.rate for trial in picked.trials] == list(rates.RATES)
+    assert all(torch.equal(value, before[name]) for name, value in setup.model.state_dict().items())
+    said = record(train(config(tiny_checkpoint, data, tmp_path / "out", learning_rate="auto", epochs=1)).folder)
+    assert said["learning_rate"] == rates.SAFE
+    assert "too few to try" in said["rate_probe"]["reason"]
+
+
+def test_a_collapse_stops_or_starts_again(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """At a rate of 0.1 the error names the cause; "lower_rate" goes on from the base at a tenth."""
+    broken = config(tiny_checkpoint, data, tmp_path / "out", learning_rate=0.1)
+    with pytest.raises(TrainingFailed, match="rate too high"):
+        train(broken)
+    assert list(tmp_path.iterdir()) == []
+    said: list[str] = []
+    again = config(tiny_checkpoint, data, tmp_path / "out", learning_rate=0.1, on_collapse="lower_rate")
+    found = record(train(again, say=said.append).folder)
+    assert found["learning_rate"] < 0.1
+    assert found["sentinel"]["restarts"][0]["alarm"]["cause"] == "rate too high"
+    assert "Starting again with learning_rate 0.01" in said[0]

@@ -28,6 +28,15 @@ def test_every_key_is_documented() -> None:
     assert documented == set(KEYS)
 
 
+def test_every_key_is_in_the_documentation() -> None:
+    """docs/training.md says of each key what the docstring says."""
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    listed = page.partition("<!-- keys: begin -->")[2].partition("<!-- keys: end -->")[0]
+    assert set(
+        re.findall(r"`([a-z_]+)`", "".join(line.split("|")[1] for line in listed.splitlines() if "`" in line))
+    ) == set(KEYS)
+
+
 def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
     """Relative paths of the file are relative to it; numbers keep their type."""
     file = tmp_path / "train.toml"
@@ -112,7 +121,12 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [*sorted((ROOT / "examples").glob("*.toml")), *sorted(Path(module.__file__).parent.glob("recipes/*.toml"))]
+    "file",
+    [
+        *sorted((ROOT / "examples").glob("*.toml")),
+        *sorted((ROOT / "recipes").glob("*.toml")),
+        *sorted(Path(module.__file__).parent.glob("recipes/*.toml")),
+    ],
 )
 def test_the_shipped_files_are_valid(file: Path) -> None:
     """Every example and recipe is read without an error."""

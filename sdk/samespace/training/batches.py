@@ -10,6 +10,7 @@ Everything random follows from seed and epoch, so that a run that is resumed see
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,6 +157,8 @@ class Collator:
             "labels": torch.tensor([examples.labels[row] for row in rows], dtype=torch.float32),
             "rivals": torch.tensor([-1 if rival is None else place_p[rival] for rival in rivals]),
             "margins": torch.tensor(margins, dtype=torch.float32),
+            "query_keys": _keys(list(queries)),
+            "passage_keys": _keys(list(passages)),
             "query_groups": torch.from_numpy(self.known.groups(list(queries), self.known.queries)),
             "passage_groups": torch.from_numpy(self.known.groups(list(passages), self.known.passages)),
         }
@@ -180,6 +183,12 @@ class Collator:
             if own is not None and (other := self.teacher.get((query, negative))) is not None:
                 return negative, own - other
         return None, 0.0
+
+
+def _keys(texts: Sequence[str]) -> Tensor:
+    """(texts,) int64; the same for the same text in every process."""
+    digests = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
+    return torch.tensor([int.from_bytes(each, "little", signed=True) for each in digests])
 
 
 def _padded(texts: Mapping[str, Window]) -> dict[str, Tensor]:

@@ -61,6 +61,8 @@ class TrainingConfig:
             machine gives the same weights, also where the run was killed and resumed.
         epochs: times that each pair is seen, 1 or more. Default 1. More helps small sets until they are learned
             by heart: watch the dev score. Cost is in proportion.
+        max_steps: end after so many steps, whatever `epochs` says; 0 for no such end. Default 0. The rate falls to 0 by
+            then. For a budget of time, and to try a configuration.
         batch_size: pairs of one step; the others of the batch are the negatives. Default 64. Larger is a harder
             and usually better task, with fewer steps; memory does not grow, see mini_batch_size. With several
             processes: of each process; all are negatives for all.
@@ -88,9 +90,10 @@ class TrainingConfig:
         learn_temperature: train the temperature too, kept between 0.005 and 1. Default false. Helps long runs.
         symmetric: also tell which query belongs to a passage. Default true. Costs nothing; turn it off where many
             queries share passages.
-        mask: which passages of a batch are no negatives of a query: "near" for its known answers, those of
-            near-duplicate queries, and near-duplicates of them; "equal" the same for equal texts only; "none" for
-            nothing but its own. Default "near", about a millisecond a text once.
+        mask: which passages of a batch are no negatives of a query: "near" for the known answers of the query, in
+            whatever case it is written, and near-duplicates of these; "equal" the same for equal texts only, where
+            answers that differ in a name are other answers; "none" for nothing but its own. Default "near", about a
+            millisecond a text once.
         guide: model folder or hub name of another encoder; what it puts above the right passage is no negative.
             Default "": none. Finds right answers that nobody judged; costs encoding every text once.
         negatives: hard negatives of a pair in a step, drawn from the data's own and the mined ones. Default 1. Each
@@ -134,6 +137,7 @@ class TrainingConfig:
     score_splits: tuple[str, ...] = ("dev", "test")
     seed: int = 1
     epochs: int = 1
+    max_steps: int = 0
     batch_size: int = 64
     mini_batch_size: int = 32
     loss: str = "infonce"
@@ -216,6 +220,7 @@ _TYPES: Final[Mapping[str, str]] = {field.name: str(field.type) for field in fie
 _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("seed", 0, 2**31 - 1),
     ("epochs", 1, 1000),
+    ("max_steps", 0, 100_000_000),
     ("batch_size", 2, 65536),
     ("mini_batch_size", 1, 65536),
     ("layer_norm_eps", 0, 0.01),

@@ -145,6 +145,17 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         own["queries"] = told["queries"] + start_q[rank]
         own["passages"] = told["passages"] + start_p[rank]
         own["rivals"] = torch.where(told["rivals"] >= 0, told["rivals"] + start_p[rank], told["rivals"])
+        for role, names in (("query", ("queries",)), ("passage", ("passages", "rivals"))):
+            kept, place = _distinct(_gather_rows(told[f"{role}_keys"])[0])
+            if role == "query":
+                q = q[kept]
+            else:
+                p = p[kept]
+            for name in names:
+                own[name] = torch.where(own[name] >= 0, place[own[name]], own[name])
+            for name in (f"{role}_groups", f"guide_{names[0]}"):
+                if name in everyone:
+                    everyone[name] = everyone[name][kept]
         examples = self.examples(own, everyone)
         total = examples.total.clone()
         distributed.all_reduce(total)
@@ -190,6 +201,17 @@ def guided(scores: Tensor, queries: Tensor, passages: Tensor) -> Tensor:
     bound = torch.full((len(scores),), math.inf, dtype=scores.dtype, device=scores.device)
     bound = bound.scatter_reduce(0, queries, scores[queries, passages], "amin")
     return scores > bound[:, None]
+
+
+def _distinct(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the first of each key, and for each row the place of its key among these.
+
+    A text that two processes have counts once, as it does within one.
+    """
+    values, inverse = torch.unique(keys, return_inverse=True)
+    first = torch.full((len(values),), len(keys), device=keys.device)
+    first = first.scatter_reduce(0, inverse, torch.arange(len(keys), device=keys.device), "amin")
+    return first, inverse
 
 
 def _gather_rows(rows: Tensor) -> tuple[Tensor, list[int]]:

@@ -29,7 +29,7 @@ class Examples:
         queries, passages: the two texts, stripped and never empty. Of a labelled pair: `text_a` and `text_b`.
         negatives: passages that do not answer the query, known as such; () where none is known.
         labels: in [0, 1]; 1.0 for each of pairs.
-        weights: above 0; how often an example is drawn, beside one of weight 1.
+        weights: above 0; how much an example counts in the loss, beside one of weight 1.
         query_ids, passage_ids, negative_ids: names to point at texts with: ids of a BEIR set, else `FILE:LINE` of the
             place where the text is met first. One text may have several names in a BEIR set.
         labelled: whether labels were given, and mean something.

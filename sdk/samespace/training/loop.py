@@ -109,9 +109,16 @@ class Plan:
             multiple=processes(),
         )
 
+    def steps_of_an_epoch(self) -> int:
+        """Optimiser steps in which each example is seen once."""
+        return len(self.batches()) // processes()
+
     def total_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return self.steps or self.config.epochs * len(self.batches()) // processes()
+        if self.steps:
+            return self.steps
+        whole = self.config.epochs * self.steps_of_an_epoch()
+        return min(whole, self.config.max_steps) if self.config.max_steps else whole
 
 
 def processes() -> int:
@@ -199,11 +206,8 @@ def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: C
             epoch = int(state.epoch or 0)
             plan.collator.epoch = epoch
             sampler.set_epoch(epoch)
-            if (
-                plan.mine is not None
-                and state.global_step % max(1, total // config.epochs) == 0
-                and _due(config, epoch)
-            ):
+            goes_on = state.global_step % plan.steps_of_an_epoch() != 0  # resumed: its negatives are restored
+            if plan.mine is not None and not goes_on and _due(config, epoch):
                 plan.collator.negatives.mined = plan.mine(plan.model)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -231,7 +235,7 @@ def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: C
         args=SentenceTransformerTrainingArguments(
             output_dir=str(plan.checkpoints if saved else scratch),
             num_train_epochs=config.epochs,
-            max_steps=plan.steps or -1,
+            max_steps=total,
             per_device_train_batch_size=config.batch_size,
             learning_rate=plan.rate,
             weight_decay=config.weight_decay,
@@ -251,7 +255,7 @@ def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: C
             report_to=list(config.report_to) or "none",
             disable_tqdm=True,
             dataloader_pin_memory=False,
-            ddp_find_unused_parameters=False,
+            ddp_find_unused_parameters=processes() > 1,  # such as the pooler that BERT has and an encoder does not use
             ddp_backend="gloo" if not torch.cuda.is_available() and processes() > 1 else None,
         ),
         train_dataset=Dataset.from_dict({"row": list(range(len(plan.collator.examples)))}),

@@ -1,9 +1,10 @@
 """Which passages must not be taken as negatives of a query: right answers that the judgements do not pair with it.
 
 Judgements are incomplete in a batch's eyes: the same answer stands in the set twice, a question was asked twice,
-and only one of the four pairs is judged. So texts are put into groups of near-duplicates (`hygiene`), and a
-judged pair makes every passage of its passage's group right for every query of its query's group. By text, not by
-id: ids differ where texts are the same.
+and only one of the four pairs is judged. So texts are put into groups, and a judged pair makes every passage of its
+passage's group right for every query of its query's group. By text, not by id: ids differ where texts are the same.
+A group of passages is of near-duplicates (`hygiene`); one of queries is of equal texts, but for case and punctuation:
+"symptoms of X" and "symptoms of Y" are near-duplicates by their letters, and want other answers.
 
 What it gives up: right answers that nobody judged and that share no words. `guide` and the margin of `mining`
 are for these.
@@ -62,12 +63,12 @@ def known_pairs(pairs: Iterable[tuple[str, str]], others: Iterable[str] = (), *,
     Args:
         pairs: (query, passage) that are judged right.
         others: passages that may become negatives: of the corpus, or given as negatives.
-        near_duplicates: also put near-duplicates together; otherwise only texts that are equal but for case,
+        near_duplicates: also put near-duplicates of passages together; otherwise texts that are equal but for case,
             punctuation and spaces. Costs about 1 ms a text.
     """
     judged = list(dict.fromkeys(pairs))
-    queries = _grouped(dict.fromkeys(query for query, _ in judged), near_duplicates)
-    passages = _grouped(dict.fromkeys([*(passage for _, passage in judged), *others]), near_duplicates)
+    queries = _grouped(dict.fromkeys(query for query, _ in judged), near_duplicates=False)
+    passages = _grouped(dict.fromkeys([*(passage for _, passage in judged), *others]), near_duplicates=near_duplicates)
     stride = len(passages) + 1
     keys = {queries[query] * stride + passages[passage] for query, passage in judged}
     return Known(queries, passages, np.array(sorted(keys), dtype=np.int64), stride)
@@ -78,7 +79,7 @@ def nothing_known() -> Known:
     return Known({}, {}, np.empty(0, dtype=np.int64), 1)
 
 
-def _grouped(texts: Iterable[str], near_duplicates: bool) -> dict[str, int]:
+def _grouped(texts: Iterable[str], *, near_duplicates: bool) -> dict[str, int]:
     listed = list(texts)
     if near_duplicates:
         return dict(zip(listed, near_duplicate_groups(listed), strict=True))

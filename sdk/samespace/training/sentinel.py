@@ -234,7 +234,7 @@ def _after(run: Run, train: Sequence[Vitals], gradient_norms: Sequence[float]) -
                   f"loss {now.loss:.2f}, telling nothing apart {now.trivial:.2f}, at temperature {run.temperature:g}",
                   "raise temperature; 0.02 to 0.1 is usual")
         ]  # fmt: skip
-    if flat and now.step >= run.steps / 2 and now.loss >= start.loss * _FLAT:
+    if flat and now.step >= run.steps / 2:
         return [
             Alarm(now.step, "no learning", WRONG_LABELS,
                   f"loss {start.loss:.3f} to {now.loss:.3f} after half of the steps, telling nothing apart "

@@ -82,6 +82,7 @@ class Setup:
 
     def start_over(self) -> None:
         """The untouched base again, in place, and nothing measured."""
+        torch.manual_seed(self.config.seed)  # for weights that the base's folder lacks, such as an unused pooler
         fresh = load_model(self.config, self.checkpoint.recipe).state_dict()
         self.model.load_state_dict(fresh)
         self.loss.reset()

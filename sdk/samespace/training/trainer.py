@@ -99,6 +99,7 @@ def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda
     if not is_main():
         return TrainingRun(config.out, {})
 
+    epochs = len(history.losses) / setup.plan(0.0).steps_of_an_epoch()
     record: dict[str, Any] = {
         "config": config.to_json(),
         "base_space_id": setup.checkpoint.identity.space_id(),
@@ -108,6 +109,7 @@ def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda
         "rate_probe": picked.to_json() if picked is not None else None,
         "temperature": setup.loss.temperature_now(),
         "steps": len(history.losses),
+        "epochs": round(epochs, 3),
         "loss": history.losses,
         "gradient_norm": history.norms,
         "loss_of_guessing": setup.trivial,
@@ -116,7 +118,7 @@ def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda
             "restarts": restarts,
             **{name: [each.to_json() for each in sample.vitals] for name, sample in setup.samples.items()},
         },
-        "texts_cut": {role: count // config.epochs for role, count in setup.collator.cut.items()},
+        "texts_cut": {role: round(count / max(1.0, epochs)) for role, count in setup.collator.cut.items()},
         "training_s": round(training_s, 3),
         "processes": processes(),
         "threads": torch.get_num_threads(),
