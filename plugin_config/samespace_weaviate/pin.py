@@ -22,7 +22,7 @@ from typing import Any, Final
 from samespace.errors import PinBroken, SpaceMismatch, short
 
 from .routes import address_of, is_open, openness
-from .spec import LONG_TEXT_FORMS, LONG_TEXTS_KEY, MODULE, SPACE_KEY, LongTextForm, shown, vector_name
+from .spec import BRIDGE_KEY, LONG_TEXT_FORMS, LONG_TEXTS_KEY, MODULE, SPACE_KEY, LongTextForm, shown, vector_name
 from .unpinned import unpinned_vectors
 
 _PIN_NAME: Final = re.compile(r"e_([0-9a-f]{12})")
@@ -207,6 +207,8 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
         if not pin.key_space:
             add(Severity.DRIFT, f"{SPACE_KEY} is missing: only the vector's name tells the space")
         add(Severity.FINE, "no vectorizer: queries are encoded by clients")
+        if bridge := pin.settings.get(BRIDGE_KEY):
+            add(Severity.DRIFT, f"approximate: a bridge ({bridge}), not an encoder, made these vectors; see `migrate`")
     else:
         found.extend(Finding(level, f"{pin.vector}: {message}") for level, message in _judge_vectorizer(pin))
     if max((finding.severity for finding in found), default=Severity.FINE) < Severity.UNSAFE:

@@ -38,6 +38,8 @@ SPACE_KEY: Final = "samespaceSpace"
 """The vectorizer's extra key that holds the full space id."""
 LONG_TEXTS_KEY: Final = "samespaceLongTexts"
 """The vectorizer's extra key that holds the `LongTextForm`."""
+BRIDGE_KEY: Final = "samespaceBridge"
+"""The extra key of vectors that a bridge made: between which spaces."""
 
 LongTextForm = Literal["windows", "multivector", "pool"]
 """How a text beyond the token limit is stored:

@@ -50,9 +50,10 @@ class FakeDoor:
         """Write as a client does: the module makes the vector unless it is brought."""
         name = self.real(name)
         vectors = record.vectors
-        if not vectors and name in self.modules:
+        text = str(record.properties.get("text") or "")
+        if not vectors and text and name in self.modules:
             vector, encode = self.modules[name]
-            vectors = {vector: encode(str(record.properties.get("text") or ""))}
+            vectors = {vector: encode(text)}
             self.module_calls += 1
         self.clock_ms += 1
         self.objects[name][tenant][record.id] = replace(record, vectors=vectors, updated_ms=self.clock_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from samespace.encoder import Encoded
 from samespace.errors import MigrationBlocked, SpaceMismatch
 from samespace.vectors import Float32, Vectors
 from samespace_weaviate import CollectionSpec
+from samespace_weaviate.audit import AuditReport, Kind, Offender, TenantAudit
+from samespace_weaviate.audit.tolerance import Bound, Tolerance
 from samespace_weaviate.migration import (
     Journal,
     Migration,
@@ -105,9 +108,12 @@ class World:
         encoder: Encoder | None = NEW,
         force: bool = False,
         journal: type[Journal] | None = None,
+        audit: Callable[[str], AuditReport] | None = None,
     ) -> State:
         """As the command does: plan if there is no journal, else go on."""
-        terms = Terms(Pace(clock=lambda: self.door.clock_ms / 1000, pause=self.door.pause), sample=8, force=force)
+        terms = Terms(
+            Pace(clock=lambda: self.door.clock_ms / 1000, pause=self.door.pause), sample=8, force=force, audit=audit
+        )
         named = bool(self.door.pointers)
         wanted = Wanted("Articles" if named else "Article_old", OTHER_SPACE, "" if named else "Articles")
         with (journal or Hasty)(self.path) as opened:
@@ -346,6 +352,26 @@ def test_a_foreign_vector_in_the_new_collection_is_found_before_the_switch(world
     with pytest.raises(MigrationBlocked, match="not those of the encoder"):
         world.run()
     assert world.door.pointers["Articles"] == "Article_old"
+
+
+def test_an_audit_that_finds_something_keeps_the_alias_where_it_is(world: World) -> None:
+    """The report's first offender is told; once the audit is clean, the same command switches."""
+    offender = Offender(uuid.UUID(int=7), "", Kind.OTHER_SPACE, "of another encoder", 0.9)
+    tenant = TenantAudit("", OBJECTS, 10, (offender,), 0, Tolerance(*[Bound("fp32", 1e-6)] * 3), ())
+    found = AuditReport("Articles", "e_b", OTHER_SPACE, "new", 0.99, 1, (tenant,))
+    with pytest.raises(MigrationBlocked, match="of another encoder"):
+        world.run(audit=lambda name: found)
+    assert world.door.pointers["Articles"] == "Article_old"
+    clean = replace(found, tenants=(replace(tenant, offenders=()),))
+    assert world.run(audit=lambda name: clean) is State.SETTLED
+
+
+def test_an_object_without_text_has_no_vector_afterwards_either(world: World) -> None:
+    """Weaviate makes no vector of nothing, so neither does a migration; and its check does not miss it."""
+    empty = Record(str(uuid.UUID(int=5)), {"n": -1})
+    world.door.objects["Article_old"][""][empty.id] = empty
+    assert world.run() is State.SETTLED
+    assert world.door.objects["Articles_bbbbbbbbbbbb"][""][empty.id].vectors == {}
 
 
 def test_another_encoder_is_refused(world: World) -> None:

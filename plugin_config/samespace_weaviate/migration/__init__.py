@@ -6,6 +6,7 @@ machine), `journal` (what was done, on disk), `compare` (which objects differ), 
 `plan`, `cost`, `progress` and `compare` are pure.
 """
 
+from .backfill import backfill
 from .cost import Cost, Trial, estimate
 from .door import Door, Record
 from .journal import Journal
@@ -19,6 +20,6 @@ from .verification import Verification
 
 __all__ = [
     "Cost", "Door", "Journal", "Migration", "Migrator", "Pace", "Progress", "Record", "RestDoor", "State", "Terms",
-    "Trial", "Verification", "Wanted", "estimate", "new_schema", "plan_migration", "references_from_others",
+    "Trial", "Verification", "Wanted", "backfill", "estimate", "new_schema", "plan_migration", "references_from_others",
     "sentences", "survey", "target_schema",
 ]  # fmt: skip

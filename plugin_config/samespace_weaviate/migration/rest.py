@@ -145,6 +145,26 @@ class RestDoor:
         found = self._graphql(f"{{Get{{{name}({where}){{_additional{{id}}}}}}}}")
         return [str(entry["_additional"]["id"]) for entry in found["Get"][name]]
 
+    def add_vector(self, name: str, vector: str, config: Mapping[str, Any]) -> None:
+        schema = self._ask("GET", f"/schema/{_path(name)}")
+        if vector not in (schema.get("vectorConfig") or {}):
+            schema["vectorConfig"] = {**(schema.get("vectorConfig") or {}), vector: dict(config)}
+            self._ask("PUT", f"/schema/{_path(name)}", schema)
+
+    def patch_vector(self, name: str, tenant: str, record: str, vector: str, row: Float32) -> None:
+        body: dict[str, Any] = {"class": name, "id": record, "vectors": {vector: _numbers(row)}}
+        if tenant:
+            body["tenant"] = tenant
+        self._send("PATCH", f"/objects/{_path(name)}/{record}", body, allowed=(200, 204, 404))
+
+    def drop_vector(self, name: str, vector: str) -> str:
+        path = f"/schema/{_path(name)}/vectors/{quote(vector, safe='')}/index"
+        try:
+            status, _ = self._send("DELETE", path, allowed=(200, 202, 204, 404, 405))
+        except WeaviateError as error:
+            return str(error)
+        return "" if status < 300 else "this version cannot drop a vector; 1.37 and later can"
+
     def now_ms(self) -> int:
         _, _, headers = self._exchange("GET", "/.well-known/live", None)
         return int(parsedate_to_datetime(headers["date"]).timestamp()) * 1000

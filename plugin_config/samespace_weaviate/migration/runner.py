@@ -16,6 +16,7 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, SpaceMismatch, WeaviateError
 from samespace.vectors import Float32
 
+from ..audit import AuditReport
 from .compare import Window
 from .door import Door, stream
 from .journal import Journal
@@ -37,6 +38,8 @@ class Terms:
     Attributes:
         pace: of copying.
         sample: objects that are encoded again before the switch; more takes longer and finds rarer faults.
+        audit: audits the new collection before the switch, and is held against; it reads no cold tenants, and what is
+            above does. None for none.
         queries: that are asked of both collections before the switch, to tell how answers change.
         settle_s: seconds, how long requests that were under way when the alias moved may take to reach the old
             collection. 2 unless given; more where clients send batches that take longer.
@@ -46,6 +49,7 @@ class Terms:
 
     pace: Pace = field(default_factory=Pace)
     sample: int = 256
+    audit: Callable[[str], AuditReport] | None = None
     queries: tuple[str, ...] = ()
     settle_s: float = 2.0
     force: bool = False
@@ -184,9 +188,26 @@ class Migrator:
                 f"{found.wrong[0]}",
                 remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
             )
+        self._audit()
         self.journal.append(
             "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap
         )
+
+    def _audit(self) -> None:
+        if self.terms.audit is None:
+            return
+        report = self.terms.audit(self.migration.new)
+        self.terms.tell(
+            f"Audit: {report.wrong} of {report.sampled} objects are wrong; with {report.confidence:.0%} confidence at "
+            f"most {report.at_most:.2%} of all are."
+        )
+        if not report.clean:
+            first = report.offenders[0]
+            raise MigrationBlocked(
+                collection=self.migration.new,
+                reason=f"the audit found {report.wrong} wrong objects, the first {first.uuid}: {first.reason}",
+                remedy=f"see `samespace weaviate audit {self.migration.new}`; then roll back and migrate again",
+            )
 
     def _switch(self, transfer: Transfer, intent: str) -> None:
         """Move the alias to the route's target, right after a round that changed next to nothing."""

@@ -183,8 +183,10 @@ class Transfer:
             deletes = [change.id for change in batch if isinstance(change, Delete)]
             if writes and not has_target:
                 self.door.set_tenant(route.target, tenant, "HOT")
-            if vectors is not None:
-                writes = [replace(each, vectors={route.vector: row}) for each, row in zip(writes, vectors, strict=True)]
+            writes = [
+                replace(each, vectors={route.vector: vectors[each.id]}) if each.id in vectors else each
+                for each in writes
+            ]
             self._write(tenant, writes)
             self.door.remove(route.target, tenant, deletes)
             note(batch[-1].id, len(writes))
@@ -192,16 +194,19 @@ class Transfer:
             self._keep_pace(len(writes))
         return replace(total, latest_ms=latest_ms)
 
-    def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], Float32 | None]]:
-        """Batches of changes with the vectors of what is to be written; the next one is encoded meanwhile."""
+    def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[str, Float32]]]:
+        """Batches of changes, with the vector of each object that has a text; the next one is encoded meanwhile."""
         encode = self.route.encode
 
-        def work(batch: list[Change]) -> Float32 | None:
-            texts = [text_of(each.record, self.route.text_property) for each in batch if isinstance(each, Write)]
-            return encode(texts) if encode is not None and texts else None
+        def work(batch: list[Change]) -> dict[str, Float32]:
+            written = {
+                each.id: text_of(each.record, self.route.text_property) for each in batch if isinstance(each, Write)
+            }
+            texts = {key: text for key, text in written.items() if text}
+            return dict(zip(texts, encode(list(texts.values())), strict=True)) if encode is not None and texts else {}
 
         with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
-            waiting: tuple[list[Change], Future[Float32 | None]] | None = None
+            waiting: tuple[list[Change], Future[dict[str, Float32]]] | None = None
             for batch in _batches(found, PAGE):
                 ahead = (batch, pool.submit(work, batch))
                 if waiting is not None:
@@ -252,7 +257,7 @@ def put_to_sleep(door: Door, journal: Journal, name: str, tenant: str) -> None:
 
 
 def text_of(record: Record, text_property: str) -> str:
-    """What is encoded of an object; "" where it has no text, as Weaviate's module would send it."""
+    """What is encoded of an object; "" where it has no text: Weaviate makes no vector of that, and neither do we."""
     return str(record.properties.get(text_property) or "")
 
 

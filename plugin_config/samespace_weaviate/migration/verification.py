@@ -15,7 +15,7 @@ import numpy as np
 
 from samespace.encoder import Encoder
 from samespace.errors import WeaviateError
-from samespace.vectors import cosine_distance
+from samespace.vectors import Float32, cosine_distance
 
 from .door import Door, Record
 from .plan import Migration
@@ -96,16 +96,17 @@ def verify(
 
 
 def distances_of(records: Sequence[Record], vector: str, text_property: str, encoder: Encoder) -> list[float]:
-    """1 - cos of each record's stored vector to its text encoded again; infinite where it has no such vector."""
-    if not records:
-        return []
-    again = np.asarray(encoder.encode([text_of(record, text_property) for record in records], "passage").__array__())
-    distances = []
-    for record, row in zip(records, again, strict=True):
-        stored = record.vectors.get(vector)
-        fits = stored is not None and stored.shape == row.shape
-        distances.append(float(cosine_distance(stored, row)) if stored is not None and fits else float("inf"))
-    return distances
+    """1 - cos of each record's stored vector to its text encoded again; infinite where one of the two is missing."""
+    texts = {record.id: text for record in records if (text := text_of(record, text_property))}
+    rows = np.asarray(encoder.encode(list(texts.values()), "passage").__array__()) if texts else ()
+    again = dict(zip(texts, rows, strict=True))
+    return [_apart(record.vectors.get(vector), again.get(record.id)) for record in records]
+
+
+def _apart(stored: Float32 | None, right: Float32 | None) -> float:
+    if stored is None or right is None:
+        return 0.0 if stored is None and right is None else float("inf")
+    return float(cosine_distance(stored, right)) if stored.shape == right.shape else float("inf")
 
 
 def spread(door: Door, name: str, tenant: str, count: int, chance: random.Random) -> list[Record]:

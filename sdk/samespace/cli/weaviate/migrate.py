@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -17,6 +18,8 @@ from ..console import progress, say
 from .connection import connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
+    from samespace_weaviate import Store
+    from samespace_weaviate.audit import AuditReport
     from samespace_weaviate.migration import Journal, Migration, RestDoor
 
     from ...encoder import Encoder
@@ -31,6 +34,13 @@ _MOST_QUERIES = 200
     "--server",
     envvar="SAMESPACE_SERVER",
     help="The new encoder's HTTP address as Weaviate sees it, http://HOST:PORT; with a token in it: SAMESPACE_SERVER.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["alias", "named-vector"]),
+    default="alias",
+    show_default=True,
+    help="A second collection and an alias; or a second vector in the same collection, which takes no journal.",
 )
 @click.option("--alias", default="", help="The alias to make, where NAME is a collection that has none.")
 @click.option(
@@ -68,6 +78,7 @@ def migrate(
     name: str,
     to: str | None,
     server: str | None,
+    strategy: str,
     alias: str,
     text_property: str,
     journal_path: Path | None,
@@ -103,13 +114,16 @@ def migrate(
         raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
     wish: Literal["migrate", "rollback", "finish"] = "rollback" if rollback else "finish" if finish else "migrate"
     path = journal_path or Path(f"{name}.migration")
-    if wish != "migrate" and not path.exists():
+    if wish != "migrate" and strategy == "alias" and not path.exists():
         raise RequestInvalid(field="--journal", reason=f"{path} is not there: it tells what there is to {wish}")
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
         address = Address.parse(store.address, store.grpc_port, os.environ.get("WEAVIATE_API_KEY", "").strip())
         door = stack.enter_context(closing(RestDoor(address)))
         encoder = stack.enter_context(open_encoder(to)) if to else None
+        if strategy == "named-vector":
+            _second_vector(door, _Wanted(name, alias, text_property, encoder, server), wish, dry_run, yes, terms)
+            return
         journal = stack.enter_context(Journal(path)) if path.exists() else None
         if journal is None or journal.progress.state is State.NEW:
             migration = _planned(door, _Wanted(name, alias, text_property, encoder, server), terms["max_objects_per_s"])
@@ -126,6 +140,8 @@ def migrate(
                 return
             if finish and not yes and journal.progress.state is State.SETTLED:
                 click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
+        if encoder is not None:
+            terms["audit"] = partial(_audit, store, encoder, terms["sample"])
         _run(door, journal, migration, wish, encoder, server, terms)
 
 
@@ -169,6 +185,42 @@ def _planned(door: RestDoor, wanted: _Wanted, max_objects_per_s: float) -> Migra
     return migration
 
 
+def _second_vector(door: RestDoor, wanted: _Wanted, wish: str, dry_run: bool, yes: bool, terms: dict[str, Any]) -> None:
+    """The other strategy, from plan to end."""
+    from samespace_weaviate.migration import Pace
+    from samespace_weaviate.migration.named_vector import drop_old, fill, plan_encoder
+
+    encoder, server = wanted.encoder, wanted.server
+    if encoder is None or not server:
+        raise RequestInvalid(field="--to and --server", reason="the strategy named-vector always needs both")
+    if wish == "rollback":
+        raise RequestInvalid(
+            field="--rollback", reason="nothing was moved: clients go back by naming the old vector again"
+        )
+    plan = plan_encoder(door, wanted.name, encoder, server, wanted.text_property)
+    for sentence in plan.sentences():
+        click.echo(sentence)
+    if dry_run:
+        return
+    if not yes:
+        click.confirm(
+            "Drop the old vectors? It cannot be undone." if wish == "finish" else "Go on?", abort=True, err=True
+        )
+    if wish == "finish":
+        for sentence in drop_old(door, plan):
+            say(sentence)
+        return
+    with progress("objects", 0) as advance:
+        done = fill(door, plan, encoder, Pace(max_objects_per_s=terms["max_objects_per_s"], progress=advance))
+    say(f"{done} objects got {plan.vector}. Run it again at any time: those that have it are passed over.")
+
+
+def _audit(store: Store, encoder: Encoder, sample: int, name: str) -> AuditReport:
+    from samespace_weaviate.audit import AuditOptions, audit
+
+    return audit(store, name, encoder, AuditOptions(sample=sample))
+
+
 def _run(
     door: RestDoor,
     journal: Journal,
@@ -199,7 +251,8 @@ def _run(
             terms=Terms(
                 pace=pace,
                 sample=terms["sample"],
-                queries=_queries(terms["queries"]),
+                audit=terms.get("audit"),
+                queries=queries_of(terms["queries"]),
                 settle_s=terms["settle_s"],
                 force=terms["force"],
                 tell=say,
@@ -212,7 +265,7 @@ def _run(
         )
 
 
-def _queries(path: Path | None) -> tuple[str, ...]:
+def queries_of(path: Path | None) -> tuple[str, ...]:
     """The texts of a file of queries: one a line, or the "text" of JSON lines."""
     if path is None:
         return ()

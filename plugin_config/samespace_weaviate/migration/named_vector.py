@@ -1,0 +1,141 @@
+"""The other strategy: a second named vector in the same collection, for clients that cannot move to an alias.
+
+Clients switch by themselves, each when it names the new vector; until the old one is dropped, both are kept, searched
+and encoded (every write asks both encoders), so memory and disk are shared by two indexes for as long as that lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.errors import MigrationBlocked, short
+from samespace.vectors import Float32
+
+from ..pin import Pin, read_pins
+from ..spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
+from .backfill import VectorDoor, backfill, schema_of
+from .door import Record
+from .transfer import Pace, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class SecondVector:
+    """A vector that a collection gets beside its own.
+
+    Attributes:
+        collection: its real name.
+        vector: the new name.
+        config: its entry in the schema.
+        text_property: what is encoded.
+        old: pins that were there.
+    """
+
+    collection: str
+    vector: str
+    config: dict[str, Any]
+    text_property: str
+    old: tuple[Pin, ...]
+
+    def sentences(self) -> list[str]:
+        """For people."""
+        have = ", ".join(f"{pin.vector} (space {short(pin.space)})" for pin in self.old)
+        return [
+            f"{self.collection} has {have}; it gets {self.vector} beside it, and every object its vector. That "
+            "a vector was added cannot be undone on every version of Weaviate.",
+            "Once all objects have it, clients switch by naming it: target_vector="
+            f"\"{self.vector}\" in Weaviate's clients, the new encoder in samespace's.",
+        ]
+
+
+def plan_encoder(door: VectorDoor, name: str, encoder: Encoder, server: str, text_property: str = "") -> SecondVector:
+    """What `fill` needs to give the collection vectors of *encoder*.
+
+    Raises:
+        MigrationBlocked: the collection has no named vector that is pinned, or windows of its own.
+    """
+    schema = schema_of(door, name)
+    old = pins_of(schema)
+    spec = CollectionSpec(
+        schema["class"],
+        encoder.space_id,
+        server,
+        text_property=text_property or str(old[0].settings["properties"][0]),
+        encoder_name=encoder.name,
+        long_texts=old[0].long_texts,
+    )
+    others = tuple(pin for pin in old if pin.vector != spec.vector_name)
+    return SecondVector(schema["class"], spec.vector_name, spec.vector_config(), spec.text_property, others)
+
+
+def plan_bridge(door: VectorDoor, name: str, space_id: str, spaces: tuple[str, str]) -> SecondVector:
+    """What `backfill` needs for bridged vectors: the approximate space's own name, and both spaces in the schema."""
+    schema = schema_of(door, name)
+    old = tuple(pin for pin in pins_of(schema) if pin.space == spaces[0])
+    if not old:
+        raise MigrationBlocked(
+            collection=schema["class"], reason=f"it has no vectors of space {spaces[0]}", remedy="fit another bridge"
+        )
+    text_property = str(old[0].settings["properties"][0])
+    settings = {
+        "properties": [text_property],
+        SPACE_KEY: space_id,
+        LONG_TEXTS_KEY: old[0].long_texts,
+        BRIDGE_KEY: f"from {spaces[0]} to {spaces[1]}",
+    }
+    config = {
+        "vectorizer": {"none": settings},
+        "vectorIndexType": "hnsw",
+        "vectorIndexConfig": {"distance": "cosine"},
+    }
+    return SecondVector(schema["class"], f"e_{short(space_id)}", config, text_property, old)
+
+
+def fill(door: VectorDoor, plan: SecondVector, encoder: Encoder, pace: Pace) -> int:
+    """Add the vector and encode every object that lacks it; how many there were. Doing it again changes nothing."""
+
+    def make(records: Sequence[Record]) -> Float32:
+        texts = [text_of(record, plan.text_property) for record in records]
+        return np.asarray(encoder.encode(texts, "passage").__array__())
+
+    door.add_vector(plan.collection, plan.vector, plan.config)
+    return backfill(door, plan.collection, plan.vector, plan.text_property, make, pace)
+
+
+def drop_old(door: VectorDoor, plan: SecondVector) -> list[str]:
+    """Drop the vectors that were there; a sentence for each.
+
+    Raises:
+        MigrationBlocked: the new vector is not there.
+    """
+    if plan.vector not in (schema_of(door, plan.collection).get("vectorConfig") or {}):
+        raise MigrationBlocked(
+            collection=plan.collection, reason=f"it has no vector {plan.vector}", remedy="run it without --finish first"
+        )
+    told = []
+    for pin in plan.old:
+        refused = door.drop_vector(plan.collection, pin.vector)
+        told.append(f"{pin.vector} stays: {refused}" if refused else f"{pin.vector} is dropped.")
+    return told
+
+
+def pins_of(schema: dict[str, Any]) -> tuple[Pin, ...]:
+    """The pins of encoders, bridges left out."""
+    pins = tuple(pin for pin in read_pins(schema) if BRIDGE_KEY not in pin.settings)
+    if not pins:
+        raise MigrationBlocked(
+            collection=schema["class"],
+            reason="no vector of it is named after a space",
+            remedy="use --strategy alias, which gives it a pin",
+        )
+    if any(pin.long_texts == "multivector" for pin in pins):
+        raise MigrationBlocked(
+            collection=schema["class"],
+            reason="its objects hold one vector for each window of a text",
+            remedy="windows differ between encoders: create a new collection and import the documents again",
+        )
+    return pins
