@@ -3,7 +3,8 @@
     python benchmarks/finetune.py DATA --out benchmarks/results/finetune.json --table docs/training.md
 
 DATA holds `stackfaq`, `medquad` and `scifact` in the BEIR layout. Every encoder is scored on the dev and test splits of
-the set that it was trained on, and on the test split of scifact, which none was trained on: what it forgot. Differences
+the set that it was trained on; base, full recipe and adapters also on the test split of scifact, which none was trained
+on: what it forgot (--forgetting for all runs, at some minutes each). Differences
 have a paired bootstrap over queries, against the base and against the full recipe. One seed each: a difference that the
 bootstrap calls significant is one of these weights, not of the method; --seeds repeats a run.
 
@@ -43,6 +44,7 @@ ABLATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "without hard negatives, without masking": ("mine=none", "mask=none"),
     "adapters (lora_rank 16, tenfold rate)": ("lora_rank=16", "learning_rate=5e-4"),
 }
+FORGETS: Final = ("bm25", "base", FULL, "adapters (lora_rank 16, tenfold rate)")
 BEGIN, END = "<!-- finetune: begin -->", "<!-- finetune: end -->"
 
 
@@ -56,13 +58,14 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", help=f"names of runs; all unless given: {', '.join(ABLATIONS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--forgetting", action="store_true", help="score every run on scifact")
     parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     quiet_libraries()
     record = {"runs": []} if arguments.again or not arguments.out.exists() else json.loads(arguments.out.read_text())
     chosen = arguments.runs or list(ABLATIONS)
     for name in arguments.sets:
-        _one_set(arguments.data, name, chosen, arguments.seeds, arguments.overrides, record, arguments.out)
+        _one_set(arguments, name, chosen, record)
     if arguments.table:
         text = arguments.table.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
@@ -71,22 +74,13 @@ def main() -> None:
     print(table(record))
 
 
-def _one_set(
-    data: Path,
-    name: str,
-    chosen: Sequence[str],
-    seeds: Sequence[int],
-    overrides: Sequence[str],
-    record: dict[str, Any],
-    out: Path,
-) -> None:
-    datasets = {
-        f"{name} {split}": load_dataset(data / name, split) for split in splits(data / name) if split != "train"
-    }
-    datasets[f"{FORGETTING} test"] = load_dataset(data / FORGETTING, "test")
+def _one_set(arguments: argparse.Namespace, name: str, chosen: Sequence[str], record: dict[str, Any]) -> None:
+    data, out, overrides = arguments.data, arguments.out, arguments.overrides
+    own = {f"{name} {split}": load_dataset(data / name, split) for split in splits(data / name) if split != "train"}
+    forgetting = {f"{FORGETTING} test": load_dataset(data / FORGETTING, "test")}
     recipe = RECIPES / f"{name}.toml"
     runs: list[tuple[str, int, tuple[str, ...]]] = [("bm25", 0, ()), ("base", 0, ())]
-    runs += [(run, seed, (*ABLATIONS[run], f"seed={seed}")) for run in chosen for seed in seeds]
+    runs += [(run, seed, (*ABLATIONS[run], f"seed={seed}")) for run in chosen for seed in arguments.seeds]
     for run, seed, changes in runs:
         if any((each["set"], each["run"], each["seed"]) == (name, run, seed) for each in record["runs"]):
             continue
@@ -103,7 +97,9 @@ def _one_set(
                 checkpoint = load_checkpoint(folder)
             else:
                 checkpoint = load_checkpoint(read_config(recipe, [], folder).base)
-            entry["scores"] = dict(_scores(run, checkpoint, datasets))
+            known = {} if seed else _known(record, run, forgetting)
+            datasets = own | (forgetting if (arguments.forgetting or run in FORGETS) and not known else {})
+            entry["scores"] = dict(_scores(run, checkpoint, datasets)) | known
             shutil.rmtree(folder, ignore_errors=True)
         record["runs"].append(entry)
         record |= {
@@ -114,6 +110,14 @@ def _one_set(
         }
         _compare(record, name)
         out.write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def _known(record: Mapping[str, Any], run: str, sets: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
+    """The scores on *sets* of the same untrained ranker, where it was scored beside another set."""
+    for entry in record["runs"]:
+        if entry["run"] == run and all(name in entry["scores"] for name in sets):
+            return {name: entry["scores"][name] for name in sets}
+    return {}
 
 
 def _scores(run: str, checkpoint: Checkpoint, datasets: Mapping[str, Dataset]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -151,6 +155,7 @@ def _compare(record: dict[str, Any], name: str) -> None:
             other: {
                 split: _paired(entry, found, split)
                 for split in entry["scores"]
+                if split in found["scores"]
             }
             for other, found in against.items()
             if found is not None and found is not entry
@@ -172,6 +177,9 @@ def table(record: Mapping[str, Any]) -> str:
         for entry in runs:
             cells = []
             for split in columns:
+                if split not in entry["scores"]:
+                    cells.append("")
+                    continue
                 cell = f"{entry['scores'][split]['ndcg@10']:.3f}"
                 against = entry["versus"].get("base", {}).get(split)
                 if against is not None and entry["seed"]:
