@@ -302,6 +302,29 @@ def test_finish_is_refused_while_somebody_writes_to_the_old_collection_by_name(w
     assert world.run("finish", force=True) is State.FINISHED
 
 
+def test_there_is_no_way_back_without_a_vector(world: World) -> None:
+    """Where nothing encodes for the old collection, objects written since would have none; that has to be said."""
+    old = world.door.schemas["Article_old"]["vectorConfig"]
+    old[f"e_{SPACE[:12]}"]["vectorizer"] = {"none": {"properties": ["text"]}}
+    world.run()
+    with pytest.raises(MigrationBlocked, match="no vectorizer"):
+        world.run("rollback")
+    assert world.run("rollback", force=True) is State.ROLLED_BACK
+
+
+def test_finish_is_refused_while_others_refer_to_the_old_collection(world: World) -> None:
+    """The alias of another program, or a reference of another collection, would lead nowhere."""
+    world.run()
+    world.door.pointers["Elsewhere"] = "Article_old"
+    with pytest.raises(MigrationBlocked, match="Elsewhere"):
+        world.run("finish")
+    del world.door.pointers["Elsewhere"]
+    world.door.create({"class": "Person", "properties": [{"name": "wrote", "dataType": ["Article_old"]}]})
+    with pytest.raises(MigrationBlocked, match=r"Person\.wrote"):
+        world.run("finish")
+    assert world.run("finish", force=True) is State.FINISHED
+
+
 def test_a_collection_without_an_alias_gets_one(tmp_path: Path) -> None:
     """The alias is made first; at the end the collection's own name is an alias too."""
     world = World(tmp_path, named=False)

@@ -18,10 +18,11 @@ from samespace.vectors import Float32
 
 from ..audit import AuditReport
 from .compare import Window
-from .door import Door, stream
+from .door import Door
 from .journal import Journal
-from .plan import Migration, references_from_others
+from .plan import Migration
 from .progress import State, Step, Wish, next_step
+from .refusals import refuse_if_named, refuse_if_referred_to, refuse_late_writes, refuse_without_module
 from .transfer import Moved, Pace, Route, Transfer, put_to_sleep
 from .verification import Verification, verify
 
@@ -259,6 +260,8 @@ class Migrator:
         )
 
     def _return(self) -> None:
+        if not self.terms.force:
+            refuse_without_module(self.door, self.migration)
         self._refuse_late_writes("they would be overwritten by the way back")
         if self.journal.progress.state is State.SETTLED:
             self.journal.append("returning")
@@ -270,7 +273,7 @@ class Migrator:
             self.journal.append("discarding")
         there = migration.new in self.door.names() and self._is_ours()
         if there:
-            self._refuse_if_named(migration.new)
+            refuse_if_named(self.door, migration.new)
             self.door.drop(migration.new)
         self.journal.append("rolled_back")
         self.terms.tell(f"Rolled back: {migration.alias} is {migration.old}, {migration.new} is gone.")
@@ -282,15 +285,9 @@ class Migrator:
                 collection=migration.alias, reason=f"the alias does not point to {migration.new}", remedy="mend that"
             )
         if migration.old in self.door.names():
-            self._refuse_if_named(migration.old)
-            schemas = {name: self.door.schema(name) or {} for name in self.door.names()}
-            referring = references_from_others(migration, schemas)
-            if referring and not self.terms.force:
-                raise MigrationBlocked(
-                    collection=migration.old,
-                    reason=f"{', '.join(referring)} refer to it",
-                    remedy=f"let them refer to {migration.new}, or give them up with --force",
-                )
+            refuse_if_named(self.door, migration.old)
+            if not self.terms.force:
+                refuse_if_referred_to(self.door, migration)
             self._refuse_late_writes(f"they are not in {migration.new}")
             self.door.drop(migration.old)
         if migration.makes_alias:
@@ -298,33 +295,10 @@ class Migrator:
         self.journal.append("finished")
         self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
 
-    def _refuse_if_named(self, name: str) -> None:
-        others = sorted(alias for alias, target in self.door.aliases().items() if target == name)
-        if others:
-            raise MigrationBlocked(
-                collection=name,
-                reason=f"the aliases {', '.join(others)} point to it",
-                remedy="point them elsewhere, then run the same command again",
-            )
-
     def _refuse_late_writes(self, because: str) -> None:
-        """Stop where somebody wrote to the old collection, by its own name, after the alias had moved."""
-        migration, settled_ms = self.migration, self.journal.progress.settled_ms
-        if self.terms.force or self.journal.progress.state is not State.SETTLED:
-            return
-        late: list[str] = []
-        transfer = self._forth()
-        for tenant in transfer.tenants():
-            with transfer.awake(tenant, make=False):
-                late += [each.id for each in stream(self.door, migration.old, tenant) if each.updated_ms >= settled_ms]
-        if late:
-            raise MigrationBlocked(
-                collection=migration.old,
-                reason=f"{len(late)} of its objects were written after the switch, by its own name ({late[0]}, ...); "
-                f"{because}",
-                remedy=f"let all clients write to {migration.alias}, write these objects there, or give them up with "
-                "--force",
-            )
+        progress = self.journal.progress
+        if not self.terms.force and progress.state is State.SETTLED:
+            refuse_late_writes(self._forth(), self.migration, progress.settled_ms, because)
 
     def _forth(self) -> Transfer:
         migration = self.migration

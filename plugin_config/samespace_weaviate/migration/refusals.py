@@ -1,0 +1,63 @@
+"""What a migration does not do by itself, because something would be lost that only people can decide about.
+
+Each function raises `MigrationBlocked` with what is in the way and what to do; `--force` passes over those that say so.
+"""
+
+from __future__ import annotations
+
+from samespace.errors import MigrationBlocked
+
+from .door import Door, stream
+from .plan import Migration, references_from_others
+from .transfer import Transfer
+
+
+def refuse_if_named(door: Door, name: str) -> None:
+    """Other aliases point to a collection that is about to be deleted; they would dangle."""
+    others = sorted(alias for alias, target in door.aliases().items() if target == name)
+    if others:
+        raise MigrationBlocked(
+            collection=name,
+            reason=f"the aliases {', '.join(others)} point to it",
+            remedy="point them elsewhere, then run the same command again",
+        )
+
+
+def refuse_if_referred_to(door: Door, migration: Migration) -> None:
+    """Other collections refer to the old one; their references would lead nowhere."""
+    referring = references_from_others(migration, {name: door.schema(name) or {} for name in door.names()})
+    if referring:
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"{', '.join(referring)} refer to it",
+            remedy=f"let them refer to {migration.new}, or give them up with --force",
+        )
+
+
+def refuse_late_writes(transfer: Transfer, migration: Migration, settled_ms: int, because: str) -> None:
+    """Somebody wrote to the old collection, by its own name, after the alias had moved."""
+    late: list[str] = []
+    for tenant in transfer.tenants():
+        with transfer.awake(tenant, make=False):
+            late += [each.id for each in stream(transfer.door, migration.old, tenant) if each.updated_ms >= settled_ms]
+    if late:
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"{len(late)} of its objects were written after the switch, by its own name ({late[0]}, ...); "
+            f"{because}",
+            remedy=f"let all clients write to {migration.alias}, write these objects there, or give them up with "
+            "--force",
+        )
+
+
+def refuse_without_module(door: Door, migration: Migration) -> None:
+    """Nothing encodes for the old collection, so what was written since the switch would have no vector there."""
+    schema = door.schema(migration.old) or {}
+    vector = (schema.get("vectorConfig") or {}).get(migration.old_vector) or {}
+    module = next(iter(vector.get("vectorizer") or {}), "none") if vector else schema.get("vectorizer", "none")
+    if module == "none":
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason="it has no vectorizer: objects that were written or changed since the switch would get no vector",
+            remedy="write them again after the way back, with their vectors, and say so with --force",
+        )
