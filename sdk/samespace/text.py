@@ -27,7 +27,7 @@ LongTexts = Literal["pool", "windows", "slices", "reject"]
 Int64 = npt.NDArray[np.int64]
 
 ROLES: Final[tuple[Role, Role]] = ("query", "passage")
-_UNKNOWN_TOKENS: Final = ("[UNK]", "<unk>", "<UNK>")
+UNKNOWN_TOKENS: Final = ("[UNK]", "<unk>", "<UNK>")
 LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "slices", "reject")
 BY_WINDOW: Final[frozenset[str]] = frozenset({"windows", "slices"})
 """With these an answer has one row a window, not one a text."""
@@ -192,7 +192,7 @@ class TextEncoder:
 
     def count_pieces(self, words: Sequence[str]) -> list[tuple[int, bool]]:
         """Tokens of each word by itself, without prompt and special tokens, and whether the vocabulary lacks one."""
-        unknown = {self._tokenizer.token_to_id(token) for token in _UNKNOWN_TOKENS} - {None}
+        unknown = {self._tokenizer.token_to_id(token) for token in UNKNOWN_TOKENS} - {None}
         # The space is what stands before a word in a text; most vocabularies tell the two apart.
         encodings = self._tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
         return [(len(encoding.ids), not unknown.isdisjoint(encoding.ids)) for encoding in encodings]

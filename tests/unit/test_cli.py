@@ -23,7 +23,11 @@ ABSENT = (
 )  # fmt: skip
 BASE_INSTALL = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); from samespace.cli import main; main()"
 SUBCOMMANDS = [[name] for name in COMMANDS] + [["weaviate", name] for name in ("create", "import", "search", "check")]
-SUBCOMMANDS += [["doctor", "data"], *(["spaces", name] for name in ("list", "load", "unload", "default"))]
+SUBCOMMANDS += [
+    ["doctor", "data"],
+    ["vocab", "extend"],
+    *(["spaces", name] for name in ("list", "load", "unload", "default")),
+]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

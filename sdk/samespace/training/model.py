@@ -31,11 +31,7 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
     Raises:
         ConfigInvalid: adapters or layer norms are asked of a model that has none.
     """
-    from sentence_transformers import SentenceTransformer
-
-    folder = str(resolve_model(config.base))
-    with quiet("sentence_transformers", "transformers"):
-        model = SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
+    model = load_plain(config.base)
     set_dropout(model, config.dropout)
     if config.layer_norm_eps:
         set_layer_norm_eps(model, config.layer_norm_eps)
@@ -45,6 +41,15 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
         freeze_layer_norms(model)
     model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
     return model
+
+
+def load_plain(base: str) -> Any:
+    """A model folder or hub name as a SentenceTransformer in fp32, as it is."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = str(resolve_model(base))
+    with quiet("sentence_transformers", "transformers"):
+        return SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
 
 
 def save_model(model: Any, folder: Path) -> None:
