@@ -2,9 +2,9 @@
 
 What each module is for: `plan` (what will be done, from the schemas), `cost` (what that takes), `progress` (the state
 machine), `journal` (what was done, on disk), `compare` (which objects differ), `transfer` (carries them), `survey` and
-`verification` (look at what is there, before and after), `runner` (drives it), `refusals` (what only people can
-decide), `named_vector` and `backfill` (the other strategy), `door` and `rest` (Weaviate). `plan`, `cost`, `progress` and
-`compare` are pure.
+`verification` (look at what is there before and after), `runner` (drives it), `refusals` (what only people can
+decide), `named_vector` and `backfill` (the other strategy), `door` and `rest` (Weaviate). `plan`, `cost`, `progress`
+and `compare` are pure.
 """
 
 from .backfill import backfill
