@@ -41,7 +41,8 @@ class AliasedCollection:
             PinBroken: it is pinned to no space, or to several.
             WeaviateError: it refuses, and the alias has not moved meanwhile.
         """
-        collection = self._current or self._open()
+        # `or` would ask for the length, which is a request, and 0 is no reason to open it again
+        collection = self._open() if self._current is None else self._current
         try:
             return question(collection)
         except WeaviateUnavailable:
