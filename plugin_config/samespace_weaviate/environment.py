@@ -58,7 +58,7 @@ def variables(server: str = SERVER, *, cohere: bool = False) -> tuple[Variable, 
             server.rstrip("/"),
             "The module does not start without an address here. Pinned collections carry their own (inferenceUrl with "
             "the space id); this one is used only by collections that have none, and the encoder server refuses those: "
-            "it has no space in it.",
+            "it has no space in it. Weaviate's own readiness waits for it, so it has to answer, or refuse, at once.",
         ),
         Variable(
             "TRANSFORMERS_WAIT_FOR_STARTUP",
@@ -75,8 +75,8 @@ def variables(server: str = SERVER, *, cohere: bool = False) -> tuple[Variable, 
         Variable(
             "LOWERCASE_VECTORIZATION_INPUT",
             "false",
-            "Has to stay off, on every node: it would lower-case each text before it is encoded, and so change the "
-            "vectors.",
+            "Has to stay off, on every node: it lower-cases the texts of objects, but not of queries, before they are "
+            "encoded.",
         ),
         Variable(
             "MODULES_VALIDATE_BASE_URL", "false", "Has to stay off: it forbids encoder servers on private addresses."

@@ -307,12 +307,12 @@ def test_a_header_sends_coheres_texts_elsewhere(weaviate: Plain, recorder: Recor
             assert counts == ((0, 2) if redirected else (2, 0))
 
 
-# -- server-side batches: fact 18
+# -- server-side batches: fact 20
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_server_side_batches_blame_the_wrong_objects(weaviate: Plain, recorder: Recorder) -> None:
-    """Fact 18: as many errors as failures, but for other objects; `fixed_size` names the right ones."""
+    """Fact 20: as many errors as failures, but for other objects; `fixed_size` names the right ones."""
     if weaviate.version < (1, 36):
         pytest.skip("server-side batches came with 1.36")
     bad = {f"bad {number}" for number in (5, 42, 77)}
