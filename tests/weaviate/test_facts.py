@@ -100,6 +100,44 @@ def test_descriptions_can_be_changed(weaviate: Plain) -> None:
     assert weaviate.rest.get(f"/v1/schema/{name}").json()["description"] == "another"
 
 
+# -- names: facts 4 and 5
+
+
+def test_a_vector_of_an_unknown_name_is_refused_also_in_a_batch(weaviate: Plain) -> None:
+    """Fact 4: whoever names vectors after their space cannot mix."""
+    name = weaviate.create({VECTOR: no_module()})
+    told = f"collection {name} does not have configuration for vector other"
+    reply = weaviate.insert(name, "a", vectors={"other": [1.0] * 3})
+    assert (reply.status_code, told in reply.text) == (422, True)
+    objects = [{"class": name, "properties": {"text": "a"}, "vectors": {key: [1.0] * 3}} for key in (VECTOR, "other")]
+    results = weaviate.rest.post("/v1/batch/objects", json={"objects": objects}).json()
+    assert [told in str(each["result"]) for each in results] == [False, True]
+    assert [sorted(each) for each in weaviate.vectors(name)] == [[VECTOR]]
+
+
+def test_what_has_no_name_goes_to_the_only_vector(weaviate: Plain, recorder: Recorder) -> None:
+    """Fact 5: an insert and a query; where there are two vectors, both are refused."""
+    name = weaviate.create({VECTOR: transformers(recorder.url)})
+    assert weaviate.insert(name, "a", vector=vector("b")).status_code == 200
+    assert recorder.take() == []
+    assert weaviate.vectors(name)[0][VECTOR] == pytest.approx(vector("b"), abs=1e-6)
+    assert weaviate.near_text(name, "q") == ""
+    two = weaviate.create({VECTOR: transformers(recorder.url), "w": transformers(recorder.url)})
+    assert weaviate.insert(two, "a", vector=vector("b")).status_code != 200
+    assert "please specify target vector name" in weaviate.near_text(two, "q")
+
+
+def test_a_vector_that_is_brought_is_not_encoded_and_one_that_is_missing_is(
+    weaviate: Plain, recorder: Recorder
+) -> None:
+    """Fact 9: while a collection has two spaces, the encoders of both have to be there."""
+    name = weaviate.create({VECTOR: transformers(recorder.url), "w": transformers(f"{recorder.url}/w")})
+    assert weaviate.insert(name, "a", vectors={VECTOR: vector("b")}).status_code == 200
+    assert [request.path for request in recorder.take()] == ["/w/vectors"]
+    recorder.answer = refuses(409, "not here")
+    assert "not here" in weaviate.insert(name, "a", vectors={VECTOR: vector("b")}).text
+
+
 # -- lengths: fact 6
 
 
