@@ -130,7 +130,10 @@ def listen(host: str, port: int, *, key: str = "http_port") -> socket.socket:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
-        raise ConfigInvalid(key=key, reason=f"cannot listen on {host}:{port}: {error.strerror}") from error
+        # Python adds "(while attempting to bind on address ...)", which the message says already.
+        cause = (error.strerror or str(error)).partition(" (while")[0]
+        remedy = f"choose another with --{key.replace('_', '-')}, or another --host"
+        raise ConfigInvalid(key=key, reason=f"cannot listen on {host}:{port}: {cause}; {remedy}") from error
 
 
 def _is_loopback(host: str) -> bool:

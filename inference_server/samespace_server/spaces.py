@@ -27,7 +27,6 @@ State = Literal["loading", "ready", "draining"]
 _SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
 _LOADING: Final = "the server is still loading"
 _SHUTTING_DOWN: Final = "the server is shutting down"
-_NONE_NAMED: Final = "(none named: the path has to begin with /e/SPACE_ID)"
 
 
 class Spaces:
@@ -111,7 +110,7 @@ class Spaces:
         if space is not None:
             return self._named(space)
         if self._default is None:
-            raise UnknownSpace(requested=_NONE_NAMED, served=self.ids)
+            raise UnknownSpace(requested="", served=self.ids)
         return self._engines[self._default]
 
     def _named(self, space: str) -> AnyEngine:

@@ -448,15 +448,21 @@ def _translated(where: str) -> Iterator[None]:
 
     try:
         yield
+    except theirs.WeaviateGRPCUnavailableError as error:
+        told = " ".join(error.message.split())
+        reason = f"its gRPC port does not answer; set --grpc-port or WEAVIATE_GRPC_PORT. Weaviate's client says: {told}"
+        raise WeaviateUnavailable(address=where, reason=reason) from error
     except (
         theirs.WeaviateConnectionError,
-        theirs.WeaviateGRPCUnavailableError,
         theirs.WeaviateStartUpError,
         theirs.WeaviateClosedClientError,
         theirs.WeaviateTimeoutError,
     ) as error:
         raise WeaviateUnavailable(address=where, reason=" ".join(error.message.split())) from error
     except theirs.WeaviateBaseError as error:
+        if "Meta endpoint! Unexpected status code: 404" in error.message:  # an encoder server has this port by default
+            reason = "what answers there is no Weaviate; set --url or WEAVIATE_URL (`samespace serve` takes 8080 too)"
+            raise WeaviateUnavailable(address=where, reason=reason) from error
         raise WeaviateError(f"{where}: Weaviate refused: {' '.join(error.message.split())}") from error
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 from .artifact import Artifact, open_artifact
 from .combine import concatenate_embedded
 from .embed import Embedded, embed_texts
-from .errors import RequestInvalid
+from .errors import RequestInvalid, short
 from .rpc.access import OPEN, Access
 from .rpc.bulk import in_streams
 from .runtime import Device, LoadedBuild, LoadedParts, load_artifact, parts_of
@@ -110,6 +110,9 @@ class Encoder(ABC):
         except BaseException:
             client.close()
             raise
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.dims} dims, space {short(self.space_id)})"
 
     @property
     @abstractmethod

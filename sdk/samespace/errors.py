@@ -71,11 +71,17 @@ class SpaceMismatch(SamespaceError):
 
 
 class UnknownSpace(SamespaceError):
-    """A space was asked for that is not loaded here."""
+    """A space was asked for that is not loaded here, or (*requested* is empty) none where one has to be named."""
 
     def __init__(self, *, requested: str, served: tuple[str, ...]) -> None:
         self.requested, self.served = requested, served
         have = ", ".join(served) if served else "none"
+        if not requested:
+            super().__init__(
+                f"no space is named; over HTTP the path begins with /e/SPACE_ID, over gRPC the address is "
+                f"HOST:PORT/SPACE_ID; served: {have}"
+            )
+            return
         super().__init__(
             f"space {requested} is not served here; served: {have}. Use the encoder that wrote the "
             "vectors, or start a server with its artifact: `samespace serve ARTIFACT`"
@@ -181,7 +187,10 @@ class Unauthenticated(SamespaceError):
 
     def __init__(self, *, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
-        super().__init__(f"{where}: {reason}; send `Authorization: Bearer TOKEN` with a token of this server")
+        super().__init__(
+            f"{where}: {reason}; send `Authorization: Bearer TOKEN` with a token of this server "
+            "(samespace's commands take it from SAMESPACE_TOKEN_FILE)"
+        )
 
 
 class Overloaded(SamespaceError):

@@ -124,6 +124,12 @@ def test_an_error_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
+def test_a_mistyped_command_is_suggested() -> None:
+    """What is near a command is answered with its name; what is near none, with no guess."""
+    assert "Did you mean 'export'?" in CliRunner().invoke(cli, ["exprt"]).output
+    assert "Did you mean" not in CliRunner().invoke(cli, ["zzz"]).output
+
+
 def test_tables_align() -> None:
     """The first column to the left, the others to the right."""
     assert table(["a", "bb"], [["ccc", "1"]]) == "a    bb\n---  --\nccc   1"

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from samespace_server.doors import _is_loopback
+from samespace.errors import ConfigInvalid
+from samespace_server.doors import _is_loopback, listen
 
 RAISE = """
 import resource
@@ -37,3 +38,13 @@ def test_as_many_files_may_be_open_as_connections_need() -> None:
 def test_only_this_machine_is_loopback(host: str, is_loopback: bool) -> None:
     """Whatever else can be listened on can be reached by others, so a server there is told of if it is open."""
     assert _is_loopback(host) is is_loopback
+
+
+def test_a_taken_port_is_refused_with_the_option_that_chooses_another() -> None:
+    """The address is said once, not again in Python's words."""
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigInvalid) as caught:
+            listen("127.0.0.1", port, key="ops_port")
+    assert "--ops-port" in str(caught.value)
+    assert str(caught.value).count(str(port)) == 1

@@ -51,6 +51,12 @@ def test_a_message_has_so_many_texts_or_so_many_characters() -> None:
     assert len(found.vectors) == 2 * len(texts)
 
 
+def test_an_encoder_shows_what_it_is() -> None:
+    """In a notebook: its name, its dims and its space, and no address in memory."""
+    shown = repr(RemoteEncoder(cast(Client, FakeClient()), None))
+    assert shown == f"RemoteEncoder('fake', 1 dims, space {SPACE[:12]})"
+
+
 def test_what_is_no_text_is_refused_where_texts_are_looked_at() -> None:
     """Cutting a list into messages does not trip over it."""
     encoder = RemoteEncoder(cast(Client, FakeClient()), None)

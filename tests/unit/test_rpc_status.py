@@ -72,6 +72,24 @@ def test_what_grpc_itself_says_becomes_an_error_of_ours(code: str, cls: type[Sam
 
 
 @pytest.mark.parametrize(
+    ("details", "says"),
+    [
+        ("failed to connect to all addresses; last error: Trying to connect an http1.x server", "gRPC port"),
+        ("failed to connect to all addresses; last error: UNAVAILABLE: ipv4:1:2: Socket closed", "SAMESPACE_CA"),
+        ("connections to all backends failing; Hostname Verification Check failed.", "SAMESPACE_SERVER_NAME"),
+    ],
+)
+def test_a_connection_to_the_wrong_kind_of_port_says_what_to_do(details: str, says: str) -> None:
+    """HTTP in the place of gRPC, TLS that was not spoken, a certificate of another name."""
+    assert says in str(back("UNAVAILABLE", details, None))
+
+
+def test_a_stream_that_broke_does_not_speak_of_tls() -> None:
+    """The same two words come from a server that died, which TLS has nothing to do with."""
+    assert "TLS" not in str(back("UNAVAILABLE", "Socket closed", None))
+
+
+@pytest.mark.parametrize(
     "data",
     [b"", b"\xff", b"[]", b"3", b'{"error": "SystemExit", "fields": {}}', b'{"error": "Overloaded", "fields": {}}'],
 )

@@ -50,7 +50,7 @@ def test_nothing_is_found_while_loading() -> None:
 def test_the_default_follows_its_space_through_a_reload() -> None:
     """What answers bare paths is a space, not the engine that happens to serve it."""
     spaces = serving(A, B)
-    with pytest.raises(UnknownSpace):
+    with pytest.raises(UnknownSpace, match="no space is named"):
         spaces.find(None)
     spaces.set_default(B[:12])
     fresh = fake_engine(B)

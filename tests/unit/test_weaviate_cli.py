@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
@@ -46,6 +48,27 @@ def test_a_weaviate_that_is_not_there_is_one_clear_error() -> None:
     error = run("check", "--url", "http://127.0.0.1:9")
     assert isinstance(error, WeaviateUnavailable)
     assert "127.0.0.1:9" in str(error)
+
+
+class _NoWeaviate(BaseHTTPRequestHandler):
+    """Answers every path with 404, as an encoder server does for /v1/meta."""
+
+    def do_GET(self) -> None:
+        self.send_response_only(404)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+
+def test_an_encoder_server_in_the_place_of_weaviate_is_called_that() -> None:
+    """Both listen on 8080 by default: the error says which option to set."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _NoWeaviate) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        error = run("check", "--url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert isinstance(error, WeaviateUnavailable)
+    assert "no Weaviate" in str(error)
+    assert "WEAVIATE_URL" in str(error)
 
 
 def test_contradicting_options_are_refused(tmp_path: object) -> None:

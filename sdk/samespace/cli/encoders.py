@@ -135,5 +135,7 @@ def _token(said: Mapping[str, str]) -> str | None:
         raise ConfigInvalid(key="SAMESPACE_TOKEN_FILE", reason="SAMESPACE_TOKEN is set too; keep one of them")
     try:
         return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(key="SAMESPACE_TOKEN_FILE", reason=f"{file}: {error}") from error
+    except OSError as error:
+        raise ConfigInvalid(key="SAMESPACE_TOKEN_FILE", reason=f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(key="SAMESPACE_TOKEN_FILE", reason=f"{file}: not UTF-8 text") from error

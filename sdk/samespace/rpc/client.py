@@ -109,7 +109,7 @@ class Client:
             spaces = self.list_spaces()
             if len(spaces) != 1:
                 served = tuple(each.space_id for each in spaces)
-                raise UnknownSpace(requested="(none named; say HOST:PORT/SPACE)", served=served)
+                raise UnknownSpace(requested="", served=served)
             found = spaces[0]
         self._look_round(found.space_id)
         return found

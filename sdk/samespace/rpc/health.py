@@ -11,6 +11,7 @@ import grpc
 from .access import OPEN, Access
 from .address import ServerAddress
 from .channel import HEALTH_SERVICE, open_channel, with_scheme
+from .status import explained
 
 _METHOD: Final = "/grpc.health.v1.Health/Check"
 _SERVING: Final = b"\x08\x01"
@@ -41,7 +42,7 @@ def why_not_ready(address: ServerAddress, access: Access = OPEN, *, timeout_ms: 
             if not check(channel, timeout_ms * 1000, space=address.space, wait_for_ready=False).result():
                 return f"{replica}: not ready"
         except grpc.RpcError as error:
-            return f"{replica}: {error.details()}"
+            return f"{replica}: {explained(error.details() or '')}"
         finally:
             channel.close()
     return None

@@ -65,6 +65,26 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
 _BY_NAME: Final = {cls.__name__: cls for cls in STATUS}
 
 
+# What gRPC says when the other end of a new connection speaks something else, and what to do about it.
+_EXPLANATIONS: Final = (
+    ("http1.x server", "that is an HTTP port: give the gRPC port (8081 unless chosen otherwise)"),
+    ("Hostname Verification Check failed", "name the certificate's host in the address or in SAMESPACE_SERVER_NAME"),
+    ("certificate verify failed", "trust the server's authority with SAMESPACE_CA"),
+)
+_PLAIN_TO_TLS: Final = "if the server speaks TLS, set SAMESPACE_CA or write grpcs://"
+
+
+def explained(details: str) -> str:
+    """gRPC's words about a connection that could not be made, with what to do where they tell the cause."""
+    for words, remedy in _EXPLANATIONS:
+        if words in details:
+            return f"{details}; {remedy}"
+    # A connection that broke later is "Socket closed" alone, and says nothing of TLS.
+    if details.endswith("Socket closed") and ("failed to connect" in details or "backends failing" in details):
+        return f"{details}; {_PLAIN_TO_TLS}"
+    return details
+
+
 def status_of(error: SamespaceError) -> Status:
     """The row of the error's class."""
     return STATUS[type(error)]
@@ -109,7 +129,7 @@ def decode(code: str, details: str, data: bytes | None, *, address: str, timeout
     if error is not None:
         return error
     if code == "UNAVAILABLE":
-        return ServerUnavailable(address=address, reason=details)
+        return ServerUnavailable(address=address, reason=explained(details))
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(where=f"server {address}", timeout_ms=timeout_ms)
     if code == "UNAUTHENTICATED":  # of a proxy on the way; ours brings its fields
