@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Final
 
 import click
@@ -76,7 +77,9 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         rate = pace.step(count, now)
         if now - last >= _LOG_EVERY_S:
             last = now
-            say(f"{label}: {pace.done} of {total}, {rate:.0f} a second, {pace.left_s:.0f} s left")
+            pieces = f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+            left = f", {pace.left_s:.0f} s left" if isfinite(pace.left_s) else ""
+            say(f"{label}: {pace.done} of {total}, {pieces} a second{left}")
 
     yield advance
     say(f"{label}: {pace.done} of {total}, done")
