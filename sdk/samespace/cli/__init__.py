@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "train": ("samespace.cli.train:train", "Fine-tune an encoder from a configuration file."),
     "train-head": ("samespace.cli.train_head:train_head", "Train a small head on a frozen encoder."),
     "vocab": ("samespace.cli.vocab:vocab", "Give an encoder whole-word tokens for a domain's terms."),
+    "pretrain": ("samespace.cli.pretrain:pretrain", "Pretrain an encoder on a domain's raw texts."),
     "align": ("samespace.cli.align:align", "Bring two frozen encoders into one space."),
     "evaluate": ("samespace.cli.evaluate:evaluate", "Score an encoder or BM25 on a retrieval set."),
     "export": ("samespace.cli.export:export", "Turn a checkpoint into a verified artifact."),

@@ -152,7 +152,7 @@ def chosen_precision(asked: str, model: Any, text_encoders: Mapping[Role, TextEn
     """ "fp32" or "bf16": what "auto" means here, bf16 where the processor has it and a short check scores the same."""
     if asked != "auto":
         return asked
-    if not _has_bf16():
+    if not has_bf16():
         return "fp32"
     rows = sample_rows(examples, _CHECK_PAIRS, right=True)
     queries, passages = [examples.queries[row] for row in rows], [examples.passages[row] for row in rows]
@@ -162,7 +162,7 @@ def chosen_precision(asked: str, model: Any, text_encoders: Mapping[Role, TextEn
     return "bf16" if quick >= exact - _SAME_SCORE else "fp32"
 
 
-def _has_bf16() -> bool:
+def has_bf16() -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
     supported: Callable[[], bool] = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
