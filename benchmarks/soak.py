@@ -28,6 +28,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -55,6 +56,16 @@ TEXTS: Final = 256  # of each length
 DRAINED_S: Final = 180  # a server gives accepted requests 25 s; the machine may be busy with other things
 WARM_UP_SHARE: Final = 0.1  # of the time; memory grows into its shape first
 OK, REFUSED, WRONG = "ok", "refused early", "WRONG VECTOR"
+
+
+@contextmanager
+def _closed_if_it_fails(connection: HTTPConnection) -> Iterator[None]:
+    """After a failure in the middle, the next request needs a connection of its own."""
+    try:
+        yield
+    except (OSError, HTTPException):
+        connection.close()
+        raise
 
 
 @dataclass
@@ -127,7 +138,7 @@ class Load:
         while not self.over.is_set():
             row = chance.randrange(len(self.expected.texts))
             body = json.dumps({"text": self.expected.texts[row], "config": {"task_type": "query"}})
-            with self._counted("weaviate"):
+            with self._counted("weaviate"), _closed_if_it_fails(connection):
                 connection.request("POST", f"/e/{self.server.space}/vectors", body)
                 reply = connection.getresponse()
                 answer = json.loads(reply.read())
