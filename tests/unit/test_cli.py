@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from samespace.cli import COMMANDS, cli
-from samespace.cli.console import table
+from samespace.cli.console import progress, table
 
 HELP_S = 0.5  # of CPU: how long it takes by the clock is the machine's other work
 # What a base install does not have: a command's --help has to work without any of it.
@@ -133,3 +133,13 @@ def test_a_mistyped_command_is_suggested() -> None:
 def test_tables_align() -> None:
     """The first column to the left, the others to the right."""
     assert table(["a", "bb"], [["ccc", "1"]]) == "a    bb\n---  --\nccc   1"
+
+
+@pytest.mark.parametrize(("total", "told"), [(10, "objects: 8 of 10, done"), (0, "objects: 8, done")])
+def test_progress_tells_a_total_only_where_it_is_known(
+    total: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a log: what is done, of how many if that is known."""
+    with progress("objects", total) as advance:
+        advance(8)
+    assert capsys.readouterr().err.splitlines() == [told]

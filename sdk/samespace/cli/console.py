@@ -58,8 +58,8 @@ def wrapped(text: str, *, first: str = "") -> str:
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, a line now and then in a log, with rate and time left; yields what to call with each number
-    done."""
-    if sys.stderr.isatty():
+    done. A *total* of 0 is not known: only what is done is told."""
+    if total and sys.stderr.isatty():
         with click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True) as bar:
             pace = Pace(total, time.monotonic())
 
@@ -69,6 +69,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
             yield step
         return
+    of_all = f" of {total}" if total else ""
     pace, last = Pace(total, time.monotonic()), time.monotonic()
 
     def advance(count: int) -> None:
@@ -78,11 +79,11 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         if now - last >= _LOG_EVERY_S:
             last = now
             pieces = f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
-            left = f", {pace.left_s:.0f} s left" if isfinite(pace.left_s) else ""
-            say(f"{label}: {pace.done} of {total}, {pieces} a second{left}")
+            left = f", {pace.left_s:.0f} s left" if total and isfinite(pace.left_s) else ""
+            say(f"{label}: {pace.done}{of_all}, {pieces} a second{left}")
 
     yield advance
-    say(f"{label}: {pace.done} of {total}, done")
+    say(f"{label}: {pace.done}{of_all}, done")
 
 
 class Pace:
