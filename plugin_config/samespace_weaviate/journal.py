@@ -63,7 +63,11 @@ class Journal:
         first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]  # what follows the last newline is torn
         header = _json(first)
         if path.stat().st_size and first and (header is None or "samespaceImport" not in header):
-            raise DataInvalid(path=str(path), reason="is not the journal of an import; choose another --state")
+            raise DataInvalid(
+                path=str(path),
+                reason="is not the journal of an import; choose another --state, or, if it was one that got damaged, "
+                "remove it: everything is imported again then, under the same ids",
+            )
         if header is None or header.get("samespaceImport") != _FORMAT or header.get("key") != journal.key:
             return journal
         for entry in map(_json, lines):

@@ -176,12 +176,14 @@ def require_pin(schema: Mapping[str, Any], space_id: str) -> Pin:
         raise SpaceMismatch(expected=" or ".join(pin.space for pin in pins), found=space_id, where=f"collection {name}")
     broken = [f.message for f in check_pin(schema, space_id).findings if f.severity is Severity.BROKEN]
     if pin is None or broken:
+        have = ", ".join(schema.get("vectorConfig") or ())
         raise PinBroken(
             collection=name,
             expected=f"vector {vector_name(space_id)} of space {space_id}",
-            found="; ".join(broken),
+            found="; ".join(broken) if pin else f"no pin (vectors: {have or 'none named'})",
             remedy=f"nothing was sent. See `samespace weaviate check {name}`; a collection whose pin was changed has "
-            "to be put right or imported anew, one without a pin gets it with `samespace weaviate create`",
+            "to be put right or imported anew, one without a pin gets it with `samespace weaviate migrate`, which "
+            "encodes its objects again, or beside what it has with `samespace weaviate create`",
         )
     return pin
 

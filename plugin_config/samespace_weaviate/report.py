@@ -42,7 +42,7 @@ class ImportReport:
     def sentences(self) -> list[str]:
         """For people."""
         rate = self.written / self.seconds if self.seconds else 0.0
-        lines = [f"{self.written} objects written in {self.seconds:.1f} s ({rate:.0f} a second)."]
+        lines = [f"{self.written} objects written in {self.seconds:.1f} s ({rate:.1f} a second)."]
         if self.skipped:
             lines.append(f"{self.skipped} passages had been imported by an earlier run, and were left as they are.")
         if self.removed:

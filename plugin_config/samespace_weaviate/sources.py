@@ -10,6 +10,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,11 @@ def passage_files(paths: Sequence[Path | str]) -> list[Path]:
 
 def count_passages(*paths: Path | str) -> int:
     """How many records the files have, for a progress bar."""
-    return sum(_count(file) for file in passage_files(paths))
+    total = 0
+    for file in passage_files(paths):
+        with _readable(file):
+            total += _count(file)
+    return total
 
 
 def read_passages(*paths: Path | str, fields: Fields = USUAL) -> Iterator[Passage]:
@@ -70,8 +75,34 @@ def read_passages(*paths: Path | str, fields: Fields = USUAL) -> Iterator[Passag
         ExtraMissing: a Parquet file, without pyarrow.
     """
     for file in passage_files(paths):
-        for where, record in _records(file):
-            yield _passage(record, fields, where)
+        with _readable(file):
+            for where, record in _records(file):
+                yield _passage(record, fields, where)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """What a file's name promised and its bytes do not hold, as an error that names the file."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataInvalid(path=str(file), reason="is not UTF-8; convert it, for instance with iconv") from error
+    except csv.Error as error:
+        raise DataInvalid(path=str(file), reason=f"is no table: {error}") from error
+
+
+@contextmanager
+def _parquet(file: Path) -> Iterator[Any]:
+    """The file as a pyarrow.parquet.ParquetFile."""
+    require_extra("arrow", feature="reading Parquet", modules=("pyarrow",))
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(file) as table:
+            yield table
+    except (pa.ArrowInvalid, OSError) as error:  # OSError is what damaged pages are
+        raise DataInvalid(path=str(file), reason=f"cannot be read as Parquet: {error}") from error
 
 
 def _records(file: Path) -> Iterator[tuple[str, Any]]:
@@ -83,11 +114,8 @@ def _records(file: Path) -> Iterator[tuple[str, Any]]:
                 for record in reader:
                     yield f"{file}, line {reader.line_num}", {key: value for key, value in record.items() if key}
         case ".parquet":
-            require_extra("arrow", feature="reading Parquet", modules=("pyarrow",))
-            import pyarrow.parquet as parquet
-
             number = 0
-            with parquet.ParquetFile(file) as table:
+            with _parquet(file) as table:
                 for batch in table.iter_batches(batch_size=1024):
                     for record in batch.to_pylist():
                         number += 1
@@ -105,10 +133,8 @@ def _count(file: Path) -> int:
         case ".csv" | ".tsv":
             return sum(1 for _ in _records(file))  # a record may have several lines
         case ".parquet":
-            require_extra("arrow", feature="reading Parquet", modules=("pyarrow",))
-            import pyarrow.parquet as parquet
-
-            return int(parquet.read_metadata(file).num_rows)
+            with _parquet(file) as table:
+                return int(table.metadata.num_rows)
     with file.open("rb") as lines:
         return sum(1 for line in lines if line.strip())
 
@@ -117,7 +143,7 @@ def _parsed(line: str, where: str) -> Any:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataInvalid(path=where, reason=f"is not JSON: {error.msg}") from error
+        raise DataInvalid(path=where, reason=f"is not JSON: {error.msg}, column {error.colno}") from error
 
 
 def _passage(record: Any, fields: Fields, where: str) -> Passage:
@@ -127,7 +153,7 @@ def _passage(record: Any, fields: Fields, where: str) -> Passage:
     text_field, title_field = fields.text or "text", fields.title or "title"
     name, text, title = record.get(id_field), record.get(text_field), record.get(title_field) or ""
     if isinstance(name, bool) or not isinstance(name, str | int) or name == "" or not isinstance(text, str):
-        have = ", ".join(f'"{key}"' for key in record) or "nothing"
+        have = ", ".join(f'"{key}" ({type(value).__name__})' for key, value in record.items()) or "nothing"
         wanted = f'"{fields.id}"' if fields.id else '"_id" (or "id")'
         raise DataInvalid(
             path=where,

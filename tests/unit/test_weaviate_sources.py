@@ -58,3 +58,32 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str, reason: 
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(DataInvalid, match=reason):
         count_passages(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.parquet", b"junk that is longer than a footer", "cannot be read as Parquet"),
+        ("a.csv", "_id,text\n1,caf\u00e9\n".encode("latin-1"), "is not UTF-8"),
+        ("a.jsonl", '{"_id": "1", "text": "caf\u00e9"}\n'.encode("latin-1"), "is not UTF-8"),
+    ],
+)
+def test_bytes_that_are_not_what_the_name_promises_are_refused(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    """A damaged or differently encoded file is named; pyarrow's and Python's own errors do not get out."""
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(DataInvalid, match=reason) as refused:
+        list(read_passages(file))
+    assert name in str(refused.value)
+
+
+def test_a_record_with_a_text_that_is_none_is_refused_with_the_types_it_has(tmp_path: Path) -> None:
+    """A number in the place of the text: its name alone would not say what is wrong."""
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"_id": "1", "text": 3}\n', encoding="utf-8")
+    with pytest.raises(DataInvalid, match=r'found "_id" \(str\), "text" \(int\)'):
+        list(read_passages(file))

@@ -270,8 +270,10 @@ def _text_property(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
     if len(found) != 1 or found[0] not in texts:
         raise MigrationBlocked(
             collection=old,
-            reason=f"which property is encoded? {', '.join(found) or 'none'} (text properties: {', '.join(texts)})",
-            remedy="name one of them with --property",
+            reason=f"which property is to be encoded is not clear: {', '.join(found) or 'none'} "
+            f"{'was asked for' if wanted else 'would do'}, expected one of the text properties "
+            f"({', '.join(texts) or 'there are none'})",
+            remedy="name it with --property",
         )
     return str(found[0])
 

@@ -115,7 +115,11 @@ def migrate(
     wish: Literal["migrate", "rollback", "finish"] = "rollback" if rollback else "finish" if finish else "migrate"
     path = journal_path or Path(f"{name}.migration")
     if wish != "migrate" and strategy == "alias" and not path.exists():
-        raise RequestInvalid(field="--journal", reason=f"{path} is not there: it tells what there is to {wish}")
+        raise RequestInvalid(
+            field="--journal",
+            reason=f"{path} is not there, which tells how far the migration is; give the NAME that it was started "
+            f"with (with --alias that is the collection's) in the same folder, or the file: --{wish} --journal FILE",
+        )
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
         address = Address.parse(store.address, store.grpc_port, os.environ.get("WEAVIATE_API_KEY", "").strip())

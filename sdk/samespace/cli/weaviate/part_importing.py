@@ -57,7 +57,8 @@ def import_folder(name: str, data: tuple[str, ...], chosen: PartOptions, opened:
 
     if len(data) != 1 or not is_embedded(data[0]):
         raise RequestInvalid(
-            field="--encoder", reason=f"missing; without it DATA has to be one folder that samespace embed made: {data}"
+            field="--encoder",
+            reason=f"missing; without it DATA has to be one folder that samespace embed made, not {' '.join(data)}",
         )
     cluster = None
     if chosen.engine == "ray":
