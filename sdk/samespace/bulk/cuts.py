@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataInvalid
 from .files import Place
 from .plan import Part, Source, cut_bytes
 
@@ -18,14 +19,17 @@ _BLOCK = 8 << 20
 
 
 def cut_text(place: Place, source: Source, part_rows: int) -> list[Part]:
-    """The parts of a JSONL, CSV or TSV file; of a file with a header they begin after it."""
+    """The parts of a JSONL, CSV or TSV file; of a file with a header they begin after it.
+
+    Raises:
+        DataInvalid: a quote of a CSV or TSV file is never closed.
+    """
     quoted = source.kind in ("csv", "tsv")
     skipped = 1 if quoted else 0  # the header
     starts: list[int] = [] if skipped else [0]
-    records, end = 0, 0
+    records, end, quotes = 0, 0, 0
     with place.open() as stream:
         last = b"\n"
-        quotes = 0
         for block in _blocks(stream):
             data = np.frombuffer(block, np.uint8)
             ends = np.flatnonzero(data == ord("\n"))
@@ -40,6 +44,8 @@ def cut_text(place: Place, source: Source, part_rows: int) -> list[Part]:
             records += len(ends)
             end += len(block)
             last = block[-1:]
+    if quotes % 2:  # every record from that quote on would be taken for one
+        raise DataInvalid(path=place.uri, reason="is not CSV: a quote is opened and never closed")
     if last != b"\n":
         records += 1
     elif starts and starts[-1] == end:
