@@ -125,7 +125,9 @@ def site_in(
     store: Store, folder: Path, server: Server, other: Encoder, other_server: Server, **settings: Any
 ) -> Iterator[Site]:
     """A site whose collections are deleted afterwards."""
-    spec = CollectionSpec(f"Test{uuid.uuid4().hex[:10]}", server.space_id, server.http, long_texts="pool")
+    spec = CollectionSpec(
+        f"Test{uuid.uuid4().hex[:10]}", server.space_id, server.http, also_properties=("note",), long_texts="pool"
+    )
     alias = f"{spec.name}Alias"
     with closing(RestDoor(address_of(store), patience_s=30)) as door:
         door.create({**spec.schema(), **settings})
