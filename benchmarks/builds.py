@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from loadgen.machine import processor
 from samespace import Vectors
 from samespace.artifact import Artifact, open_artifact
 from samespace.cli.console import quiet_libraries, say, table
@@ -232,7 +233,7 @@ def _speed_of(key: Key, speeds: Mapping[str, Mapping[Key, float]]) -> dict[str, 
 
 def _machine(load: float) -> dict[str, Any]:
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "load_before": round(load, 2),
@@ -277,15 +278,6 @@ def _markdown(record: Mapping[str, Any]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    """The processor's name and what matters here of its instructions."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text(encoding="utf-8") if info.is_file() else ""
-    model = next((line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")), "")
-    flags = [flag for flag in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8") if flag in text]
-    return " ".join((model or platform.machine(), *flags))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadgen.machine import processor
 from runtime_worker import Variant, Worker
 from samespace.cli.console import say, table
 from samespace.runtime.openvino import KERNELS_KEPT
@@ -246,22 +247,13 @@ def _table(result: Mapping[str, Any]) -> str:
 def _store(out: Path, name: str, result: Mapping[str, Any]) -> None:
     record = json.loads(out.read_text("utf-8")) if out.is_file() else {}
     record["machine"] = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("onnxruntime", "openvino", "nncf")},
     }
     record.setdefault("groups", {})[name] = {"written": datetime.now(UTC).isoformat(timespec="seconds"), **result}
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _processor() -> str:
-    """The processor's name and what matters here of its instructions."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text(encoding="utf-8") if info.is_file() else ""
-    model = next((line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")), "")
-    flags = [flag for flag in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8") if flag in text]
-    return " ".join((model or platform.machine(), *flags))
 
 
 if __name__ == "__main__":

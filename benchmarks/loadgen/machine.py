@@ -27,15 +27,26 @@ print(json.dumps(found))
 """
 
 
-def machine() -> dict[str, Any]:
-    """Processor, its instructions that matter here, cores, memory, and how busy it is."""
+def processor() -> str:
+    """The processor's name and what matters here of its instructions, in one line."""
+    name, flags = _cpu()
+    return " ".join((name, *flags))
+
+
+def _cpu() -> tuple[str, list[str]]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = fields.get("flags", "").split()
+    return fields.get("model name", platform.machine()), [flag for flag in _FLAGS if flag in flags]
+
+
+def machine() -> dict[str, Any]:
+    """Processor, its instructions that matter here, cores, memory, and how busy it is."""
+    name, flags = _cpu()
     return {
-        "processor": fields.get("model name", platform.machine()),
-        "flags": [flag for flag in _FLAGS if flag in flags],
+        "processor": name,
+        "flags": flags,
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
