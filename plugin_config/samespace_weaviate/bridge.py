@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samespace.errors import DataInvalid, RequestInvalid
+from samespace.folders import whole_file
 from samespace.vectors import Float32, Vectors, cosine_distance, normalise
 
 Kind = Literal["ridge", "procrustes"]
@@ -80,7 +81,7 @@ class Bridge:
 
     def save(self, path: Path | str) -> None:
         """Write the map to an `.npz` file."""
-        with Path(path).open("wb") as file:
+        with whole_file(Path(path)) as file:
             np.savez(
                 file,
                 format=_FORMAT,

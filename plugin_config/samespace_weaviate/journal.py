@@ -9,7 +9,6 @@ is torn does not count, and neither does a batch whose input has changed. A jour
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from samespace.errors import DataInvalid
+from samespace.folders import whole_file
 
 from .objects import Failure
 
@@ -135,12 +135,8 @@ def read_failed_ids(path: Path) -> frozenset[str]:
 def write_whole(path: Path, text: str) -> None:
     """Replace a file at once, or leave the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _line(done: Finished) -> str:

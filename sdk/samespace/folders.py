@@ -1,4 +1,4 @@
-"""A folder written whole or not at all: into a temporary folder beside the target, then one rename."""
+"""Folders and files written whole or not at all: under a temporary name beside the target, then one rename."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
@@ -33,6 +34,24 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_file(target: Path) -> Iterator[IO[bytes]]:
+    """A new file, open for writing, that takes the place of *target* when the block ends and it is on the disk.
+
+    It is removed when the block fails. Where the process is killed, the next write to the same target removes it.
+    """
+    _sweep(target)
+    work = _beside(target)
+    try:
+        with work.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        work.replace(target)
+    finally:
+        work.unlink(missing_ok=True)
+
+
+@contextmanager
 def folder_beside(target: Path) -> Iterator[Path]:
     """A temporary folder on the disk of *target*, for what it will be made of; removed when the block ends.
 
@@ -40,13 +59,17 @@ def folder_beside(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
-    work = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial"
+    work = _beside(target)
     work.mkdir()
     try:
         yield work
     finally:
         if work.exists():
             shutil.rmtree(work)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def _sweep(target: Path) -> None:
@@ -57,8 +80,10 @@ def _sweep(target: Path) -> None:
             continue
         if left.suffix == ".previous" and not target.exists():
             left.rename(target)
-        else:
+        elif left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

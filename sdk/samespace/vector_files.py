@@ -13,11 +13,8 @@ header asks for is held against the size of the file before memory is taken. The
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -26,6 +23,7 @@ import numpy as np
 
 from .errors import DataInvalid, RequestInvalid, SpaceMismatch
 from .extras import require_extra
+from .folders import whole_file
 from .npz import read_arrays
 from .vectors import Float32, Vectors
 
@@ -67,11 +65,11 @@ def write_vectors(path: Path | str, vectors: Vectors, *, ids: Sequence[str] | No
         arrays: dict[str, Any] = {"vectors": np.asarray(vectors), "space_id": np.array(vectors.space_id)}
         if ids is not None:
             arrays["ids"] = np.frombuffer(json.dumps(list(ids)).encode("ascii"), np.uint8)
-        with _whole_file(target) as stream:
+        with whole_file(target) as stream:
             np.savez(stream, **arrays)
         return
     table = _table(vectors, ids)
-    with _whole_file(target) as stream:
+    with whole_file(target) as stream:
         if kind == ".parquet":
             import pyarrow.parquet
 
@@ -282,17 +280,3 @@ def _format(path: Path) -> str:
 
 def _require_arrow() -> None:
     require_extra("arrow", feature="vectors in Arrow and Parquet files", modules=("pyarrow",))
-
-
-@contextmanager
-def _whole_file(target: Path) -> Iterator[IO[bytes]]:
-    """A new file beside *target* that takes its place when the block ends, and is removed when it fails."""
-    work = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    try:
-        with work.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        work.replace(target)
-    finally:
-        work.unlink(missing_ok=True)

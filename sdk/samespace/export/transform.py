@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import ModelUnsupported, short
+from ..folders import whole_file
 from ..vectors import Float32, normalise
 from .transform_evidence import Evidence
 
@@ -100,16 +101,13 @@ class Transform:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all; one that is there is replaced."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         facts = {"kind": self.kind, **self._facts()}
+        data = save({"weight": self.weight, "bias": self.bias}, metadata={"samespace": json.dumps(facts)})
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{path.name}.partial")
-        try:
-            save_file({"weight": self.weight, "bias": self.bias}, work, metadata={"samespace": json.dumps(facts)})
-            work.replace(path)
-        finally:
-            work.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            file.write(data)
 
     @staticmethod
     def load(path: Path, *, fitted_on: str | None = None) -> Transform:

@@ -66,13 +66,7 @@ def load_training_set(config: TrainingConfig) -> TrainingSet:
     train, dropped = without_repeats(data.splits[config.train_split])
     _check_kind(config, train)
     held_out = [data.splits[split] for split in config.held_out_splits if split in data.splits]
-    found: list[Leak] = []
-    for each in held_out:
-        for what, texts, trained in (
-            ("query", each.queries, train.queries),
-            ("passage", each.passages, train.passages),
-        ):
-            found += leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
+    found = [leak for each in held_out for leak in leaks_between(train, each)]
     kept = train
     if config.drop_leaks and found:
         kept = _without_leaks(train, held_out)
@@ -99,6 +93,18 @@ def _check_kind(config: TrainingConfig, train: Examples) -> None:
             path=str(config.data),
             reason=f"split {config.train_split} has {has}, and loss is {config.loss}; choose {fitting}",
         )
+
+
+def leaks_between(train: Examples, held_out: Examples) -> list[Leak]:
+    """The held-out queries and passages that are near-duplicates of trained ones."""
+    return [
+        leak
+        for what, texts, trained in (
+            ("query", held_out.queries, train.queries),
+            ("passage", held_out.passages, train.passages),
+        )
+        for leak in leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
+    ]
 
 
 def _without_leaks(train: Examples, held_out: Sequence[Examples]) -> Examples:

@@ -22,9 +22,9 @@ from ..evaluation import Dataset, load_dataset
 from ..heads import Heads
 from ..text import Role
 from ..vectors import Float32
-from .examples import Examples
+from .data import leaks_between
 from .frozen import EmbeddedTexts, FrozenEncoder
-from .hygiene import Leak, leaks
+from .hygiene import Leak
 from .sources import RELEVANT, as_dataset, load_data, without_repeats
 
 TRAIN: Final = "train"
@@ -107,7 +107,7 @@ def of_texts(
     if len(train) < 2:
         raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed")
     held_out = {name: data.splits[name] for name in HELD_OUT if name in data.splits}
-    leaked = [leak for examples in held_out.values() for leak in _leaks(train, examples)]
+    leaked = [leak for examples in held_out.values() for leak in leaks_between(train, examples)]
     _refuse(folder, leaked, allow_leakage)
     judged = (folder / "qrels").is_dir()  # grades are kept where there are some
     datasets = {name: load_dataset(folder, name) if judged else as_dataset(data, name) for name in held_out}
@@ -150,17 +150,6 @@ def _rows(texts: Sequence[str]) -> dict[str, int]:
     for row, text in enumerate(texts):
         rows.setdefault(text, row)
     return rows
-
-
-def _leaks(train: Examples, held_out: Examples) -> list[Leak]:
-    return [
-        leak
-        for what, texts, trained in (
-            ("query", held_out.queries, train.queries),
-            ("passage", held_out.passages, train.passages),
-        )
-        for leak in leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
-    ]
 
 
 def _refuse(folder: Path, leaked: Sequence[Leak], allowed: str) -> None:

@@ -24,6 +24,7 @@ from torch import distributed
 
 from ..errors import TrainingFailed
 from ..export.quiet import quiet
+from ..folders import whole_file
 from .batches import Batches, Collator
 from .config import TrainingConfig
 from .contrastive import BatchLoss
@@ -316,9 +317,8 @@ def _keep(folder: Path, plan: Plan, history: History) -> None:
         "mined": {query: list(rows) for query, rows in plan.collator.negatives.mined.items()},
         "cut": plan.collator.cut,
     }
-    whole = folder / (_STATE + ".partial")
-    whole.write_text(json.dumps(state), encoding="utf-8")
-    whole.rename(folder / _STATE)
+    with whole_file(folder / _STATE) as file:
+        file.write(json.dumps(state).encode("utf-8"))
 
 
 def _restore(folder: Path, plan: Plan, history: History) -> None:

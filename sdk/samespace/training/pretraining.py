@@ -26,7 +26,7 @@ from ..errors import ConfigInvalid, DataInvalid, TrainingFailed
 from ..evaluation import Dataset
 from ..export.checkpoint import Checkpoint, load_checkpoint
 from ..export.quiet import quiet
-from ..folders import whole_folder
+from ..folders import whole_file, whole_folder
 from ..text import ROLES, Recipe, TextEncoder, Window, pad
 from .domain import DomainTexts
 from .loop import Progress, silent
@@ -305,14 +305,13 @@ class _Saved:
         """Write one, if it is time; a half-written one never takes the place of a whole one."""
         if not self._every or len(run.losses) % self._every:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".partial")
         parts: Mapping[str, Callable[[], Any]] = {
             "model": run.model.state_dict, "objective": run.objective.state_dict, "optimizer": run.optimizer.state_dict
         }  # fmt: skip
         state = {name: part() for name, part in parts.items()}
-        torch.save({"digest": self._digest, "losses": run.losses, **state}, partial)
-        partial.rename(self._file)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(self._file) as file:
+            torch.save({"digest": self._digest, "losses": run.losses, **state}, file)
 
     def forget(self) -> None:
         """Remove it: the run has ended."""

@@ -27,7 +27,7 @@ import torch
 from ..errors import ConfigInvalid, TrainingFailed
 from ..export.checkpoint import load_checkpoint
 from ..export.provenance import RECORD
-from ..folders import whole_folder
+from ..folders import whole_file, whole_folder
 from . import outcome, rates, report, sentinel
 from .config import AUTO, TrainingConfig
 from .encoding import reciprocal_rank
@@ -186,9 +186,8 @@ def _picked(setup: Setup, checkpoints: Path | None, progress: Progress) -> rates
     each = rates.steps_each(steps)
     picked = try_rates(setup, each, progress) if each else rates.not_tried(steps)
     if kept is not None and is_main():
-        whole = kept.with_suffix(".partial")
-        whole.write_text(json.dumps(picked.to_json()), encoding="utf-8")
-        whole.rename(kept)
+        with whole_file(kept) as file:
+            file.write(json.dumps(picked.to_json()).encode("utf-8"))
     return picked
 
 
