@@ -4,9 +4,11 @@
 
 DATA holds `stackfaq`, `medquad` and `scifact` in the BEIR layout. Every encoder is scored on the dev and test splits of
 the set that it was trained on; base, full recipe and adapters also on the test split of scifact, which none was trained
-on: what it forgot (--forgetting for all runs, at some minutes each). Differences
-have a paired bootstrap over queries, against the base and against the full recipe. One seed each: a difference that the
-bootstrap calls significant is one of these weights, not of the method; --seeds repeats a run.
+on: what it forgot (--forgetting for all runs, at some minutes each). The
+vectors of the full recipe are also scored with transforms, fitted on the passages of the set and applied to the texts'
+pooled vectors. Differences have a paired bootstrap over queries, against the base and against the full recipe. One
+seed each: a difference that the bootstrap calls significant is one of these weights, not of the method; --seeds repeats
+a run.
 
 A run that the file has already is not repeated, so a benchmark that was broken off goes on; --again forgets them.
 """
@@ -27,10 +29,20 @@ from typing import Any, Final
 import numpy as np
 
 from samespace.cli.console import progress, quiet_libraries, say
-from samespace.evaluation import Bm25Ranker, Dataset, DenseRanker, evaluate, load_dataset, paired_bootstrap, splits
+from samespace.evaluation import (
+    Bm25Ranker,
+    Dataset,
+    DenseRanker,
+    VectorRanker,
+    evaluate,
+    load_dataset,
+    paired_bootstrap,
+    splits,
+)
 from samespace.export.checkpoint import Checkpoint, load_checkpoint
+from samespace.export.transform_fit import Candidate, fit, moments
 from samespace.training.config import read_config
-from samespace.training.outcome import Once, fastest
+from samespace.training.outcome import Once, all_texts, fastest
 from samespace.training.trainer import train
 
 RECIPES: Final = Path(__file__).resolve().parents[1] / "recipes"
@@ -38,13 +50,14 @@ FORGETTING: Final = "scifact"
 FULL: Final = "full"
 ABLATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     FULL: (),
-    "without hard negatives": ("mine=none",),
+    "all of the training (blend 1)": ("blend=1",),
     "without masking": ("mask=none",),
-    "hard negatives by BM25 only": ("mine=bm25",),
-    "without hard negatives, without masking": ("mine=none", "mask=none"),
-    "adapters (lora_rank 16, tenfold rate)": ("lora_rank=16", "learning_rate=5e-4"),
+    "hard negatives by BM25": ("mine=bm25", "mine_every=0"),
+    "hard negatives by the encoder": ("mine=encoder",),
+    "adapters (lora_rank 16, tenfold rate)": ("lora_rank=16", "learning_rate=2e-4"),
 }
-FORGETS: Final = ("bm25", "base", FULL, "adapters (lora_rank 16, tenfold rate)")
+TRANSFORMS: Final = ("centre", "pca:192", "whiten:192", "truncate:192")
+FORGETS: Final = ("bm25", "base", FULL)
 BEGIN, END = "<!-- finetune: begin -->", "<!-- finetune: end -->"
 
 
@@ -99,9 +112,15 @@ def _one_set(arguments: argparse.Namespace, name: str, chosen: Sequence[str], re
                 checkpoint = load_checkpoint(read_config(recipe, [], folder).base)
             known = {} if seed else _known(record, run, forgetting)
             datasets = own | (forgetting if (arguments.forgetting or run in FORGETS) and not known else {})
-            entry["scores"] = dict(_scores(run, checkpoint, datasets)) | known
+            derived: list[dict[str, Any]] = []
+            if run == "bm25":
+                entry["scores"] = {each: _row(evaluate(Bm25Ranker(), datasets[each]), run) for each in datasets} | known
+            else:
+                kinds = TRANSFORMS if run == FULL else ()
+                derived = list(_scored(entry, checkpoint, datasets, kinds, own))
+                entry["scores"] |= known
             shutil.rmtree(folder, ignore_errors=True)
-        record["runs"].append(entry)
+        record["runs"] += [entry, *derived]
         record |= {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": {"processor": platform.machine(), "python": platform.python_version()},
@@ -120,18 +139,33 @@ def _known(record: Mapping[str, Any], run: str, sets: Mapping[str, Dataset]) -> 
     return {}
 
 
-def _scores(run: str, checkpoint: Checkpoint, datasets: Mapping[str, Dataset]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Set and split -> nDCG@10, recall@100, and nDCG@10 of each query, to compare by."""
-    if run == "bm25":
-        for name, dataset in datasets.items():
-            yield name, _row(evaluate(Bm25Ranker(), dataset), "bm25")
-        return
-    texts = sum(map(len, {dataset.passages for dataset in datasets.values()}))
-    with fastest(checkpoint, texts) as (encoder, how):
+def _scored(
+    entry: dict[str, Any],
+    checkpoint: Checkpoint,
+    datasets: Mapping[str, Dataset],
+    kinds: Sequence[str],
+    own: Mapping[str, Dataset],
+) -> Iterator[dict[str, Any]]:
+    """Score *checkpoint* on *datasets* into *entry*; give an entry for each of its transforms *kinds*, on *own*."""
+    with fastest(checkpoint, all_texts(datasets.values())) as (encoder, how):
         once = Once(encoder)
+        entry["scores"] = {}
         for name, dataset in datasets.items():
             with progress(f"scoring on {name}, {how}", len(dataset.passages) + len(dataset.queries)) as advance:
-                yield name, _row(evaluate(DenseRanker(once), dataset, progress=advance), how)
+                entry["scores"][name] = _row(evaluate(DenseRanker(once), dataset, progress=advance), how)
+        for kind in kinds:
+            scores = {name: _row(evaluate(_transformed(kind, once, each), each), how) for name, each in own.items()}
+            yield entry | {"run": f"{entry['run']}, then {kind}", "scores": scores}
+
+
+def _transformed(kind: str, once: Once, dataset: Dataset) -> VectorRanker:
+    queries, passages = (
+        np.asarray(once.encode(dataset.queries, "query")),
+        np.asarray(once.encode(dataset.passages, "passage")),
+    )
+    transform = fit(Candidate.parse(kind, source_dims=passages.shape[1]), moments(passages))
+    assert transform is not None
+    return VectorRanker(kind, transform.apply(queries), transform.apply(passages))
 
 
 def _row(evaluation: Any, how: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from .logs import Refusals, tell
 from .memory import use_few_arenas
 from .observe import Watch
 from .settings import Settings
-from .spaces import AnyEngine, Spaces
+from .spaces import AnyEngine, Spaces, full_id
 from .telemetry import Telemetry
 
 CLOSING_MS: Final = 2_000
@@ -61,6 +61,9 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
 
     tell("starting", version=__version__, pid=os.getpid())
     artifacts = open_artifacts(settings.artifacts)
+    default_space = settings.default_space
+    if default_space is not None:  # a wrong one is told before anything slow is done
+        default_space = full_id(default_space, tuple(artifact.space_id for artifact in artifacts))
     telemetry = Telemetry()
     listener = listen(settings.host, settings.http_port)
     spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
@@ -83,8 +86,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
             await loader.load(artifact, settings.choice)
             if stop.is_set():
                 return 0
-        if settings.default_space is not None:
-            spaces.set_default(settings.default_space)
+        spaces.set_default(default_space)
         ports["admin_port"] = None
         if admin is not None and settings.admin_port is not None:
             ports["admin_port"] = await admin.start(settings.admin_port)

@@ -29,6 +29,25 @@ _LOADING: Final = "the server is still loading"
 _SHUTTING_DOWN: Final = "the server is shutting down"
 
 
+def full_id(space: str, served: tuple[str, ...]) -> str:
+    """The one of *served* that *space* names: whole, or by at least 12 leading hex digits.
+
+    Raises:
+        UnknownSpace: none of them.
+        RequestInvalid: the digits fit several.
+    """
+    wanted = space.lower()
+    if wanted in served:
+        return wanted
+    fitting = [each for each in served if _SPACE.fullmatch(wanted) and each.startswith(wanted)]
+    if not fitting:
+        # What was asked is the caller's; a refusal must not become as long as they like.
+        raise UnknownSpace(requested=space[:80], served=served)
+    if len(fitting) > 1:
+        raise RequestInvalid(field="space", reason=f"{space} is the start of {' and '.join(fitting)}; say more digits")
+    return fitting[0]
+
+
 class Spaces:
     """Engines by space id. Used on the event loop alone."""
 
@@ -114,18 +133,7 @@ class Spaces:
         return self._engines[self._default]
 
     def _named(self, space: str) -> AnyEngine:
-        wanted = space.lower()
-        if wanted in self._engines:
-            return self._engines[wanted]
-        fitting = [each for each in self._engines if _SPACE.fullmatch(wanted) and each.startswith(wanted)]
-        if not fitting:
-            # What was asked is the caller's; a refusal must not become as long as they like.
-            raise UnknownSpace(requested=space[:80], served=self.ids)
-        if len(fitting) > 1:
-            raise RequestInvalid(
-                field="space", reason=f"{space} is the start of {' and '.join(fitting)}; say more digits"
-            )
-        return self._engines[fitting[0]]
+        return self._engines[full_id(space, self.ids)]
 
     def check_not_draining(self) -> None:
         """Raise `ServerUnavailable` while the server shuts down."""

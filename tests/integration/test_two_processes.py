@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
+
+from safetensors.torch import load_file  # noqa: E402 - after the skip
 
 pytestmark = pytest.mark.integration
 SAME = 1e-6  # of float64 gradients, relative
@@ -74,28 +77,101 @@ def test_the_gradient_of_two_processes_is_that_of_one(tiny_checkpoint: Path, tmp
             assert float((two[name] - gradient).abs().max()) <= SAME * most, (kind, name)
 
 
-def test_torchrun_trains_and_writes_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """`torchrun -m samespace train`: one folder, one voice, half the steps."""
-    folder = tmp_path / "set"
-    folder.mkdir()
+def write_run(base: Path, folder: Path) -> Path:
+    """A set of 64 pairs and a configuration with a checkpoint after every step: 8 steps an epoch, or 4 of two."""
+    (folder / "set").mkdir(parents=True)
     rows = [
         {"query": f"question {'abcdefgh'[i % 8]}{i}", "passage": f"answer {'hgfedcba'[i % 8]}{i} text"}
         for i in range(64)
     ]
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = tmp_path / "config.toml"
+    (folder / "set" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = folder / "config.toml"
     config.write_text(
-        f'data = "set"\nout = "model"\nbase = "{tiny_checkpoint}"\nbatch_size = 8\nprecision = "fp32"\n'
-        'on_collapse = "warn"\nlearning_rate = 1e-3\ncheckpoint_every = 2\n'
+        f'data = "set"\nout = "model"\nbase = "{base}"\nbatch_size = 8\nprecision = "fp32"\n'
+        'on_collapse = "warn"\nlearning_rate = 1e-3\ncheckpoint_every = 1\n'
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "samespace"]
-    done = subprocess.run(
-        [*command, "train", str(config), "--no-doctor"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    return config
+
+
+def torchrun(*command: str, processes: int = 2, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.run(
+        [*launcher, *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         timeout=280,
     )
+
+
+def outcome(config: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The record of a run that ended, and the weights."""
+    folder = config.parent / "model"
+    assert not (config.parent / ".model.checkpoints").exists()
+    return json.loads((folder / "run.json").read_text()), load_file(folder / "model.safetensors")
+
+
+def test_torchrun_trains_and_writes_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """`torchrun -m samespace train`: one folder, one voice, half the steps."""
+    config = write_run(tiny_checkpoint, tmp_path)
+    done = torchrun("-m", "samespace", "train", str(config), "--no-doctor")
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    record = json.loads((tmp_path / "model" / "run.json").read_text())
+    record, _ = outcome(config)
     assert (record["processes"], record["steps"]) == (2, 4)
     assert done.stdout.decode().count("export it") == 1
+
+
+# Ends itself without warning in the third step, once: the file that FELL names says that it did.
+FALLS = """
+import os, signal, sys
+from pathlib import Path
+from samespace.training.contrastive import BatchLoss
+
+fell, calls, forward = Path(os.environ["FELL"]), [0], BatchLoss.forward
+
+def falls(self, batch):
+    calls[0] += 1
+    if os.environ["RANK"] == "1" and calls[0] == 3 and not fell.exists():
+        fell.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return forward(self, batch)
+
+BatchLoss.forward = falls
+sys.argv = ["samespace", *sys.argv[1:]]
+from samespace.__main__ import main
+main()
+"""
+
+
+def test_a_rank_that_is_killed_is_started_again(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """torchrun starts both again, they go on from the last checkpoint, and the weights are those of a quiet run.
+
+    Three restarts, because gloo now and then does not connect at once.
+    """
+    script = tmp_path / "falls.py"
+    script.write_text(FALLS)
+    quiet, disturbed = (write_run(tiny_checkpoint, tmp_path / name) for name in ("quiet", "disturbed"))
+    done = torchrun("-m", "samespace", "train", str(quiet), "--no-doctor")
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    fell = tmp_path / "fell"
+    done = torchrun("--max-restarts=3", str(script), "train", str(disturbed), "--no-doctor", FELL=str(fell))
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert fell.exists()
+    (record, weights), (expected_record, expected) = outcome(disturbed), outcome(quiet)
+    assert record["loss"] == expected_record["loss"]
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_another_number_of_processes_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Two steps of two processes are half of the epoch; one process does the other half in four steps."""
+    script = tmp_path / "falls.py"
+    script.write_text(FALLS)
+    config = write_run(tiny_checkpoint, tmp_path)
+    done = torchrun(str(script), "train", str(config), "--no-doctor", FELL=str(tmp_path / "fell"))
+    assert done.returncode != 0
+    assert not (tmp_path / "model").exists()
+    done = subprocess.run(
+        [sys.executable, "-m", "samespace", "train", str(config), "--no-doctor"], capture_output=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    record, _ = outcome(config)
+    assert (record["processes"], record["steps"], record["epochs"]) == (1, 2 + 4, 1.0)

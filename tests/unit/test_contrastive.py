@@ -7,16 +7,18 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
-from samespace.export.checkpoint import load_checkpoint  # noqa: E402 - after the skip
+from samespace.export.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402 - after the skip
 from samespace.training.batches import Batches, Collator, Negatives  # noqa: E402
-from samespace.training.contrastive import BatchLoss, LossSettings, guided  # noqa: E402
+from samespace.training.contrastive import BatchLoss, LossSettings, guided, of_texts  # noqa: E402
 from samespace.training.examples import Examples  # noqa: E402
 from samespace.training.masking import known_pairs, nothing_known  # noqa: E402
+from samespace.training.vitals import embed  # noqa: E402
 
 SAME = 1e-6  # relative; in float64, where the order of sums is worth 1e-12, so that nothing hides behind rounding
 LETTERS = "abcdefgh"
@@ -121,21 +123,42 @@ def test_a_guide_masks_what_it_puts_above_the_right_answer() -> None:
 
 
 def test_long_texts_are_cut_and_counted(tiny_checkpoint: Path) -> None:
-    """A passage beyond the limit becomes its first window, each role is in the order of length, the cut is counted."""
+    """A passage beyond the limit becomes its first window, windows are in the order of length, the cut is counted."""
     encoder = load_checkpoint(tiny_checkpoint).text_encoder
     limit = encoder.recipe.token_limit
     collator = make_collator(make_examples(["ab ab ab", "abc"], ["a b c d " * limit, "c"]), tiny_checkpoint)
     made = collator.batch([0, 1])
     assert collator.cut == {"query": 0, "passage": 1}
     assert made["passage"]["attention_mask"].sum(dim=1).tolist() == [3, limit]
-    assert made["examples"]["passages"].tolist() == [1, 0]
-    assert made["examples"]["queries"].tolist() == [1, 0]
+    assert made["examples"]["passages"].tolist() == [0, 1]
+    assert made["examples"]["passage_parts"].tolist() == [[0, limit - 2], [1, 0]]
+
+
+def test_long_passages_are_trained_by_the_vector_that_is_served(model: Any, tiny_checkpoint: Path) -> None:
+    """With windows, a passage's vector in the loss is the pooled one of the text path; the cached gradient holds."""
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    limit = checkpoint.text_encoder.recipe.token_limit
+    passages = ["a b c d " * (limit // 3), "c", "f g h " * (limit // 4), "d e"]
+    examples = make_examples(texts(4), passages)
+    collator = make_collator(examples, tiny_checkpoint, windows=2)
+    batch = collator.batch([0, 1, 2, 3])
+    assert collator.cut == {"query": 0, "passage": 0}
+    assert len(batch["passage"]["input_ids"]) > len(passages)
+    found = of_texts(embed(model, batch["passage"], 3), batch["examples"]["passage_parts"])
+    served = np.asarray(CheckpointEncoder(checkpoint).encode(passages, "passage"))
+    np.testing.assert_allclose(found.numpy(), served, atol=1e-5)
+    (whole, expected), (cached, got) = (
+        gradients(BatchLoss(model.double(), LossSettings(mini_batch_size=size), collator.known).double(), batch)
+        for size in (64, 2)
+    )
+    assert cached == pytest.approx(whole, rel=SAME)
+    most = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        assert float((got[name] - gradient).abs().max()) <= SAME * most, name
 
 
 def test_batches_hold_each_example_once_and_no_text_twice() -> None:
     """Equal sizes, all examples, no shared texts while there is room; the epoch decides the order."""
-    import numpy as np
-
     queries = np.repeat(np.arange(200), 2)
     passages = np.arange(400)
     batches = Batches(queries, passages, 8, seed=1)
@@ -154,8 +177,6 @@ def test_batches_hold_each_example_once_and_no_text_twice() -> None:
 
 def test_what_conflicts_everywhere_still_has_a_place() -> None:
     """One query with more answers than there are batches: the mask has to do, nothing is dropped."""
-    import numpy as np
-
     made = list(Batches(np.zeros(9, dtype=np.int64), np.arange(9), 4, seed=1))
     assert sorted(row for batch in made for row in batch) == list(range(9))
 

@@ -120,6 +120,17 @@ def test_the_same_seed_gives_the_same_weights(tiny_checkpoint: Path, data: Path,
     assert not all(torch.equal(one[name], three[name]) for name in one)
 
 
+def test_half_of_a_run_is_saved(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """blend = 0.5 saves the mean of the base's and the trained weights."""
+    settings: dict[str, Any] = {"epochs": 1, "held_out_splits": [], "dev_split": ""}
+    whole = train(config(tiny_checkpoint, data, tmp_path / "whole", **settings)).folder
+    half = train(config(tiny_checkpoint, data, tmp_path / "half", blend=0.5, **settings)).folder
+    base, end, found = (load_file(each / "model.safetensors") for each in (tiny_checkpoint, whole, half))
+    name = "encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(base[name], end[name])
+    np.testing.assert_allclose(found[name].numpy(), (base[name] + end[name]).numpy() / 2, atol=1e-6)
+
+
 def test_nothing_is_written_where_something_is(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
     """An existing folder is refused before anything is read."""
     with pytest.raises(ConfigInvalid, match=r"out: .* exists already"):
@@ -218,6 +229,23 @@ def test_a_model_that_is_not_better_is_exported_only_anyway(trained: Path, tmp_p
     assert isinstance(refused.exception, RequestInvalid)
     assert "--anyway" in str(refused.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_artifact_names_no_path_of_the_machine_that_made_it(trained: Path, tmp_path: Path) -> None:
+    """Card and manifest name model, base and data by their last names: an artifact travels."""
+    from click.testing import CliRunner
+
+    from samespace.cli.export import export
+
+    done = CliRunner().invoke(export, [str(trained), str(tmp_path / "out"), "--anyway"], catch_exceptions=False)
+    assert done.exit_code == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["provenance"]["source"] == trained.name
+    assert manifest["provenance"]["training"]["config"]["data"] == Path(record(trained)["config"]["data"]).name
+    root = str(tmp_path.parent)
+    assert root in record(trained)["config"]["base"]
+    for file in ("manifest.json", "README.md"):
+        assert root not in (tmp_path / "out" / file).read_text(encoding="utf-8")
 
 
 def test_rates_are_tried_from_the_untouched_base(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:

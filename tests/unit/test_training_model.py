@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ pytest.importorskip("sentence_transformers", reason="needs the extra train")
 from samespace.errors import ConfigInvalid  # noqa: E402 - after the skip
 from samespace.export.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402
 from samespace.training.config import make_config  # noqa: E402
-from samespace.training.model import add_adapters, freeze_layer_norms, load_model, save_model  # noqa: E402
+from samespace.training.model import (  # noqa: E402
+    add_adapters,
+    blend,
+    freeze_layer_norms,
+    load_model,
+    load_plain,
+    merge_adapters,
+    save_model,
+)
 
 SAME = 1e-5  # of unit vectors in fp32, by another order of sums
 
@@ -87,6 +96,23 @@ def test_adapters_start_as_the_base_and_are_merged(tiny_checkpoint: Path, tmp_pa
         found = vectors(load(tmp_path / "model")).numpy()
     np.testing.assert_allclose(found, changed, atol=SAME)
     assert CheckpointEncoder(load_checkpoint(tmp_path / "model")).space_id
+
+
+def test_a_blend_lies_between_base_and_trained(tiny_checkpoint: Path) -> None:
+    """Every weight a quarter of the way; adapters count as what they amount to."""
+    base, model = load_plain(str(tiny_checkpoint)), load(tiny_checkpoint, lora_rank=4)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".up"):
+                parameter.normal_(std=0.2)
+    trained = deepcopy(model)
+    merge_adapters(trained)
+    blend(model, base, 0.25)
+    ends = dict(base.named_parameters()), dict(trained.named_parameters())
+    assert any(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    for name, weight in model.named_parameters():
+        expected = 0.75 * ends[0][name] + 0.25 * ends[1][name]
+        np.testing.assert_allclose(weight.detach().numpy(), expected.detach().numpy(), atol=1e-6)
 
 
 def test_what_a_model_lacks_cannot_be_set() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import SamespaceError
 from .builds import BuildFile
 from .exportable import Exportable
+from .provenance import public_name
 from .transform import Transform
 
 
@@ -40,7 +41,7 @@ def model_card(
         *prompts,
         *([_transform(checkpoint.transform)] if checkpoint.transform else []),
         *([f"- Head: {provenance['head']['summary']}"] if "head" in provenance else []),
-        f"- Made from: `{checkpoint.source}`",
+        f"- Made from: `{public_name(checkpoint.source)}`",
         "",
         f"| build | runtime | computes in | worst 1 - cos to {checkpoint.reference} | nDCG@10 change |",
         "| --- | --- | --- | --- | --- |",

@@ -24,6 +24,7 @@ from .exportable import Exportable
 from .gate import BuildReport, speed_reports
 from .int8 import build_int8
 from .parity import reference
+from .provenance import public_name
 
 if TYPE_CHECKING:
     from ..evaluation import Dataset
@@ -112,7 +113,7 @@ def export_artifact(
     reports = tuple(report for build in made for report in speed_reports(build, wanted))
     identity = checkpoint.identity
     facts = {
-        "source": checkpoint.source,
+        "source": public_name(checkpoint.source),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: version(package) for package in ("torch", "transformers", "onnx", "onnxscript")},
         **{build.name: dict(build.method) for build in made if build.method},

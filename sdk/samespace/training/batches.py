@@ -1,9 +1,12 @@
 """Which examples make a batch, and the inputs and negatives that a batch brings to the loss.
 
 Batches are random: were they grouped by length, the length would tell the negatives from the right answer. Within
-a batch the texts are sorted by length, so that the mini-batches that go through the model hold little padding;
-the loss does not depend on that order. Two examples that share a text, or of which one answers the other, are put
-into different batches as long as there is room.
+a batch the windows are sorted by length, so that the mini-batches that go through the model hold little padding;
+the loss does not depend on that order. A long text is trained by its first windows, as many as are allowed: by the
+vector that they make together, which is the one that the text has when it is served.
+
+Two examples that share a text, or of which one answers the other, are put into different batches as long as there is
+room.
 
 Everything random follows from seed and epoch, so that a run that is resumed sees what the first would have seen.
 """
@@ -23,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler
 
-from ..text import Role, TextEncoder, Window, pad
+from ..text import Role, TextEncoder, pad
 from .examples import Examples
 from .masking import Known
 
@@ -117,14 +120,15 @@ class Negatives:
 class Collator:
     """Rows of examples to model inputs and to what the loss has to know of them.
 
-    Each distinct text of the batch is there once, in the order of length.
+    Each distinct text of the batch is there once.
 
     Attributes:
         text_encoders: the text path of each role, with the training limits.
+        windows: of a long passage, that are trained; a query has one.
         teacher: (query, passage) -> score of a cross-encoder; empty where there is none.
         guide: another encoder, for `guide`.
         epoch: set by the loop.
-        cut: texts of each role that were longer than its limit, counted as they come by.
+        cut: texts of each role that had more windows than are trained, counted as they come by.
     """
 
     examples: Examples
@@ -133,6 +137,7 @@ class Collator:
     known: Known
     teacher: Mapping[tuple[str, str], float] = field(default_factory=dict)
     guide: Guide | None = None
+    windows: int = 1
     epoch: int = 0
     cut: dict[Role, int] = field(default_factory=lambda: {"query": 0, "passage": 0})
     valid_label_columns: Sequence[str] = ()
@@ -144,10 +149,12 @@ class Collator:
         """The batch of the examples *rows*: "query" and "passage" inputs, and "examples", plain tensors."""
         examples = self.examples
         drawn = [self.negatives.draw(row, examples.queries[row], self.epoch) for row in rows]
-        queries = self._ordered([examples.queries[row] for row in rows], "query")
-        passages = self._ordered(
-            [*(examples.passages[row] for row in rows), *(text for texts in drawn for text in texts)], "passage"
+        queries = list(dict.fromkeys(examples.queries[row] for row in rows))
+        passages = list(
+            dict.fromkeys([*(examples.passages[row] for row in rows), *(text for texts in drawn for text in texts)])
         )
+        inputs_q, parts_q = self._inputs(queries, "query", 1)
+        inputs_p, parts_p = self._inputs(passages, "passage", self.windows)
         place_q, place_p = ({text: place for place, text in enumerate(texts)} for texts in (queries, passages))
         rivals, margins = zip(*(self._rival(row, texts) for row, texts in zip(rows, drawn, strict=True)), strict=True)
         told: dict[str, Tensor] = {
@@ -157,23 +164,32 @@ class Collator:
             "labels": torch.tensor([examples.labels[row] for row in rows], dtype=torch.float32),
             "rivals": torch.tensor([-1 if rival is None else place_p[rival] for rival in rivals]),
             "margins": torch.tensor(margins, dtype=torch.float32),
-            "query_keys": _keys(list(queries)),
-            "passage_keys": _keys(list(passages)),
-            "query_groups": torch.from_numpy(self.known.groups(list(queries), self.known.queries)),
-            "passage_groups": torch.from_numpy(self.known.groups(list(passages), self.known.passages)),
+            "query_keys": _keys(queries),
+            "passage_keys": _keys(passages),
+            "query_groups": torch.from_numpy(self.known.groups(queries, self.known.queries)),
+            "passage_groups": torch.from_numpy(self.known.groups(passages, self.known.passages)),
+            "query_parts": parts_q,
+            "passage_parts": parts_p,
         }
         if self.guide is not None:
-            told["guide_queries"] = torch.from_numpy(self.guide(list(queries), "query"))
-            told["guide_passages"] = torch.from_numpy(self.guide(list(passages), "passage"))
-        return {"query": _padded(queries), "passage": _padded(passages), "examples": told}
+            told["guide_queries"] = torch.from_numpy(self.guide(queries, "query"))
+            told["guide_passages"] = torch.from_numpy(self.guide(passages, "passage"))
+        return {"query": inputs_q, "passage": inputs_p, "examples": told}
 
-    def _ordered(self, texts: Sequence[str], role: Role) -> dict[str, Window]:
-        """Each distinct text with its first window, shortest first."""
-        distinct = list(dict.fromkeys(texts))
-        tokenized = self.text_encoders[role].tokenize(distinct, role)
-        self.cut[role] += sum(len(text.windows) > 1 for text in tokenized)
-        first = [(text, tokens.windows[0]) for text, tokens in zip(distinct, tokenized, strict=True)]
-        return dict(sorted(first, key=lambda each: len(each[1].ids)))
+    def _inputs(self, texts: Sequence[str], role: Role, most: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Model inputs of the first *most* windows of each text, shortest first, and the parts that they are.
+
+        The parts are (texts, windows) float32: what each window's vector counts in each text's.
+        """
+        tokenized = self.text_encoders[role].tokenize(texts, role)
+        self.cut[role] += sum(len(text.windows) > most for text in tokenized)
+        windows = [(place, window) for place, text in enumerate(tokenized) for window in text.windows[:most]]
+        windows.sort(key=lambda each: len(each[1].ids))
+        parts = torch.zeros(len(texts), len(windows))
+        for column, (place, window) in enumerate(windows):
+            parts[place, column] = max(1, window.content)
+        ids, mask = pad([window for _, window in windows])  # each (windows, longest), int64
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}, parts
 
     def _rival(self, row: int, negatives: Sequence[str]) -> tuple[str | None, float]:
         """The first negative that the teacher has scored, and how far the right answer is above it."""
@@ -189,8 +205,3 @@ def _keys(texts: Sequence[str]) -> Tensor:
     """(texts,) int64; the same for the same text in every process."""
     digests = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
     return torch.tensor([int.from_bytes(each, "little", signed=True) for each in digests])
-
-
-def _padded(texts: Mapping[str, Window]) -> dict[str, Tensor]:
-    ids, mask = pad(list(texts.values()))  # each (texts, longest), int64
-    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}

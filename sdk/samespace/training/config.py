@@ -85,6 +85,9 @@ class TrainingConfig:
         lora_rank: train matrices of this rank beside each linear layer instead of the weights; 0 for the weights
             themselves. Default 0. 8 to 64 keeps more of the base on little data and needs a tenfold learning_rate;
             merged before saving, so the encoder costs nothing more.
+        blend: share of the trained weights in the result, the rest being the base's, above 0 to 1. Default 1: all. Less
+            keeps more of what the base knew, at no cost in time, and on little data often retrieves better than either
+            end; try 0.5 where the model is not better than its base, or forgets.
         temperature: what cosines are divided by before the softmax, above 0. Default 0.05. Lower looks harder at
             the nearest negatives; wrong negatives then hurt more.
         learn_temperature: train the temperature too, kept between 0.005 and 1. Default false. Helps long runs.
@@ -111,8 +114,11 @@ class TrainingConfig:
         matryoshka_dims: shorter lengths that a prefix of the vector has to work at, such as [64, 128]; the whole vector
             is always trained. Default []. Costs little time and a little quality of the whole vector.
         query_max_tokens, passage_max_tokens: tokens of one text in training, special tokens and prompt included;
-            0 for the base's own limit. Default 0. What lies beyond is cut: training, unlike encoding, sees only
-            the beginning of a long text. Lower is faster; the run record says how many texts were cut.
+            0 for the base's own limit. Default 0. What lies beyond is cut, see passage_windows. Lower is faster; the
+            run record says how many texts were cut.
+        passage_windows: windows of a long passage that are trained, 1 or more, each of passage_max_tokens. Default 1:
+            only the beginning. With more, a passage is trained by the vector that its windows make together, which is
+            the one that it has when it is served; costs in proportion for the texts that are longer.
         query_prompt, passage_prompt: put in front of texts, in training and ever after. Default "": none.
             Set them where the base's model card names prompts.
         precision: what the forward pass computes in: "fp32", "bf16", or "auto" for bf16 where the processor has it
@@ -148,6 +154,7 @@ class TrainingConfig:
     layer_norm: str = "train"
     layer_norm_eps: float = 0.0
     lora_rank: int = 0
+    blend: float = 1.0
     temperature: float = 0.05
     learn_temperature: bool = False
     symmetric: bool = True
@@ -162,6 +169,7 @@ class TrainingConfig:
     matryoshka_dims: tuple[int, ...] = ()
     query_max_tokens: int = 0
     passage_max_tokens: int = 0
+    passage_windows: int = 1
     query_prompt: str = ""
     passage_prompt: str = ""
     precision: str = "auto"
@@ -234,6 +242,8 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("warmup", 0, 0.99),
     ("weight_decay", 0, 1),
     ("dropout", 0, 0.99),
+    ("blend", 0.01, 1),
+    ("passage_windows", 1, 64),
     ("temperature", 0.001, 10),
 )
 

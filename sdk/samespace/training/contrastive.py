@@ -97,7 +97,10 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         self, reps: Sequence[Sequence[Tensor]], labels: Any = None, *, with_backward: bool = False
     ) -> Tensor:
         """The loss of vectors, [of queries, of passages] in mini-batches; the mixin's call."""
-        q, p = (torch.cat(list(parts)) for parts in reps)
+        q, p = (
+            of_texts(torch.cat(list(made)), labels[f"{role}_parts"])
+            for made, role in zip(reps, ("query", "passage"), strict=True)
+        )
         q, p, examples = self.gathered(q, p, labels)
         loss = self.of_vectors(q, p, examples)
         if with_backward:
@@ -184,6 +187,18 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
             rivals=own["rivals"],
             margins=own["margins"],
         )
+
+
+def of_texts(windows: Tensor, parts: Tensor) -> Tensor:
+    """The vectors of texts, (texts, dim), from those of their windows, (windows, dim), as `pool_windows` makes them.
+
+    Args:
+        parts: (texts, windows), the content tokens of each window in the row of its text.
+    """
+    if bool(((parts > 0).sum(dim=1) == 1).all()):
+        return windows[parts.argmax(dim=1).to(windows.device)]  # as they are: their lengths tell the sentinel something
+    rows = losses.unit_rows(windows)
+    return losses.unit_rows(parts.to(rows) @ rows)
 
 
 def guided(scores: Tensor, queries: Tensor, passages: Tensor) -> Tensor:

@@ -25,13 +25,13 @@ from torch import distributed
 from ..errors import TrainingFailed
 from ..export.quiet import quiet
 from ..folders import whole_file
+from . import checkpoints
 from .batches import Batches, Collator
 from .config import TrainingConfig
 from .contrastive import BatchLoss
 from .sentinel import Alarm, Run, Vitals, first_judged, judge
 from .vitals import Sample
 
-_STATE: Final = "samespace.json"
 _STARTS: Final = "samespace.npz"
 _WEIGHTS: Final = "weights.pt"
 _KEPT_CHECKPOINTS: Final = 2
@@ -156,18 +156,13 @@ def fit(plan: Plan, progress: Progress = silent) -> History:
         quiet("sentence_transformers", "transformers", "accelerate"),
     ):
         trainer = _trainer(plan, history, Path(scratch), total, advance)
-        found = newest_checkpoint(plan.checkpoints) if plan.checkpoints else None
+        found = checkpoints.newest(plan.checkpoints) if plan.checkpoints else None
         if found is not None:
-            _restore(found, plan, history)
+            steps_then = _restore(found, plan, history)
             advance(len(history.losses))
+            found = checkpoints.in_steps_of(found, steps_then, plan.steps_of_an_epoch(), Path(scratch))
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     return history
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of most steps that was written to its end, or None."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{_STATE}")]
-    return max(whole, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
 def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: Callable[[int], None]) -> Any:
@@ -316,13 +311,15 @@ def _keep(folder: Path, plan: Plan, history: History) -> None:
         "log_temperature": float(plan.loss.log_temperature.detach()),
         "mined": {query: list(rows) for query, rows in plan.collator.negatives.mined.items()},
         "cut": plan.collator.cut,
+        "steps_of_an_epoch": plan.steps_of_an_epoch(),
     }
-    with whole_file(folder / _STATE) as file:
+    with whole_file(folder / checkpoints.STATE) as file:
         file.write(json.dumps(state).encode("utf-8"))
 
 
-def _restore(folder: Path, plan: Plan, history: History) -> None:
-    state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+def _restore(folder: Path, plan: Plan, history: History) -> int:
+    """Take up what `_keep` wrote; the steps that an epoch had then."""
+    state = json.loads((folder / checkpoints.STATE).read_text(encoding="utf-8"))
     history.losses[:], history.norms[:] = state["losses"], state["norms"]
     history.alarms[:] = [Alarm(**each) for each in state["alarms"]]
     with np.load(folder / _STARTS) as starts:
@@ -333,3 +330,4 @@ def _restore(folder: Path, plan: Plan, history: History) -> None:
         plan.loss.log_temperature.fill_(state["log_temperature"])
     plan.collator.negatives.mined = state["mined"]
     plan.collator.cut.update(state["cut"])
+    return int(state["steps_of_an_epoch"])

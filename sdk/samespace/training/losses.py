@@ -123,14 +123,15 @@ def matryoshka(loss: Loss, dims: Sequence[int]) -> Loss:
 
 def cosines(q: Tensor, p: Tensor) -> Tensor:
     """(queries, passages), float32 at least."""
-    return _unit(q) @ _unit(p).T
+    return unit_rows(q) @ unit_rows(p).T
 
 
 def _own_cosines(q: Tensor, p: Tensor, examples: Examples) -> Tensor:
-    return (_unit(q)[examples.queries] * _unit(p)[examples.passages]).sum(dim=1)
+    return (unit_rows(q)[examples.queries] * unit_rows(p)[examples.passages]).sum(dim=1)
 
 
-def _unit(rows: Tensor) -> Tensor:
+def unit_rows(rows: Tensor) -> Tensor:
+    """Rows of unit length, (texts, dim), float32 at least."""
     # A softmax over scores of bf16 would see steps of 1/128: vectors may be of few bits, scores may not.
     return normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)
 

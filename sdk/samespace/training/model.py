@@ -59,6 +59,18 @@ def save_model(model: Any, folder: Path) -> None:
         model.save_pretrained(str(folder), create_model_card=False)
 
 
+@torch.no_grad()
+def blend(model: nn.Module, base: nn.Module, share: float) -> None:
+    """Move *model* towards *base*: its own weights count *share*, those of *base* the rest; adapters are merged first.
+
+    Source: Wortsman et al. 2021, "Robust fine-tuning of zero-shot models", arXiv:2109.01903, section 3.
+    """
+    merge_adapters(model)
+    start = dict(base.named_parameters())
+    for name, weight in model.named_parameters():  # a tied weight only once
+        weight.lerp_(start[name].to(weight), 1 - share)
+
+
 def set_dropout(model: nn.Module, share: float) -> None:
     """Make *share* the dropout of every layer, also where attention keeps it as a plain number."""
     for module in model.modules():

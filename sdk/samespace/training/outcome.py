@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +43,7 @@ from ..vectors import Vectors
 from .examples import TrainingData
 from .loop import Progress, silent
 from .sources import as_dataset
+from .vitals import spread_evenly
 
 EXPORT_FROM_S: Final = 90.0
 """Estimated seconds of encoding with torch from which an export, about half a minute, pays."""
@@ -124,9 +125,12 @@ def score(
     except ExtraMissing:
         pass  # a baseline less; the extra `train` brings it
     isotropy, runtime, vectors, cosines = {}, {}, {}, {}
-    texts = _texts(datasets)
+    texts = all_texts(datasets.values())
     for name, checkpoint in ((BASE, base), (TRAINED, trained)):
-        with fastest(checkpoint, texts) as (encoder, how), progress(f"scoring the {name} encoder", texts) as advance:
+        with (
+            fastest(checkpoint, texts) as (encoder, how),
+            progress(f"scoring the {name} encoder", len(texts)) as advance,
+        ):
             once = Once(encoder)
             for split, dataset in datasets.items():
                 scored = evaluate(DenseRanker(once), dataset, progress=advance)
@@ -166,22 +170,21 @@ def held_out(data: TrainingData, folder: Path, splits: Sequence[str]) -> dict[st
 
 
 @contextmanager
-def fastest(checkpoint: Checkpoint, texts: int) -> Iterator[tuple[Embedder, str]]:
-    """An encoder of *checkpoint* for about *texts* texts, and the name of what runs it."""
+def fastest(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[tuple[Embedder, str]]:
+    """An encoder of *checkpoint* for as many texts as *texts*, like these, and the name of what runs it."""
     torch_encoder = CheckpointEncoder(checkpoint)
-    sample = ["How long does it take to encode a text of some twenty words, on this machine and now?"] * _TIMED_TEXTS
-    torch_encoder.encode(sample[:2], "passage")
+    sample = [texts[row] for row in spread_evenly(len(texts), _TIMED_TEXTS)]
+    torch_encoder.encode(sample[:2], "passage")  # the first run allocates
     began = time.perf_counter()
     torch_encoder.encode(sample, "passage")
-    each_s = 4 * (time.perf_counter() - began) / _TIMED_TEXTS  # passages are some four times as long
-    if each_s * texts < EXPORT_FROM_S:
+    if (time.perf_counter() - began) / len(sample) * len(texts) < EXPORT_FROM_S:
         yield torch_encoder, "torch"
         return
     with tempfile.TemporaryDirectory(prefix="samespace-score-") as scratch:
         try:
             exported = export_artifact(checkpoint, Path(scratch) / "artifact", name="scoring")
-        except (BuildError, ModelUnsupported):
-            yield torch_encoder, "torch"
+        except (BuildError, ModelUnsupported) as error:
+            yield torch_encoder, f"torch, slowly, because it cannot be exported: {error}"
             return
         with Encoder.load(exported.artifact) as encoder:
             yield encoder, _runtime(encoder)
@@ -251,6 +254,7 @@ def _changes(
     )
 
 
-def _texts(datasets: Mapping[str, Dataset]) -> int:
-    corpora = {dataset.passages for dataset in datasets.values()}
-    return sum(map(len, corpora)) + sum(len(dataset.queries) for dataset in datasets.values())
+def all_texts(datasets: Collection[Dataset]) -> list[str]:
+    """Every text that scoring on *datasets* encodes: a corpus that they share once."""
+    corpora = dict.fromkeys(dataset.passages for dataset in datasets)
+    return [text for texts in (*corpora, *(dataset.queries for dataset in datasets)) for text in texts]

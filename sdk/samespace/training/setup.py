@@ -125,11 +125,12 @@ def prepare(config: TrainingConfig) -> Setup:
         known=known,
         teacher=teacher,
         guide=_guide(config.guide) if config.guide else None,
+        windows=config.passage_windows,
     )
-    samples = {"train": _sample(examples, text_encoders, known)}
+    samples = {"train": _sample(config, examples, text_encoders, known)}
     dev = data.data.splits.get(config.dev_split)
     if dev is not None:
-        samples["dev"] = _sample(dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
+        samples["dev"] = _sample(config, dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
     precision = chosen_precision(config.precision, model, text_encoders, dev or examples)
     setup = Setup(
         config, overrides, checkpoint, data, text_encoders, model, known, loss, collator, samples, precision, 0.0, 0.0
@@ -220,9 +221,12 @@ def _nested_dims(config: TrainingConfig, dims: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys([dims, *sorted(config.matryoshka_dims, reverse=True)])) if config.matryoshka_dims else ()
 
 
-def _sample(examples: Examples, text_encoders: Mapping[Role, TextEncoder], known: Known) -> Sample:
+def _sample(
+    config: TrainingConfig, examples: Examples, text_encoders: Mapping[Role, TextEncoder], known: Known
+) -> Sample:
     rows = sample_rows(examples, SAMPLE_PAIRS)
-    collator = Collator(examples, text_encoders, Negatives(examples.negatives, 0, 0), known)
+    negatives = Negatives(examples.negatives, 0, 0)
+    collator = Collator(examples, text_encoders, negatives, known, windows=config.passage_windows)
     return Sample(collator.batch(rows), known)
 
 

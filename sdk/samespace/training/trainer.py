@@ -32,7 +32,7 @@ from . import outcome, rates, report, sentinel
 from .config import AUTO, TrainingConfig
 from .encoding import reciprocal_rank
 from .loop import Alarmed, History, Progress, fit, is_main, processes, silent
-from .model import save_model
+from .model import blend, load_plain, save_model
 from .setup import Setup, prepare, sample_rows
 
 _RECORDED: Final = ("torch", "transformers", "sentence-transformers", "tokenizers", "accelerate", "numpy", "samespace")
@@ -99,7 +99,8 @@ def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda
     if not is_main():
         return TrainingRun(config.out, {})
 
-    epochs = len(history.losses) / setup.plan(0.0).steps_of_an_epoch()
+    whole = setup.plan(0.0)
+    epochs = whole.total_steps() / whole.steps_of_an_epoch()  # not the steps: processes may have changed in between
     record: dict[str, Any] = {
         "config": config.to_json(),
         "base_space_id": setup.checkpoint.identity.space_id(),
@@ -126,6 +127,8 @@ def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
     }
+    if config.blend < 1:
+        blend(setup.model, load_plain(config.base), config.blend)
     with whole_folder(config.out) as work:
         save_model(setup.model, work)
         found = outcome.score(

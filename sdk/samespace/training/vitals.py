@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..evaluation.isotropy import effective_rank, uniformity
-from .contrastive import BatchLoss
+from .contrastive import BatchLoss, of_texts
 from .losses import trivial_loss
 from .masking import Known
 from .sentinel import Vitals
@@ -58,8 +58,13 @@ class Sample:
         model.eval()
         try:
             with torch.no_grad():
-                q, p = (embed(model, self.batch[role], loss.mini_batch_size) for role in ("query", "passage"))
-                told = {name: value.to(q.device) for name, value in self.batch["examples"].items()}
+                told = {
+                    name: value.to(next(model.parameters()).device) for name, value in self.batch["examples"].items()
+                }
+                q, p = (
+                    of_texts(embed(model, self.batch[role], loss.mini_batch_size), told[f"{role}_parts"])
+                    for role in ("query", "passage")
+                )
                 examples = loss.examples(told, told, self.known)
                 value = float(loss.of_vectors(q, p, examples))
         finally:
