@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from fakes.architectures import FAMILIES, save_tiny
+from loadgen.machine import machine
 from samespace.cli.console import quiet_libraries
 from samespace.errors import SamespaceError
 from samespace.export.builds import GATES, BuildFile, build_fp32, session_over
@@ -63,7 +63,7 @@ def main() -> None:
                 "written": datetime.now(UTC).isoformat(timespec="seconds"),
                 "minutes": round((time.perf_counter() - began) / 60, 1),
                 "versions": {name: version(name) for name in PACKAGES},
-                "machine": {"processor": platform.machine(), "python": platform.python_version()},
+                "machine": machine(),
                 "rows": rows,
             }
             arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

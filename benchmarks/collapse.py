@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadgen.machine import machine
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, VectorRanker, evaluate, paired_bootstrap
 from samespace.heads import Heads
@@ -119,7 +119,7 @@ def run(encoder: str, folder: Path, cache: Path) -> dict[str, Any]:
         "space_id": frozen.space_id,
         "data": dict(data.record),
         "queries": {name: len(each.dataset.queries) for name, each in data.splits.items()},
-        "machine": {"processor": platform.machine(), "python": platform.python_version()},
+        "machine": machine(),
         "versions": {name: version(name) for name in ("numpy", "torch", "onnxruntime")},
         "bins": [round(float(each), 4) for each in _BINS],
         "rows": rows,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from loadgen.machine import machine
 from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.cli.console import progress, quiet_libraries
@@ -54,7 +54,7 @@ def main() -> None:
         record = {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "spaces": {"parts": [part.space_id for part in parts], "both": both.space_id},
-            "machine": {"processor": platform.machine(), "python": platform.python_version()},
+            "machine": machine(),
             "versions": {name: version(name) for name in ("torch", "transformers", "onnxruntime", "openvino", "bm25s")},
             "scores": rows,
         }

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from loadgen.machine import machine
 from samespace.cli.doctor import show, text_path
 from samespace.cli.encoders import open_encoder
 from samespace.training.doctor import Questions, examine
@@ -34,7 +34,7 @@ def main() -> None:
     for folder in arguments.data:
         sets[folder.resolve().name] = _examined(folder, arguments.encoder)
         record = {
-            "machine": {"processor": platform.machine(), "python": platform.python_version()},
+            "machine": machine(),
             "versions": {name: version(name) for name in ("datasketch", "bm25s", "numpy", "tokenizers")},
             "sets": dict(sorted(sets.items())),
         }

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadgen.machine import machine
 from samespace.cli.console import progress, quiet_libraries, say
 from samespace.evaluation import (
     Bm25Ranker,
@@ -123,7 +123,7 @@ def _one_set(arguments: argparse.Namespace, name: str, chosen: Sequence[str], re
         record["runs"] += [entry, *derived]
         record |= {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {"processor": platform.machine(), "python": platform.python_version()},
+            "machine": machine(),
             "versions": {each: version(each) for each in ("torch", "transformers", "sentence-transformers", "bm25s")},
             "overrides": list(overrides),
         }

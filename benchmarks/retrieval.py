@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from loadgen.machine import machine
 from samespace import Encoder
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, DenseRanker, Ranker, evaluate, load_dataset
@@ -50,7 +50,7 @@ def main() -> None:
             "model": arguments.model,
             "space_id": exported.artifact.space_id,
             "refused_builds": [str(error) for error in exported.refused],
-            "machine": {"processor": platform.machine(), "python": platform.python_version()},
+            "machine": machine(),
             "versions": {name: version(name) for name in ("torch", "transformers", "onnxruntime", "openvino", "bm25s")},
             "scores": rows,
         }

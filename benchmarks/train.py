@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from loadgen.machine import machine
 from samespace.cli.console import quiet_libraries, say
 from samespace.export.base import MINILM, resolve_model
 from samespace.training.config import make_config
@@ -79,7 +79,7 @@ def main() -> None:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()},
         "data": arguments.data.resolve().name,
-        "machine": {"processor": platform.machine(), "python": platform.python_version()},
+        "machine": machine(),
         "versions": {name: version(name) for name in ("torch", "transformers", "sentence-transformers")},
         "seconds": seconds,
         "pairs_per_s": speed,

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from loadgen.machine import machine
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import load_dataset
 from samespace.export.checkpoint import load_checkpoint
@@ -86,7 +86,7 @@ def _run(model: str, folders: list[Path]) -> dict[str, Any]:
         "model": model,
         "space_id": space,
         "encoded_with": runtime,
-        "machine": {"processor": platform.machine(), "python": platform.python_version()},
+        "machine": machine(),
         "versions": {name: version(name) for name in ("numpy", "torch", "transformers", "onnxruntime", "openvino")},
         "sets": sets,
     }
