@@ -123,13 +123,12 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "file",
     [
-        *sorted((ROOT / "examples").glob("*.toml")),
         *sorted((ROOT / "recipes").glob("*.toml")),
         *sorted(Path(module.__file__).parent.glob("recipes/*.toml")),
     ],
 )
 def test_the_shipped_files_are_valid(file: Path) -> None:
-    """Every example and recipe is read without an error."""
+    """Every recipe is read without an error."""
     config = read_config(file, ["data=d"], "o")
     assert dataclasses.is_dataclass(config)
     assert set(config.to_json()) == set(KEYS)

@@ -32,9 +32,9 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bo
 
     \b
     Example:
-      samespace train examples/stackfaq.toml --set data=data/stackfaq --out models/stackfaq
-      samespace train examples/stackfaq.toml --set epochs=2 --set precision=fp32
-      torchrun --nproc-per-node 2 -m samespace train examples/stackfaq.toml
+      samespace train recipes/stackfaq.toml --set data=data/stackfaq --out models/stackfaq
+      samespace train recipes/stackfaq.toml --set epochs=2 --set precision=fp32
+      torchrun --nproc-per-node 2 -m samespace train recipes/stackfaq.toml
     """
     from ..extras import require_extra
     from ..training.config import read_config
