@@ -87,7 +87,7 @@ class Admission:
         if 0 < left_us >= needs_us:
             return None
         where = f"space {self._space}, where this and what is queued before it takes about {needs_us // 1000} ms"
-        return DeadlineExceeded(where=where, timeout_ms=max(0, left_us) // 1000)
+        return DeadlineExceeded(where=where, timeout_ms=(max(0, left_us) + 999) // 1000)
 
     def too_many(self, lane: Lane, tokens: int) -> SamespaceError | None:
         """Why *tokens* more are not taken, by their number alone; None if they are."""

@@ -48,7 +48,8 @@ class Loader:
         async with self._turn:
             if not replace and artifact.space_id in self._spaces.ids:
                 raise RequestInvalid(
-                    field="folder", reason=f"space {artifact.space_id} is served already; say replace to reload it"
+                    field="folder",
+                    reason=f"space {artifact.space_id} is served already; reload it with replace (--replace)",
                 )
             self._spaces.check_not_draining()
             loaded = await asyncio.to_thread(_load, artifact, choice)

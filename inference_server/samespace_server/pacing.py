@@ -16,6 +16,9 @@ from .speed import Speed
 QUIET_US: Final = 10_000_000
 """So long after the last query none is expected."""
 QUIET_SLICES: Final = 4
+SMALLEST_SLICE: Final = 64
+"""Tokens of the smallest slice: on a machine so slow that a slice of time holds less, runs of single texts would only
+make it slower."""
 HASTE_RUNS: Final = 2
 """An item is urgent when its deadline comes before so many full runs are over."""
 
@@ -30,4 +33,9 @@ def next_turn(limits: Limits, speed: Speed, *, now_us: int, query_us: int | None
     queries_come = query_us is not None and now_us - query_us <= QUIET_US
     slice_us = limits.slice_ms * 1000 * (1 if queries_come else QUIET_SLICES)
     full_run_us = speed.run_us(limits.batch_tokens)
-    return Turn(runners=1 + idle, slice_tokens=speed.tokens(slice_us), urgent_us=now_us + HASTE_RUNS * full_run_us)
+    in_slice = speed.tokens(slice_us)
+    return Turn(
+        runners=1 + idle,
+        slice_tokens=None if in_slice is None else max(SMALLEST_SLICE, in_slice),
+        urgent_us=now_us + HASTE_RUNS * full_run_us,
+    )

@@ -96,7 +96,9 @@ class Spaces:
         engine = self._named(space)
         if engine.space_id == self._default:
             raise RequestInvalid(
-                field="space_id", reason=f"{engine.space_id} answers paths that name no space; let another one do that"
+                field="space_id",
+                reason=f"{engine.space_id} answers paths that name no space; choose another default first, or none "
+                "(`samespace spaces default`)",
             )
         del self._engines[engine.space_id]
         self._changed.ring()

@@ -32,7 +32,9 @@ class Tokens:
 
     def __init__(self, tokens: Iterable[str] = ()) -> None:
         """Keep the digests of *tokens*; raises `ConfigInvalid`, which says which one by its place only."""
-        self._digests = frozenset(_digest(_checked(token, index).encode()) for index, token in enumerate(tokens))
+        self._digests = frozenset(
+            _digest(_checked(token, f"token {index + 1}").encode()) for index, token in enumerate(tokens)
+        )
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -90,15 +92,15 @@ def read_tokens(file: Path) -> list[str]:
     tokens = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not tokens:
         raise ConfigInvalid(key="token_file", reason=f"{file}: no token in it; write one a line")
-    return tokens
+    return [_checked(token, f"{file}: token {index + 1}") for index, token in enumerate(tokens)]
 
 
-def _checked(token: str, index: int) -> str:
+def _checked(token: str, name: str) -> str:
     if len(token) < SHORTEST:
-        reason = f"token {index + 1} has {len(token)} characters; at least {SHORTEST}, as `openssl rand -hex 32` gives"
+        reason = f"{name} has {len(token)} characters; at least {SHORTEST}, as `openssl rand -hex 32` gives"
         raise ConfigInvalid(key="tokens", reason=reason)
     if not _TOKEN.fullmatch(token):
-        raise ConfigInvalid(key="tokens", reason=f"token {index + 1} has blanks or characters that are not ASCII")
+        raise ConfigInvalid(key="tokens", reason=f"{name} has blanks or characters that are not ASCII")
     return token
 
 

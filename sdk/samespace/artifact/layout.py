@@ -137,7 +137,7 @@ def open_artifact(folder: Path | str) -> Artifact:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise ArtifactDamaged(file=str(root), reason="no such folder")
+        raise ArtifactDamaged(file=str(root), reason="no such folder; check the path")
     return _opened(root, _read_manifest(root / manifests.MANIFEST))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 import grpc
 
-from ..errors import RequestInvalid
+from ..errors import RequestInvalid, ServerUnavailable
 from .address import ServerAddress
 from .messages import SpaceInfo, read_space
 from .status import ERROR_KEY, decode
@@ -19,6 +19,11 @@ from .v1 import admin_pb2 as pb
 from .v1.admin_pb2_grpc import AdminStub
 
 Answer = TypeVar("Answer")
+_NO_ADMIN: Final = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE)
+_NOT_THERE: Final = (
+    "no admin port answers there; it opens only with `samespace serve --admin-port PORT`, on the server's own machine, "
+    "and is neither the HTTP nor the gRPC port"
+)
 MARGIN_MS: Final = 10_000
 """How much longer than the server a client waits, so that it is the server who says what was not done in time."""
 
@@ -128,6 +133,8 @@ class AdminClient:
             return method(request, timeout=timeout_ms / 1000)
         except grpc.RpcError as error:
             trailing = dict(error.trailing_metadata() or ())
+            if error.code() in _NO_ADMIN and ERROR_KEY not in trailing:
+                raise ServerUnavailable(address=self._address, reason=_NOT_THERE) from error
             raise decode(
                 error.code().name, error.details() or "", trailing.get(ERROR_KEY),
                 address=self._address, timeout_ms=timeout_ms,
