@@ -38,6 +38,9 @@ ROWS: Final = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 LINEAR: Final = 1.1
 """The costliest slope over the cheapest. Slopes below FROM rows are told and not judged: they are mostly the start."""
 FROM: Final = 30_000
+PART_ROWS: Final = 1024
+WORKERS_PART_ROWS: Final = 64
+"""Small parts, so that Ray has some for each worker, and two of them end at about the same time."""
 WAYS: Final = (("process", 1), ("process", 2), ("ray", 1), ("ray", 2))
 
 
@@ -66,7 +69,7 @@ def by_rows(sizes: Sequence[int], artifact: Path, work: Path) -> list[dict[str, 
     for rows in sizes:
         corpus = work / f"{rows}.parquet"
         write_corpus(corpus, (f"reset the password of user {row}" for row in range(rows)))
-        run = started(corpus, work / f"out-{rows}", artifact, ("process", 1))
+        run = started(corpus, work / f"out-{rows}", artifact, ("process", 1), PART_ROWS)
         entry = {"rows": rows, **run}
         if found:
             further = rows - found[-1]["rows"]
@@ -86,7 +89,8 @@ def by_workers(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {f"{engine} {count}": [] for engine, count in ways}
     for turn in range(arguments.rounds):
         for engine, count in ways:
-            run = started(corpus, work / f"out-{engine}-{count}-{turn}", arguments.artifact, (engine, count))
+            out = work / f"out-{engine}-{count}-{turn}"
+            run = started(corpus, out, arguments.artifact, (engine, count), WORKERS_PART_ROWS)
             seconds[f"{engine} {count}"].append(run["seconds"])
             print(f"{engine} {count}: {run['seconds']:.1f} s", file=sys.stderr)
     middle = {name: median(values) for name, values in seconds.items()}
@@ -123,9 +127,10 @@ def verdicts(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def started(corpus: Path, out: Path, artifact: Path, way: tuple[str, int]) -> dict[str, Any]:
+def started(corpus: Path, out: Path, artifact: Path, way: tuple[str, int], part_rows: int) -> dict[str, Any]:
     """One run in a process of its own."""
     told = {"corpus": str(corpus), "out": str(out), "artifact": str(artifact), "engine": way[0], "count": way[1]}
+    told |= {"part_rows": part_rows}
     command = [sys.executable, __file__, "--child", json.dumps(told)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -147,8 +152,7 @@ def one_run(told: dict[str, Any]) -> dict[str, Any]:
 
     opened = OpenForBulk(told["artifact"], "fp32", "auto", "cpu")
     options = Options(open_artifact(told["artifact"]).space_id)
-    # Small parts, so that two workers end at about the same time.
-    job = Job((told["corpus"],), told["out"], options, part_rows=1024)
+    job = Job((told["corpus"],), told["out"], options, part_rows=told["part_rows"])
 
     def engine(parts: Any, options: Options, out: str, progress: Any) -> Iterator[Any]:
         if told["engine"] == "ray":

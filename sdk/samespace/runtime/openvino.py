@@ -68,6 +68,9 @@ class OpenvinoSession:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": self.streams,
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
+            # OpenVINO pins threads from the first core on, in every process: two processes of one thread each then
+            # share that core. And whoever else works on a core, such as our event loop, makes the run wait.
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             self._compiled: Any = core.compile_model(core.read_model(str(file)), "CPU", settings)
