@@ -57,6 +57,8 @@ def main() -> None:
         record["rows"] = by_rows(arguments.rows, arguments.tiny or tiny_artifact(work), work)
         if arguments.artifact:
             record["workers"] = by_workers(arguments, work)
+        elif arguments.out.exists():  # rows again; what was measured of workers stays
+            record |= {"workers": json.loads(arguments.out.read_text(encoding="utf-8"))["workers"]}
     record["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     record["verdicts"] = verdicts(record)
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -141,8 +143,6 @@ def started(corpus: Path, out: Path, artifact: Path, way: tuple[str, int], part_
 
 def one_run(told: dict[str, Any]) -> dict[str, Any]:
     """What a child does: the job, timed."""
-    import resource
-
     from samespace.artifact import open_artifact
     from samespace.bulk import Job, Options, run
     from samespace.bulk.cluster import Cluster, connected, run_on_ray
@@ -169,8 +169,15 @@ def one_run(told: dict[str, Any]) -> dict[str, Any]:
             return {"seconds": timed()}
     before = time.process_time()
     seconds = timed()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: its maximum is kept over exec, so that it would be this program's, which had torch in it.
+    peak = _status_bytes("VmHWM")
     return {"seconds": seconds, "cpu_seconds": time.process_time() - before, "peak_bytes": peak}
+
+
+def _status_bytes(name: str) -> int:
+    """A figure of /proc/self/status, which is in kB."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def write_corpus(path: Path, texts: Iterator[str]) -> None:
@@ -202,7 +209,7 @@ def tiny_artifact(work: Path) -> Path:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--artifact", type=Path, help="for the workers; without it only rows are measured")
+    parser.add_argument("--artifact", type=Path, help="for the workers; without it only rows are measured anew")
     parser.add_argument("--tiny", type=Path, help="a tiny artifact that is there already")
     parser.add_argument("--rows", type=_numbers, default=ROWS, help="sizes (default 10000 to 1000000)")
     parser.add_argument("--worker-rows", type=int, default=4096, help="passages for the workers (default 4096)")

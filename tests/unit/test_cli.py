@@ -72,7 +72,7 @@ def test_the_overview_says_what_the_commands_say() -> None:
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        (["train", str(Path(__file__).parents[2] / "examples" / "stackfaq.toml")], "pip install 'samespace[train]'"),
+        (["train", str(Path(__file__).parents[2] / "recipes" / "stackfaq.toml")], "pip install 'samespace[train]'"),
         (["export", "model", "out"], "pip install 'samespace[train]'"),
         (["serve", "artifact"], "pip install 'samespace[server]'"),
         (["spaces", "list"], "pip install 'samespace[rpc]'"),
