@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
 
 from samespace.artifact import Artifact, open_artifact
-from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, SpaceMismatch, short
+from samespace.errors import BuildUnavailable, ConfigInvalid, RequestInvalid, SamespaceError, SpaceMismatch, short
 from samespace.rpc.v1 import admin_pb2 as pb
 from samespace.rpc.v1.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_server
 
@@ -26,7 +27,7 @@ from .grpc_errors import RefuseMalformed, abort
 from .grpc_service import space_message
 from .loader import Loader
 from .logs import tell
-from .settings import Choice, Settings
+from .settings import Settings
 from .spaces import AnyEngine, Spaces
 
 Result = TypeVar("Result")
@@ -64,12 +65,16 @@ class AdminService(AdminServicer):
             raise RequestInvalid(field="folder", reason="this server loads nothing more; start it with --admin-root")
         artifact = await asyncio.to_thread(_open_below, self._root, request.folder)
         _check_space(artifact, request.space_id)
-        chosen = self._choice
-        choice = Choice(
-            request.build or chosen.build, request.runtime or chosen.runtime, chosen.threads, chosen.device
-        )  # fmt: skip
+        own = self._choice
+        choice = replace(own, build=request.build or own.build, runtime=request.runtime or own.runtime)
         replaced = artifact.space_id in self._spaces.ids
-        engine = await self._loader.load(artifact, choice, replace=request.replace)
+        try:
+            engine = await self._loader.load(artifact, choice, replace=request.replace)
+        except BuildUnavailable as error:
+            if request.build or own.build == "auto":
+                raise
+            reason = f"{error.reason}; {own.build} is what this server was started with, name another with --build"
+            raise BuildUnavailable(wanted=error.wanted, available=error.available, reason=reason) from error
         return pb.LoadSpaceReply(space=self._served(engine), replaced=replaced)
 
     async def _unload(self, request: pb.UnloadSpaceRequest) -> pb.UnloadSpaceReply:

@@ -94,7 +94,9 @@ class Admission:
         limit, queued = self.limit(lane), self.queued_tokens
         if tokens > limit:  # what does not fit an empty queue is no overload: trying again would not help
             return RequestInvalid(
-                field="texts", reason=f"about {tokens} tokens in one request, at most {limit} are taken; send fewer"
+                field="texts",
+                reason=f"about {tokens} tokens in one request, at most {limit} are taken; send fewer, or raise the "
+                "server's --max-queued-tokens",
             )
         if queued + tokens > limit:
             return self._overloaded(queued + tokens, limit, "tokens", self.wait_us(lane))

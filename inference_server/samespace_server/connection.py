@@ -329,7 +329,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self, size: str) -> None:
         most = self._server.max_body_bytes
-        self._refuse(413, "body_too_large", f"body: {size}, at most {most} are taken; send fewer texts at once")
+        told = f"body: {size}, at most {most} are taken"
+        remedy = "send fewer texts at once, or raise the server's --max-request-bytes"
+        self._refuse(413, "body_too_large", f"{told}; {remedy}")
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -148,7 +148,8 @@ class Engine:
         check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
         if len(texts) > self._limits.max_texts_per_request:
             most = self._limits.max_texts_per_request
-            raise RequestInvalid(field="texts", reason=f"{len(texts)} texts in one request, at most {most} are taken")
+            told = f"{len(texts)} texts in one request, at most {most} are taken"
+            raise RequestInvalid(field="texts", reason=f"{told}; send fewer, or raise the server's --max-texts")
         if self.broken is not None:
             if self._cache is not None:
                 self._cache.clear()  # what came before the fault was seen may be wrong too

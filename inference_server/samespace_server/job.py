@@ -108,7 +108,6 @@ def _check(job: Job, token_limit: int, max_windows: int) -> None:
         reject_long(job.tokenized, token_limit)
     for index, text in enumerate(job.tokenized):
         if len(text.windows) > max_windows:
-            raise RequestInvalid(
-                field=f"texts[{index}]",
-                reason=f"{len(text.windows)} windows, at most {max_windows} are taken; split it",
-            )
+            told = f"{len(text.windows)} windows, at most {max_windows} are taken"
+            reason = f"{told}; split it, or raise the server's --max-windows"
+            raise RequestInvalid(field=f"texts[{index}]", reason=reason)

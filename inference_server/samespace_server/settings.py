@@ -232,6 +232,7 @@ class Settings:
             if not 0 <= port <= 65_535:
                 raise ConfigInvalid(key=key, reason=f"{port}; expected 0 to 65535")
             if port and taken.setdefault(port, key) != key:
-                raise ConfigInvalid(key=key, reason=f"{port} is the {taken[port]} too")
+                reason = f"{port} is taken by {taken[port]} already; choose another, or 0 for a free one"
+                raise ConfigInvalid(key=key, reason=reason)
         if self.admin_root is not None and self.admin_port is None:
-            raise ConfigInvalid(key="admin_root", reason="of no use without admin_port; give both or neither")
+            raise ConfigInvalid(key="admin_root", reason="of no use without an admin port; give both or neither")

@@ -27,6 +27,7 @@ State = Literal["loading", "ready", "draining"]
 _SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
 _LOADING: Final = "the server is still loading"
 _SHUTTING_DOWN: Final = "the server is shutting down"
+_ELSEWHERE: Final = "ask another replica, or this one in a moment"
 
 
 def full_id(space: str, served: tuple[str, ...]) -> str:
@@ -127,7 +128,7 @@ class Spaces:
             ServerUnavailable: still loading.
         """
         if self._state == "loading":
-            raise ServerUnavailable(address=self._address, reason=_LOADING)
+            raise ServerUnavailable(address=self._address, reason=_LOADING, remedy=_ELSEWHERE)
         if space is not None:
             return self._named(space)
         if self._default is None:
@@ -140,7 +141,7 @@ class Spaces:
     def check_not_draining(self) -> None:
         """Raise `ServerUnavailable` while the server shuts down."""
         if self._state == "draining":
-            raise ServerUnavailable(address=self._address, reason=_SHUTTING_DOWN)
+            raise ServerUnavailable(address=self._address, reason=_SHUTTING_DOWN, remedy=_ELSEWHERE)
 
     # -- ready
 
@@ -174,7 +175,7 @@ class Spaces:
         """
         if self._state != "ready":
             reason = _LOADING if self._state == "loading" else _SHUTTING_DOWN
-            raise ServerUnavailable(address=self._address, reason=reason)
+            raise ServerUnavailable(address=self._address, reason=reason, remedy=_ELSEWHERE)
         self._inside[engine] = self._inside.get(engine, 0) + 1
         try:
             yield

@@ -82,8 +82,9 @@ class UnknownSpace(SamespaceError):
                 f"HOST:PORT/SPACE_ID; served: {have}"
             )
             return
+        few = f" (an id is told by {SHORT_ID} of its digits or more)" if len(requested) < SHORT_ID else ""
         super().__init__(
-            f"space {requested} is not served here; served: {have}. Use the encoder that wrote the "
+            f"space {requested} is not served here{few}; served: {have}. Use the encoder that wrote the "
             "vectors, or start a server with its artifact: `samespace serve ARTIFACT`"
         )
 
@@ -204,11 +205,11 @@ class Overloaded(SamespaceError):
 
 
 class ServerUnavailable(SamespaceError):
-    """No server answers at the address."""
+    """No server answers at the address, or it takes nothing now."""
 
-    def __init__(self, *, address: str, reason: str) -> None:
-        self.address, self.reason = address, reason
-        super().__init__(f"server {address}: {reason}; is `samespace serve` running there?")
+    def __init__(self, *, address: str, reason: str, remedy: str = "is `samespace serve` running there?") -> None:
+        self.address, self.reason, self.remedy = address, reason, remedy
+        super().__init__(f"server {address}: {reason}; {remedy}")
 
 
 class SpaceNotReady(ServerUnavailable):

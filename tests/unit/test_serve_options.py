@@ -32,14 +32,17 @@ def test_defaults_are_those_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tls-cert", "x.crt"), "tls_key"),
-        (("--tls-key", "x.key"), "tls_cert"),
+        (("--tls-cert", "x.crt"), "--tls-key"),
+        (("--tls-key", "x.key"), "--tls-cert"),
         (("--tls-client-ca", "ca.pem"), "--tls-cert"),
-        (("--max-connections", "0"), "max_connections"),
+        (("--max-connections", "0"), "--max-connections"),
+        (("--max-texts", "0"), "--max-texts"),
+        (("--admin-root", "/"), "--admin-root"),
+        (("--otel-percent", "5"), "--otel-endpoint"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    """Before anything is loaded or listened on, with the option that is missing."""
+def test_options_that_are_of_no_use_are_refused(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """Before anything is loaded or listened on, with the option that is wrong or missing, as it is written."""
     result = CliRunner().invoke(serve, [str(tmp_path), *options])
     assert result.exit_code != 0
     assert said in str(result.exception)

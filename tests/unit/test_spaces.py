@@ -62,6 +62,12 @@ def test_the_default_follows_its_space_through_a_reload() -> None:
         spaces.find(None)
 
 
+def test_too_few_digits_are_told_as_that() -> None:
+    """Whoever gives eleven digits of a space that is served is told why it is not found."""
+    with pytest.raises(UnknownSpace, match="12 of its digits or more"):
+        serving(A, B).find(A[:11])
+
+
 def test_the_default_cannot_be_taken_off() -> None:
     """Paths without a space would otherwise change their meaning, or lose it, by an unload."""
     spaces = serving(A, B)

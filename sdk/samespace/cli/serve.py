@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ import click
 from ..errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from samespace_server.settings import Security
+    from samespace_server.settings import Security, Settings, Tracing
 
 TOKENS: Final = "SAMESPACE_TOKENS"
 """The environment's variable for tokens; only this command reads it. An option would show them in `ps`."""
@@ -30,6 +31,13 @@ HTTP_LIMITS: Final[dict[str, tuple[int, str]]] = {
     "min_bytes_per_s": (16_384, "The slowest body that is waited for."),
     "keep_alive_ms": (120_000, "How long an idle HTTP connection is kept."),
     "max_held_bytes": (256 << 20, "Bytes of all HTTP bodies in memory."),
+}
+# Settings whose options have other names.
+_OPTIONS: Final = {
+    "artifacts": "ARTIFACT",
+    "tokens": "tokens",
+    "max_texts_per_request": "--max-texts",
+    "max_windows_per_text": "--max-windows",
 }
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -91,7 +99,7 @@ def _http_limits(command: Callable[..., None]) -> Callable[..., None]:
     help="Of the lines on stderr.",
 )
 @click.option("--otel-endpoint", metavar="URL", help="Send OpenTelemetry spans there, by OTLP over HTTP; extra otel.")
-@click.option("--otel-percent", default=100, show_default=True, help="Share of requests traced, unless callers decide.")
+@click.option("--otel-percent", type=int, help="Share of requests traced, unless callers decide.  [default: 100]")
 @_http_limits
 def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     """Serve artifacts over gRPC and HTTP.
@@ -117,9 +125,28 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         )
     from samespace_server.app import run
     from samespace_server.logs import set_up
-    from samespace_server.settings import Choice, HttpLimits, Limits, Settings, Tracing
 
-    settings = Settings(
+    with _told_by_option():
+        settings = _settings(artifacts, options)
+        set_up(options["log_format"], sys.stderr)
+        code = run(settings, lambda ready: click.echo(json.dumps(ready)))
+    sys.exit(code)
+
+
+@contextmanager
+def _told_by_option() -> Iterator[None]:
+    """A setting that is of no use, as an error that names its option."""
+    try:
+        yield
+    except ConfigInvalid as error:
+        option = _OPTIONS.get(error.key, f"--{error.key.replace('_', '-')}")
+        raise ConfigInvalid(key=option, reason=error.reason) from error
+
+
+def _settings(artifacts: tuple[Path, ...], options: Mapping[str, Any]) -> Settings:
+    from samespace_server.settings import Choice, HttpLimits, Limits, Settings
+
+    return Settings(
         artifacts=artifacts,
         host=options["host"],
         http_port=options["http_port"],
@@ -142,12 +169,18 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
         ),
         http=HttpLimits(**{name: options[name] for name in HTTP_LIMITS}),
         security=_security(options, os.environ.get(TOKENS, "")),
-        tracing=None
-        if options["otel_endpoint"] is None
-        else Tracing(options["otel_endpoint"], options["otel_percent"]),
+        tracing=_tracing(options["otel_endpoint"], options["otel_percent"]),
     )
-    set_up(options["log_format"], sys.stderr)
-    sys.exit(run(settings, lambda ready: click.echo(json.dumps(ready))))
+
+
+def _tracing(endpoint: str | None, percent: int | None) -> Tracing | None:
+    from samespace_server.settings import Tracing
+
+    if endpoint is None:
+        if percent is not None:
+            raise ConfigInvalid(key="otel_percent", reason="of no use without --otel-endpoint; give both or neither")
+        return None
+    return Tracing(endpoint) if percent is None else Tracing(endpoint, percent)
 
 
 def _security(options: Mapping[str, Any], tokens: str) -> Security:
