@@ -23,7 +23,7 @@ from .batches import Collator, Guide, Negatives
 from .config import TrainingConfig
 from .contrastive import BatchLoss, LossSettings
 from .data import TrainingSet, load_training_set
-from .encoding import encode, reciprocal_rank
+from .encoding import encode_many, reciprocal_rank
 from .examples import Examples
 from .loop import Mine, Plan, processes
 from .losses import trivial_loss
@@ -258,9 +258,9 @@ def _miner(setup: Setup) -> Mine:
                 by_words.extend(choose(queries, corpus, rank_bm25(queries, corpus), setup.known, mining))
             rankings.append(by_words)
         if config.mine in ("encoder", "both"):
-            encoders, bf16 = setup.text_encoders, setup.precision == "bf16"
-            q = encode(model, encoders["query"], queries, "query", bf16=bf16)
-            p = encode(model, encoders["passage"], corpus, "passage", bf16=bf16)
+            q, p = encode_many(
+                model, setup.text_encoders, queries, corpus, overrides=setup.overrides, bf16=setup.precision == "bf16"
+            )
             rankings.append(choose(queries, corpus, rank_vectors(q, p), setup.known, mining))
         return {query: interleave(lists, config.mine_count) for query, *lists in zip(queries, *rankings, strict=True)}
 
