@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import tempfile
 import time
@@ -34,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.machine import processor
+from loadgen.machine import machine
 from samespace import Vectors
 from samespace.artifact import Artifact, open_artifact
 from samespace.cli.console import quiet_libraries, say, table
@@ -117,7 +115,7 @@ def _all(model: str, sets: Sequence[Dataset], gate: Dataset, repetitions: int) -
         artifact = exported.artifact
         builds = _builds(artifact, stack)
         texts = _texts(sets, artifact.text_encoder())
-        load = os.getloadavg()[0]
+        where = machine()
         speeds = {name: _times(builds, each, repetitions) for name, each in texts}
         scores = {key: _scores(build, sets) for key, build in builds.items()}
         rows = [_row(key, builds, speeds, scores) for key in builds]
@@ -127,7 +125,7 @@ def _all(model: str, sets: Sequence[Dataset], gate: Dataset, repetitions: int) -
             "space_id": artifact.space_id,
             "refused": [str(error) for error in (*exported.refused, *exported.fallbacks)],
             "int8": artifact.manifest.provenance.get("int8"),
-            "machine": _machine(load),
+            "machine": where,
             "versions": {name: version(name) for name in ("torch", "onnxruntime", "openvino", "nncf", "onnx")},
             "repetitions": repetitions,
             "texts": SIZES,
@@ -141,12 +139,12 @@ def _speed_anew(folder: Path, record: dict[str, Any], sets: Sequence[Dataset], r
     if (artifact.space_id, artifact.manifest.provenance.get("int8")) != (record["space_id"], record["int8"]):
         raise SystemExit(f"{folder} is not what the record was measured with: another space, or another int8")
     with ExitStack() as stack:
-        builds, load = _builds(artifact, stack), os.getloadavg()[0]
+        builds, where = _builds(artifact, stack), machine()
         speeds = {name: _times(builds, texts, repetitions) for name, texts in _texts(sets, artifact.text_encoder())}
     for row in record["builds"]:
         row |= _speed_of((row["build"], row["runtime"]), speeds)
     written = datetime.now(UTC).isoformat(timespec="seconds")
-    return record | {"speed_written": written, "machine": _machine(load), "repetitions": repetitions}
+    return record | {"speed_written": written, "machine": where, "repetitions": repetitions}
 
 
 def _builds(artifact: Artifact, stack: ExitStack) -> dict[Key, Build]:
@@ -228,15 +226,6 @@ def _speed_of(key: Key, speeds: Mapping[str, Mapping[Key, float]]) -> dict[str, 
     return {
         "speed": {name: round(times[EXACT] / times[key], 3) for name, times in speeds.items()},
         "texts_per_s": {name: round(SIZES[name] / times[key], 1) for name, times in speeds.items()},
-    }
-
-
-def _machine(load: float) -> dict[str, Any]:
-    return {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load_before": round(load, 2),
     }
 
 

@@ -3,12 +3,11 @@
     python benchmarks/finetune.py DATA --out benchmarks/results/finetune.json --table docs/training.md
 
 DATA holds `stackfaq`, `medquad` and `scifact` in the BEIR layout. Every encoder is scored on the dev and test splits of
-the set that it was trained on; base, full recipe and adapters also on the test split of scifact, which none was trained
-on: what it forgot (--forgetting for all runs, at some minutes each). The
-vectors of the full recipe are also scored with transforms, fitted on the passages of the set and applied to the texts'
-pooled vectors. Differences have a paired bootstrap over queries, against the base and against the full recipe. One
-seed each: a difference that the bootstrap calls significant is one of these weights, not of the method; --seeds repeats
-a run.
+the set that it was trained on; base and full recipe also on the test split of scifact, which none was trained on: what
+it forgot (--forgetting for all runs, at some minutes each). The vectors of the full recipe are also scored with
+transforms, fitted on the passages of the set and applied to the texts' pooled vectors. Differences have a paired
+bootstrap over queries, against the base and against the full recipe. One seed each: a difference that the bootstrap
+calls significant is one of these weights, not of the method; --seeds repeats a run.
 
 A run that the file has already is not repeated, so a benchmark that was broken off goes on; --again forgets them.
 """
@@ -19,7 +18,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -112,15 +111,13 @@ def _one_set(arguments: argparse.Namespace, name: str, chosen: Sequence[str], re
                 checkpoint = load_checkpoint(read_config(recipe, [], folder).base)
             known = {} if seed else _known(record, run, forgetting)
             datasets = own | (forgetting if (arguments.forgetting or run in FORGETS) and not known else {})
-            derived: list[dict[str, Any]] = []
             if run == "bm25":
-                entry["scores"] = {each: _row(evaluate(Bm25Ranker(), datasets[each]), run) for each in datasets} | known
+                scores = {"": {each: _row(evaluate(Bm25Ranker(), datasets[each]), run) for each in datasets}}
             else:
-                kinds = TRANSFORMS if run == FULL else ()
-                derived = list(_scored(entry, checkpoint, datasets, kinds, own))
-                entry["scores"] |= known
+                scores = _scores(checkpoint, datasets, own if run == FULL else {})
+            scores[""] |= known
             shutil.rmtree(folder, ignore_errors=True)
-        record["runs"] += [entry, *derived]
+        record["runs"] += [entry | {"run": run + then, "scores": found} for then, found in scores.items()]
         record |= {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(),
@@ -139,30 +136,26 @@ def _known(record: Mapping[str, Any], run: str, sets: Mapping[str, Dataset]) -> 
     return {}
 
 
-def _scored(
-    entry: dict[str, Any],
-    checkpoint: Checkpoint,
-    datasets: Mapping[str, Dataset],
-    kinds: Sequence[str],
-    own: Mapping[str, Dataset],
-) -> Iterator[dict[str, Any]]:
-    """Score *checkpoint* on *datasets* into *entry*; give an entry for each of its transforms *kinds*, on *own*."""
+def _scores(
+    checkpoint: Checkpoint, datasets: Mapping[str, Dataset], transformed: Mapping[str, Dataset]
+) -> dict[str, dict[str, Any]]:
+    """Scores by dataset: of *checkpoint* on *datasets* under "", on *transformed* with each transform by name."""
     with fastest(checkpoint, all_texts(datasets.values())) as (encoder, how):
         once = Once(encoder)
-        entry["scores"] = {}
+        scores: dict[str, dict[str, Any]] = {"": {}}
         for name, dataset in datasets.items():
             with progress(f"scoring on {name}, {how}", len(dataset.passages) + len(dataset.queries)) as advance:
-                entry["scores"][name] = _row(evaluate(DenseRanker(once), dataset, progress=advance), how)
-        for kind in kinds:
-            scores = {name: _row(evaluate(_transformed(kind, once, each), each), how) for name, each in own.items()}
-            yield entry | {"run": f"{entry['run']}, then {kind}", "scores": scores}
+                scores[""][name] = _row(evaluate(DenseRanker(once), dataset, progress=advance), how)
+        for kind in TRANSFORMS if transformed else ():
+            scores[f", then {kind}"] = {
+                name: _row(evaluate(_transformed(kind, once, each), each), how) for name, each in transformed.items()
+            }
+        return scores
 
 
 def _transformed(kind: str, once: Once, dataset: Dataset) -> VectorRanker:
-    queries, passages = (
-        np.asarray(once.encode(dataset.queries, "query")),
-        np.asarray(once.encode(dataset.passages, "passage")),
-    )
+    queries = np.asarray(once.encode(dataset.queries, "query"))
+    passages = np.asarray(once.encode(dataset.passages, "passage"))
     transform = fit(Candidate.parse(kind, source_dims=passages.shape[1]), moments(passages))
     assert transform is not None
     return VectorRanker(kind, transform.apply(queries), transform.apply(passages))

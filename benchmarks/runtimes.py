@@ -17,18 +17,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
 
-from loadgen.machine import processor
+from loadgen.machine import machine, versions
 from runtime_worker import Variant, Worker
 from samespace.cli.console import say, table
 from samespace.runtime.openvino import KERNELS_KEPT
@@ -246,12 +244,7 @@ def _table(result: Mapping[str, Any]) -> str:
 
 def _store(out: Path, name: str, result: Mapping[str, Any]) -> None:
     record = json.loads(out.read_text("utf-8")) if out.is_file() else {}
-    record["machine"] = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("onnxruntime", "openvino", "nncf")},
-    }
+    record |= {"machine": machine(), "versions": versions(("onnxruntime", "openvino", "nncf"))}
     record.setdefault("groups", {})[name] = {"written": datetime.now(UTC).isoformat(timespec="seconds"), **result}
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -27,12 +27,6 @@ print(json.dumps(found))
 """
 
 
-def processor() -> str:
-    """The processor's name and what matters here of its instructions, in one line."""
-    name, flags = _cpu()
-    return " ".join((name, *flags))
-
-
 def _cpu() -> tuple[str, list[str]]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
