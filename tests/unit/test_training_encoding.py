@@ -18,6 +18,7 @@ from samespace.training import encoding  # noqa: E402
 from samespace.training.config import make_config  # noqa: E402
 from samespace.training.model import load_model  # noqa: E402
 
+SAME = 1e-6  # of unit vectors in fp32: rows of a batch are summed in another order, by the number of threads
 OVERRIDES = Overrides(query_prompt="query: ")
 QUERIES = ["where is the pump", "cats", "where is the pump"]
 PASSAGES = ["The pump is behind the red valve.", "Cats sleep. " * 40, "Dogs bark at the pump."]
@@ -56,7 +57,7 @@ def test_a_graph_gives_what_torch_gives(
     for made, expected in zip(found, wanted, strict=True):
         assert made.shape == expected.shape == (3, 32)
         assert float((1 - (made * expected).sum(axis=1)).max()) < 2e-4
-    np.testing.assert_array_equal(wanted[0][0], wanted[0][2])
+    np.testing.assert_allclose(wanted[0][0], wanted[0][2], atol=SAME)  # the same text, in its place
     assert parts[0].training
     assert before.keys() == parts[0].state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in parts[0].state_dict().items())
@@ -72,4 +73,4 @@ def test_what_no_runtime_takes_is_done_by_torch(
 
     monkeypatch.setattr(encoding, "load_build", none)
     for made, expected in zip(encoded(parts, 0), encoded(parts, float("inf")), strict=True):
-        np.testing.assert_array_equal(made, expected)
+        np.testing.assert_allclose(made, expected, atol=SAME)

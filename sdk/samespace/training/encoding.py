@@ -21,7 +21,8 @@ from ..errors import BuildError, ExtraMissing, ModelUnsupported
 from ..export.checkpoint import Overrides, load_checkpoint
 from ..export.package import export_artifact
 from ..runtime import Session, load_build
-from ..text import Role, TextEncoder, Window, pad
+from ..text import Int64, Role, TextEncoder, Window, pad
+from ..vectors import Float32
 from .model import save_model
 
 EXPORT_FROM: Final = 15e12
@@ -30,13 +31,11 @@ what there is to do and not by the clock, so that the same run does the same aga
 _MINI_BATCH: Final = 32
 _TOKENIZED_AT_ONCE: Final = 4096
 
-Int64 = npt.NDArray[np.int64]
-Float = npt.NDArray[np.float32]
-Run = Callable[[Int64, Int64], Float]
+Run = Callable[[Int64, Int64], Float32]
 """(batch, tokens) ids and mask to (batch, dim) unit rows."""
 
 
-def encode(model: Any, text_encoder: TextEncoder, texts: Sequence[str], role: Role, *, bf16: bool = False) -> Float:
+def encode(model: Any, text_encoder: TextEncoder, texts: Sequence[str], role: Role, *, bf16: bool = False) -> Float32:
     """Unit vectors of *texts*, (texts, dim); without dropout, whatever mode the model is in."""
     with _torch_run(model, bf16=bf16) as run:
         return _vectors(run, _first_windows(text_encoder, texts, role))
@@ -51,7 +50,7 @@ def encode_many(
     overrides: Overrides,
     bf16: bool = False,
     export_from: float = EXPORT_FROM,
-) -> tuple[Float, Float]:
+) -> tuple[Float32, Float32]:
     """Unit vectors of *queries* and of *passages*, (texts, dim) each, through an exported graph where that pays.
 
     Args:
@@ -78,7 +77,7 @@ def _first_windows(text_encoder: TextEncoder, texts: Sequence[str], role: Role) 
     return windows
 
 
-def _vectors(run: Run, windows: Sequence[Window]) -> Float:
+def _vectors(run: Run, windows: Sequence[Window]) -> Float32:
     order = sorted(range(len(windows)), key=lambda row: len(windows[row].ids))  # like lengths: little padding
     parts = [
         run(*pad([windows[row] for row in order[start : start + _MINI_BATCH]]))
@@ -94,11 +93,11 @@ def _vectors(run: Run, windows: Sequence[Window]) -> Float:
 def _torch_run(model: Any, *, bf16: bool) -> Iterator[Run]:
     device, training = next(model.parameters()).device, model.training
 
-    def run(ids: Int64, mask: Int64) -> Float:
+    def run(ids: Int64, mask: Int64) -> Float32:
         inputs = {"input_ids": torch.from_numpy(ids).to(device), "attention_mask": torch.from_numpy(mask).to(device)}
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             made = model(inputs)["sentence_embedding"]
-        rows: Float = torch.nn.functional.normalize(made.float(), dim=1).cpu().numpy()
+        rows: Float32 = torch.nn.functional.normalize(made.float(), dim=1).cpu().numpy()
         return rows
 
     model.eval()
@@ -137,6 +136,6 @@ def reciprocal_rank(
     return float((1 / (1 + (scores > right[:, None]).sum(axis=1) + _ties(scores, right))).mean())
 
 
-def _ties(scores: Float, right: Float) -> npt.NDArray[np.float64]:
+def _ties(scores: Float32, right: Float32) -> npt.NDArray[np.float64]:
     """Half of the passages that score the same: vectors that have all become one rank nothing first."""
     return np.asarray(((scores == right[:, None]).sum(axis=1) - 1) / 2)
