@@ -47,10 +47,11 @@ class Health(HealthServicer):  # type: ignore[misc]
             status = self._status(request.service)
             if status != told:
                 told = status
-                yield pb.HealthCheckResponse(status=status)
-            if self._spaces.state == "draining":
+                yield pb.HealthCheckResponse(status=status)  # and look again: it may have changed while that was sent
+            elif self._spaces.state == "draining":
                 return  # a watch that stays open would hold up the shutdown
-            await self._spaces.changed(WATCH_MS)
+            else:
+                await self._spaces.changed(WATCH_MS)
 
     def _status(self, service: str) -> int:
         states = pb.HealthCheckResponse

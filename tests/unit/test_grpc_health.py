@@ -89,3 +89,20 @@ def test_a_watch_tells_of_each_change_and_ends_with_the_drain() -> None:
         assert told.empty()
 
     asyncio.run(scenario())
+
+
+def test_a_drain_that_begins_while_a_state_is_sent_is_told() -> None:
+    """The last word of a watch is never SERVING, however slow its client is."""
+
+    async def scenario() -> None:
+        spaces = Spaces(address="host:1")
+        spaces.put(fake_engine(A))
+        spaces.state = "ready"
+        watch = Health(spaces, SERVICE).Watch(pb.HealthCheckRequest(service=SERVICE), Context())
+        assert (await anext(watch)).status == SERVING
+        spaces.state = "draining"  # the watch has not gone on since
+        assert (await anext(watch)).status == NOT_SERVING
+        with pytest.raises(StopAsyncIteration):
+            await anext(watch)
+
+    asyncio.run(scenario())
