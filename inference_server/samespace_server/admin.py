@@ -19,7 +19,15 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from samespace.artifact import Artifact, open_artifact
-from samespace.errors import BuildUnavailable, ConfigInvalid, RequestInvalid, SamespaceError, SpaceMismatch, short
+from samespace.errors import (
+    SHORT_ID,
+    BuildUnavailable,
+    ConfigInvalid,
+    RequestInvalid,
+    SamespaceError,
+    SpaceMismatch,
+    short,
+)
 from samespace.rpc.v1 import admin_pb2 as pb
 from samespace.rpc.v1.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_server
 
@@ -33,7 +41,6 @@ from .spaces import AnyEngine, Spaces
 Result = TypeVar("Result")
 
 HOST: Final = "127.0.0.1"
-SHORTEST_ID: Final = 12
 
 
 class AdminService(AdminServicer):
@@ -159,7 +166,7 @@ def below(root: Path, folder: str) -> Path:
 def _check_space(artifact: Artifact, wanted: str) -> None:
     if not wanted:
         return
-    if len(wanted) < SHORTEST_ID:
-        raise RequestInvalid(field="space_id", reason=f"{wanted!r}; expected at least {SHORTEST_ID} digits of it")
+    if len(wanted) < SHORT_ID:
+        raise RequestInvalid(field="space_id", reason=f"{wanted!r}; expected at least {SHORT_ID} digits of it")
     if not artifact.space_id.startswith(wanted.lower()):
         raise SpaceMismatch(expected=wanted[:80], found=artifact.space_id, where=f"artifact {artifact.folder}")

@@ -128,7 +128,7 @@ class Spaces:
             ServerUnavailable: still loading.
         """
         if self._state == "loading":
-            raise ServerUnavailable(address=self._address, reason=_LOADING, remedy=_ELSEWHERE)
+            raise self._not_now()
         if space is not None:
             return self._named(space)
         if self._default is None:
@@ -141,7 +141,11 @@ class Spaces:
     def check_not_draining(self) -> None:
         """Raise `ServerUnavailable` while the server shuts down."""
         if self._state == "draining":
-            raise ServerUnavailable(address=self._address, reason=_SHUTTING_DOWN, remedy=_ELSEWHERE)
+            raise self._not_now()
+
+    def _not_now(self) -> ServerUnavailable:
+        reason = _LOADING if self._state == "loading" else _SHUTTING_DOWN
+        return ServerUnavailable(address=self._address, reason=reason, remedy=_ELSEWHERE)
 
     # -- ready
 
@@ -174,8 +178,7 @@ class Spaces:
             ServerUnavailable: the door is shut.
         """
         if self._state != "ready":
-            reason = _LOADING if self._state == "loading" else _SHUTTING_DOWN
-            raise ServerUnavailable(address=self._address, reason=reason, remedy=_ELSEWHERE)
+            raise self._not_now()
         self._inside[engine] = self._inside.get(engine, 0) + 1
         try:
             yield

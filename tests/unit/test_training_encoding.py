@@ -41,9 +41,7 @@ def parts(tiny_checkpoint: Path) -> tuple[Any, dict[str, TextEncoder]]:
 
 def encoded(parts: tuple[Any, dict[str, TextEncoder]], export_from: float) -> tuple[Any, Any]:
     model, encoders = parts
-    return encoding.encode_many(
-        model, encoders, QUERIES, PASSAGES, overrides=OVERRIDES, export_from=export_from
-    )  # fmt: skip
+    return encoding.encode_many(model, encoders, QUERIES, PASSAGES, overrides=OVERRIDES, export_from=export_from)
 
 
 def test_a_graph_gives_what_torch_gives(
