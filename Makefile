@@ -18,7 +18,7 @@ quickstart: $(STAMP)
 	$(BIN)/samespace quickstart $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Writes the traces of tests/golden anew. Read the diff, and explain it in the commit.
 golden: $(STAMP)

@@ -29,13 +29,13 @@ from fakes.architectures import FAMILIES, save_tiny
 from loadgen.machine import machine
 from samespace.cli.console import quiet_libraries
 from samespace.errors import SamespaceError
-from samespace.export.builds import GATES, BuildFile, build_fp32, session_over
-from samespace.export.calibration import Calibration
-from samespace.export.checkpoint import Overrides, load_checkpoint
-from samespace.export.graph import OPSETS, to_onnx
-from samespace.export.int8 import build_calibrated, build_dynamic
-from samespace.export.modules import POOLING_NAMES
-from samespace.export.parity import Reference, reference, worst_distance
+from samespace.export.builds.calibration import Calibration
+from samespace.export.builds.exact import GATES, BuildFile, build_fp32, session_over
+from samespace.export.builds.int8 import build_calibrated, build_dynamic
+from samespace.export.builds.parity import Reference, reference, worst_distance
+from samespace.export.graph import OPSETS, graph_of
+from samespace.model.checkpoint import Overrides, load_checkpoint
+from samespace.model.modules import POOLING_NAMES
 
 POOLINGS: Final = (*POOLING_NAMES, "attention")
 SCALE, ROWS, TOKENS, ROUNDS = 8, 8, 128, 15
@@ -150,7 +150,7 @@ def _speed() -> Iterator[dict[str, Any]]:
         graphs: dict[int, bytes] = {}
         for opset in OPSETS:
             try:
-                graphs[opset] = to_onnx(checkpoint, opset)
+                graphs[opset] = graph_of(checkpoint, opset)
             except SamespaceError as error:
                 print(f"  {name} {opset}: {error}")
         row: dict[str, Any] = {"family": name}

@@ -38,11 +38,11 @@ from samespace.artifact import Artifact, open_artifact
 from samespace.cli.console import quiet_libraries, say, table
 from samespace.embed import embed_texts
 from samespace.evaluation import Dataset, DenseRanker, evaluate, load_dataset
-from samespace.export.builds import session_over
-from samespace.export.checkpoint import load_checkpoint
-from samespace.export.int8 import FILE as INT8
+from samespace.export.builds.exact import session_over
+from samespace.export.builds.int8 import FILE as INT8
+from samespace.export.builds.quantise import dynamic
 from samespace.export.package import export_artifact
-from samespace.export.quantise import dynamic
+from samespace.model.checkpoint import load_checkpoint
 from samespace.runtime import Session, open_session
 from samespace.runtime.load import session_of
 from samespace.text import Role, TextEncoder

@@ -24,11 +24,11 @@ from loadgen.machine import machine
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, VectorRanker, evaluate, paired_bootstrap
 from samespace.heads import Heads
-from samespace.training.frozen import FrozenEncoder, default_cache, open_frozen
-from samespace.training.head_choice import alarms, score
-from samespace.training.head_config import HeadConfig
-from samespace.training.head_data import HeadData, of_texts
-from samespace.training.head_run import train_head
+from samespace.training.heads.choice import alarms, score
+from samespace.training.heads.config import HeadConfig
+from samespace.training.heads.data import HeadData, of_texts
+from samespace.training.heads.frozen import FrozenEncoder, default_cache, open_frozen
+from samespace.training.heads.run import train_head
 
 BEGIN, END = "<!-- table: written by benchmarks/collapse.py -->", "<!-- end of table -->"
 INSTRUCTIONS: Final = (

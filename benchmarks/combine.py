@@ -20,9 +20,9 @@ from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, DenseRanker, Ranker, evaluate, load_dataset
-from samespace.export.checkpoint import load_checkpoint
-from samespace.export.compose import combine
+from samespace.export.composites.concatenate import combine
 from samespace.export.package import export_artifact
+from samespace.model.checkpoint import load_checkpoint
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from loadgen.machine import machine
-from samespace.cli.doctor import show, text_path
 from samespace.cli.encoders import open_encoder
+from samespace.cli.training.doctor import show, text_path
+from samespace.training.data.sources import load_data
 from samespace.training.doctor import Questions, examine
-from samespace.training.sources import load_data
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ import numpy as np
 
 from samespace.cli.encoders import open_encoder
 from samespace.evaluation.retrieval import Embedder
+from samespace.training.data.examples import Examples, join
+from samespace.training.data.sources import load_data
 from samespace.training.doctor.false_negatives import suspicions
-from samespace.training.examples import Examples, join
-from samespace.training.sources import load_data
 from samespace.vectors import Vectors
 
 MARGINS = (0.0, 0.05, 0.1)

@@ -38,11 +38,11 @@ from samespace.evaluation import (
     paired_bootstrap,
     splits,
 )
-from samespace.export.checkpoint import Checkpoint, load_checkpoint
-from samespace.export.transform_fit import Candidate, fit, moments
-from samespace.training.config import read_config
-from samespace.training.outcome import Once, all_texts, fastest
-from samespace.training.trainer import train
+from samespace.export.transforms.fit import Candidate, fit, moments
+from samespace.model.checkpoint import Checkpoint, load_checkpoint
+from samespace.training.finetuning.config import read_config
+from samespace.training.finetuning.trainer import train
+from samespace.training.scoring.outcome import Once, all_texts, fastest
 
 RECIPES: Final = Path(__file__).resolve().parents[1] / "recipes"
 FORGETTING: Final = "scifact"

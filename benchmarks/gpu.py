@@ -36,8 +36,8 @@ from loadgen.processes import start
 from loadgen.texts import Source, load_tokenizer
 from samespace import Encoder
 from samespace.cli.console import quiet_libraries, say
-from samespace.export.checkpoint import load_checkpoint
 from samespace.export.package import export_artifact
+from samespace.model.checkpoint import load_checkpoint
 from samespace.vectors import cosine_distance
 
 MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"

@@ -9,7 +9,7 @@ time and take turns, so that they share whatever else the machine does; medians 
 a round. The CPU time of the server's process for a request is what is compared: it is the part of a core that the
 model does not get.
 
-    samespace     what is served: `samespace_server.connection`
+    samespace     what is served: `samespace_server.http.connection`
     uvicorn       uvicorn with httptools and uvloop, the routes as a bare ASGI application
     starlette     the same under starlette's routing, and two tasks for a request that notice clients that are gone
     granian       granian embedded in the event loop, ASGI
@@ -46,16 +46,16 @@ from loadgen.loops import ClosedLoop, Window
 from loadgen.meters import ProcessTree
 from samespace.cli.console import say, table
 from samespace.embed import Embedded
-from samespace_server.engine import Answer, Timings
-from samespace_server.http import HttpApp, add_encoder
-from samespace_server.http_server import HttpServer
-from samespace_server.logs import Refusals
-from samespace_server.messages import Request, Response
-from samespace_server.observe import Watch
+from samespace_server.http.messages import Request, Response
+from samespace_server.http.routes import HttpApp, add_encoder
+from samespace_server.http.server import HttpServer
+from samespace_server.observing.logs import Refusals
+from samespace_server.observing.observe import Watch
+from samespace_server.observing.telemetry import Telemetry
+from samespace_server.scheduling.engine import Answer, Timings
+from samespace_server.security.tokens import Guard
 from samespace_server.settings import HttpLimits
-from samespace_server.spaces import Spaces
-from samespace_server.telemetry import Telemetry
-from samespace_server.tokens import Guard
+from samespace_server.spaces.registry import Spaces
 
 SPACE = "0" * 64
 PATH = f"/e/{SPACE}/vectors"

@@ -148,7 +148,7 @@ def one_run(told: dict[str, Any]) -> dict[str, Any]:
     from samespace.bulk.cluster import Cluster, connected, run_on_ray
     from samespace.bulk.job import plan_job
     from samespace.bulk.local import run_here
-    from samespace.cli.embed import OpenForBulk
+    from samespace.cli.serving.embed import OpenForBulk
 
     opened = OpenForBulk(told["artifact"], "fp32", "auto", "cpu")
     options = Options(open_artifact(told["artifact"]).space_id)
@@ -200,8 +200,8 @@ def tiny_artifact(work: Path) -> Path:
     """A random BERT of 32 dims and 2 layers, exported; needs the extra `train`."""
     sys.path.insert(0, str(TESTS))
     from fakes.models import save_tiny_bert
-    from samespace.export.checkpoint import load_checkpoint
     from samespace.export.package import export_artifact
+    from samespace.model.checkpoint import load_checkpoint
 
     export_artifact(load_checkpoint(save_tiny_bert(work / "checkpoint", seed=1)), work / "tiny")
     return work / "tiny"

@@ -24,11 +24,11 @@ from typing import Any
 
 from loadgen.machine import machine
 from samespace.cli.console import quiet_libraries, say
-from samespace.export.base import MINILM, resolve_model
-from samespace.training.config import make_config
-from samespace.training.loop import fit
-from samespace.training.model import set_dropout
-from samespace.training.setup import Setup, prepare
+from samespace.model.hub import MINILM, resolve_model
+from samespace.training.finetuning.config import make_config
+from samespace.training.finetuning.loop import fit
+from samespace.training.finetuning.model import set_dropout
+from samespace.training.finetuning.setup import Setup, prepare
 
 
 def main() -> None:

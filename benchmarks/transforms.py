@@ -20,9 +20,9 @@ from typing import Any, Final
 from loadgen.machine import machine
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import load_dataset
-from samespace.export.checkpoint import load_checkpoint
-from samespace.export.transform_choice import SAMPLE, best, encode_windows, exact_session, fit_all, score_all, smallest
-from samespace.export.transform_fit import default_candidates, moments
+from samespace.export.transforms.choice import SAMPLE, best, encode_windows, exact_session, fit_all, score_all, smallest
+from samespace.export.transforms.fit import default_candidates, moments
+from samespace.model.checkpoint import load_checkpoint
 
 MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"
 SPLITS: Final = ("dev", "test")

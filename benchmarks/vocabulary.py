@@ -25,17 +25,17 @@ import numpy as np
 
 from samespace.cli.console import progress, quiet_libraries, say, table
 from samespace.evaluation import Bm25Ranker, Dataset, DenseRanker, evaluate, load_dataset, paired_bootstrap
-from samespace.export.base import MINILM
-from samespace.export.checkpoint import Overrides, load_checkpoint
+from samespace.model.checkpoint import Overrides, load_checkpoint
+from samespace.model.hub import MINILM
 from samespace.text import Role
-from samespace.training.config import read_config
-from samespace.training.domain import DomainTexts, read_domain
-from samespace.training.encoding import encode
-from samespace.training.extension import extend
-from samespace.training.model import load_plain
-from samespace.training.pretraining import Settings, pretrain
-from samespace.training.record import versions
-from samespace.training.trainer import train
+from samespace.training.finetuning.config import read_config
+from samespace.training.finetuning.encoding import encode
+from samespace.training.finetuning.model import load_plain
+from samespace.training.finetuning.trainer import train
+from samespace.training.pretraining.domain import DomainTexts, read_domain
+from samespace.training.pretraining.run import Settings, pretrain
+from samespace.training.scoring.record import versions
+from samespace.training.vocabulary.extension import extend
 from samespace.vectors import Vectors
 
 RECIPE: Final = Path(__file__).resolve().parents[1] / "recipes" / "medquad.toml"

@@ -49,11 +49,11 @@ from loadgen.processes import Running, start
 from samespace import Encoder
 from samespace.cli.console import say, table
 from samespace_weaviate import CollectionSpec, ImportOptions, Passage, PinnedCollection, Store, create
-from samespace_weaviate.discover import Address, NoWeaviate, find_weaviate
-from samespace_weaviate.objects import object_uuid
-from samespace_weaviate.pipeline import Crew, run
-from samespace_weaviate.sources import read_passages
-from samespace_weaviate.spec import MODULE
+from samespace_weaviate.access.address import Address, NoWeaviate, find_weaviate
+from samespace_weaviate.access.values import object_uuid
+from samespace_weaviate.importing.pipeline import Crew, run
+from samespace_weaviate.importing.sources import read_passages
+from samespace_weaviate.pinning.spec import MODULE
 
 BEGIN, END = "<!-- table: written by benchmarks/weaviate_import.py -->", "<!-- end of table -->"
 PACKAGES: Final = ("weaviate-client", "grpcio", "openvino", "onnxruntime", "numpy", "tokenizers")

@@ -30,11 +30,11 @@ from samespace.cli.console import say, table
 from samespace.embed import assemble
 from samespace.encoder import CompositeEncoder, Encoded, LocalEncoder
 from samespace.evaluation import Bm25Ranker, Dataset, Ranker, Run, evaluate, load_dataset
-from samespace.evaluation.retrieval import Progress
+from samespace.progress import Advance
 from samespace.text import LongTexts, Role
 from samespace_weaviate import CollectionSpec, Hit, Passage, PinnedCollection, Store, create
-from samespace_weaviate.discover import NoWeaviate, find_weaviate
-from samespace_weaviate.spec import LongTextForm
+from samespace_weaviate.access.address import NoWeaviate, find_weaviate
+from samespace_weaviate.pinning.spec import LongTextForm
 
 SPLITS: Final = ("test", "test_late")
 FOUND: Final = 10
@@ -54,7 +54,7 @@ class ThroughWeaviate:
     space_id: str
     best: dict[str, Hit] = field(default_factory=dict)
 
-    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
+    def rank(self, dataset: Dataset, depth: int, progress: Advance | None = None) -> Run:
         """The ten best documents, those of the best window; the rest of *depth* is left empty."""
         assert self.collection.encoder is not None
         queries = self.collection.encoder.encode(dataset.queries, "query", progress=progress)
@@ -90,7 +90,7 @@ class Once(Encoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         if role == "query" or long_texts not in ("pool", "windows"):
             return self._encoder.encode_detailed(texts, role, long_texts=long_texts, progress=progress)

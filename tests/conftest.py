@@ -46,8 +46,8 @@ def shared_data() -> Path:
 
 
 def _exported(checkpoint: Path, out: Path) -> Path:
-    from samespace.export.checkpoint import load_checkpoint
     from samespace.export.package import export_artifact
+    from samespace.model.checkpoint import load_checkpoint
 
     export_artifact(load_checkpoint(checkpoint), out)
     return out

@@ -19,15 +19,15 @@ import uvloop
 
 from samespace import __version__
 
-from .admin import AdminServer
-from .doors import Doors, listen
-from .loader import Loader, open_artifacts
-from .logs import Refusals, tell
+from .listeners import Doors, listen
 from .memory import use_few_arenas
-from .observe import Watch
+from .observing.logs import Refusals, tell
+from .observing.observe import Watch
+from .observing.telemetry import Telemetry
+from .rpc.admin import AdminServer
 from .settings import Settings
-from .spaces import AnyEngine, Spaces, full_id
-from .telemetry import Telemetry
+from .spaces.loader import Loader, open_artifacts
+from .spaces.registry import AnyEngine, Spaces, full_id
 
 CLOSING_MS: Final = 2_000
 """For answers that are made, to leave the process."""
@@ -70,7 +70,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     loader = Loader(spaces, telemetry, settings.limits)
     tracer = None
     if settings.tracing is not None:
-        from .tracing import Tracer  # what is not used is not even imported
+        from .observing.tracing import Tracer  # what is not used is not even imported
 
         tracer = Tracer.to_collector(settings.tracing)
     watch = Watch(telemetry, Refusals(_now_ms), None if tracer is None else tracer.record)

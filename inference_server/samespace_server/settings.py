@@ -11,7 +11,7 @@ from pathlib import Path
 from samespace.errors import ConfigInvalid
 from samespace.runtime import Device
 
-from .tls import TlsFiles
+from .security.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)

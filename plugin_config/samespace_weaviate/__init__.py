@@ -13,17 +13,17 @@ encoder), `audit` (whether what is stored is right), `tour` (shows that another 
 Nothing here imports weaviate before a `Store` is opened.
 """
 
-from .aliased import AliasedCollection
-from .collection import PinnedCollection, carry_out, create
-from .importer import ImportOptions
-from .index import Index
-from .objects import Blend, Database, Failure, Hit, Passage, StoredObject
-from .pin import Finding, PinCheck, Severity, check_pin
-from .plan import Plan, plan
-from .report import ImportReport
-from .spec import CollectionSpec, vector_name
-from .specfile import apply, read_collections
-from .store import Store
+from .access.client import Store
+from .access.values import Blend, Database, Failure, Hit, Passage, StoredObject
+from .collections.aliased import AliasedCollection
+from .collections.collection import PinnedCollection, carry_out, create
+from .collections.specfile import apply, read_collections
+from .importing.importer import ImportOptions
+from .importing.report import ImportReport
+from .pinning.index import Index
+from .pinning.pin import Finding, PinCheck, Severity, check_pin
+from .pinning.plan import Plan, plan
+from .pinning.spec import CollectionSpec, vector_name
 
 __all__ = [
     "AliasedCollection", "Blend", "CollectionSpec", "Database", "Failure", "Finding", "Hit", "ImportOptions",

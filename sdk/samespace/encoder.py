@@ -8,7 +8,7 @@ vectors = encoder.encode(["how do I flatten a list"], role="query")
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +18,7 @@ from .artifact import Artifact, open_artifact
 from .combine import concatenate_embedded
 from .embed import Embedded, embed_texts
 from .errors import RequestInvalid, short
+from .progress import Advance
 from .rpc.access import OPEN, Access
 from .rpc.bulk import in_streams
 from .runtime import Device, LoadedBuild, LoadedParts, load_artifact, parts_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .rpc.client import Client
     from .rpc.messages import Reply, SpaceInfo
 
-Progress = Callable[[int], None]
 STREAM_TEXTS: Final = 64
 """Texts of one message of a bulk stream."""
 STREAM_CHARS: Final = 131_072
@@ -142,7 +142,7 @@ class Encoder(ABC):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         """Vectors with token and window counts; see `encode`. *progress* gets each number of texts done."""
 
@@ -153,7 +153,7 @@ class Encoder(ABC):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Vectors:
         """One vector a text, in order; float32 (n, dims), unit length.
 
@@ -210,7 +210,7 @@ class LocalEncoder(Encoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
         embedded = embed_texts(
@@ -255,7 +255,7 @@ class CompositeEncoder(Encoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         check_dims(dims, self.dims, ())
         check_role(role)
@@ -314,7 +314,7 @@ class RemoteEncoder(Encoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         if isinstance(texts, str):
             raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")

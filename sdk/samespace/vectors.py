@@ -13,7 +13,6 @@ What it gives up: arithmetic. The mean of two vectors is not a vector of an enco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import numpy as np
@@ -228,22 +227,6 @@ class Vectors:
                 field="vectors", reason=f"{len(data)} bytes are no whole number of {dims}-dim {wire_type} rows"
             )
         return Vectors(np.frombuffer(data, dtype=dtype).reshape(-1, dims), space_id)
-
-    def save(self, path: Path | str, *, ids: Sequence[str] | None = None) -> None:
-        """Write a file that knows its space: `.npz`, `.arrow` or `.parquet`; see `vector_files.write_vectors`."""
-        from .vector_files import write_vectors
-
-        write_vectors(path, self, ids=ids)
-
-    @staticmethod
-    def load(path: Path | str, *, expect: str | None = None) -> Vectors:
-        """The vectors of a file that `save` wrote; `SpaceMismatch` unless they are of space *expect*, where given.
-
-        `vector_files.read_vectors` gives the ids too.
-        """
-        from .vector_files import read_vectors
-
-        return read_vectors(path, expect=expect).vectors
 
     def __repr__(self) -> str:
         return f"Vectors({len(self)} x {self.dims}, space {self._space_id[:12]})"

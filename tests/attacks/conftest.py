@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from forgery import load
 
+from fakes.forgery import load
 from samespace.errors import ArtifactError
 from samespace.runtime import onnx, openvino
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forgery import MODEL, forge_file, forge_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.forgery import MODEL, forge_file, forge_manifest
 from samespace.artifact import Manifest, Probes, open_artifact, write_artifact
 from samespace.artifact import manifest as manifests
 from samespace.artifact.composite import concatenation

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forgery import forge_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.forgery import forge_file
 from samespace.artifact import Probes
 from samespace.errors import ArtifactDamaged
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forgery import MODEL, forge_file, forge_graph, forge_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes.forgery import MODEL, forge_file, forge_graph, forge_tokenizer
 from fakes.models import tiny_tokenizer
 from samespace.artifact.tokenizer_check import largest_id, read_tokenizer
 from samespace.errors import ArtifactDamaged

@@ -128,7 +128,7 @@ def save_tiny(folder: Path, name: str, *, pooling: str | None = None, seed: int 
     import transformers
     from tokenizers import Tokenizer
 
-    from samespace.export import alibi
+    from samespace.model import alibi
 
     family = FAMILIES[name]
     folder.mkdir(parents=True)
@@ -175,9 +175,7 @@ def write_modules(folder: Path, pooling: str, dims: int, *, dense: tuple[int, ..
     attention = pooling == "attention"
     types = [
         "sentence_transformers.models.Transformer",
-        "samespace.training.attention_pooling.AttentionPooling"
-        if attention
-        else "sentence_transformers.models.Pooling",
+        "samespace.model.attention_pooling.AttentionPooling" if attention else "sentence_transformers.models.Pooling",
         *("sentence_transformers.models.Dense" for _ in dense),
         "sentence_transformers.models.Normalize",
     ]

@@ -9,7 +9,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 
-from samespace.encoder import Encoded, Encoder, Progress
+from samespace.encoder import Encoded, Encoder
+from samespace.progress import Advance
 from samespace.text import LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate.audit import ReadObject, Shard
@@ -50,7 +51,7 @@ class WordEncoder(Encoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         self.texts += len(texts)
         windows, rows = [], []

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samespace.encoder import Encoded, Encoder, LocalEncoder, Progress
+from samespace.encoder import Encoded, Encoder, LocalEncoder
+from samespace.progress import Advance
 from samespace.text import LongTexts, Role
 
 
@@ -40,7 +41,7 @@ class DeadlyEncoder(LocalEncoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         if any(self.word in text for text in texts) and not self.done.exists():
             self.done.write_text(str(os.getpid()))

@@ -11,19 +11,20 @@ from uuid import UUID
 
 import numpy as np
 
-from samespace.encoder import Encoded, Encoder, Progress
+from samespace.encoder import Encoded, Encoder
+from samespace.progress import Advance
 from samespace.text import BY_WINDOW, LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
-from samespace_weaviate.index import HNSW, Index
-from samespace_weaviate.spec import MODULE
+from samespace_weaviate.pinning.index import HNSW, Index
+from samespace_weaviate.pinning.spec import MODULE
 
 SPACE, OTHER_SPACE = "a" * 64, "b" * 64
 DIMS, TOKEN_LIMIT = 8, 4
 
 
 class FakeDatabase:
-    """The `Database` of `samespace_weaviate.objects`, with a log of what was sent."""
+    """The `Database` of `samespace_weaviate.access.values`, with a log of what was sent."""
 
     def __init__(self, refuse: Callable[[StoredObject, int], str | None] = lambda entry, attempt: None) -> None:
         self.schemas: dict[str, dict[str, Any]] = {}
@@ -152,7 +153,7 @@ class FakeEncoder(Encoder):
         *,
         long_texts: LongTexts = "pool",
         dims: int | None = None,
-        progress: Progress | None = None,
+        progress: Advance | None = None,
     ) -> Encoded:
         self.calls += 1
         tokens = tuple(len(text.split()) for text in texts)

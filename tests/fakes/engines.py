@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from samespace_server.spaces import AnyEngine
+from samespace_server.spaces.registry import AnyEngine
 
 
 @dataclass(eq=False)

@@ -18,15 +18,15 @@ import numpy as np
 
 from samespace.embed import Embedded
 from samespace.encoder import check_dims
-from samespace_server.engine import Answer, Timings
-from samespace_server.http import HttpApp, add_encoder, add_health, add_meta, add_metrics
-from samespace_server.http_server import HttpServer
-from samespace_server.logs import Refusals
-from samespace_server.observe import Watch
+from samespace_server.http.routes import HttpApp, add_encoder, add_health, add_meta, add_metrics
+from samespace_server.http.server import HttpServer
+from samespace_server.observing.logs import Refusals
+from samespace_server.observing.observe import Watch
+from samespace_server.observing.telemetry import Telemetry
+from samespace_server.scheduling.engine import Answer, Timings
+from samespace_server.security.tokens import Guard
 from samespace_server.settings import HttpLimits
-from samespace_server.spaces import Spaces
-from samespace_server.telemetry import Telemetry
-from samespace_server.tokens import Guard
+from samespace_server.spaces.registry import Spaces
 
 SPACE, OTHER = "0" * 64, "a1" * 32
 DIMS, MATRYOSHKA = 8, (4,)

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from samespace_server.admission import Admission
-from samespace_server.batching import Item, Lane, Planner
-from samespace_server.pacing import next_turn
+from samespace_server.scheduling.admission import Admission
+from samespace_server.scheduling.batching import Item, Lane, Planner
+from samespace_server.scheduling.pacing import next_turn
+from samespace_server.scheduling.speed import Speed
 from samespace_server.settings import Limits
-from samespace_server.speed import Speed
 
 
 @dataclass(frozen=True)

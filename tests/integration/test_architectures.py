@@ -22,11 +22,11 @@ from fakes.models import save_tiny_bert
 from samespace.embed import embed_texts
 from samespace.errors import ModelUnsupported, RequestInvalid
 from samespace.export import graph
-from samespace.export.alibi import alibi_bias, alibi_slopes
-from samespace.export.builds import GATES, build_fp32, session_over
-from samespace.export.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
-from samespace.export.graph import OPSETS, to_onnx
-from samespace.export.parity import parity_batches, reference, worst_distance
+from samespace.export.builds.exact import GATES, build_fp32, session_over
+from samespace.export.builds.parity import parity_batches, reference, worst_distance
+from samespace.export.graph import OPSETS, graph_of
+from samespace.model.alibi import alibi_bias, alibi_slopes
+from samespace.model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from samespace.vectors import cosine_distance
 
 SHORT = ["reset the password", "error", "Wie kündige ich meinen Vertrag?"]
@@ -37,7 +37,7 @@ POSITIONS = {"roberta": 64, "mpnet": 64, "t5": None, "alibi": None, "bert": 66}
 
 def exported_worst(checkpoint: Checkpoint) -> float:
     """1 - cos of the graph at the preferred opset, over everything that the parity gate runs."""
-    with session_over(to_onnx(checkpoint, OPSETS[0]), "onnxruntime", "fp32") as session:
+    with session_over(graph_of(checkpoint, OPSETS[0]), "onnxruntime", "fp32") as session:
         return worst_distance(session, reference(checkpoint))
 
 
@@ -153,11 +153,11 @@ def test_the_encoder_of_a_whole_t5_is_taken(tmp_path: Path) -> None:
 
 _DIGESTS = """
 import hashlib, sys
-from samespace.export.checkpoint import load_checkpoint
-from samespace.export.graph import to_onnx
+from samespace.model.checkpoint import load_checkpoint
+from samespace.export.graph import graph_of
 for folder in sys.argv[1:]:
     checkpoint = load_checkpoint(folder)
-    print(hashlib.sha256(to_onnx(checkpoint, 23)).hexdigest(), checkpoint.identity.space_id())
+    print(hashlib.sha256(graph_of(checkpoint, 23)).hexdigest(), checkpoint.identity.space_id())
 """
 
 
@@ -171,7 +171,7 @@ def test_builds_are_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     ).stdout.split("\n")
     for folder, line in zip(folders, there, strict=False):
         checkpoint = load_checkpoint(folder)
-        digest = hashlib.sha256(to_onnx(checkpoint, 23)).hexdigest()
+        digest = hashlib.sha256(graph_of(checkpoint, 23)).hexdigest()
         assert line == f"{digest} {checkpoint.identity.space_id()}"
 
 
@@ -220,7 +220,7 @@ def test_attention_pooling_trained_with_sentence_transformers_exports(tmp_path: 
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
 
-    from samespace.training.attention_pooling import AttentionPooling
+    from samespace.model.attention_pooling import AttentionPooling
 
     base = SentenceTransformer(str(save_tiny_bert(tmp_path / "base", seed=3)), device="cpu")
     model = SentenceTransformer(modules=[base[0], AttentionPooling(32), Normalize()], device="cpu")
@@ -235,10 +235,19 @@ def test_attention_pooling_trained_with_sentence_transformers_exports(tmp_path: 
     again = SentenceTransformer(str(tmp_path / "saved"), device="cpu", trust_remote_code=True)
     checkpoint = load_checkpoint(tmp_path / "saved")
     assert checkpoint.pooling == "attention"
-    with session_over(to_onnx(checkpoint, OPSETS[0]), "onnxruntime", "fp32") as session:
+    with session_over(graph_of(checkpoint, OPSETS[0]), "onnxruntime", "fp32") as session:
         ours = embed_texts(session, checkpoint.text_encoder, SHORT, "passage", dims=32).vectors
     assert cosine_distance(ours, again.encode(SHORT)).max() <= GATES["fp32"]
     assert cosine_distance(ours, base.encode(SHORT)).max() > 1e-3
+
+    # Folders of 0.1 name the class where it was then: both readers take them for the same encoder.
+    modules = tmp_path / "saved" / "modules.json"
+    old = modules.read_text().replace("samespace.model.attention", "samespace.training.attention")
+    assert old != modules.read_text()
+    modules.write_text(old)
+    assert load_checkpoint(tmp_path / "saved").identity.space_id() == checkpoint.identity.space_id()
+    read = SentenceTransformer(str(tmp_path / "saved"), device="cpu", trust_remote_code=True)
+    assert (read.encode(SHORT) == again.encode(SHORT)).all()
 
 
 def test_alibi_is_linear_and_symmetric() -> None:

@@ -32,7 +32,7 @@ ROWS, PART_ROWS = 12_000, 1000
 DIES = f"""
 import os, signal
 from contextlib import contextmanager
-import samespace.cli.embed as module
+import samespace.cli.serving.embed as module
 
 @contextmanager
 def progress(label, total):

@@ -460,7 +460,7 @@ def test_a_damaged_artifact_is_not_served(tiny_artifact: Path, tmp_path: Path) -
 def test_the_server_never_imports_torch() -> None:
     """Importing everything that serving needs brings in neither torch nor transformers."""
     code = (
-        "import sys, samespace_server.app, samespace.cli.serve, samespace.runtime;"
+        "import sys, samespace_server.app, samespace.cli.serving.serve, samespace.runtime;"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,10 +20,10 @@ from samespace.artifact import open_artifact
 from samespace.cli import cli
 from samespace.errors import DataInvalid, ModelUnsupported, RequestInvalid
 from samespace.evaluation import DenseRanker, evaluate, load_dataset
-from samespace.export.builds import GATES
-from samespace.export.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
-from samespace.export.transform import Transform
-from samespace.export.transform_choice import encode_windows, exact_session
+from samespace.export.builds.exact import GATES
+from samespace.export.transforms.choice import encode_windows, exact_session
+from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
+from samespace.model.transform import Transform
 from samespace.vectors import cosine_distance
 
 pytestmark = pytest.mark.integration
@@ -153,7 +153,7 @@ def test_bad_requests_are_refused_before_any_encoding(
     tiny_checkpoint: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A size above the model's, a word that means nothing, a split that is not there."""
-    from samespace.export import transform_choice
+    from samespace.export.transforms import choice as transform_choice
 
     monkeypatch.setattr(transform_choice, "exact_session", lambda _: pytest.fail("work was begun"))
     base = ["transform", str(tiny_checkpoint), "--data", str(data)]

@@ -24,8 +24,8 @@ import json, os, sys
 sys.path.insert(0, os.environ["TESTS"])
 import torch
 from torch import distributed
-from unit.test_contrastive import make_collator, make_examples, texts
-from samespace.training.contrastive import BatchLoss, LossSettings
+from fakes.pairs import make_collator, make_examples, texts
+from samespace.training.losses.batch_loss import BatchLoss, LossSettings
 from sentence_transformers import SentenceTransformer
 
 torch.set_num_threads(1)
@@ -124,7 +124,7 @@ def test_torchrun_trains_and_writes_once(tiny_checkpoint: Path, tmp_path: Path) 
 FALLS = """
 import os, signal, sys
 from pathlib import Path
-from samespace.training.contrastive import BatchLoss
+from samespace.training.losses.batch_loss import BatchLoss
 
 fell, calls, forward = Path(os.environ["FELL"]), [0], BatchLoss.forward
 

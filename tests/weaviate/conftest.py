@@ -13,11 +13,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from serving import Server, serving
 
+from fakes.serving import Server, serving
 from samespace import Encoder
 from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
-from samespace_weaviate.discover import NoWeaviate, find_weaviate
+from samespace_weaviate.access.address import NoWeaviate, find_weaviate
 
 
 @pytest.fixture(scope="session")

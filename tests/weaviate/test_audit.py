@@ -14,16 +14,16 @@ from uuid import UUID
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from serving import Server
 
 from fakes.audited import WordEncoder
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.errors import SpaceMismatch
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, StoredObject, create
+from samespace_weaviate.access.values import object_uuid
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
-from samespace_weaviate.objects import object_uuid
-from samespace_weaviate.spec import LongTextForm
+from samespace_weaviate.pinning.spec import LongTextForm
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from serving import serving
 
+from fakes.serving import serving
 from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.errors import SpaceMismatch
-from samespace.export.compose import combine
+from samespace.export.composites.concatenate import combine
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, create
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]

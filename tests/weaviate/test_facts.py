@@ -12,9 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from plain import VECTOR, Plain, cohere, no_module, plain, transformers
 
 from fakes.go_json import REPLIES, VECTORS, Seen
+from fakes.plain_weaviate import VECTOR, Plain, cohere, no_module, plain, transformers
 from fakes.recorder import Recorded, Recorder, Reply, embeds, recording, refuses, vector
 from samespace_weaviate import Store
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from serving import Server
 
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.vectors import cosine_distance
 from samespace_weaviate import CollectionSpec, ImportOptions, Passage, PinnedCollection, Store, create
-from samespace_weaviate.windows import window_uuid
+from samespace_weaviate.importing.windows import window_uuid
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 

@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving import Server
 
 from fakes import process
 from fakes.door import Killed
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.errors import MigrationBlocked, ServerUnavailable
 from samespace.vectors import cosine_distance
 from samespace_weaviate import AliasedCollection, CollectionSpec, PinnedCollection, Severity, Store, check_pin
-from samespace_weaviate.discover import Address
+from samespace_weaviate.access.address import Address
 from samespace_weaviate.migration import (
     Journal,
     Migration,

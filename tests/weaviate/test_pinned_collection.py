@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from serving import Server
 
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
+from samespace.demo.tour import show_refusals
 from samespace.errors import PinBroken, SpaceMismatch, WeaviateError
 from samespace.vectors import cosine_distance
 from samespace_weaviate import (
@@ -26,8 +27,7 @@ from samespace_weaviate import (
     create,
     plan,
 )
-from samespace_weaviate.objects import object_uuid
-from samespace_weaviate.tour import show_refusals
+from samespace_weaviate.access.values import object_uuid
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serving import Server
 
+from fakes.serving import Server
 from samespace import Encoder
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, create
 

@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
-from serving import Server
 
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.errors import WeaviateError
 from samespace_weaviate import CollectionSpec, Index, Passage, PinnedCollection, Severity, Store, check_pin, create
-from samespace_weaviate.index import Quantizer
+from samespace_weaviate.pinning.index import Quantizer
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 

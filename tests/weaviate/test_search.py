@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from serving import Server
 
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.errors import RequestInvalid
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, StoredObject, create
-from samespace_weaviate.objects import object_uuid
+from samespace_weaviate.access.values import object_uuid
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 

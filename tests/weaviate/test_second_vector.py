@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from serving import Server
 
+from fakes.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.vectors import cosine_distance
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Severity, Store, check_pin, create
-from samespace_weaviate.bridge import Bridge
-from samespace_weaviate.discover import Address
+from samespace_weaviate.access.address import Address
 from samespace_weaviate.migration import RestDoor
+from samespace_weaviate.migration.bridge import Bridge
 from samespace_weaviate.migration.door import Record, stream
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]

@@ -6,8 +6,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from serving import serving
 
+from fakes.serving import serving
 from samespace import Encoder
 from samespace.errors import WeaviateError
 from samespace.rpc.access import Access

@@ -11,8 +11,8 @@ from typing import Any
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 
-from ..pin import Pin, Severity, check_pin, find_pin, read_pins
-from ..spec import collection_name, vector_name
+from ..pinning.pin import Pin, Severity, check_pin, find_pin, read_pins
+from ..pinning.spec import collection_name, vector_name
 from .door import AuditedDatabase
 from .explain import Texts
 from .findings import AuditReport

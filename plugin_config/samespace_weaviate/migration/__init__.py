@@ -7,13 +7,13 @@ decide), `named_vector` and `backfill` (the other strategy), `door` and `rest` (
 and `compare` are pure.
 """
 
+from ..access.rest import RestDoor
 from .backfill import backfill
 from .cost import Cost, Trial, estimate
 from .door import Door, Record
 from .journal import Journal
 from .plan import Migration, Wanted, new_schema, plan_migration, references_from_others, sentences, target_schema
 from .progress import Progress, State
-from .rest import RestDoor
 from .runner import Migrator, Terms
 from .survey import survey
 from .transfer import Pace

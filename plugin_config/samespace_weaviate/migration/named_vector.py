@@ -16,8 +16,8 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, short
 from samespace.vectors import Float32
 
-from ..pin import Pin, read_pins
-from ..spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
+from ..pinning.pin import Pin, read_pins
+from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
 from .backfill import VectorDoor, backfill, schema_of
 from .door import Record
 from .transfer import Pace, text_of

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from samespace.errors import MigrationBlocked, short
 
-from ..pin import find_pin, read_pins
-from ..spec import CollectionSpec, collection_name
+from ..pinning.pin import find_pin, read_pins
+from ..pinning.spec import CollectionSpec, collection_name
 
 MARK: Final = "Copied by samespace, migration "
 _OLD_ENCODER: Final = ("vectorizer", "vectorIndexType", "vectorIndexConfig", "vectorConfig")

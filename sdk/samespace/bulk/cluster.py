@@ -22,9 +22,10 @@ from typing import Any, Final
 from ..encoder import Encoder
 from ..errors import RequestInvalid, SamespaceError
 from ..extras import require_extra
+from ..progress import Advance
 from .local import Made
 from .plan import Options, Part
-from .work import Progress, existing, make_part
+from .work import existing, make_part
 
 _OBJECT_STORE_BYTES: Final = 100 << 20
 """Of a Ray that is started here: numbers of parts are all that goes through it. Ray takes no less than 75 MB."""
@@ -101,7 +102,7 @@ def run_on_ray(
     open_encoder: Callable[[int], Encoder],
     *,
     cluster: Cluster,
-    progress: Progress,
+    progress: Advance,
 ) -> Iterator[Made]:
     """Make what is missing of *parts*; each as it ends, in any order. Everything has to be importable on the workers.
 

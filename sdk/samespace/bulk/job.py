@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ..errors import DataInvalid
+from ..progress import Advance
 from .cuts import cut_text
 from .files import Place, inputs, place_of, sweep, write_whole
 from .local import Made
@@ -18,11 +19,10 @@ from .parquet_rows import count_rows
 from .parts import read_done
 from .plan import KINDS, PART_ROWS, Options, Part, Source, cut_rows, kind_of, summary_of
 from .text_rows import read_header
-from .work import Progress
 
 SUMMARY: Final = "embed.json"
 
-Engine = Callable[[Sequence[Part], Options, str, Progress], Iterator[Made]]
+Engine = Callable[[Sequence[Part], Options, str, Advance], Iterator[Made]]
 """Makes what is missing of some parts: `local.run_here` or `cluster.run_on_ray` with everything else bound."""
 
 
@@ -85,7 +85,7 @@ def plan_job(job: Job) -> list[Part]:
     return parts
 
 
-def run(job: Job, parts: Sequence[Part], engine: Engine, progress: Progress) -> Finished:
+def run(job: Job, parts: Sequence[Part], engine: Engine, progress: Advance) -> Finished:
     """Make what is missing of *parts* and write `embed.json`.
 
     Raises:

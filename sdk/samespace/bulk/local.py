@@ -8,9 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 
 from ..encoder import Encoder
+from ..progress import Advance
 from .parts import Done
 from .plan import Options, Part
-from .work import Progress, existing, make_part
+from .work import existing, make_part
 
 Made = tuple[Part, Done, bool]
 """A part, what is in it, and whether it was there already."""
@@ -27,7 +28,7 @@ def run_here(
     open_encoder: Callable[[int], Encoder],
     *,
     cores: int,
-    progress: Progress,
+    progress: Advance,
 ) -> Iterator[Made]:
     """Make what is missing of *parts*, up to *cores* of them at a time; each as it ends, in any order.
 

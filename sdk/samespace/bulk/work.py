@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -11,14 +10,12 @@ import numpy as np
 
 from ..encoder import Encoded, Encoder
 from ..errors import DataInvalid, SpaceMismatch, TextTooLong
+from ..progress import Advance
 from ..vectors import Vectors
 from .files import partial_beside, place_of, publish
 from .parts import Done, done_metadata, open_writer, read_done, table_of
 from .plan import Options, Part
 from .rows import Chunk, read_chunks, rows_digest
-
-Progress = Callable[[int], None]
-"""Called with the number of rows of the input that were dealt with since the last call."""
 
 
 def existing(part: Part, options: Options, out: str) -> Done | None:
@@ -38,7 +35,7 @@ def existing(part: Part, options: Options, out: str) -> Done | None:
     return done if done.input_sha256 == found else None
 
 
-def make_part(part: Part, options: Options, out: str, encoder: Encoder, progress: Progress = lambda rows: None) -> Done:
+def make_part(part: Part, options: Options, out: str, encoder: Encoder, progress: Advance = lambda rows: None) -> Done:
     """Encode *part* and write its file into the folder *out*, whole or not at all.
 
     Raises:

@@ -14,6 +14,7 @@ by everybody on the machine: see `access_from`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..encoder import Encoder
     from ..evaluation import Ranker
 
+SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _OVERRIDES: Final = {
     "pooling": click.option("--pooling", help="For plain transformers folders: mean, cls, max, last or weighted_mean."),
     "token_limit": click.option(
@@ -101,9 +103,22 @@ def open_encoder(name: str) -> Encoder:
             require_extra("rpc", feature="talking to a server", modules=("grpc", "google.protobuf"))
             return Encoder.connect(name, access=access_from(os.environ))
     require_extra("train", feature=f"encoding with the checkpoint {name}", modules=("torch", "transformers"))
-    from ..export.checkpoint import CheckpointEncoder, load_checkpoint
+    from ..model.checkpoint import CheckpointEncoder, load_checkpoint
 
     return CheckpointEncoder(load_checkpoint(name))
+
+
+def space_of(text: str) -> tuple[str, str]:
+    """(space id, display name) of whatever `open_encoder` takes, or of an id itself; loads no artifact's model."""
+    from ..artifact import open_artifact
+
+    if SPACE_ID.fullmatch(text):
+        return text, ""
+    if (Path(text) / "manifest.json").is_file():
+        manifest = open_artifact(text).manifest
+        return manifest.space_id, manifest.name
+    with open_encoder(text) as encoder:
+        return encoder.space_id, encoder.name
 
 
 def access_from(environment: Mapping[str, str]) -> Access:

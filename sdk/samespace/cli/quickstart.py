@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..demo.server_process import RunningServer, running_server
 from ..errors import DataInvalid, ProbesFailed, RequestInvalid, WeaviateError, short
 from ..extras import require_extra
 from .console import one_line, progress, quiet_libraries, say, table
-from .server_process import RunningServer, running_server
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
@@ -97,9 +97,9 @@ def quickstart(
     require_extra("server", feature="quickstart", modules=("grpc", "uvloop", "httptools"))
     quiet_libraries()
     from ..evaluation import Bm25Ranker, load_dataset, splits
-    from ..export.checkpoint import load_checkpoint
     from ..export.package import export_artifact
     from ..export.provenance import training_record
+    from ..model.checkpoint import load_checkpoint
 
     steps, folder = _Progress(), _prepare(out)
 
@@ -194,7 +194,7 @@ def _prepare(out: Path) -> Path:
 
 
 def _pydoc(folder: Path) -> Path:
-    from ..training.pydoc import installed_packages, make_pydoc_set
+    from ..demo.pydoc_set import installed_packages, make_pydoc_set
 
     packages = installed_packages()
     with progress("packages", len(packages)) as advance:
@@ -234,10 +234,10 @@ def _score_base(artifact: Artifact, dataset: Dataset) -> tuple[Evaluation, Vecto
 
 
 def _train(data: Path, base: str, out: Path, overrides: tuple[str, ...]) -> Path:
-    from ..training.config import read_config
-    from ..training.trainer import train
+    from ..training.finetuning.config import read_config
+    from ..training.finetuning.trainer import train
 
-    recipe = Path(__file__).parents[1] / "training" / "recipes" / "quickstart.toml"
+    recipe = Path(__file__).parents[1] / "demo" / "quickstart.toml"
     config = read_config(recipe, [*overrides, f"data={data}", f"base={base}"], out)
     record = train(config, progress).record
     losses, vitals = record["loss"], record["sentinel"]["train"]
@@ -292,12 +292,12 @@ def _weaviate(
 ) -> list[tuple[str, list[str]]] | None:
     """Create, import, search and try to mix; the examples' hits, or None where there is no Weaviate."""
     require_extra("weaviate", feature="quickstart with Weaviate (or say --weaviate off)", modules=("weaviate",))
+    from samespace.demo.tour import show_refusals
     from samespace_weaviate import CollectionSpec, PinnedCollection, create
-    from samespace_weaviate.discover import NoWeaviate, find_weaviate
-    from samespace_weaviate.pin import read_pins
-    from samespace_weaviate.sources import count_passages, read_passages
-    from samespace_weaviate.store import Store
-    from samespace_weaviate.tour import show_refusals
+    from samespace_weaviate.access.address import NoWeaviate, find_weaviate
+    from samespace_weaviate.access.client import Store
+    from samespace_weaviate.importing.sources import count_passages, read_passages
+    from samespace_weaviate.pinning.pin import read_pins
 
     from ..encoder import Encoder
 

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 
 from ..extras import require_extra
+from ..progress import Advance
 from .dataset import Dataset
-from .retrieval import Progress, Run, top
+from .retrieval import Run, top
 
 K1: Final = 1.2
 B: Final = 0.75
@@ -45,7 +46,7 @@ class Bm25Ranker:
     def space_id(self) -> None:
         return None
 
-    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
+    def rank(self, dataset: Dataset, depth: int, progress: Advance | None = None) -> Run:
         import bm25s
         from Stemmer import Stemmer
 

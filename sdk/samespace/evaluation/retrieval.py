@@ -11,7 +11,7 @@ What it gives up: speed on millions of passages, where an index belongs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestInvalid
+from ..progress import Advance
 from ..text import Role
 from ..vectors import Vectors
 from . import metrics
@@ -30,7 +31,6 @@ _QUERY_BLOCK: Final = 256
 _PASSAGE_BLOCK: Final = 65_536
 
 Int64 = npt.NDArray[np.int64]
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Embedder(Protocol):
     @property
     def space_id(self) -> str: ...
 
-    def encode(self, texts: Sequence[str], role: Role, *, progress: Progress | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], role: Role, *, progress: Advance | None = None) -> Vectors:
         """One vector a text; *progress* is called with each number of texts done."""
         ...
 
@@ -121,7 +121,7 @@ class Ranker(Protocol):
     @property
     def space_id(self) -> str | None: ...
 
-    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
+    def rank(self, dataset: Dataset, depth: int, progress: Advance | None = None) -> Run:
         """The *depth* best passages for each query of *dataset*; *progress* gets the number of texts done."""
         ...
 
@@ -140,7 +140,7 @@ class DenseRanker:
     def space_id(self) -> str:
         return self.encoder.space_id
 
-    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
+    def rank(self, dataset: Dataset, depth: int, progress: Advance | None = None) -> Run:
         queries = self.encoder.encode(dataset.queries, "query", progress=progress)
         passages = self.encoder.encode(dataset.passages, "passage", progress=progress)
         return search(queries, passages, depth)
@@ -162,7 +162,7 @@ class VectorRanker:
     def space_id(self) -> None:
         return None
 
-    def rank(self, dataset: Dataset, depth: int, progress: Progress | None = None) -> Run:
+    def rank(self, dataset: Dataset, depth: int, progress: Advance | None = None) -> Run:
         # What is scored before it is an encoder has no space id yet; its name keeps it apart.
         return search(Vectors(self.queries, self.name), Vectors(self.passages, self.name), depth)
 
@@ -205,7 +205,7 @@ def top(scores: npt.NDArray[np.float32], k: int) -> Int64:
     return np.asarray(candidates[np.argsort(-scores[candidates], kind="stable")][:k], dtype=np.int64)
 
 
-def evaluate(ranker: Ranker, dataset: Dataset, *, progress: Progress | None = None) -> Evaluation:
+def evaluate(ranker: Ranker, dataset: Dataset, *, progress: Advance | None = None) -> Evaluation:
     """Score *ranker* on the queries of *dataset*: nDCG@10, recall@100 and MRR@10.
 
     *progress* is called with each number of texts encoded, `len(queries) + len(passages)` in all.

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import SamespaceError
-from .builds import BuildFile
-from .exportable import Exportable
+from ..model.exportable import Exportable
+from ..model.transform import Transform
+from .builds.exact import BuildFile
 from .provenance import public_name
-from .transform import Transform
 
 
 def model_card(

@@ -19,33 +19,69 @@ import numpy as np
 import torch
 
 from ..errors import ModelUnsupported
-from .checkpoint import Checkpoint
-from .quiet import quiet
+from ..model.checkpoint import Checkpoint
+from ..model.exportable import BringsGraph
+from ..model.quiet import quiet
 
 OPSETS: Final = (23, 20)
 INPUTS: Final = ["input_ids", "attention_mask"]
 OUTPUT: Final = "vectors"
 
 
-def to_onnx(checkpoint: Checkpoint, opset: int) -> bytes:
-    """The bytes of an ONNX file that takes any batch and up to the token limit of tokens.
+def opsets_of(encoder: Checkpoint | BringsGraph) -> tuple[int, ...]:
+    """Which opsets to try, the best first."""
+    return OPSETS if isinstance(encoder, Checkpoint) else encoder.opsets
+
+
+def graph_of(encoder: Checkpoint | BringsGraph, opset: int) -> bytes:
+    """The bytes of an fp32 ONNX file: torch's export of a checkpoint, or the graph that the encoder brings.
 
     Raises:
-        ModelUnsupported: torch cannot export this architecture at this opset.
+        ModelUnsupported: there is none at this opset.
+    """
+    if not isinstance(encoder, Checkpoint):
+        return encoder.graph(opset)
+    try:
+        return to_onnx(
+            encoder.module, opset, token_limit=encoder.recipe.token_limit, positions=encoder.architecture.positions
+        )
+    except ExportFailed as error:
+        raise ModelUnsupported(
+            model=encoder.source,
+            reason=f"{encoder.architecture.model_type} does not export at opset {opset}: {error}",
+            remedy="please report the architecture",
+        ) from error
+
+
+class ExportFailed(Exception):
+    """torch's exporter gave up; the message is the first line of its reason."""
+
+
+def to_onnx(module: torch.nn.Module, opset: int, *, token_limit: int, positions: int | None = None) -> bytes:
+    """The bytes of an ONNX file that takes any batch and any number of tokens up to *positions*.
+
+    Args:
+        module: ids and mask, (batch, tokens) int64 each, to unit vectors, (batch, dims) float32.
+        opset: of ONNX.
+        token_limit: tokens of one model input at most; the example that is traced is not longer.
+        positions: entries of the model's position table; None where it has no such limit.
+
+    Raises:
+        ExportFailed: torch cannot export this module at this opset.
     """
     # Two rows of unlike length: the exporter specialises sizes of 0 and 1, and a mask of ones folds away.
-    ids = torch.ones((2, min(9, checkpoint.recipe.token_limit)), dtype=torch.int64)
+    ids = torch.ones((2, min(9, token_limit)), dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, -2:] = 0
     batch, tokens = torch.export.Dim("batch", min=1, max=65_536), torch.export.Dim("tokens", min=1, max=1_048_576)
-    if checkpoint.architecture.positions is not None:
-        tokens = torch.export.Dim("tokens", min=1, max=checkpoint.architecture.positions)
+    if positions is not None:
+        tokens = torch.export.Dim("tokens", min=1, max=positions)
     shapes = {name: {0: batch, 1: tokens} for name in INPUTS}
     try:
         # The exporter warns about its own internals and about torchvision: nothing a user can act on.
         with quiet("torch.onnx"), warnings.catch_warnings(action="ignore"):
             program = torch.onnx.export(
-                checkpoint.module,
+                module,
                 (ids, mask),
                 dynamo=True,
                 opset_version=opset,
@@ -56,11 +92,7 @@ def to_onnx(checkpoint: Checkpoint, opset: int) -> bytes:
                 external_data=False,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
-        raise ModelUnsupported(
-            model=checkpoint.source,
-            reason=f"{checkpoint.architecture.model_type} does not export at opset {opset}: {_first_line(error)}",
-            remedy="please report the architecture",
-        ) from error
+        raise ExportFailed(_first_line(error)) from error
     assert program is not None
     return _plain(program)
 

@@ -24,13 +24,13 @@ from ..artifact.fingerprint import Identity, WeightDigest, sort_weights, weight_
 from ..embed import Model
 from ..errors import ModelUnsupported
 from ..heads import DenseLayer, Head
+from ..model.checkpoint import Checkpoint
+from ..model.modules import ACTIVATIONS, NORMALISE, Dense, EncoderModule, Normalise
 from ..runtime import load_build
 from ..runtime.onnx import NAME as ONNXRUNTIME
 from ..text import Int64, Recipe, TextEncoder
 from ..vectors import Float32
-from .checkpoint import Checkpoint
 from .graph import OUTPUT
-from .modules import ACTIVATIONS, NORMALISE, Dense, EncoderModule, Normalise
 
 _ACTIVATIONS: Final = {"identity": "torch.nn.modules.linear.Identity", "relu": "torch.nn.modules.activation.ReLU"}
 _EMBEDDINGS: Final = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight", "shared.weight")

@@ -17,13 +17,14 @@ from ..artifact import Artifact, Build, FileEntry, Manifest, write_artifact
 from ..artifact import manifest as manifests
 from ..artifact.layout import check_target
 from ..errors import BuildError, RequestInvalid, SamespaceError
-from .builds import BUILDS, build_bf16, build_fp16, build_fp32
-from .calibration import Calibration, load_calibration
+from ..model.checkpoint import Checkpoint
+from ..model.exportable import BringsGraph
+from .builds.calibration import Calibration, load_calibration
+from .builds.exact import BUILDS, build_bf16, build_fp16, build_fp32
+from .builds.gate import BuildReport, speed_reports
+from .builds.int8 import build_int8
+from .builds.parity import reference
 from .card import model_card
-from .exportable import Exportable
-from .gate import BuildReport, speed_reports
-from .int8 import build_int8
-from .parity import reference
 from .provenance import public_name
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Exported:
 
 
 def export_artifact(
-    checkpoint: Exportable,
+    checkpoint: Checkpoint | BringsGraph,
     out: Path | str,
     *,
     name: str | None = None,

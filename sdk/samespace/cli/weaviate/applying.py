@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .connection import connection, open_store, require_weaviate, space_of
+from ..encoders import space_of
+from .connection import connection, open_store, require_weaviate
 from .create import make
 
 
@@ -47,7 +48,7 @@ def apply_file(
           also_properties: [subject]
     """
     require_weaviate()
-    from samespace_weaviate.specfile import read_collections
+    from samespace_weaviate.collections.specfile import read_collections
 
     specs = read_collections(file, space_of=space_of, server=server)
     with open_store(url, grpc_port, embedded) as store:

@@ -14,7 +14,8 @@ import click
 
 from ...errors import ConfigInvalid, RequestInvalid
 from ..console import say, table, wrapped
-from .connection import SPACE_ID, connection, open_store, require_weaviate
+from ..encoders import SPACE_ID
+from .connection import connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
     from samespace.encoder import Encoder

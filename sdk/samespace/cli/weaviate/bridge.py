@@ -20,8 +20,8 @@ from .migrate import queries_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from samespace_weaviate.bridge import Bridge
     from samespace_weaviate.migration import Record, RestDoor
+    from samespace_weaviate.migration.bridge import Bridge
 
     from ...encoder import Encoder
     from ...evaluation import Dataset, Run
@@ -92,9 +92,9 @@ def bridge(
       samespace weaviate bridge Article --to artifacts/new --queries queries.txt --least-retention 0.7
     """
     require_weaviate()
-    from samespace_weaviate.bridge import Bridge
-    from samespace_weaviate.discover import Address
+    from samespace_weaviate.access.address import Address
     from samespace_weaviate.migration import Pace, RestDoor, backfill
+    from samespace_weaviate.migration.bridge import Bridge
     from samespace_weaviate.migration.named_vector import plan_bridge
 
     from ..encoders import open_encoder
@@ -192,7 +192,7 @@ def _fitted(
     sample: _Sample, new: Encoder, old: Encoder | None, data: tuple[Path | None, str], queries: tuple[str, ...]
 ) -> tuple[Bridge, float]:
     """The map, and what it keeps; both printed."""
-    from samespace_weaviate.bridge import crossed, fit, overlap
+    from samespace_weaviate.migration.bridge import crossed, fit, overlap
 
     from ...vectors import Vectors
 
@@ -219,7 +219,7 @@ def _fitted(
 
 def _on_data(found: Bridge, old: Encoder, new: Encoder, folder: Path, split: str) -> float:
     """nDCG@10 of both encoders and of a bridge between their passages; the share that the bridge keeps."""
-    from samespace_weaviate.bridge import crossed
+    from samespace_weaviate.migration.bridge import crossed
 
     from ...evaluation import evaluate, load_dataset
     from ...vectors import Vectors

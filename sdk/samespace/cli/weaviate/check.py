@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import say, wrapped
-from .connection import connection, open_store, require_weaviate, space_of
+from ..encoders import space_of
+from .connection import connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import PinCheck
@@ -62,8 +63,8 @@ def check(
     """
     require_weaviate()
     from samespace_weaviate import Severity
-    from samespace_weaviate.check import Inventory, check_all
-    from samespace_weaviate.served import Servers
+    from samespace_weaviate.pinning.check import Inventory, check_all
+    from samespace_weaviate.pinning.served import Servers
 
     space_id = space_of(encoder)[0] if encoder else None
     servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))

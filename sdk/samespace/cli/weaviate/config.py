@@ -9,7 +9,7 @@ import click
 from ..console import say
 
 if TYPE_CHECKING:
-    from samespace_weaviate.environment import Platform
+    from samespace_weaviate.access.environment import Platform
 
 
 @click.command()
@@ -40,7 +40,7 @@ def config(platform: Platform, server: str, cohere: bool) -> None:
       samespace weaviate config --for env > weaviate.env
       samespace weaviate config --for kubernetes --server http://samespace.encoders.svc:8080 | kubectl apply -f -
     """
-    from samespace_weaviate.environment import render
+    from samespace_weaviate.access.environment import render
 
     click.echo(render(platform, server, cohere=cohere), nl=False)
     if cohere:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,7 +15,6 @@ from ...errors import ConfigInvalid, WeaviateUnavailable
 if TYPE_CHECKING:
     from samespace_weaviate import Store
 
-SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -45,7 +43,7 @@ def require_weaviate() -> None:
 def open_store(url: str | None, grpc_port: int | None, embedded: Path | None) -> Iterator[Store]:
     """The Weaviate that the options and the environment name."""
     from samespace_weaviate import Store
-    from samespace_weaviate.discover import NoWeaviate, find_weaviate
+    from samespace_weaviate.access.address import NoWeaviate, find_weaviate
 
     if url and embedded:
         raise ConfigInvalid(key="--url and --embedded", reason="give one of them")
@@ -58,17 +56,3 @@ def open_store(url: str | None, grpc_port: int | None, embedded: Path | None) ->
         raise WeaviateUnavailable(address="embedded" if embedded else "server", reason=found.reason)
     with Store.open(found, embedded) as store:
         yield store
-
-
-def space_of(text: str) -> tuple[str, str]:
-    """(space id, display name) of whatever `open_encoder` takes, or of an id itself; loads no artifact's model."""
-    from ...artifact import open_artifact
-    from ..encoders import open_encoder
-
-    if SPACE_ID.fullmatch(text):
-        return text, ""
-    if (Path(text) / "manifest.json").is_file():
-        manifest = open_artifact(text).manifest
-        return manifest.space_id, manifest.name
-    with open_encoder(text) as encoder:
-        return encoder.space_id, encoder.name

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import say
-from .connection import connection, open_store, require_weaviate, space_of
+from ..encoders import space_of
+from .connection import connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import CollectionSpec, Store
-    from samespace_weaviate.index import IndexKind, Quantizer
-    from samespace_weaviate.spec import LongTextForm, Route
+    from samespace_weaviate.pinning.index import IndexKind, Quantizer
+    from samespace_weaviate.pinning.spec import LongTextForm, Route
 
 
 @click.command()
@@ -85,7 +86,7 @@ def create(
     """
     require_weaviate()
     from samespace_weaviate import CollectionSpec
-    from samespace_weaviate.index import Index
+    from samespace_weaviate.pinning.index import Index
 
     space_id, encoder_name = space_of(encoder)
     spec = CollectionSpec(
@@ -111,7 +112,7 @@ def make(store: Store, specs: Sequence[CollectionSpec], *, dry_run: bool, yes: b
     Raises:
         PinBroken: a collection is there with other settings; nothing was done.
     """
-    from samespace_weaviate.specfile import apply, plan_all
+    from samespace_weaviate.collections.specfile import apply, plan_all
 
     todo = plan_all(store, specs)
     if not dry_run and any(one.conflicts for one in todo):

@@ -10,7 +10,8 @@ import click
 
 from ...errors import RequestInvalid
 from ..console import progress, say
-from .connection import SPACE_ID, connection, open_store, require_weaviate
+from ..encoders import SPACE_ID
+from .connection import connection, open_store, require_weaviate
 
 
 @click.command(name="import")
@@ -95,9 +96,9 @@ def import_data(
     if engine == "ray":
         raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
     from samespace_weaviate import ImportOptions, PinnedCollection
-    from samespace_weaviate.journal import read_failed_ids
-    from samespace_weaviate.pipeline import Crew
-    from samespace_weaviate.sources import Fields, count_passages, read_passages
+    from samespace_weaviate.importing.journal import read_failed_ids
+    from samespace_weaviate.importing.pipeline import Crew
+    from samespace_weaviate.importing.sources import Fields, count_passages, read_passages
 
     from ..encoders import open_encoder
 

@@ -105,7 +105,7 @@ def migrate(
       samespace weaviate migrate Articles --finish
     """
     require_weaviate()
-    from samespace_weaviate.discover import Address
+    from samespace_weaviate.access.address import Address
     from samespace_weaviate.migration import Journal, Migration, RestDoor, State
 
     from ..encoders import open_encoder

@@ -52,8 +52,8 @@ def import_folder(name: str, data: tuple[str, ...], chosen: PartOptions, opened:
     Raises:
         RequestInvalid: *data* is no such folder, or options do not fit together.
     """
-    from samespace_weaviate.embedded import is_embedded, open_folder
-    from samespace_weaviate.part_import import PartImport, import_parts
+    from samespace_weaviate.collections.import_embedded import PartImport, import_parts
+    from samespace_weaviate.importing.embedded import is_embedded, open_folder
 
     if len(data) != 1 or not is_embedded(data[0]):
         raise RequestInvalid(
@@ -63,7 +63,7 @@ def import_folder(name: str, data: tuple[str, ...], chosen: PartOptions, opened:
     cluster = None
     if chosen.engine == "ray":
         from ...bulk.cluster import require_ray
-        from ..embed import cluster_of
+        from ..serving.embed import cluster_of
 
         require_ray()
         if opened.embedded is not None:

@@ -11,11 +11,11 @@ import click
 
 from ...errors import RequestInvalid
 from ..console import one_line, say
-from ..encoders import open_encoder
-from .connection import connection, open_store, require_weaviate, space_of
+from ..encoders import open_encoder, space_of
+from .connection import connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
-    from samespace_weaviate.grouping import GroupBy
+    from samespace_weaviate.collections.grouping import GroupBy
 
     from ...encoder import Encoder
 
@@ -63,8 +63,8 @@ def search(
     """
     require_weaviate()
     from samespace_weaviate import PinnedCollection
-    from samespace_weaviate.conditions import read_conditions
-    from samespace_weaviate.pin import find_pin
+    from samespace_weaviate.pinning.conditions import read_conditions
+    from samespace_weaviate.pinning.pin import find_pin
 
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
@@ -93,7 +93,7 @@ def search(
 
 def _only_space(schema: Mapping[str, Any], name: str) -> str:
     """The one space that a collection is pinned to, by its own account."""
-    from samespace_weaviate.pin import read_pins
+    from samespace_weaviate.pinning.pin import read_pins
 
     spaces = [pin.space for pin in read_pins(schema)]
     if not spaces:

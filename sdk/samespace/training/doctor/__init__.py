@@ -1,7 +1,7 @@
 """What is wrong with training data, found before it is trained on.
 
 from samespace.training.doctor import examine, report
-from samespace.training.sources import load_data
+from samespace.training.data.sources import load_data
 
 diagnosis = examine(load_data("data/faq"))
 Path("doctor.html").write_text(report(diagnosis))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...evaluation.dataset import Dataset
 from ...evaluation.retrieval import Ranker, evaluate
-from ..sources import as_dataset
+from ..data.sources import as_dataset
 from .diagnosis import Check, Finding, Table, share
 from .duplicates import LeakedText
 from .material import Material

@@ -2,7 +2,7 @@
 
 Plain values; texts of the data are named, not held.
 
-What it leaves to others: how it is shown (`page`, `samespace.cli.doctor`).
+What it leaves to others: how it is shown (`page`, `samespace.cli.training.doctor`).
 """
 
 from __future__ import annotations

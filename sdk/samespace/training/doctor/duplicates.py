@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...text import ROLES, Role
-from ..hygiene import find_near
+from ..data.near_duplicates import find_near
 from .diagnosis import PLURAL, Check, Finding, Severity, Table, TextName, few, share
 from .material import Material
 

@@ -1,7 +1,7 @@
 """All checks of one set, in the order in which they are told.
 
-What it leaves to others: what each check looks for (their modules), showing it (`page`, `samespace.cli.doctor`), what
-follows from it (`samespace train` stops at errors).
+What it leaves to others: what each check looks for (their modules), showing it (`page`, the command), what follows
+from it (`samespace train` stops at errors).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from ...errors import DataInvalid
 from ...evaluation import Bm25Ranker, DenseRanker, Ranker
-from ...evaluation.retrieval import Embedder, Progress
+from ...evaluation.retrieval import Embedder
+from ...progress import Advance
 from ...text import Role, TextEncoder
-from ..examples import TRAIN, TrainingData
+from ..data.examples import TRAIN, TrainingData
 from .cost import cost_of_leaks
 from .diagnosis import Check, Diagnosis
 from .duplicates import ALLOWED, leakage, leaked_texts, near_duplicates
@@ -72,7 +73,7 @@ def examine(
     *,
     text_encoders: Mapping[Role, TextEncoder] | None = None,
     embedder: Embedder | None = None,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> Diagnosis:
     """Look at training data before anything is trained on it.
 
@@ -108,7 +109,7 @@ def _checks(
     asked: Questions,
     text_encoders: Mapping[Role, TextEncoder] | None,
     embedder: Embedder | None,
-    progress: Progress | None,
+    progress: Advance | None,
 ) -> Iterator[Check]:
     leaks = leaked_texts(material)
     yield leakage(material, leaks, asked.allow_leakage)

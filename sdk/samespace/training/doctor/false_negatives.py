@@ -24,10 +24,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...evaluation.retrieval import Embedder, Progress
-from ..examples import Examples
-from ..hygiene import canonical
-from ..sources import RELEVANT
+from ...evaluation.retrieval import Embedder
+from ...progress import Advance
+from ..data.examples import Examples
+from ..data.near_duplicates import canonical
+from ..data.sources import RELEVANT
 from .diagnosis import Check, Finding, Histogram, TextName, few, share
 from .material import Material
 
@@ -176,7 +177,7 @@ def suspected_false_negatives(
     *,
     margin: float = MARGIN,
     most: int = MOST,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> Check:
     """What the base encoder says of the negatives of up to *most* training examples.
 
@@ -224,7 +225,7 @@ def suspected_false_negatives(
 
 
 def suspicions(
-    sample: Examples, judged: Examples, embedder: Embedder, margin: float, progress: Progress | None = None
+    sample: Examples, judged: Examples, embedder: Embedder, margin: float, progress: Advance | None = None
 ) -> tuple[list[Suspicion], list[float]]:
     """Suspected negatives of each example of *sample*, and for each query the gap to the nearest other passage.
 

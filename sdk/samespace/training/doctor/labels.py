@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..examples import Examples
-from ..hygiene import canonical
-from ..sources import RELEVANT, without_repeats
+from ..data.examples import Examples
+from ..data.near_duplicates import canonical
+from ..data.sources import RELEVANT, without_repeats
 from .diagnosis import Check, Finding, Histogram, Table, TextName, few, share
 from .material import Material
 

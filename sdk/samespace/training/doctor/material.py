@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...text import Role
-from ..examples import Examples, TrainingData
-from ..hygiene import near_duplicate_groups
+from ..data.examples import Examples, TrainingData
+from ..data.near_duplicates import near_duplicate_groups
 from .diagnosis import TextName
 
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation.dataset import load_splits
 from ...folders import whole_folder
-from ..examples import Examples, TrainingData, join
-from ..hygiene import connected
+from ..data.examples import Examples, TrainingData, join
+from ..data.near_duplicates import connected
 from .material import Material
 
 SHARES: Final[Mapping[str, float]] = {"train": 0.8, "dev": 0.1, "test": 0.1}

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from typing import Any, Final
 
 from ...text import ROLES
-from ..hygiene import canonical
+from ..data.near_duplicates import canonical
 from .diagnosis import Check, Finding, Table, TextName, few, share
 from .material import Material
 

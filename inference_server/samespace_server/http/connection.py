@@ -1,0 +1,381 @@
+"""One client's HTTP/1.1 connection: bytes in, requests out to the app, responses back in order.
+
+The parser is llhttp (through `httptools`). This is what it does not do: bounds on everything that a client
+sends, deadlines on everything that it may take its time with, and an end to the work for clients that are gone.
+A request is refused as soon as its head shows that it has to be; its body is not read then.
+
+Requests of one connection are answered one after the other. What the client sends meanwhile is held, up to
+`HELD_BYTES`, and then not read. A client that closes its side is gone, and its work is cancelled.
+
+What it leaves to others: listening and the clock (`server`), paths and answers (`routes`). It gives up HTTP/2
+and upgrades: an offer to upgrade is not taken, and the request is answered as HTTP/1.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Final, Literal, Protocol, cast
+
+import httptools
+
+from ..settings import HttpLimits
+from .messages import App, Request, Response, Work, encode, error_body, json_response
+
+log = logging.getLogger(__name__)
+
+HELD_BYTES: Final = 1 << 16
+LINGER_MS: Final = 2_000
+"""How long a refused client may go on sending before the connection is cut, so that it can read the refusal."""
+SMALL_BODY: Final = 1 << 16
+"""A refused request's body of at most this length is read and thrown away, so that the connection can be kept."""
+_OVERHEAD: Final = 8
+"""Bytes on the wire for one byte of body: chunks of one byte take six. Beyond it are trailers and extensions."""
+_AROUND_A_HEADER: Final = 4
+"""Bytes of ": " and the line's end."""
+_UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
+
+Receiving = Literal["idle", "head", "body"]
+Phase = Literal["idle", "head", "body", "work", "sent", "write", "end"]
+
+
+class Host(Protocol):
+    """What a connection asks of its server: limits, the time, the app, and room for bytes."""
+
+    app: App
+    limits: HttpLimits
+    max_body_bytes: int
+    loop: asyncio.AbstractEventLoop
+    closing: bool
+    date: bytes
+
+    def enter(self, connection: Connection) -> bool:
+        """Whether there is room for one more connection; it is counted either way, until it leaves."""
+
+    def leave(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+    def hold(self, size: int) -> bool:
+        """Count *size* more bytes of bodies in memory (negative: fewer); False where that is too much."""
+
+    def now_ms(self) -> int:
+        """Monotonic time."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection; made by `HttpServer` for each client."""
+
+    def __init__(self, server: Host) -> None:
+        self._server = server
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        # What the connection waits for, since when, and how long it may.
+        self._phase: Phase = "head"
+        self._since_ms = self._allowed_ms = 0
+        self._write_paused = False
+        # The message that is being received.
+        self._receiving: Receiving = "idle"
+        self._request = Request()
+        self._work: Work | Response | None = None
+        self._body: list[bytes] = []
+        self._head_bytes = self._raw_bytes = self._body_bytes = 0
+        self._fresh = self._upgrade = False
+        self._deaf = False  # nothing more is listened to: the last answer is known
+        self._unread = False  # and the client may still be sending
+        # Messages whose turn has not come, the one that is worked on, and bytes that are not parsed yet.
+        self._ready: deque[tuple[Request, Work | Response]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._counted_bytes = 0
+
+    # -- transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless there are too many."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, and not the class
+        self._enter("head", self._server.limits.header_timeout_ms)
+        if not self._server.enter(self):
+            self._refuse(503, "too_many_connections", "too many connections; try again, or another server")
+            self._unread = False  # it must not stay
+            self._go_on()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Whatever was worked on is not wanted any more."""
+        self._phase = "end"
+        if self._task is not None:
+            self._task.cancel()
+        self._ready.clear()
+        self._release(self._counted_bytes)
+        self._server.leave(self)
+        del self._parser  # it points back here
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it, or hold it while an earlier request is answered."""
+        if self._deaf:
+            return
+        if self._phase in ("work", "write"):
+            self._held.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes > HELD_BYTES:
+                self._transport.pause_reading()
+            return
+        self._feed(data)
+        self._go_on()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has read; the next request may be answered."""
+        self._write_paused = False
+        if self._phase == "write":
+            self._go_on()
+
+    # -- time
+
+    def tick(self) -> None:
+        """End what takes too long; called by the server from time to time."""
+        waited_ms = self._server.now_ms() - self._since_ms
+        if self._phase == "work" or waited_ms <= self._allowed_ms:
+            return
+        if self._phase == "body":
+            if waited_ms > self._server.limits.transfer_ms(self._body_bytes):
+                self._refuse(408, "body_timeout", f"{self._body_bytes} bytes of the body in {waited_ms} ms: too slow")
+        elif self._phase == "head" and self._receiving == "head":
+            self._refuse(408, "header_timeout", f"no complete head within {self._allowed_ms} ms")
+        elif self._phase in ("idle", "head"):
+            self._end()
+        else:
+            if self._phase == "write":
+                self._server.app.refused("write_timeout")
+            self._transport.abort()
+        self._go_on()
+
+    def finish(self) -> None:
+        """End as soon as what is being answered is answered."""
+        if self._phase in ("idle", "head"):
+            self._end()
+
+    def abort(self) -> None:
+        """End now."""
+        self._transport.abort()
+
+    def _enter(self, phase: Phase, allowed_ms: int = 0) -> None:
+        self._phase, self._since_ms, self._allowed_ms = phase, self._server.now_ms(), allowed_ms
+
+    # -- answering, in order
+
+    def _go_on(self) -> None:
+        """Answer what is complete; then wait for the client."""
+        while self._phase != "end":
+            if self._write_paused:
+                pending = self._transport.get_write_buffer_size()
+                return self._enter("write", self._server.limits.transfer_ms(pending))
+            if self._ready:
+                request, work = self._ready.popleft()
+                if isinstance(work, Response):
+                    self._send(request, work)
+                    continue
+                self._enter("work")
+                self._task = self._server.loop.create_task(self._run(request, work))
+                return None
+            if self._held:
+                data = b"".join(self._held)
+                self._held, self._held_bytes = [], 0
+                self._transport.resume_reading()
+                self._feed(data)
+                continue
+            if self._phase != self._receiving:
+                limits = self._server.limits
+                allowed = {"idle": limits.keep_alive_ms, "head": limits.header_timeout_ms, "body": 0}
+                self._enter(self._receiving, allowed[self._receiving])
+            return None
+        return None
+
+    async def _run(self, request: Request, work: Work) -> None:
+        try:
+            response = await work(request)
+        except Exception as error:  # a bug of ours: the caller learns that it is one, the log gets the traceback
+            log.exception("no answer to %s", request.method)
+            message = f"internal error ({type(error).__name__}); please report it"
+            response = json_response(error_body(message, "internal"), status=500)
+        self._task = None
+        self._send(request, response)
+        self._go_on()
+
+    def _send(self, request: Request, response: Response) -> None:
+        self._release(len(request.body))
+        close = not request.keep_alive or self._server.closing
+        parts = encode(response, date=self._server.date, head_only=request.method == "HEAD", close=close)
+        self._transport.write(b"".join(parts))
+        if close:
+            self._end()
+        else:
+            self._phase = "sent"  # so that what comes next is timed anew
+
+    def _end(self) -> None:
+        """Nothing more is answered; what was written is flushed, for a while."""
+        limits, self._deaf = self._server.limits, True
+        self._ready.clear()
+        pending = self._transport.get_write_buffer_size()
+        self._enter("end", max(LINGER_MS, limits.transfer_ms(pending) if pending else 0))
+        if self._unread and self._transport.can_write_eof():
+            self._transport.write_eof()  # closing with unread input would reset the connection and lose the answer
+        elif not self._unread:
+            self._transport.close()
+
+    def _refuse(self, status: int, reason: str, message: str) -> None:
+        """Let *message* be the last answer."""
+        self._server.app.refused(reason)
+        self._last(json_response(error_body(message, reason), status=status))
+
+    def _last(self, response: Response) -> None:
+        last = Request(method=self._request.method, keep_alive=False)
+        self._ready.append((last, response))
+        self._deaf = self._unread = True
+        self._receiving, self._body = "idle", []
+        self._release(self._body_bytes)
+        self._body_bytes = 0
+
+    # -- parsing
+
+    def _feed(self, data: bytes) -> None:
+        while not self._deaf:
+            try:
+                self._parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                # Java's client offers HTTP/2 in its first request; not taking the offer is what HTTP asks for.
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self._parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserCallbackError:
+                raise
+            except httptools.HttpParserError as error:
+                self._refuse(400, "malformed", f"not HTTP/1.1: {error}")
+        self._bound(len(data))
+
+    def _bound(self, size: int) -> None:
+        """Refuse a head or chunks that grow beyond their limit without ever being complete."""
+        if self._receiving == "idle" or self._deaf:
+            return
+        if self._fresh:  # what came before it in the same bytes belongs to other messages
+            self._fresh = False
+        elif self._receiving == "head":
+            self._head_bytes += size
+            if self._head_bytes > self._server.limits.max_header_bytes:
+                self._refuse_head()
+        else:
+            self._raw_bytes += size
+            if self._raw_bytes > _OVERHEAD * self._body_bytes + self._server.limits.max_header_bytes + HELD_BYTES:
+                self._refuse(400, "malformed", "chunks with more around them than in them")
+
+    def _refuse_head(self) -> None:
+        limits = self._server.limits
+        said = f"a head of more than {limits.max_header_bytes} bytes or {limits.max_headers} headers"
+        self._refuse(431, "head_too_large", said)
+
+    def _head_without_upgrade(self) -> bytes:
+        request = self._request
+        lines = [request.method.encode() + b" " + request.target + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in request.headers.items() if name not in _UPGRADE_HEADERS]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def on_message_begin(self) -> None:
+        """A new request."""
+        if self._deaf:
+            return
+        self._receiving, self._request, self._work, self._body = "head", Request(), None, []
+        self._head_bytes = self._raw_bytes = self._body_bytes = 0
+        self._fresh, self._upgrade = True, False
+
+    def on_url(self, url: bytes) -> None:
+        """Its target, or a part of it."""
+        if self._deaf:
+            return
+        self._request.target += url
+        most = self._server.limits.max_target_bytes
+        if len(self._request.target) > most:
+            self._refuse(414, "target_too_long", f"a path of more than {most} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or a trailer, which is left out."""
+        if self._deaf or self._receiving != "head":
+            return
+        headers, name = self._request.headers, name.lower()
+        headers[name] = headers[name] + b", " + value if name in headers else value
+        self._head_bytes += len(name) + len(value) + _AROUND_A_HEADER
+        if self._head_bytes > self._server.limits.max_header_bytes:
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is there: refuse, or wait for the body."""
+        if self._deaf:
+            return
+        request, version = self._request, self._parser.get_http_version()
+        request.method = self._parser.get_method().decode("ascii")
+        request.keep_alive = version != "1.0" and self._parser.should_keep_alive()
+        if len(request.headers) > self._server.limits.max_headers:
+            self._refuse_head()
+        elif request.method == "CONNECT":
+            self._refuse(405, "malformed", "CONNECT: this is no proxy")
+        elif self._parser.should_upgrade():
+            self._upgrade = True
+        elif version not in ("1.0", "1.1"):
+            self._refuse(505, "malformed", f"HTTP/{version}; expected HTTP/1.1")
+        elif version == "1.1" and b"host" not in request.headers:
+            self._refuse(400, "malformed", "no Host header")
+        else:
+            self._receiving, self._fresh = "body", True
+            self._work = self._server.app.route(request)
+            self._before_body(request, self._work)
+
+    def _before_body(self, request: Request, work: Work | Response) -> None:
+        headers = request.headers
+        length = int(headers.get(b"content-length", b"0"))
+        if isinstance(work, Response):
+            if length > SMALL_BODY or b"transfer-encoding" in headers or b"expect" in headers:
+                self._last(work)
+        elif length > self._server.max_body_bytes:
+            self._refuse_body(f"{length} bytes")
+        elif headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            self._refuse(415, "content_encoding", "a compressed body; send it as it is")
+        elif (expected := headers.get(b"expect")) is not None:
+            if expected.lower() != b"100-continue":
+                self._refuse(417, "expectation", "the only expectation that is met is 100-continue")
+            elif self._phase not in ("work", "write") and not self._ready:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _refuse_body(self, size: str) -> None:
+        most = self._server.max_body_bytes
+        told = f"body: {size}, at most {most} are taken"
+        remedy = "send fewer texts at once, or raise the server's --max-request-bytes"
+        self._refuse(413, "body_too_large", f"{told}; {remedy}")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self._deaf or isinstance(self._work, Response):
+            return
+        self._body_bytes += len(body)
+        self._counted_bytes += len(body)
+        self._body.append(body)
+        if not self._server.hold(len(body)):
+            self._refuse(503, "too_many_bytes", "too many bytes are being received; try again, or another server")
+        elif self._body_bytes > self._server.max_body_bytes:
+            self._refuse_body(f"more than {self._server.max_body_bytes} bytes")
+
+    def on_message_complete(self) -> None:
+        """The whole request is there."""
+        if self._deaf or self._upgrade or self._work is None:
+            return
+        self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        self._ready.append((self._request, self._work))
+        self._receiving = "idle"
+        self._deaf = not self._request.keep_alive
+
+    def _release(self, size: int) -> None:
+        self._counted_bytes -= size
+        self._server.hold(-size)

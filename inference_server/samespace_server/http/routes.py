@@ -1,0 +1,289 @@
+"""The HTTP bridge: Weaviate's routes, OpenAI's, health and metrics; one prefix per space, `/e/{space}`.
+
+A 200 always carries every vector: a body is made only from a finished answer. Whatever else happens is an
+error body with an HTTP status from the one table. Texts are never logged.
+
+What it leaves to others: connections and their limits (`http_server`), the bodies (`dialects`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from samespace import __version__
+from samespace.errors import (
+    Overloaded,
+    RequestInvalid,
+    SamespaceError,
+    ServerUnavailable,
+    SpaceMismatch,
+    Unauthenticated,
+)
+from samespace.rpc.status import status_of
+from samespace.vectors import Float32
+
+from ..observing.observe import NO_PARENT, Parent, Watch
+from ..observing.telemetry import CONTENT_TYPE, Telemetry
+from ..scheduling.engine import now_us
+from ..security.tokens import Guard
+from ..spaces.registry import AnyEngine, Spaces
+from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error, json_rows, named_space
+from .messages import Request, Response, Work, error_body, json_response
+
+PIECE: Final = 64
+"""Vectors that are written as JSON at a time: about a millisecond for 384 dims."""
+_UNLIMITED: Final = b"1000000000"
+# Weaviate's OpenAI client sends one text at a time until it has read limits like these.
+_RATE_LIMITS: Final = tuple(
+    (f"x-ratelimit-{kind}-{unit}".encode(), value)
+    for unit in ("requests", "tokens")
+    for kind, value in (("limit", _UNLIMITED), ("remaining", _UNLIMITED), ("reset", b"1s"))
+)
+# Browsers ask people for the password when they are offered Basic; programs read Bearer.
+_CHALLENGES: Final = (
+    (b"www-authenticate", b'Bearer realm="samespace"'),
+    (b"www-authenticate", b'Basic realm="samespace"'),
+)
+ErrorBody = Callable[[str, SamespaceError], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a path, and to whom.
+
+    Attributes:
+        work: makes the response; raises `SamespaceError` for what `error_body` and the one table turn into one.
+        error_body: how the route's clients read an error.
+        is_open: answered without a token: for probes, which cannot bring one.
+        has_space: may stand behind `/e/{space}`.
+    """
+
+    work: Work
+    error_body: ErrorBody = flat_error
+    is_open: bool = False
+    has_space: bool = False
+
+
+class HttpApp:
+    """The paths of a server, and who may ask for them. `HttpServer` brings the requests."""
+
+    def __init__(self, telemetry: Telemetry, guard: Guard) -> None:
+        """No paths yet: `add_encoder` adds those of this module."""
+        self._telemetry, self._guard = telemetry, guard
+        self._routes: dict[str, dict[str, Route]] = {}
+
+    def add(self, method: str, path: str, route: Route) -> None:
+        """Let *route* answer *path*, which has no slash at its ends; GET answers HEAD too."""
+        methods = self._routes.setdefault(path, {})
+        methods[method] = route
+        if method == "GET":
+            methods["HEAD"] = route
+
+    def refused(self, reason: str) -> None:
+        """Count what never became a request."""
+        self._telemetry.http_refused.labels(reason).inc()
+
+    def route(self, request: Request) -> Work | Response:
+        """Who answers; or 404, 405 or 401."""
+        # Empty parts are left out: the Python client makes "//v2/embed" of a bare base URL, and some add a slash.
+        parts = [part for part in request.path.split("/") if part]
+        if len(parts) > 1 and parts[0] == "e":
+            request.space = parts[1]
+            del parts[:2]
+        methods = self._routes.get("/".join(parts), {})
+        found = next(iter(methods.values()), None)
+        if found is None or (request.space is not None and not found.has_space):
+            return _plain(404, f"no such path: {request.path[:200]}")
+        route = methods.get(request.method)
+        if route is None:
+            offered = ", ".join(methods)
+            return _plain(405, f"{request.method}: expected {offered}", (b"allow", offered.encode()))
+        if not route.is_open and self._guard.tokens:
+            try:
+                self._guard.tokens.check(request.headers.get(b"authorization"), where="this server")
+            except Unauthenticated as error:
+                self.refused("unauthenticated")
+                # Weaviate shows `error` alone; its own container says exactly this.
+                body = route.error_body(str(error), error)
+                if isinstance(body["error"], str):
+                    body["error"] = "Unauthorized"
+                return json_response(body, status=status_of(error).http, headers=_CHALLENGES)
+        return route.work
+
+
+def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch) -> None:
+    """Add the embedding routes, with and without a space in front."""
+    for dialect in (VECTORS, COHERE, OPENAI):
+        work = _embedding(dialect, spaces, watch)
+        app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
+    app.add("GET", "v1/models", Route(_models(spaces), OPENAI.render_error, has_space=True))
+
+
+def add_meta(app: HttpApp, spaces: Spaces) -> None:
+    """Add `/meta`."""
+    app.add("GET", "meta", Route(_meta(spaces), has_space=True))
+
+
+def add_health(app: HttpApp, spaces: Spaces) -> None:
+    """Add the probes, which are open to everybody."""
+    app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True))
+    app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True))
+
+
+def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
+    """Add `/metrics`."""
+
+    async def metrics(request: Request) -> Response:
+        return Response(200, telemetry.render(), CONTENT_TYPE.encode())
+
+    app.add("GET", "metrics", Route(metrics))
+
+
+# -- embedding
+
+
+def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
+    headers = _RATE_LIMITS if dialect is OPENAI else ()
+
+    async def answer(request: Request) -> Response:
+        try:
+            with watch.request(dialect.route, _parent(request)) as seen:
+                engine = None if request.space is None else spaces.find(request.space)
+                seen.space_id = None if engine is None else engine.space_id
+                body = _object(request.body)
+                engine = _named_engine(spaces, engine, named_space(body))
+                seen.space_id = engine.space_id
+                with spaces.request(engine):
+                    ask = dialect.parse(body, engine.loaded.artifact.role_matters)
+                    deadline_us = _deadline_us(request.headers.get(b"x-timeout-ms"))
+                    found = seen.answer = await engine.embed(
+                        ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims, deadline_us=deadline_us
+                    )
+                    rows = json_rows(found.vectors[:PIECE], packed=ask.packed)
+                    if len(found.vectors) > PIECE:
+                        rows = await _in_pieces(found.vectors, packed=ask.packed)
+                    return json_response(dialect.render(ask, found, rows), headers=headers)
+        except SamespaceError as error:
+            return _refusal(dialect, error)
+
+    return answer
+
+
+async def _in_pieces(vectors: Float32, *, packed: bool) -> list[orjson.Fragment]:
+    """Many vectors as JSON, written a piece at a time, so that other requests are not held up meanwhile."""
+    rows: list[orjson.Fragment] = []
+    for start in range(0, len(vectors), PIECE):
+        piece = json_rows(vectors[start : start + PIECE], packed=packed)
+        rows += [orjson.Fragment(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)) for row in piece]
+        await asyncio.sleep(0)
+    return rows
+
+
+def _named_engine(spaces: Spaces, engine: AnyEngine | None, named: str | None) -> AnyEngine:
+    """The path's engine, which must be the one that the body names, if it names one; without either the default."""
+    if engine is None:
+        return spaces.find(named)
+    if named is not None and not engine.space_id.startswith(named):
+        raise SpaceMismatch(expected=named, found=engine.space_id, where="model (the path names the other space)")
+    return engine
+
+
+def _parent(request: Request) -> Parent:
+    traceparent = request.headers.get(b"traceparent")
+    if traceparent is None:
+        return NO_PARENT
+    return Parent(traceparent.decode("latin-1"), request.headers.get(b"tracestate", b"").decode("latin-1") or None)
+
+
+def _refusal(dialect: Dialect, error: SamespaceError) -> Response:
+    """The error's body and status; what may be tried again says so in the way that the dialect's clients read."""
+    status, message = status_of(error).http, str(error)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if isinstance(error, Overloaded | ServerUnavailable):
+        message = f"{RETRY_WORDS}: {message}"
+        retry_ms = error.retry_after_ms if isinstance(error, Overloaded) else 1000
+        headers = ((b"retry-after", b"%d" % -(-retry_ms // 1000)),)
+        status = dialect.busy_status if isinstance(error, Overloaded) else 503
+    return json_response(dialect.render_error(message, error), status=status, headers=headers)
+
+
+def _deadline_us(timeout_ms: bytes | None) -> int | None:
+    """When the client stops waiting, by its header x-timeout-ms."""
+    if timeout_ms is None:
+        return None
+    if not timeout_ms.isdigit() or len(timeout_ms) > 9:
+        raise RequestInvalid(field="x-timeout-ms", reason="expected milliseconds, digits alone")
+    return now_us() + int(timeout_ms) * 1000
+
+
+def _object(body: bytes) -> Body:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestInvalid(field="body", reason=f"not JSON: {error.msg} at byte {error.pos}") from error
+    if not isinstance(value, dict):
+        raise RequestInvalid(field="body", reason="expected a JSON object")
+    return value
+
+
+# -- health, meta, metrics
+
+
+async def _live(request: Request) -> Response:
+    return Response(204)
+
+
+def _ready(spaces: Spaces) -> Work:
+    async def answer(request: Request) -> Response:
+        try:
+            if request.space is None or spaces.state == "loading":
+                ready = spaces.ready
+            else:
+                ready = spaces.is_ready(spaces.find(request.space))
+        except SamespaceError as error:
+            return _flat(error)
+        return Response(204 if ready else 503)
+
+    return answer
+
+
+def _meta(spaces: Spaces) -> Work:
+    async def meta(request: Request) -> Response:
+        try:
+            engines = list(spaces) if request.space is None else [spaces.find(request.space)]
+        except SamespaceError as error:
+            return _flat(error)
+        told = [
+            {"space_id": each.space_id, "name": each.loaded.artifact.manifest.name, "dims": each.dims}
+            for each in engines
+        ]
+        return json_response({"server": "samespace", "version": __version__, "spaces": told})
+
+    return meta
+
+
+def _models(spaces: Spaces) -> Work:
+    """OpenAI's list of models: a space is a model by its id."""
+
+    async def models(request: Request) -> Response:
+        try:
+            ids = spaces.ids if request.space is None else (spaces.find(request.space).space_id,)
+        except SamespaceError as error:
+            return json_response(OPENAI.render_error(str(error), error), status=status_of(error).http)
+        data = [{"id": each, "object": "model", "created": 0, "owned_by": "samespace"} for each in ids]
+        return json_response({"object": "list", "data": data})
+
+    return models
+
+
+def _flat(error: SamespaceError) -> Response:
+    return json_response(flat_error(str(error), error), status=status_of(error).http)
+
+
+def _plain(status: int, message: str, *headers: tuple[bytes, bytes]) -> Response:
+    return json_response(error_body(message, "http"), status=status, headers=headers)

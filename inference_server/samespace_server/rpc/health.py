@@ -1,0 +1,73 @@
+"""gRPC's health service, for the server and for each space: what `Spaces` says at the moment of asking.
+
+| asked for | serving when |
+| --- | --- |
+| (nothing), `samespace.v1.Encoder` | every space that is served would answer |
+| `samespace.v1.Encoder/SPACE_ID` | that space would answer; full id or at least 12 digits |
+
+A space that is not served is NOT_FOUND for `Check`; `Watch` says SERVICE_UNKNOWN, and goes on watching. Health says
+ready, not live: whoever gets an answer at all knows that the server lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1.health_pb2_grpc import HealthServicer
+
+from samespace.errors import SamespaceError
+
+from ..spaces.registry import Spaces
+
+WATCH_MS: Final = 1_000
+"""How often a watched state is looked at where nothing has told of a change."""
+
+
+class Health(HealthServicer):  # type: ignore[misc]
+    """The standard service over the server's spaces."""
+
+    def __init__(self, spaces: Spaces, service: str) -> None:
+        """*service* is the full name of the service that the spaces are asked through."""
+        self._spaces, self._service = spaces, service
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
+        """The state now."""
+        status = self._status(request.service)
+        if status == pb.HealthCheckResponse.SERVICE_UNKNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"{request.service[:200]} is not served here")
+        return pb.HealthCheckResponse(status=status)
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """The state now and after each change, until the server drains."""
+        told = None
+        while True:
+            status = self._status(request.service)
+            if status != told:
+                told = status
+                yield pb.HealthCheckResponse(status=status)  # and look again: it may have changed while that was sent
+            elif self._spaces.state == "draining":
+                return  # a watch that stays open would hold up the shutdown
+            else:
+                await self._spaces.changed(WATCH_MS)
+
+    def _status(self, service: str) -> int:
+        states = pb.HealthCheckResponse
+        if service in ("", self._service):
+            return _as_status(self._spaces.ready)
+        name, _, space = service.partition("/")
+        if name != self._service:
+            return int(states.SERVICE_UNKNOWN)
+        if self._spaces.state == "loading":
+            return int(states.NOT_SERVING)
+        try:
+            return _as_status(self._spaces.is_ready(self._spaces.find(space)))
+        except SamespaceError:
+            return int(states.SERVICE_UNKNOWN)
+
+
+def _as_status(ready: bool) -> int:
+    states = pb.HealthCheckResponse
+    return int(states.SERVING if ready else states.NOT_SERVING)

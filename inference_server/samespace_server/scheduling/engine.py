@@ -1,0 +1,237 @@
+"""One space at work, as the event loop sees it: admits requests, hands them to the workers, and answers.
+
+A request whose caller is gone, or whose time is up, is taken out of the queue before it costs anything. A request
+that would make the queue too long is refused before it is tokenised, by a guess at its tokens, and once more when
+they are known. A stream waits for room instead, because its sender waits with it.
+
+What it leaves to others: whether there is room (`admission`), tokenising and running (`workers`), the choice of a
+batch (`batching`), finding the space (`spaces`), the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from samespace.embed import Embedded, assemble, check_long_texts
+from samespace.encoder import check_dims
+from samespace.errors import RequestInvalid, SpaceNotReady, short
+from samespace.runtime import LoadedBuild
+from samespace.text import LongTexts, Role
+from samespace.vectors import Float32, normalise
+
+from ..settings import Limits
+from .admission import Admission
+from .batching import Lane
+from .cache import Key, VectorCache, key_of
+from .delivery import Delivery
+from .job import Job
+from .meters import Meters
+from .speed import Speed
+from .warmup import warm_up
+from .workers import BULK_WINDOWS, Bench, Workers
+
+CHARS_PER_TOKEN: Final = 4
+"""For the guess at a text's tokens before it is tokenised."""
+BULK_CHARS: Final = 16_384
+"""A request of more characters than this is tokenised beside the queries: it may take milliseconds."""
+
+
+def now_us() -> int:
+    """The clock of deadlines: monotonic, in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a request went, in microseconds.
+
+    Attributes:
+        arrived_us: when it was admitted, by the engine's clock; the stages follow one another from there.
+        batch_rows: windows of the largest run that it was part of, its own and others'.
+    """
+
+    tokenize_us: int
+    queue_us: int
+    run_us: int
+    arrived_us: int = 0
+    batch_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Vectors of one request: float32, unit rows, of the space *space_id*, all checked to be finite."""
+
+    space_id: str
+    vectors: Float32
+    embedded: Embedded
+    timings: Timings
+
+
+class Engine:
+    """One loaded build with its queue. Made and used on the event loop; `close` when nothing is under way."""
+
+    def __init__(
+        self,
+        loaded: LoadedBuild,
+        limits: Limits,
+        meters: Meters,
+        *,
+        space_id: str | None = None,
+        clock_us: Callable[[], int] = now_us,
+    ) -> None:
+        """Start the workers.
+
+        Args:
+            space_id: whom it answers for, where it is a part of a composite.
+            clock_us: what deadlines and the speed of runs are measured by.
+        """
+        self.loaded = loaded
+        self.space_id = space_id or loaded.artifact.space_id
+        self.dims = loaded.artifact.manifest.identity.dims
+        self.recipe = loaded.artifact.recipe
+        self._limits, self._clock_us = limits, clock_us
+        self._meters = meters.of_space(loaded.artifact.space_id)
+        self._speed = Speed()
+        runners = loaded.session.streams
+        self._admission = Admission(limits, self._speed, self._meters.queued, runners=runners, space_id=self.space_id)
+        self._cache = VectorCache(limits.cache_bytes) if limits.cache_bytes else None
+        # Streams that wait for room, first come first served.
+        self._room = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        bench = Bench(loaded, limits, self._admission, self._speed, self._meters, clock_us)
+        self._delivery = Delivery(self._meters)
+        self._workers = Workers(bench, self._delivery, name=short(self.space_id))
+
+    @property
+    def broken(self) -> str | None:
+        """Why nothing is answered: the model gave what no encoder may give. None while all is well."""
+        return self._workers.broken
+
+    async def warm_up(self) -> None:
+        """Make the model's first runs, and learn how fast it is; before it is served."""
+        await asyncio.to_thread(warm_up, self.loaded, self._limits, self._speed, clock_us=self._clock_us)
+
+    async def embed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        stream: int = 0,
+        deadline_us: int | None = None,
+    ) -> Answer:
+        """Vectors of *texts*, in order.
+
+        Args:
+            texts: strings; the caller has checked that they are.
+            dims: one of the encoder's Matryoshka sizes, or None for all.
+            stream: the number of the bulk stream that this is part of, 0 for none. It waits for room in the queue
+                instead of being refused, and streams share the model alike.
+            deadline_us: when the caller stops waiting, by `now_us`; None for never.
+
+        Raises:
+            RequestInvalid: more than the limits take, or dims that the encoder does not offer.
+            TextTooLong: with long_texts="reject".
+            Overloaded: the queue is full.
+            DeadlineExceeded: the deadline came first, or surely will.
+            SpaceNotReady: the model gave what no encoder may give; see `broken`.
+        """
+        check_long_texts(long_texts)
+        check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
+        if len(texts) > self._limits.max_texts_per_request:
+            most = self._limits.max_texts_per_request
+            told = f"{len(texts)} texts in one request, at most {most} are taken"
+            raise RequestInvalid(field="texts", reason=f"{told}; send fewer, or raise the server's --max-texts")
+        if self.broken is not None:
+            if self._cache is not None:
+                self._cache.clear()  # what came before the fault was seen may be wrong too
+            raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
+        if not texts:
+            nothing = np.empty((0, self.dims), dtype=np.float32)
+            return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), Timings(0, 0, 0))
+        key: Key | None = None
+        if self._cache is not None and role == "query" and len(texts) == 1 and not stream:
+            key = key_of(texts[0], long_texts)
+            cached = self._cache.get(key)
+            self._meters.looked_up(hit=cached is not None)
+            if cached is not None:
+                self._meters.answered(role, 1)
+                return self._answer(cached, dims, Timings(0, 0, 0))
+        chars = sum(map(len, texts))
+        lane: Lane = "query" if role == "query" else "single"
+        if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS:
+            lane = "bulk"
+        guess = chars // CHARS_PER_TOKEN + len(texts)
+        job = Job(texts, role, long_texts, lane, stream, deadline_us, self._loop.create_future(), self._clock_us())
+        await self._admit(job, guess)
+        await self._wait_for(job)
+        assert job.vectors is not None
+        embedded = assemble(job.tokenized, job.vectors, long_texts)
+        if self._cache is not None and key is not None and self.broken is None:
+            self._cache.put(key, embedded)
+        return self._answer(embedded, dims, self._measure(job))
+
+    def close(self) -> None:
+        """Let the workers end after what they have; waits for them."""
+        self._workers.close()
+
+    # -- admission
+
+    async def _admit(self, job: Job, guess: int) -> None:
+        if job.stream:
+            async with self._turn:
+                while not self._admission.has_room(guess):
+                    self._room.clear()
+                    await self._room.wait()
+        else:
+            left_us = None if job.deadline_us is None else job.deadline_us - job.arrived_us
+            refusal = self._admission.refusal(job.lane, guess, left_us)
+            if refusal is not None:
+                self._delivery.refused(refusal)
+                raise refusal
+        self._admission.count(job, job.lane, guess)
+
+    # -- between the event loop and the workers
+
+    async def _wait_for(self, job: Job) -> None:
+        """Return when every vector of *job* is there, or raise what came instead."""
+        timer: asyncio.TimerHandle | None = None
+        try:
+            self._workers.submit(job)
+            if job.deadline_us is not None:
+                left_us = job.deadline_us - self._clock_us()
+                timer = self._loop.call_later(left_us / 1e6, self._give_up, job)
+            await job.done
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if job.missing or not job.done.done() or job.done.cancelled():
+                self._workers.discard(job)
+            self._admission.release(job)
+            self._room.set()
+
+    def _give_up(self, job: Job) -> None:
+        if not job.done.done():
+            job.done.set_exception(self._workers.too_late(job))
+
+    # -- answers
+
+    def _measure(self, job: Job) -> Timings:
+        queue_us = max(0, job.started_us - job.arrived_us - job.tokenize_us)
+        run_us = job.ended_us - job.started_us
+        timings = Timings(job.tokenize_us, queue_us, run_us, job.arrived_us, job.batch_rows)
+        self._meters.took(tokenize_us=job.tokenize_us, queue_us=queue_us, run_us=run_us)
+        self._meters.answered(job.role, len(job.texts))
+        return timings
+
+    def _answer(self, embedded: Embedded, dims: int | None, timings: Timings) -> Answer:
+        rows = embedded.vectors if dims is None or dims == self.dims else normalise(embedded.vectors[:, :dims])
+        return Answer(self.space_id, rows, embedded, timings)

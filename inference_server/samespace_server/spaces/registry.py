@@ -1,0 +1,218 @@
+"""The spaces of one server: which are served, which one a caller means, and whether the door is open.
+
+The door is shut while artifacts load and while the server drains. What is inside is counted for each engine, so
+that draining can wait for exactly that: for all of it when the server stops, for one engine when its space is
+unloaded or another engine takes its place.
+
+Live and ready differ. Live is that anything answers at all. Ready is that every space that was asked for is
+served and computes what it should: not before the probes have passed, not while the server drains, and not after
+a runtime has given numbers that are none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Literal
+
+from samespace.errors import RequestInvalid, ServerUnavailable, UnknownSpace
+
+from ..scheduling.composite import CompositeEngine
+from ..scheduling.engine import Engine
+
+AnyEngine = Engine | CompositeEngine
+State = Literal["loading", "ready", "draining"]
+_SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
+_LOADING: Final = "the server is still loading"
+_SHUTTING_DOWN: Final = "the server is shutting down"
+_ELSEWHERE: Final = "ask another replica, or this one in a moment"
+
+
+def full_id(space: str, served: tuple[str, ...]) -> str:
+    """The one of *served* that *space* names: whole, or by at least 12 leading hex digits.
+
+    Raises:
+        UnknownSpace: none of them.
+        RequestInvalid: the digits fit several.
+    """
+    wanted = space.lower()
+    if wanted in served:
+        return wanted
+    fitting = [each for each in served if _SPACE.fullmatch(wanted) and each.startswith(wanted)]
+    if not fitting:
+        # What was asked is the caller's; a refusal must not become as long as they like.
+        raise UnknownSpace(requested=space[:80], served=served)
+    if len(fitting) > 1:
+        raise RequestInvalid(field="space", reason=f"{space} is the start of {' and '.join(fitting)}; say more digits")
+    return fitting[0]
+
+
+class Spaces:
+    """Engines by space id. Used on the event loop alone."""
+
+    def __init__(self, *, address: str) -> None:
+        """None yet, loading; *address* is what refusals call this server."""
+        self._address = address
+        self._state: State = "loading"
+        self._engines: dict[str, AnyEngine] = {}
+        self._default: str | None = None
+        self._inside: dict[AnyEngine, int] = {}  # an engine that left may still be at work
+        self._changed, self._emptied = _Bell(), _Bell()
+
+    def __iter__(self) -> Iterator[AnyEngine]:
+        return iter(tuple(self._engines.values()))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The full ids of what is served, in the order of loading."""
+        return tuple(self._engines)
+
+    # -- which are served
+
+    @property
+    def state(self) -> State:
+        """Of the door: open when "ready"."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+        self._changed.ring()
+
+    def put(self, engine: AnyEngine) -> AnyEngine | None:
+        """Serve *engine* from now on, and give back the one whose place it takes, which takes no more requests."""
+        former = self._engines.get(engine.space_id)
+        self._engines[engine.space_id] = engine
+        self._changed.ring()
+        return former
+
+    def remove(self, space: str) -> AnyEngine:
+        """Take *space* off, and give back its engine, which may still be at work.
+
+        Raises:
+            UnknownSpace, RequestInvalid: as for `find`; also for the space that answers paths without one.
+        """
+        engine = self._named(space)
+        if engine.space_id == self._default:
+            raise RequestInvalid(
+                field="space_id",
+                reason=f"{engine.space_id} answers paths that name no space; choose another default first, or none "
+                "(`samespace spaces default`)",
+            )
+        del self._engines[engine.space_id]
+        self._changed.ring()
+        return engine
+
+    @property
+    def default(self) -> str | None:
+        """The full id of the space that answers paths that name none."""
+        return self._default
+
+    def set_default(self, space: str | None) -> None:
+        """Let *space*, or none, answer paths that name none; raises `UnknownSpace` or `RequestInvalid`."""
+        self._default = None if space is None else self._named(space).space_id
+
+    # -- which one is meant
+
+    def find(self, space: str | None) -> AnyEngine:
+        """The engine that a caller means.
+
+        Args:
+            space: full id, at least 12 leading hex digits, or None where the path names none.
+
+        Raises:
+            UnknownSpace: not served; or none named, and there is no default.
+            RequestInvalid: the digits fit several spaces.
+            ServerUnavailable: still loading.
+        """
+        if self._state == "loading":
+            raise self._not_now()
+        if space is not None:
+            return self._named(space)
+        if self._default is None:
+            raise UnknownSpace(requested="", served=self.ids)
+        return self._engines[self._default]
+
+    def _named(self, space: str) -> AnyEngine:
+        return self._engines[full_id(space, self.ids)]
+
+    def check_not_draining(self) -> None:
+        """Raise `ServerUnavailable` while the server shuts down."""
+        if self._state == "draining":
+            raise self._not_now()
+
+    def _not_now(self) -> ServerUnavailable:
+        reason = _LOADING if self._state == "loading" else _SHUTTING_DOWN
+        return ServerUnavailable(address=self._address, reason=reason, remedy=_ELSEWHERE)
+
+    # -- ready
+
+    @property
+    def ready(self) -> bool:
+        """Whether every request for any space that is served would be answered."""
+        return self._state == "ready" and bool(self._engines) and not any(each.broken for each in self)
+
+    def is_ready(self, engine: AnyEngine) -> bool:
+        """Whether every request for this one would be answered."""
+        return self._state == "ready" and not engine.broken
+
+    async def changed(self, wait_ms: int) -> None:
+        """Return when spaces or door may have changed, or the time is up: an engine breaks without telling."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.heard(), wait_ms / 1000)
+
+    async def draining(self) -> None:
+        """Return when the server shuts down."""
+        while self._state != "draining":
+            await self._changed.heard()
+
+    # -- what is inside
+
+    @contextmanager
+    def request(self, engine: AnyEngine) -> Iterator[None]:
+        """Count one request as accepted by *engine*, which was found just now.
+
+        Raises:
+            ServerUnavailable: the door is shut.
+        """
+        if self._state != "ready":
+            raise self._not_now()
+        self._inside[engine] = self._inside.get(engine, 0) + 1
+        try:
+            yield
+        finally:
+            self._inside[engine] -= 1
+            if self._inside[engine] == 0:
+                del self._inside[engine]
+                self._emptied.ring()
+
+    @property
+    def at_work(self) -> int:
+        """Requests that were accepted and are not answered, also by engines that are not served any more."""
+        return sum(self._inside.values())
+
+    def at_work_of(self, engine: AnyEngine) -> int:
+        """Those of one engine."""
+        return self._inside.get(engine, 0)
+
+    async def idle(self, engine: AnyEngine | None = None) -> None:
+        """Return when nothing is at work, or nothing of *engine*."""
+        while self._inside if engine is None else engine in self._inside:
+            await self._emptied.heard()
+
+
+class _Bell:
+    """Wakes everybody who waits for it."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def heard(self) -> None:
+        """Return when it rings next."""
+        await self._event.wait()

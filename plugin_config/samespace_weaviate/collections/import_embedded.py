@@ -1,0 +1,203 @@
+"""Import of the parts that `samespace embed` made: here one after the other, or by Ray's actors at the same time.
+
+A part is finished when Weaviate has answered for all of its objects. Finished parts are noted in a journal, and ids
+come from the passages, so what is killed is run again and doubles nothing. The pin is read before each part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samespace.bulk.cluster import Cluster, map_numbers
+from samespace.errors import RequestInvalid
+
+from ..access.values import Database, Failure, object_uuid
+from ..importing.embedded import EmbeddedFolder, KnownVectors, read_documents
+from ..importing.importer import ImportOptions
+from ..importing.journal import Finished, Journal, write_failures
+from ..importing.pipeline import Crew
+from ..importing.report import ImportReport
+from ..importing.windows import ASKED_FOR
+from .collection import PinnedCollection
+
+OpenDatabase = Callable[[], AbstractContextManager[Database]]
+"""Opens a Weaviate, in this process or in one of Ray's actors, which get a copy of it."""
+_CHECKED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PartImport:
+    """What is imported where.
+
+    Attributes:
+        folder: of parts.
+        collection: its name.
+        tenant, tenant_property: as in `ImportOptions`.
+        batch: objects of one write.
+        writers: writes at a time, of each actor.
+    """
+
+    folder: EmbeddedFolder
+    collection: str
+    tenant: str = ""
+    tenant_property: str = ""
+    batch: int = 256
+    writers: int = 2
+
+
+def import_parts(
+    job: PartImport,
+    open_database: OpenDatabase,
+    *,
+    state: Path,
+    cluster: Cluster | None = None,
+    progress: Callable[[int], None] = lambda texts: None,
+) -> ImportReport:
+    """Write every part that is not finished.
+
+    Args:
+        state: beginning of the names of STATE.journal and STATE.failures.jsonl.
+        cluster: by Ray's actors; None for this process.
+        progress: gets each number of texts done.
+
+    Raises:
+        SpaceMismatch: the collection is pinned to another space than the folder's; nothing was sent.
+        PinBroken: there is no such collection, or its pin does not hold.
+        RequestInvalid: the collection stores long texts in another form.
+    """
+    began = time.monotonic()
+    with open_database() as database:
+        form = _check(job, database)
+        journal = _journal(job, database, state)
+    todo, skipped = [], 0
+    for number, digest in enumerate(job.folder.digests):
+        done = journal.has(number, digest)
+        if done is None or done.failed:
+            todo.append(number)
+        else:
+            skipped += job.folder.texts[number]
+            progress(job.folder.texts[number])
+    reports: list[ImportReport] = []
+    for number, first, report in _each(job, open_database, todo, cluster):
+        reports.append(report)
+        journal.append(_finished(job, number, first, report))
+        progress(job.folder.texts[number])
+    whole = _added(reports, form=form, skipped=skipped, seconds=time.monotonic() - began)
+    write_failures(Path(f"{state}.failures.jsonl"), whole.failed)
+    if not whole.failed:
+        journal.remove()
+    return whole
+
+
+class PartWriter:
+    """Writes parts into one collection; what each of Ray's actors holds."""
+
+    def __init__(self, job: PartImport, open_database: OpenDatabase, todo: Sequence[int]) -> None:
+        self.job, self.todo = job, todo
+        self._stack = ExitStack()
+        self._database = self._stack.enter_context(open_database())
+
+    def work(self, number: int) -> tuple[str, ImportReport]:
+        """Write the *number*-th of the parts that are to be done."""
+        return self.write(self.todo[number])
+
+    def write(self, part: int) -> tuple[str, ImportReport]:
+        """Write part *part* of the folder; the id of its first passage, and what became of all."""
+        documents = read_documents(self.job.folder, part)
+        known = KnownVectors(self.job.folder, documents)
+        collection = PinnedCollection.open(self._database, self.job.collection, known)
+        if self.job.tenant:
+            collection = collection.of_tenant(self.job.tenant)
+        options = ImportOptions(tenant_property=self.job.tenant_property, crew=Crew(writers=self.job.writers))
+        passages = [document.passage for document in documents]
+        report = collection.import_passages(passages, batch=self.job.batch, options=options)
+        return passages[0].id if passages else "", report
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stack.close()
+
+
+def _each(
+    job: PartImport, open_database: OpenDatabase, todo: Sequence[int], cluster: Cluster | None
+) -> Iterator[tuple[int, str, ImportReport]]:
+    if not todo:
+        return
+    if cluster is not None:
+        for number, found in map_numbers(len(todo), PartWriter, (job, open_database, tuple(todo)), cluster):
+            yield todo[number], *found
+        return
+    writer = PartWriter(job, open_database, todo)
+    try:
+        for part in todo:
+            yield part, *writer.write(part)
+    finally:
+        writer.close()
+
+
+def _check(job: PartImport, database: Database) -> Any:
+    """The collection's form of long texts, where it takes the folder's vectors."""
+    collection = PinnedCollection.open(database, job.collection, job.folder.space_id)
+    wanted = ASKED_FOR[collection.pin.long_texts]
+    have = "pool" if job.folder.long_texts == "reject" else job.folder.long_texts
+    if wanted != have:
+        raise RequestInvalid(
+            field="DATA",
+            reason=f"{job.folder.uri} was made with --long-texts {have}, and collection {job.collection} stores "
+            f"{collection.pin.long_texts}: run samespace embed with --long-texts {wanted} into another folder",
+        )
+    return collection.pin.long_texts
+
+
+def _journal(job: PartImport, database: Database, state: Path) -> Journal:
+    key = {
+        "collection": job.collection,
+        "space": job.folder.space_id,
+        "parts": hashlib.sha256("".join(job.folder.digests).encode()).hexdigest(),
+        "tenant": job.tenant,
+        "tenantProperty": job.tenant_property,
+    }
+    journal = Journal.open(Path(f"{state}.journal"), key)
+    for done in journal.some(_CHECKED):
+        assert done.uuid is not None
+        door = database.of_tenant(done.tenant) if done.tenant else database
+        if not door.has(job.collection, done.uuid):
+            journal.finished.clear()  # the collection was deleted or emptied since
+            break
+    journal.begin()
+    return journal
+
+
+def _finished(job: PartImport, number: int, first: str, report: ImportReport) -> Finished:
+    """With the id of one object, to look for later; where a property names tenants none, for each has its own door."""
+    failed = tuple(dict.fromkeys(failure.passage for failure in report.failed))
+    known = first and first not in failed and not job.tenant_property
+    return Finished(
+        number, job.folder.digests[number], object_uuid(job.collection, first) if known else None, job.tenant, failed
+    )
+
+
+def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int, seconds: float) -> ImportReport:
+    left_out: Counter[str] = Counter()
+    for report in reports:
+        left_out.update(dict(report.left_out))
+    failed: tuple[Failure, ...] = tuple(failure for report in reports for failure in report.failed)
+    return ImportReport(
+        written=sum(report.written for report in reports),
+        failed=failed,
+        long_texts=sum(report.long_texts for report in reports),
+        token_limit=max((report.token_limit for report in reports), default=0),
+        left_out=tuple(sorted(left_out.items())),
+        seconds=seconds,
+        passages=sum(report.passages for report in reports),
+        skipped=skipped,
+        removed=sum(report.removed for report in reports),
+        form=form,
+    )

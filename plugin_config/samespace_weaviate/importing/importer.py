@@ -1,0 +1,179 @@
+"""Bulk import: some threads encode while others write, and every batch that is done is noted.
+
+Vector and object are written together, so Weaviate calls no vectorizer. Ids come from the passages, so importing again
+changes nothing; and what was killed goes on after its last finished batch (`journal`). Neither side is hurried: a
+server that is too busy is waited for, and only a few batches are ever under way (`pipeline`).
+
+What goes wrong with a passage is noted with its reason, and the others go on. An encoder or a Weaviate that stays away
+ends the import; running it again goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from samespace.encoder import Encoder, RemoteEncoder
+from samespace.errors import (
+    RequestInvalid,
+    SpaceMismatch,
+    WeaviateError,
+    WeaviateUnavailable,
+)
+
+from ..access.values import Database, Passage
+from ..pinning.spec import DOCUMENT_PROPERTY
+from .batches import batches
+from .journal import Finished, Journal, write_failures
+from .pipeline import Crew, run
+from .report import ImportReport, Tally
+from .stages import Stages, Written, door_of
+from .windows import Target
+
+BATCH: Final = 256
+"""Passages of one batch, and objects of one write; a few megabytes, well below gRPC's limit."""
+_CHECKED: Final = 16
+"""Finished batches that are looked for before a journal is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How to import; the defaults are for one Weaviate and one encoder server on machines of their own or shared.
+
+    Attributes:
+        tenant_property: the property of a passage that names its tenant.
+        state: beginning of the names of two files, STATE.journal and STATE.failures.jsonl; None for neither, so that an
+            interrupted import begins anew.
+        only: ids to import, None for all.
+        crew: threads; with an artifact in this process only one encodes.
+    """
+
+    tenant_property: str = ""
+    state: Path | None = None
+    only: frozenset[str] | None = None
+    crew: Crew = field(default_factory=Crew)
+
+    @property
+    def journal(self) -> Path | None:
+        """Where finished batches are noted; nowhere where only some passages are imported."""
+        return None if self.state is None or self.only is not None else Path(f"{self.state}.journal")
+
+    @property
+    def failures(self) -> Path | None:
+        """Where ids and reasons of what was not written are."""
+        return None if self.state is None else Path(f"{self.state}.failures.jsonl")
+
+
+def import_passages(
+    database: Database,
+    target: Target,
+    encoder: Encoder,
+    passages: Iterable[Passage],
+    *,
+    batch: int = BATCH,
+    options: ImportOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> ImportReport:
+    """Encode *passages* and write them into *target*.
+
+    Args:
+        passages: are read once, from other threads, one thread at a time.
+        batch: passages of a batch; another number is another import to the journal.
+        progress: gets each number of passages done.
+
+    Raises:
+        SpaceMismatch: the encoder is of another space; nothing was encoded or sent.
+        WeaviateUnavailable, ServerUnavailable, Overloaded, DeadlineExceeded: one side stayed away; what was finished
+            is noted.
+        DataInvalid: what *passages* raises.
+    """
+    if encoder.space_id != target.space_id:
+        raise SpaceMismatch(
+            expected=target.space_id, found=encoder.space_id, where=f"import into collection {target.collection}"
+        )
+    options = options or ImportOptions()
+    _check(target, options)
+    start, tally = time.monotonic(), Tally()
+    work = Stages(database, target, encoder, batch, options.tenant_property, pause)
+    journal = _journal(database, target, options, batch)
+    crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
+    wanted = passages if options.only is None else (each for each in passages if each.id in options.only)
+    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property)
+    try:
+        for done in run(source, work.prepare, work.write, crew):
+            _count(tally, done)
+            if journal is not None:
+                journal.append(done.finished)
+            if progress is not None:
+                progress(done.prepared.batch.size)
+    except BaseException:
+        # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
+        if tally.failed and options.failures is not None and options.only is None:
+            write_failures(options.failures, tally.failed)
+        raise
+    if journal is not None and not tally.failed:
+        journal.remove()
+    if options.failures is not None:
+        write_failures(options.failures, tally.failed)
+    return tally.report(token_limit=encoder.token_limit, form=target.long_texts, seconds=time.monotonic() - start)
+
+
+def _check(target: Target, options: ImportOptions) -> None:
+    if target.tenant and options.tenant_property:
+        raise RequestInvalid(field="tenant", reason="give a tenant or a property that names it, not both")
+    if bool(target.tenant or options.tenant_property) != target.multi_tenant:
+        has = (
+            "keeps its objects by tenant: `of_tenant(NAME)` first, or name the property that says which"
+            if target.multi_tenant
+            else "has no tenants"
+        )
+        raise RequestInvalid(field="tenant", reason=f"collection {target.collection} {has}")
+    if target.long_texts == "windows" and DOCUMENT_PROPERTY not in target.properties:
+        raise WeaviateError(
+            f"collection {target.collection} stores windows and lacks property {DOCUMENT_PROPERTY}; nothing was sent: "
+            "`samespace weaviate create` adds it"
+        )
+
+
+def _journal(database: Database, target: Target, options: ImportOptions, batch: int) -> Journal | None:
+    """The journal to go on with; empty where the collection no longer has what it says."""
+    if options.journal is None:
+        return None
+    key = {
+        "collection": target.collection,
+        "space": target.space_id,
+        "longTexts": target.long_texts,
+        "batch": batch,
+        "tenant": target.tenant,
+        "tenantProperty": options.tenant_property,
+    }
+    journal = Journal.open(options.journal, key)
+    if not all(_is_there(database, target, done) for done in journal.some(_CHECKED)):
+        journal.finished.clear()  # the collection was deleted or emptied since
+    journal.begin()
+    return journal
+
+
+def _is_there(database: Database, target: Target, done: Finished) -> bool:
+    assert done.uuid is not None
+    try:
+        return door_of(database, target, done.tenant).has(target.collection, done.uuid)
+    except WeaviateUnavailable:
+        raise
+    except WeaviateError:  # no such tenant any more
+        return False
+
+
+def _count(tally: Tally, done: Written) -> None:
+    batch = done.prepared.batch
+    tally.written += done.written
+    tally.removed += done.removed
+    tally.long_texts += done.prepared.long_texts
+    tally.left_out += done.prepared.left_out
+    tally.failed += [*batch.refused, *done.prepared.failed, *done.failed]
+    tally.passages += len(batch.passages) + len(batch.refused)
+    tally.skipped += batch.skipped

@@ -1,0 +1,164 @@
+"""Which batches of an import are finished, in a file, so that an import that was killed goes on where it was.
+
+The first line says what is imported where: collection, space, and the options on which batches depend. Each further
+line is one finished batch with the digest of its input, appended after Weaviate has answered for all its objects.
+Whatever a kill leaves out is done again, which changes nothing, because ids come from the passages. A last line that
+is torn does not count, and neither does a batch whose input has changed. A journal of another import is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from samespace.errors import DataInvalid
+from samespace.folders import whole_file
+
+from ..access.values import Failure
+
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One finished batch.
+
+    Attributes:
+        number: of the batch.
+        digest: of its passages.
+        uuid, tenant: of one of its objects, to see later whether the collection still has it; None where none was
+            written.
+        failed: ids of the passages that were not written.
+    """
+
+    number: int
+    digest: str
+    uuid: UUID | None = None
+    tenant: str = ""
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Journal:
+    """An open journal; `Journal.open` reads one."""
+
+    path: Path
+    key: Mapping[str, Any]
+    finished: dict[int, Finished] = field(default_factory=dict)
+
+    @staticmethod
+    def open(path: Path, key: Mapping[str, Any]) -> Journal:
+        """The journal at *path* as far as it is of the import that *key* describes; else an empty one, not yet written.
+
+        Raises:
+            DataInvalid: there is another kind of file at *path*.
+        """
+        journal = Journal(path, dict(key))
+        if not path.exists():
+            return journal
+        first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]  # what follows the last newline is torn
+        header = _json(first)
+        if path.stat().st_size and first and (header is None or "samespaceImport" not in header):
+            raise DataInvalid(
+                path=str(path),
+                reason="is not the journal of an import; choose another --state, or, if it was one that got damaged, "
+                "remove it: everything is imported again then, under the same ids",
+            )
+        if header is None or header.get("samespaceImport") != _FORMAT or header.get("key") != journal.key:
+            return journal
+        for entry in map(_json, lines):
+            if entry is not None:
+                done = _finished(entry)
+                journal.finished[done.number] = done
+        return journal
+
+    def begin(self) -> None:
+        """Write the file anew: what was read and still counts, in whole lines."""
+        header = json.dumps({"samespaceImport": _FORMAT, "key": self.key})
+        write_whole(self.path, "\n".join([header, *map(_line, self.finished.values())]) + "\n")
+
+    def has(self, number: int, digest: str) -> Finished | None:
+        """The batch, if it is finished with just this input."""
+        done = self.finished.get(number)
+        return done if done is not None and done.digest == digest else None
+
+    def some(self, most: int) -> list[Finished]:
+        """A few finished batches that wrote something, spread over all."""
+        wrote = [done for done in self.finished.values() if done.uuid is not None]
+        step = max(1, -(-len(wrote) // most))
+        return wrote[::step] + (wrote[-1:] if wrote and (len(wrote) - 1) % step else [])
+
+    def append(self, done: Finished) -> None:
+        """Note a finished batch; one write, so that a kill leaves the line whole or out."""
+        with self.path.open("ab", buffering=0) as file:
+            file.write(_line(done).encode() + b"\n")
+        self.finished[done.number] = done
+
+    def remove(self) -> None:
+        """Nothing is left to do: a journal that stayed would keep the next import from writing."""
+        self.path.unlink(missing_ok=True)
+
+
+def write_failures(path: Path, failures: Sequence[Failure]) -> None:
+    """One JSON object a line: id, reason and, where there is one, tenant; never a text. No failures, no file."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    lines = []
+    for failure in failures:
+        tenant = {"tenant": failure.tenant} if failure.tenant else {}
+        lines.append(json.dumps({"id": failure.passage, "reason": failure.reason, **tenant}, ensure_ascii=False))
+    write_whole(path, "\n".join(lines) + "\n")
+
+
+def read_failed_ids(path: Path) -> frozenset[str]:
+    """The ids in a file that `write_failures` wrote.
+
+    Raises:
+        DataInvalid: it is not such a file.
+    """
+    if not path.is_file():
+        raise DataInvalid(path=str(path), reason="no such file; expected the failures of an import")
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        entry = _json(line.encode())
+        if entry is None or not isinstance(entry.get("id"), str):
+            raise DataInvalid(path=f"{path}, line {number}", reason='expected {"id": ..., "reason": ...}')
+        found.append(entry["id"])
+    return frozenset(found)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file at once, or leave the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def _line(done: Finished) -> str:
+    entry: dict[str, Any] = {"batch": done.number, "digest": done.digest, "failed": done.failed}
+    entry |= {"uuid": str(done.uuid)} if done.uuid else {}
+    return json.dumps(entry | ({"tenant": done.tenant} if done.tenant else {}))
+
+
+def _finished(entry: Mapping[str, Any]) -> Finished:
+    uuid = entry.get("uuid")
+    return Finished(
+        number=int(entry["batch"]),
+        digest=str(entry["digest"]),
+        uuid=UUID(uuid) if uuid else None,
+        tenant=str(entry.get("tenant", "")),
+        failed=tuple(entry["failed"]),
+    )
+
+
+def _json(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None

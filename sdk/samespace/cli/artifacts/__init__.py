@@ -1,0 +1,1 @@
+"""Commands that make, check and compare artifacts: they parse, call one function and print."""

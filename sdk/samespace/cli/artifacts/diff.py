@@ -1,0 +1,57 @@
+"""`samespace diff`: are two artifacts the same space, and if not, why not?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+_VERDICTS = {
+    "same": "The same space: their vectors may be compared.",
+    "rebuilt": "The same space, rebuilt: their vectors may be compared.",
+    "different": "Different spaces: their vectors may NOT be compared.",
+}
+
+
+@click.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def diff(first: Path, second: Path, as_json: bool) -> None:
+    """Say whether two artifacts are the same space, and what differs.
+
+    Exit code 0 for the same space, renamed or rebuilt; 1 for different spaces, also where the probes are nearly
+    equal; 2 for wrong usage.
+
+    \b
+    Example:
+      samespace diff artifacts/pydoc artifacts/pydoc-retrained
+    """
+    from ...artifact import open_artifact
+    from ...artifact.compare import compare
+
+    left, right = open_artifact(first), open_artifact(second)
+    found = compare(left, right)
+    if as_json:
+        value = {
+            "verdict": found.verdict,
+            "space_ids": [left.space_id, right.space_id],
+            "space": [list(each) for each in found.space],
+            "beside": [list(each) for each in found.beside],
+            "probes": found.probes
+            and {"texts": found.probes.texts, "mean_cos": found.probes.mean, "worst_cos": found.probes.worst},
+        }
+        click.echo(json.dumps(value, ensure_ascii=False))
+    else:
+        click.echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
+        click.echo(_VERDICTS[found.verdict])
+        for part, text in (*found.space, *found.beside):
+            click.echo(f"  {part}: {text}")
+        if found.probes is not None:
+            near = found.probes
+            click.echo(
+                f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts"
+            )
+    sys.exit(found.verdict == "different")

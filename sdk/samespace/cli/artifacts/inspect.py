@@ -1,0 +1,114 @@
+"""`samespace inspect`: what an artifact is, from its manifest alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import table
+
+if TYPE_CHECKING:
+    from ...artifact import Artifact, Composite, Identity, Manifest
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def inspect(artifact: Path, as_json: bool) -> None:
+    """Show what an artifact is.
+
+    Reads the manifest and looks at the files' sizes; `samespace verify` checks their contents.
+
+    \b
+    Example:
+      samespace inspect artifacts/pydoc
+      samespace inspect artifacts/pydoc --json | jq -r .space_id
+    """
+    from ...artifact import open_artifact
+
+    opened = open_artifact(artifact)
+    manifest, identity = opened.manifest, opened.manifest.identity
+    summary: dict[str, Any] = {
+        "name": manifest.name,
+        "space_id": manifest.space_id,
+        "dims": identity.dims,
+        "matryoshka_dims": list(manifest.matryoshka_dims),
+        **_described(manifest),
+        "builds": [
+            {
+                "name": build.name,
+                "file": build.file,
+                "bytes": manifest.files[build.file].bytes,
+                "opset": build.opset,
+                "measured": [asdict(measured) for measured in build.measured],
+            }
+            for build in manifest.builds
+        ],
+        "files": {name: entry.bytes for name, entry in manifest.files.items()},
+        "provenance": dict(manifest.provenance),
+        "scores": [dict(score) for score in manifest.scores],
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"name       {manifest.name}")
+    click.echo(f"space      {manifest.space_id}")
+    if manifest.composite is None:
+        _echo_encoder(manifest.encoder)
+    else:
+        _echo_composite(manifest.composite, opened)
+        return
+    rows = [
+        [
+            build.name,
+            f"{measured.runtime} {measured.version}",
+            measured.precision,
+            f"{manifest.files[build.file].bytes / 1e6:.1f}",
+            f"{measured.worst:.1e}",
+            "-" if measured.ndcg_change is None else f"{measured.ndcg_change:+.2f}",
+        ]
+        for build in manifest.builds
+        for measured in build.measured
+    ]
+    click.echo()
+    click.echo(table(["build", "runtime", "computes", "MB", "worst 1-cos", "nDCG@10 change"], rows))
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    """What is told of an encoder, or of a composite."""
+    if manifest.composite is not None:
+        composite = manifest.composite
+        parts = [asdict(part) | {"folder": name} for part, name in zip(composite.parts, composite.folders, strict=True)]
+        return {"kind": composite.kind, "parts": parts}
+    identity = manifest.encoder
+    return {
+        "kind": "encoder",
+        "architecture": identity.architecture.get("model_type"),
+        "pooling": identity.pooling,
+        "transform": identity.transform,
+        "recipe": identity.recipe.to_dict(),
+    }
+
+
+def _echo_encoder(identity: Identity) -> None:
+    recipe = identity.recipe
+    after = f", {identity.transform['type']} transform" if identity.transform else ""
+    click.echo(f"vectors    {identity.dims} dims, {identity.pooling} pooling{after}, unit length")
+    click.echo(f"texts      {recipe.token_limit} tokens, longer ones in windows that share {recipe.window_overlap}")
+    for role, prompt in recipe.prompts.items():
+        if prompt:
+            click.echo(f"prompt     {role}: {prompt!r}")
+
+
+def _echo_composite(composite: Composite, artifact: Artifact) -> None:
+    what = "one encoder for each role" if composite.kind == "two_tower" else "the parts' vectors side by side"
+    click.echo(f"vectors    {composite.dims} dims, {what}, unit length\n")
+    rows = [
+        [name, part.manifest.name, each.space_id[:12], str(each.dims), f"{each.weight:g}"]
+        for name, each, part in zip(composite.folders, composite.parts, artifact.parts, strict=True)
+    ]
+    click.echo(table(["part", "name", "space", "dims", "weight"], rows))

@@ -1,0 +1,1 @@
+"""Commands that run encoders: serve, spaces, health, embed. They parse, call one function and print."""

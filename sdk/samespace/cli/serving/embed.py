@@ -1,0 +1,186 @@
+"""`samespace embed`: files of texts to files of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import RequestInvalid
+from ..console import progress, say
+
+if TYPE_CHECKING:
+    from ...bulk.local import Made
+    from ...bulk.plan import Options, Part
+    from ...encoder import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class OpenForBulk:
+    """Opens the encoder where the work is done: in this process, or in each of Ray's workers, which get this object.
+
+    A token for a server is not in it: each machine reads its own environment, as commands do.
+    """
+
+    name: str
+    build: str
+    runtime: str
+    device: str
+
+    def __call__(self, streams: int) -> Encoder:
+        """The encoder, ready for *streams* calls at a time, each of which runs on one core."""
+        from ...encoder import Encoder
+        from ..encoders import open_encoder
+
+        if not (Path(self.name) / "manifest.json").is_file():
+            return open_encoder(self.name)
+        return Encoder.load(
+            self.name,
+            build=self.build,
+            runtime=self.runtime,
+            device=self.device,  # type: ignore[arg-type]
+            threads=streams,
+            streams=streams,
+        )
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--out", required=True, metavar="FOLDER", help="Where the parts go: a folder or a URI.")
+@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="An artifact, or host:port of servers.")
+@click.option("--role", type=click.Choice(["passage", "query"]), default="passage", show_default=True)
+@click.option(
+    "--long-texts",
+    type=click.Choice(["pool", "windows", "slices", "reject"]),
+    default="pool",
+    show_default=True,
+    help="Beyond the token limit: a pooled row; a row a window, or a slice encoded by itself; or an error.",
+)
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
+@click.option("--dims", type=int, metavar="N", help="Fewer dimensions, where the encoder was trained for it.")
+@click.option("--text-column", multiple=True, metavar="NAME", help="May be repeated: joined by blanks. [default: text]")
+@click.option("--id-column", metavar="NAME", help="[default: _id or id]")
+@click.option("--number-rows", is_flag=True, help="Ids are FILE#ROW.")
+@click.option("--keep", multiple=True, metavar="NAME", help="Copy this column to the output; may be repeated.")
+@click.option("--without-text", is_flag=True, help="Do not copy the texts to the output.")
+@click.option("--skip-empty", is_flag=True, help="Leave rows without a text out, and say how many.")
+@click.option("--part-rows", type=int, metavar="N", help="Rows of one part. [default: 16384]")
+@click.option("--build", default="auto", show_default=True, help="Of an artifact.")
+@click.option("--runtime", default="auto", show_default=True, help="Of an artifact: onnxruntime or openvino.")
+@click.option("--device", default="cpu", show_default=True, help="Of an artifact: cpu, cuda or tensorrt.")
+@click.option("--engine", type=click.Choice(["process", "ray"]), default="process", show_default=True)
+@click.option("--cores", type=int, metavar="N", help="Parts at a time, each on a core. [default: all; with ray 1]")
+@click.option("--workers", metavar="MAX|MIN:MAX", help="With ray: actors, of --cores each. [default: one a core]")
+@click.option("--gpus", type=float, metavar="N", help="With ray: of each actor. [default: 1 unless on the CPU]")
+@click.option("--address", metavar="ADDRESS", help="With ray: of a running cluster; without it one is started here.")
+def embed(**given: Any) -> None:
+    """Turn files of texts into files of vectors.
+
+    INPUT is Parquet, JSONL, CSV or TSV, or a folder of such files; here, or under s3://, gs://, hdfs:// and what
+    fsspec knows. The output is Parquet with vectors, token counts and the space id, one file for each --part-rows
+    rows, in the order of the rows. Parts that are complete are not made again: after an interruption, run the same
+    command. The bytes do not depend on the engine or the number of workers.
+
+    \b
+    Example:
+      samespace embed corpus.jsonl --out vectors --encoder artifacts/pydoc --text-column title --text-column text
+      samespace embed s3://bucket/texts --out s3://bucket/vectors --encoder artifacts/pydoc --engine ray --address auto
+      samespace embed corpus.parquet --out vectors --encoder a:8081,b:8081 --cores 8 --long-texts windows
+    """
+    from ...bulk.job import Job, plan_job, run
+    from ...extras import require_extra
+    from ..encoders import space_of
+
+    require_extra("arrow", feature="samespace embed", modules=("pyarrow",))
+    # Ray's workers have working folders of their own.
+    given["inputs"] = tuple(_absolute(uri) for uri in given["inputs"])
+    given["out"] = _absolute(given["out"])
+    if Path(given["encoder"]).exists():
+        given["encoder"] = _absolute(given["encoder"])
+    engine = _engine(given)
+    space_id, name = space_of(given["encoder"])
+    job = Job(given["inputs"], given["out"], _options(given, space_id), name, **_set(part_rows=given["part_rows"]))
+    parts = plan_job(job)
+    rows = sum(part.rows for part in parts)
+    say(f"{rows} rows in {len(parts)} parts, space {space_id[:12]}")
+    with progress("rows", rows) as advance:
+        done = run(job, parts, engine, advance)
+    say(f"{done.made} parts made, {done.kept} were there.")
+    if done.skipped:
+        say(f"{done.skipped} rows without a text were left out.")
+    if done.long_texts and given["long_texts"] == "pool":
+        say(f"{done.long_texts} texts are longer than the token limit; their vectors are pooled windows.")
+    click.echo(f"{done.rows} vectors of {done.texts} texts ({done.tokens} tokens) in {given['out']}")
+
+
+def _options(given: dict[str, Any], space_id: str) -> Options:
+    from ...bulk.plan import Columns, Options
+
+    columns = Columns(
+        text=given["text_column"] or ("text",),
+        id=given["id_column"],
+        number_rows=given["number_rows"],
+        keep=given["keep"],
+    )
+    return Options(
+        space_id=space_id,
+        role=given["role"],
+        long_texts=given["long_texts"],
+        dtype=given["dtype"],
+        dims=given["dims"],
+        columns=columns,
+        skip_empty=given["skip_empty"],
+        with_text=not given["without_text"],
+        build=f"{given['build']} on {given['runtime']}, {given['device']}",
+    )
+
+
+def _engine(given: dict[str, Any]) -> Callable[..., Iterator[Made]]:
+    open_encoder = OpenForBulk(given["encoder"], given["build"], given["runtime"], given["device"])
+    if given["engine"] == "ray":
+        from ...bulk.cluster import require_ray, run_on_ray
+
+        require_ray()
+        cluster = cluster_of(given)
+
+        def on_ray(parts: Sequence[Part], options: Options, out: str, advance: Callable[[int], None]) -> Iterator[Made]:
+            return run_on_ray(parts, options, out, open_encoder, cluster=cluster, progress=advance)
+
+        return on_ray
+    for name in ("workers", "gpus", "address"):
+        if given[name] is not None:
+            raise RequestInvalid(field=f"--{name}", reason="is for --engine ray; in one process --cores says how many")
+    from ...bulk.local import run_here
+    from ...runtime.cpu import this_cpu
+
+    cores = given["cores"] or (this_cpu().cores if given["device"] == "cpu" else 1)
+
+    def here(parts: Sequence[Part], options: Options, out: str, advance: Callable[[int], None]) -> Iterator[Made]:
+        return run_here(parts, options, out, open_encoder, cores=cores, progress=advance)
+
+    return here
+
+
+def cluster_of(given: dict[str, Any]) -> Any:
+    """The `Cluster` that --workers, --cores, --gpus and --address describe."""
+    from ...bulk.cluster import Cluster
+    from ...runtime.cpu import this_cpu
+
+    cores = given["cores"] or 1
+    low, _, high = (given["workers"] or str(max(1, this_cpu().cores // cores))).rpartition(":")
+    if not high.isdigit() or not (low or "1").isdigit():
+        raise RequestInvalid(field="--workers", reason=f"{given['workers']!r}; expected a number, or MIN:MAX")
+    gpus = given["gpus"] if given["gpus"] is not None else (0.0 if given["device"] == "cpu" else 1.0)
+    most = int(high)
+    return Cluster(address=given["address"], workers=most, min_workers=int(low or most), cores=cores, gpus=gpus)
+
+
+def _absolute(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).absolute())
+
+
+def _set(**given: Any) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}

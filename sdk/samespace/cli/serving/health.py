@@ -1,0 +1,76 @@
+"""`samespace health`: whether a server is ready, as an exit code; for containers, scripts and load balancers."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import SplitResult, urlsplit
+
+import click
+
+from ...errors import RequestInvalid
+from ..console import say
+
+
+@click.command()
+@click.argument("address", metavar="ADDRESS")
+@click.option("--timeout-ms", default=2_000, show_default=True, help="How long to wait for the answer.")
+def health(address: str, timeout_ms: int) -> None:
+    """Exit with 0 if a server is ready, with 1 if it is not.
+
+    ADDRESS is HOST:PORT of its gRPC side (with /SPACE, whether that space is served), or http://HOST:PORT of its HTTP
+    side (with /e/SPACE). A server that loads, drains or cannot be reached is not ready; of several replicas, all have
+    to be. Certificates come from SAMESPACE_CA, SAMESPACE_CERT and SAMESPACE_KEY.
+
+    \b
+    Example:
+      samespace health localhost:8081
+      samespace health http://localhost:8080
+    """
+    if timeout_ms < 1:
+        raise RequestInvalid(field="--timeout-ms", reason=f"{timeout_ms}; expected 1 or more")
+    over_http = address.startswith(("http://", "https://"))
+    reason = _http(address, os.environ, timeout_ms) if over_http else _grpc(address, timeout_ms)
+    if reason is not None:
+        say(f"not ready: {reason}")
+        sys.exit(1)
+    say("ready")
+
+
+def _grpc(text: str, timeout_ms: int) -> str | None:
+    from ...extras import require_extra
+    from ...rpc.address import ServerAddress
+    from ..encoders import access_from
+
+    require_extra("rpc", feature="asking a server over gRPC", modules=("grpc", "google.protobuf"))
+    from ...rpc.health import why_not_ready
+
+    return why_not_ready(ServerAddress.parse(text), access_from(os.environ), timeout_ms=timeout_ms)
+
+
+def _http(text: str, environment: Mapping[str, str], timeout_ms: int) -> str | None:
+    url = urlsplit(text)
+    if not url.hostname:
+        raise RequestInvalid(field="ADDRESS", reason=f"{text!r}; expected http://HOST:PORT")
+    try:
+        with closing(_connection(url, environment, timeout_ms / 1000)) as connection:
+            connection.request("GET", f"{url.path.rstrip('/')}/.well-known/ready")
+            response = connection.getresponse()
+            told = response.read(500).decode("utf-8", errors="replace")
+    except (OSError, ValueError, HTTPException) as error:
+        return f"{url.netloc}: {error}"
+    return None if response.status in (200, 204) else f"{url.netloc}: status {response.status} {told}".rstrip()
+
+
+def _connection(url: SplitResult, environment: Mapping[str, str], timeout_s: float) -> HTTPConnection:
+    assert url.hostname is not None
+    if url.scheme == "http":
+        return HTTPConnection(url.hostname, url.port, timeout=timeout_s)
+    context = ssl.create_default_context(cafile=environment.get("SAMESPACE_CA") or None)
+    if certificate := environment.get("SAMESPACE_CERT"):
+        context.load_cert_chain(certificate, environment.get("SAMESPACE_KEY") or None)
+    return HTTPSConnection(url.hostname, url.port, timeout=timeout_s, context=context)

@@ -1,0 +1,1 @@
+"""Commands that look at data, train and score: they parse, call one function and print."""

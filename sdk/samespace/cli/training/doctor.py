@@ -1,0 +1,183 @@
+"""`samespace doctor`: what is wrong with data, before it is trained on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import one_line, progress, say, wrapped
+
+if TYPE_CHECKING:
+    from ...text import Role, TextEncoder
+    from ...training.data.examples import TrainingData
+    from ...training.doctor import Diagnosis, Finding, Questions
+    from ...training.doctor.material import Material
+
+
+@click.group()
+def doctor() -> None:
+    """Find what is wrong with data before it is trained on.
+
+    \b
+    Example:
+      samespace doctor data data/scifact --html doctor.html
+    """
+
+
+@doctor.command()
+@click.argument("sources", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DATA...")
+@click.option("--train-split", default="train", show_default=True, help="Split that is trained on.")
+@click.option("--held-out", default="dev,test", show_default=True, help="Splits that training must not have seen.")
+@click.option(
+    "--allow-leakage",
+    type=click.Choice(["none", "passages", "all"]),
+    default="none",
+    show_default=True,
+    help="Leaks that are a warning instead of an error.",
+)
+@click.option("--encoder", help="Artifact or model: lengths in tokens, vocabulary, suspected false negatives.")
+@click.option("--tokens-only", is_flag=True, help="Of the encoder use the tokenizer alone: seconds instead of minutes.")
+@click.option(
+    "--sample", default=2000, show_default=True, type=click.IntRange(1), help="Training examples the encoder looks at."
+)
+@click.option("--html", type=click.Path(path_type=Path), help="Write the report with pictures to this file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--show-texts", is_flag=True, help="Show the texts of examples, not their ids alone.")
+@click.option("--strict", is_flag=True, help="Exit code 1 for warnings too.")
+@click.option(
+    "--write-splits",
+    "splits_out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write splits that share no near-duplicate.",
+)
+@click.option("--keep", multiple=True, metavar="SPLIT", help="Leave this split as it is when splits are written.")
+def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ...], **options: Any) -> None:
+    """Look at training data: leaks, duplicates, false negatives, labels, texts, lengths, languages.
+
+    DATA is a BEIR folder, a folder or file of JSONL, CSV, TSV or Parquet, or a saved Hugging Face dataset; several are
+    one set. Exit code 0 where there is no error, 1 where there is one; texts are not shown unless asked for.
+
+    \b
+    Example:
+      samespace doctor data data/scifact --html doctor.html
+      samespace doctor data data/scifact --encoder artifacts/minilm --show-texts
+      samespace doctor data data/scifact --write-splits data/scifact-clean --keep test
+    """
+    from ...errors import DataInvalid
+    from ...extras import require_extra
+
+    require_extra("train", feature="the doctor", modules=("datasketch",))
+    from ...training.data.sources import load_data
+    from ...training.doctor import Questions, material_of, report, resplit, write_splits
+
+    asked = Questions(
+        train=options["train_split"],
+        held_out=tuple(split for split in options["held_out"].split(",") if split),
+        allow_leakage=options["allow_leakage"],
+        most_encoded=options["sample"],
+        show_texts=options["show_texts"],
+    )
+    if splits_out is not None and splits_out.exists():  # said now, not after minutes of looking
+        raise DataInvalid(path=str(splits_out), reason="exists already; name another folder, or remove it")
+    material = material_of(load_data(sources), asked)
+    with ExitStack() as stack:
+        diagnosis = _examined(stack, material, asked, options["encoder"], options["tokens_only"])
+    if options["html"]:
+        options["html"].write_text(report(diagnosis), encoding="utf-8")
+        say(f"report: {options['html']}")
+    if options["as_json"]:
+        click.echo(json.dumps(diagnosis.to_json(), ensure_ascii=False))
+    else:
+        show(diagnosis)
+    if splits_out is not None:
+        made = resplit(material, keep=keep)
+        write_splits(material.data, made, splits_out)
+        sizes = ", ".join(f"{split} {len(part)}" for split, part in made.splits.items())
+        say(
+            f"splits: {splits_out}: {sizes} examples; {made.left_out} left out, {made.components} connected parts, "
+            f"the largest with {made.largest}"
+        )
+    sys.exit(not diagnosis.healthy(strict=options["strict"]))
+
+
+def _examined(stack: ExitStack, material: Material, asked: Questions, name: str | None, tokens_only: bool) -> Diagnosis:
+    """The diagnosis, with the encoder called *name* where one is."""
+    from ...training.doctor import examine
+
+    if name is None:
+        return examine(material, asked)
+    from ..encoders import open_encoder
+
+    encoder = stack.enter_context(open_encoder(name))
+    embedder = None if tokens_only else encoder
+    if not tokens_only:
+        say("the encoder reads a sample of the training texts, and the whole corpus where held-out texts have leaked")
+    total = 2 * min(asked.most_encoded, len(material.trained))
+    advance = None if tokens_only else stack.enter_context(progress("texts", total))
+    return examine(material, asked, text_encoders=text_path(encoder), embedder=embedder, progress=advance)
+
+
+def text_path(encoder: Any) -> Mapping[Role, TextEncoder] | None:
+    """How *encoder* makes model inputs, where it is in this process; None for a server's, and for a composite."""
+    inside = getattr(encoder, "loaded", None) or getattr(encoder, "checkpoint", None)
+    text_encoder = getattr(inside, "text_encoder", None)
+    return None if text_encoder is None else {"query": text_encoder, "passage": text_encoder}
+
+
+def checkup(data: TrainingData, asked: Questions) -> None:
+    """What is said before training: errors and warnings on stderr, and errors end it.
+
+    Raises:
+        DataInvalid: the doctor found an error.
+    """
+    from ...errors import DataInvalid
+    from ...training.doctor import examine
+
+    diagnosis = examine(data, asked)
+    show(diagnosis, notes=False, err=True)
+    errors = diagnosis.findings("error")
+    if errors:
+        more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        raise DataInvalid(
+            path=diagnosis.data,
+            reason=f"{errors[0].says}{more} Mend the data (samespace doctor data tells more), or train all the same: "
+            "--no-doctor",
+        )
+
+
+def show(diagnosis: Diagnosis, *, notes: bool = True, err: bool = False) -> None:
+    """The findings for a terminal, errors first; on stdout, or on stderr where *err*."""
+    sizes = ", ".join(f"{split} {count}" for split, count in diagnosis.splits.items())
+    click.echo(f"{diagnosis.data}: {sizes} examples, {diagnosis.passages} passages\n", err=err)
+    for finding in diagnosis.findings(*(() if notes else ("error", "warning"))):
+        _show(finding, diagnosis, err)
+    errors, warnings = len(diagnosis.findings("error")), len(diagnosis.findings("warning"))
+    click.secho(
+        f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}",
+        fg="red" if errors else "yellow" if warnings else "green",
+        bold=True,
+        err=err,
+    )
+
+
+def _show(finding: Finding, diagnosis: Diagnosis, err: bool) -> None:
+    colour = {"error": "red", "warning": "yellow"}.get(finding.severity)
+    indent = " " * 8
+    told = [finding.says] + [f"{finding.advice}."] * bool(finding.advice)
+    shown = finding.examples[: 5 if diagnosis.texts else 3]
+    if shown:
+        told.append("Such as " + "; ".join(" and ".join(map(str, each)) for each in shown) + ".")
+    body = "\n".join(wrapped(sentence, first=indent) for sentence in told)
+    head = click.style(f"{finding.severity:<8}", fg=colour, bold=colour is not None)
+    click.echo(head + body.removeprefix(indent), err=err)
+    if diagnosis.texts:
+        for name in (name for each in shown for name in each):
+            click.echo(indent + one_line(f"{name}: {diagnosis.texts[name]}", indent=len(indent)), err=err)
+    click.echo(err=err)

@@ -1,0 +1,200 @@
+"""`samespace train-head`: a small head on the vectors of a frozen encoder, in seconds once they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ...errors import ConfigInvalid
+from ...extras import require_extra
+from ..console import progress, quiet_libraries, say, table
+from ..encoders import checkpoint_options
+
+if TYPE_CHECKING:
+    from ...training.heads.choice import Compared
+    from ...training.heads.run import TrainedHead
+
+VECTORS: Final = "vectors"
+"""In the place of ENCODER: the data folder holds vectors."""
+
+_SETTINGS: Final = {
+    "kind": click.option(
+        "--kind",
+        type=click.Choice(["linear", "mlp"]),
+        default="linear",
+        show_default=True,
+        help="mlp: a hidden layer.",
+    ),
+    "hidden": click.option(
+        "--hidden", type=int, metavar="N", default=0, help="Its units; twice the dims unless given."
+    ),
+    "dims": click.option("--dims", type=int, metavar="N", default=0, help="Of the new vectors; the old unless given."),
+    "loss": click.option(
+        "--loss",
+        type=click.Choice(["infonce", "cosine_mse"]),
+        default="infonce",
+        show_default=True,
+        help="cosine_mse is for labelled pairs; pairs without labels get random negatives.",
+    ),
+    "negatives": click.option(
+        "--negatives", type=int, metavar="N", default=1, show_default=True, help="How many, for cosine_mse."
+    ),
+    "rate": click.option(
+        "--rate", type=float, metavar="R", default=0.0, help="Learning rate; unless given, the dev split chooses one."
+    ),
+    "epochs": click.option("--epochs", type=int, metavar="N", default=10, show_default=True),
+    "batch_size": click.option("--batch-size", type=int, metavar="N", default=256, show_default=True),
+    "temperature": click.option("--temperature", type=float, metavar="T", default=0.05, show_default=True),
+    "seed": click.option("--seed", type=int, metavar="N", default=1, show_default=True),
+}
+
+
+def head_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the options of `HeadConfig`; it gets them as one mapping *settings*."""
+
+    @wraps(command)
+    def gathered(*args: Any, **options: Any) -> Any:
+        settings = {name: options.pop(name) for name in _SETTINGS}
+        return command(*args, settings=settings, **options)
+
+    for option in reversed(_SETTINGS.values()):
+        gathered = option(gathered)
+    return gathered
+
+
+leakage_option = click.option(
+    "--allow-leakage",
+    type=click.Choice(["none", "passages", "all"]),
+    default="none",
+    show_default=True,
+    help="Held-out texts that may be trained on.",
+)
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Folder of vectors that were computed already; ~/.cache/samespace/embeddings unless given.",
+)
+
+
+@click.command("train-head")
+@click.argument("encoder")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the new artifact.")
+@click.option("--separate", is_flag=True, help="One head for queries, another for passages.")
+@head_options
+@checkpoint_options
+@leakage_option
+@cache_option
+@click.option("--space", metavar="ID", help="With `vectors`: the space id of the vectors.")
+@click.option("--name", help="Display name; the name of the folder unless given. Not part of the space id.")
+@click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at --out.")
+def train_head(
+    encoder: str,
+    data: Path,
+    out: Path,
+    separate: bool,
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    allow_leakage: str,
+    cache: Path | None,
+    space: str | None,
+    name: str | None,
+    replace: bool,
+) -> None:
+    """Train a small head on a frozen encoder.
+
+    ENCODER is an artifact, a model folder or a hub name; DATA is what `samespace train` takes. The texts are encoded
+    once and kept in a cache, so that the next try takes seconds. The head becomes part of the graph: what is written
+    is an artifact like any other, and another space. With --separate it is a two-tower, which holds the encoder twice.
+
+    The head starts as the base encoder. Each learning rate of a ladder is trained to its end, and the dev split
+    chooses; what is printed in the end stands beside BM25 and the base, and says so where the head is no better.
+
+    The word `vectors` as ENCODER: DATA holds queries.npy, passages.npy and qrels/SPLIT.tsv with row numbers. What is
+    written then is the head alone, for samespace.heads.load_heads.
+
+    \b
+    Example:
+      samespace train-head artifacts/minilm data/stackfaq -o artifacts/stackfaq-head
+      samespace train-head artifacts/minilm data/stackfaq -o artifacts/small --dims 128
+      samespace train-head vectors data/my-vectors -o heads/mine --space 0f16853b96e8...
+    """
+    modules = ("torch", "transformers", "sentence_transformers", "datasketch", "onnx", "onnxruntime", "safetensors")
+    require_extra("train", feature="training a head", modules=modules)
+    if encoder == VECTORS:
+        _on_vectors(data, out, {**settings, "separate": separate}, space, replace)
+        return
+    if space is not None:
+        raise ConfigInvalid(key="--space", reason=f"{space}; {encoder} says its space itself")
+    quiet_libraries()
+    from ...artifact.layout import check_target
+    from ...model.checkpoint import Overrides
+    from ...training.heads.config import HeadConfig
+    from ...training.heads.data import of_texts
+    from ...training.heads.frozen import default_cache, open_frozen
+    from ...training.heads.run import export_trained
+    from ...training.heads.run import train_head as run_training
+
+    check_target(out, replace=replace)
+    config = HeadConfig(separate=separate, **settings)
+    say(f"Reading {encoder} and {data}.")
+    frozen = open_frozen(encoder, Overrides(**overrides), cache=cache or default_cache())
+    loaded = of_texts(data, {"query": frozen, "passage": frozen}, progress, allow_leakage=allow_leakage)
+    say(f"{frozen.encoded} texts encoded, the others were in the cache.")
+    trained = run_training(loaded, config, progress)
+    show(trained)
+    exported = export_trained(trained, {"query": frozen, "passage": frozen}, out, name=name, replace=replace, say=say)
+    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
+
+
+def _on_vectors(data: Path, out: Path, settings: Mapping[str, Any], space: str | None, replace: bool) -> None:
+    from ...training.heads.config import HeadConfig
+    from ...training.heads.run import check_head_target
+    from ...training.heads.run import train_head as run_training
+    from ...training.heads.vectors import of_vectors
+
+    check_head_target(out, replace=replace)
+    trained = run_training(of_vectors(data, space), HeadConfig(**settings), progress)
+    show(trained)
+    trained.heads.save(out, record=trained.record(), replace=replace)
+    found = trained.heads.space_id()
+    click.echo(f"head: {out}, " + (f"space {found}" if found else "of no known space, because --space was not given"))
+
+
+def show(trained: TrainedHead) -> None:
+    """Print what was tried and what came of it."""
+    from ...training.heads.choice import alarms
+
+    if len(trained.tried) > 1:
+        rows = [
+            [
+                f"{each.rate:g}{' *' if each is trained.taken else ''}",
+                f"{each.states[0].loss:.4f}",
+                f"{each.states[-1].loss:.4f}",
+                str(each.states[each.best].step),
+                f"{each.score:.4f}",
+                alarm.cause if alarm else "",
+            ]
+            for each, alarm in zip(trained.tried, alarms(trained.tried), strict=True)
+        ]
+        click.echo(table(["rate", "loss, first", "last", "best step", "dev nDCG@10", ""], rows))
+        say(f"*: taken. A loss of {trained.trivial:.4f} is that of telling nothing apart.")
+    click.echo(table(["nDCG@10", *(f"{split}" for split in _splits(trained)), "head against it", "p"],
+                     [_row(each, _splits(trained)) for each in trained.compared]))  # fmt: skip
+    if trained.alarm is not None:
+        say(f"warning: {trained.alarm}.")
+    click.echo(f"head: {trained.summary()}")
+
+
+def _splits(trained: TrainedHead) -> list[str]:
+    return list(trained.compared[-1].scores)
+
+
+def _row(compared: Compared, splits: list[str]) -> list[str]:
+    change = compared.change.get(splits[-1]) if splits else None
+    told = ["-", "-"] if change is None else [f"{100 * change.mean:+.2f}", f"{change.p_value:.4f}"]
+    return [compared.name, *(f"{compared.scores[split]:.4f}" for split in splits), *told]

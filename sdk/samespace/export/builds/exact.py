@@ -1,0 +1,157 @@
+"""Builds: the exported graph in the forms that runtimes are fast on, each behind its gate.
+
+A build that misses its gate is reported and not written. The gates are those of the blueprint: fp32 at most
+1e-6, bf16 at most 2e-4, fp16 at most 1e-4 in 1 - cos. int8 may lose at most 0.5 points of nDCG@10 on data that the
+user names; that gate, and which int8 is tried first, is in `int8`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ...artifact import Measured
+from ...embed import embed_roles
+from ...errors import BuildUnavailable, ExtraMissing, GateFailed, ModelUnsupported, SamespaceError
+from ...model.checkpoint import Checkpoint
+from ...model.exportable import BringsGraph
+from ...runtime import Session, openvino, session_of
+from ...runtime.onnx import NAME as ONNXRUNTIME
+from ..graph import graph_of, opsets_of
+from .parity import Reference, worst_distance
+
+BUILDS: Final = ("fp32", "fp16", "int8")
+GATES: Final = {"fp32": 1e-6, "fp16": 1e-4, "bf16": 2e-4}
+INT8_POINTS: Final = 0.5
+"""The most nDCG@10 that an int8 build may lose, in points of 0.01."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFile:
+    """A build that agrees with torch: its bytes, their file in the artifact, and what was measured with what.
+
+    Attributes:
+        method: how it was made, where there is more than one way; kept in the manifest's provenance.
+    """
+
+    name: str
+    file: str
+    data: bytes
+    opset: int
+    measured: tuple[Measured, ...]
+    method: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_fp32(encoder: Checkpoint | BringsGraph, wanted: Reference) -> BuildFile:
+    """The exact build, at the newest opset whose graph agrees with torch.
+
+    Raises:
+        ModelUnsupported: no opset exports.
+        GateFailed: it exports, but no opset agrees.
+    """
+    failed: SamespaceError | None = None
+    for opset in opsets_of(encoder):
+        try:
+            data = graph_of(encoder, opset)
+            exact = _measured(data, ONNXRUNTIME, "fp32", wanted)
+            return BuildFile("fp32", "model.fp32.onnx", data, opset, (exact, *_on_openvino(data, "fp32", wanted)))
+        except (ModelUnsupported, GateFailed, BuildUnavailable) as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+def build_bf16(fp32: BuildFile, wanted: Reference) -> BuildFile | None:
+    """The fp32 file run in bf16 by OpenVINO; None where OpenVINO or the CPU cannot, or the gate is missed."""
+    measured = _on_openvino(fp32.data, "bf16", wanted)
+    return BuildFile("bf16", fp32.file, fp32.data, fp32.opset, measured) if measured else None
+
+
+def build_fp16(fp32: BuildFile, wanted: Reference) -> BuildFile:
+    """Weights and matrix products in fp16, for GPUs; compared with torch here, on the CPU.
+
+    onnxruntime's CPU kernels may compute an fp16 operator in fp32, so what is proved here is the file: its rounded
+    weights and its types. That a GPU computes the same is proved by the probes, when it loads the build.
+
+    Raises:
+        BuildUnavailable: the graph cannot be converted.
+        GateFailed: it does not agree with torch.
+    """
+    from .half import to_half
+
+    data = to_half(fp32.data)
+    return BuildFile("fp16", "model.fp16.onnx", data, fp32.opset, (_measured(data, ONNXRUNTIME, "fp16", wanted),))
+
+
+def _on_openvino(data: bytes, precision: str, wanted: Reference) -> tuple[Measured, ...]:
+    try:
+        return (_measured(data, openvino.NAME, precision, wanted),)
+    except (ExtraMissing, BuildUnavailable, GateFailed):
+        return ()  # not installed, or this CPU or graph is not for it: the artifact goes without
+
+
+def _measured(data: bytes, runtime: str, precision: str, wanted: Reference) -> Measured:
+    with session_over(data, runtime, precision) as session:
+        try:
+            found = measure(session, wanted)
+        except Exception as error:  # it loads, but fails on some batch; runtimes' exceptions share no base class
+            raise BuildUnavailable(wanted=precision, available=(), reason=f"{runtime}: {error}") from error
+    if found.worst > GATES[precision]:
+        raise GateFailed(build=precision, measure="1 - cos to torch", measured=found.worst, gate=GATES[precision])
+    return found
+
+
+@contextmanager
+def session_over(data: bytes, runtime: str, precision: str) -> Iterator[Session]:
+    """A session over a build that is not in an artifact yet.
+
+    Raises:
+        BuildUnavailable: the runtime cannot load it.
+        ExtraMissing: the runtime is not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(data)
+        yield session_of(file, runtime, precision)
+
+
+def measure(session: Session, wanted: Reference) -> Measured:
+    """How far *session* is from torch, on the parity batches and the probes; its bound is the precision's gate."""
+    worst = worst_distance(session, wanted)
+    bound = GATES[session.precision]
+    return Measured(
+        runtime=session.runtime, precision=session.precision, version=session.version, worst=worst, bound=bound
+    )
+
+
+def measure_int8(session: Session, wanted: Reference) -> Measured:
+    """How far an int8 *session* is from torch on the probes: texts, because random ids are not what it was scaled for.
+
+    Its gate is in nDCG. What another machine may show is bounded by what this one showed, with room for other
+    kernels: the distance of a foreign encoder is many times larger.
+
+    Raises:
+        BuildUnavailable: it fails, or gives numbers that are not finite, on some parity batch.
+    """
+    probes, checkpoint = wanted.probes, wanted.checkpoint
+    try:
+        finite = all(np.isfinite(session(ids, mask)).all() for ids, mask, _ in wanted.batches)
+        found = embed_roles(session, checkpoint.text_encoder, probes.texts, probes.roles, dims=checkpoint.dims)
+    except RuntimeError as error:  # the graph loads, but fails on some batch
+        raise BuildUnavailable(wanted="int8", available=(), reason=f"{session.runtime}: {error}") from error
+    worst = probes.worst(found)
+    if not finite or not np.isfinite(worst):
+        raise BuildUnavailable(wanted="int8", available=(), reason=f"{session.runtime}: vectors that are not finite")
+    return Measured(
+        runtime=session.runtime,
+        precision="int8",
+        version=session.version,
+        worst=worst,
+        bound=min(2.0, round(1.25 * worst + 1e-3, 4)),
+    )

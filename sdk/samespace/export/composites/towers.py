@@ -1,0 +1,85 @@
+"""Two encoders that belong together as one artifact: each exported and gated by itself, then joined.
+
+A Router's folder says that they do, or heads were trained on both at once, so no data is asked for, as
+`combine --two-tower` has to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...artifact.layout import check_target
+from ...errors import RequestInvalid
+from ...folders import folder_beside
+from ...model.checkpoint import Checkpoint
+from ...model.exportable import BringsGraph
+from ...text import ROLES, Role
+from ..package import Exported, Say, export_artifact
+from .concatenate import join_towers
+
+
+def export_towers(
+    towers: Sequence[Checkpoint | BringsGraph],
+    out: Path | str,
+    *,
+    name: str | None = None,
+    builds: tuple[str, ...] = ("fp32",),
+    replace_existing: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+    joined_as: str = "router",
+    say: Say = lambda _: None,
+) -> Exported:
+    """Export two encoders that belong together into the folder *out*; see `package.export_artifact`.
+
+    Args:
+        towers: that of queries, that of passages: what `load_towers` gave, or two encoders with a head each.
+        joined_as: what they were before, as provenance names it: a "router", or "towers" of two heads.
+
+    Returns:
+        The artifact of both; reports of both, their builds named "query/fp32" and so on.
+
+    Raises:
+        RequestInvalid: int8, whose gate needs a score, which one tower alone does not have.
+        GateFailed: a tower does not agree with torch: nothing is written.
+        ArtifactError: *out* is taken.
+    """
+    if "int8" in builds:
+        raise RequestInvalid(
+            field="build",
+            reason="int8 of two towers: it is gated by what it loses in nDCG@10, and neither of the two encoders finds "
+            "anything alone. fp32, bf16 and fp16 are gated by their vectors: leave int8 out",
+        )
+    target = Path(out)
+    check_target(target, replace=replace_existing)
+    shown = name or target.name
+    with folder_beside(target) as work:
+        exported = [
+            export_artifact(
+                tower,
+                work / role,
+                name=f"{shown}-{role}",
+                builds=builds,
+                say=_naming(role, say),
+            )
+            for role, tower in zip(ROLES, towers, strict=True)
+        ]
+        say("Joining both as one artifact.")
+        query, passage = (each.artifact for each in exported)
+        facts = {joined_as: {role: each.source for role, each in zip(ROLES, towers, strict=True)}, **(provenance or {})}
+        artifact = join_towers(query, passage, target, name=name, replace=replace_existing, provenance=facts)
+    return Exported(
+        artifact,
+        tuple(
+            replace(report, build=f"{role}/{report.build}")
+            for role, each in zip(ROLES, exported, strict=True)
+            for report in each.reports
+        ),
+        tuple(error for each in exported for error in each.refused),
+    )
+
+
+def _naming(role: Role, say: Say) -> Say:
+    return lambda sentence: say(f"{role}: {sentence}")

@@ -1,0 +1,132 @@
+"""The transformer under an encoder: its configuration, its weights, and how many tokens it takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ModelUnsupported, RequestInvalid
+from .hub import read_json
+from .quiet import quiet
+
+
+def load_config(root: Path, source: str) -> Any:
+    """The transformers configuration in *root*.
+
+    Raises:
+        ModelUnsupported: transformers does not know the model type without running code of the folder.
+    """
+    from transformers import AutoConfig
+
+    from . import alibi  # noqa: F401  registers our own architecture
+
+    raw = read_json(root / "config.json", source)
+    if "auto_map" in raw and "model_type" not in raw:
+        raise ModelUnsupported(
+            model=source, reason="brings code of its own (auto_map)", remedy="use a model that transformers knows"
+        )
+    try:
+        return AutoConfig.from_pretrained(root, trust_remote_code=False)
+    except (ValueError, OSError) as error:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"transformers does not know model type {raw.get('model_type')!r} without code of the folder",
+            remedy="use a model that transformers knows natively",
+        ) from error
+
+
+def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
+    """The transformer in fp32, from safetensors, every weight read from the folder.
+
+    Raises:
+        ModelUnsupported: no safetensors, or weights are missing.
+    """
+    if not any(root.glob("*.safetensors")):
+        raise ModelUnsupported(
+            model=source,
+            reason="has no safetensors weights, and a pickled checkpoint can run code when it is read",
+            remedy="convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
+        )
+    kind = _model_class(config, source)
+    options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False, "use_safetensors": True}
+    # BERT's pooler is a head of its pre-training: it is not on the way to a vector, so it is not the space's.
+    if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
+        options["add_pooling_layer"] = False
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # decoders would carry keys and values through the graph that nobody reads
+    with quiet("transformers"):  # its report is read below
+        backbone, report = kind.from_pretrained(
+            root,
+            config=config,
+            attn_implementation="sdpa" if kind._supports_sdpa else "eager",
+            output_loading_info=True,
+            **options,
+        )
+    # transformers fills what is missing with random numbers and a warning: no encoder that anybody trained.
+    missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
+    if missing:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"lacks {len(missing)} weights of {type(backbone).__name__}, the first: {missing[0]}",
+            remedy="the folder is incomplete, or its config.json is of another model",
+        )
+    # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
+    module: nn.Module = backbone.eval().requires_grad_(False)
+    return module
+
+
+def _model_class(config: Any, source: str) -> Any:
+    """transformers' class of the encoder: for T5 its encoder, not the pair of encoder and decoder."""
+    import transformers
+
+    # An encoder that was saved alone says is_encoder_decoder = false, but its type still means the pair.
+    pair = config.is_encoder_decoder or type(config) in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    classes = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING if pair else transformers.MODEL_MAPPING
+    kind = classes.get(type(config), None)
+    if kind is None:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{config.model_type} is an encoder-decoder, and transformers has no class for its encoder alone"
+            if pair
+            else f"transformers has no class for {config.model_type} without a head",
+            remedy="use an encoder, or a decoder with last-token pooling",
+        )
+    return kind
+
+
+def token_limit(
+    root: Path, settings: Mapping[str, Any], source: str, *, positions: int | None, chosen: int | None
+) -> int:
+    """How many tokens a model input may have.
+
+    The user's word comes first, then sentence-transformers' setting, the tokenizer's, and the positions.
+
+    Args:
+        root: the folder of the transformer and its tokenizer.
+        settings: sentence-transformers' own, of all its files.
+        positions: the most tokens that the transformer has positions for, or None.
+        chosen: what the user says, or None.
+
+    Raises:
+        ModelUnsupported: nothing says it.
+        RequestInvalid: *chosen* is above *positions*.
+    """
+    if chosen is not None:
+        if positions is not None and chosen > positions:
+            raise RequestInvalid(field="token limit", reason=f"{chosen}; {source} has positions for {positions} tokens")
+        return chosen
+    found = [] if positions is None else [positions]
+    if isinstance(settings.get("max_seq_length"), int):
+        found.append(settings["max_seq_length"])
+    elif (root / "tokenizer_config.json").exists():
+        length = read_json(root / "tokenizer_config.json", source).get("model_max_length")
+        if isinstance(length, int | float) and 0 < length < 1_000_000:
+            found.append(int(length))
+    if not found:
+        raise ModelUnsupported(model=source, reason="does not say its token limit", remedy="say --max-tokens")
+    return min(found)

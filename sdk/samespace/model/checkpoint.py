@@ -1,0 +1,267 @@
+"""A checkpoint: a model in memory with everything that an export needs, and its identity.
+
+The parts come from `model_folder` (modules around the transformer), `backbone` (the transformer) and `tokenizer`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from ..artifact.fingerprint import Identity, relevant_settings, sort_weights, weight_digest
+from ..embed import Model, embed_texts
+from ..encoder import Encoded, Encoder, check_dims
+from ..errors import ModelUnsupported
+from ..progress import Advance
+from ..text import LongTexts, Recipe, Role, TextEncoder
+from ..vectors import Vectors
+from .architecture import Architecture, read_architecture
+from .backbone import load_backbone, load_config, token_limit
+from .hub import resolve_model
+from .model_folder import ModelFolder, read_model_folder, read_towers
+from .modules import EncoderModule, numpy_model
+from .tokenizer import canonical_tokenizer
+from .transform import Transform
+
+DEFAULT_OVERLAP_SHARE: Final = 4
+"""Windows share a quarter of the token limit unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user says instead of the folder. None keeps the folder's own.
+
+    Attributes:
+        pooling: for plain transformers folders; a sentence-transformers folder brings its own.
+        token_limit: tokens of one model input, special tokens included.
+        window_overlap: tokens that neighbouring windows share.
+        query_prompt, passage_prompt: put in front of texts.
+    """
+
+    pooling: str | None = None
+    token_limit: int | None = None
+    window_overlap: int | None = None
+    query_prompt: str | None = None
+    passage_prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model in memory, ready to be exported or to encode with torch.
+
+    Attributes:
+        source: what the user named.
+        module: ids and mask to unit vectors.
+        tokenizer: the bytes of the artifact's tokenizer.json.
+        config: transformers' configuration.
+        architecture: what it and the transformer say, under one name for all.
+        layers: what follows pooling, in the identity's words.
+        transform: the linear map after them, or None.
+    """
+
+    source: str
+    module: EncoderModule
+    tokenizer: bytes
+    config: Any
+    architecture: Architecture
+    pooling: str
+    layers: tuple[Mapping[str, Any], ...]
+    recipe: Recipe
+    transform: Transform | None = None
+
+    reference = "torch fp32"
+
+    @property
+    def vocabulary(self) -> int:
+        """Token ids are below it."""
+        return self.architecture.vocabulary
+
+    @property
+    def dims(self) -> int:
+        """Length of a vector."""
+        if self.transform is not None:
+            return self.transform.dims
+        return int(self.layers[-1]["dims"] if self.layers else self.architecture.hidden_size)
+
+    def transformed(self, transform: Transform) -> Checkpoint:
+        """The same model with *transform* after it: another space.
+
+        Raises:
+            ModelUnsupported: the transform is for vectors of another length, or there is one already.
+        """
+        if self.transform is not None or transform.source_dims != self.dims:
+            raise ModelUnsupported(
+                model=self.source,
+                reason=f"gives {self.dims} dims{' after a transform of its own' if self.transform else ''}, "
+                f"the transform takes {transform.source_dims}",
+                remedy="fit the transform on this model: samespace transform",
+            )
+        module = self.module
+        linear = transform.to_linear()
+        return replace(
+            self,
+            module=EncoderModule(module.backbone, module.pooling, list(module.layers), linear).eval(),
+            transform=transform,
+        )
+
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """The text path."""
+        from tokenizers import Tokenizer
+
+        return TextEncoder(Tokenizer.from_buffer(self.tokenizer), self.recipe)
+
+    @cached_property
+    def model(self) -> Model:
+        """The torch module behind the interface of every runtime."""
+        model: Model = numpy_model(self.module)
+        return model
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Everything that can change a vector; its digest is the space id."""
+        digests = []
+        for name, tensor in self.module.state_dict().items():
+            if tensor.dtype == torch.bfloat16:
+                digests.append(weight_digest(name, tensor.view(torch.uint16).numpy(), dtype="bfloat16"))
+            else:
+                digests.append(weight_digest(name, tensor.numpy()))
+        return Identity(
+            weights=sort_weights(digests),
+            architecture=relevant_settings(self.config.to_dict(), type(self.config)().to_dict()),
+            tokenizer=hashlib.sha256(self.tokenizer).hexdigest(),
+            pooling=self.pooling,
+            layers=self.layers,
+            transform=None if self.transform is None else self.transform.description,
+            normalise=True,
+            dims=self.dims,
+            recipe=self.recipe,
+        )
+
+
+class CheckpointEncoder(Encoder):
+    """A checkpoint that encodes with torch: the reference that exports are held against."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._space_id = checkpoint.identity.space_id()
+
+    @property
+    def space_id(self) -> str:
+        return self._space_id
+
+    @property
+    def name(self) -> str:
+        return self.checkpoint.source
+
+    @property
+    def dims(self) -> int:
+        return self.checkpoint.dims
+
+    @property
+    def token_limit(self) -> int:
+        return self.checkpoint.recipe.token_limit
+
+    def encode_detailed(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        long_texts: LongTexts = "pool",
+        dims: int | None = None,
+        progress: Advance | None = None,
+    ) -> Encoded:
+        check_dims(dims, self.dims, ())
+        checkpoint = self.checkpoint
+        embedded = embed_texts(
+            checkpoint.model,
+            checkpoint.text_encoder,
+            texts,
+            role,
+            dims=self.dims,
+            long_texts=long_texts,
+            progress=progress,
+        )
+        return Encoded(Vectors(embedded.vectors, self._space_id), embedded.tokens, embedded.windows, embedded.spans)
+
+
+def load_checkpoint(model: str | Path, overrides: Overrides | None = None) -> Checkpoint:
+    """Read a model folder or hub name.
+
+    Raises:
+        ModelUnsupported: it cannot be exported faithfully, or is two encoders in one; says what and why.
+        RequestInvalid: the recipe makes no sense (a prompt longer than the token limit, ...).
+    """
+    source, chosen = str(model), overrides or Overrides()
+    return _loaded(read_model_folder(resolve_model(source), source, chosen.pooling), chosen)
+
+
+def load_towers(model: str | Path, overrides: Overrides | None = None) -> tuple[Checkpoint, ...]:
+    """Read what `load_checkpoint` reads, or both encoders of a Router, that of queries first.
+
+    Where these turn out to be the same encoder (equal weights saved twice), it is given once: as an ordinary encoder
+    it has half the size, and whatever is made for one encoder works on it.
+
+    Raises:
+        ModelUnsupported: as for `load_checkpoint`, or the two give vectors of unlike length.
+        RequestInvalid: as for `load_checkpoint`.
+    """
+    source, chosen = str(model), overrides or Overrides()
+    loaded = tuple(_loaded(each, chosen) for each in read_towers(resolve_model(source), source, chosen.pooling))
+    if len(loaded) == 1:
+        return loaded
+    query, passage = loaded
+    if query.dims != passage.dims:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"gives {query.dims} dims for queries and {passage.dims} for documents",
+            remedy="vectors of unlike length cannot be compared: end both routes with the same dims and train again",
+        )
+    same = query.identity.space_id() == passage.identity.space_id()
+    return (replace(query, source=source),) if same else loaded
+
+
+def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
+    source = folder.source
+    config = load_config(folder.root, source)
+    architecture = read_architecture(config, source)
+    backbone = load_backbone(folder.root, config, source)
+    architecture = architecture.measured(backbone)
+    limit = token_limit(
+        folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
+    )
+    modules = [layer.module for layer in folder.layers]
+    return Checkpoint(
+        source=source,
+        module=EncoderModule(backbone, folder.attention or folder.pooling, modules).eval(),
+        tokenizer=canonical_tokenizer(folder.root, source, lower=bool(folder.settings.get("do_lower_case"))),
+        config=config,
+        architecture=architecture,
+        pooling=folder.pooling,
+        layers=tuple(layer.description for layer in folder.layers),
+        recipe=Recipe(
+            prompts=_prompts(folder.prompts, chosen),
+            token_limit=limit,
+            window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
+        ),
+    )
+
+
+def _prompts(own: Mapping[str, str], chosen: Overrides) -> dict[str, str]:
+    """The user's prompts, else the folder's, by the names that sentence-transformers tries.
+
+    It writes an empty "document" into every folder, which then hides a "passage" that somebody had given; here the
+    first that says something counts.
+    """
+    query, passage = chosen.query_prompt, chosen.passage_prompt
+    documents = (own.get(name) for name in ("document", "passage", "corpus"))
+    return {
+        "query": (own.get("query") or "") if query is None else query,
+        "passage": next(filter(None, documents), "") if passage is None else passage,
+    }

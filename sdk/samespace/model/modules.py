@@ -1,0 +1,159 @@
+"""The torch side of an encoder: backbone, pooling, layers and normalisation as one module, ids to unit vectors.
+
+It is what is exported, what the export is compared with, and what training leaves behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+POOLING_NAMES: Final = {
+    # ours -> sentence-transformers'
+    "mean": "mean",
+    "cls": "cls",
+    "max": "max",
+    "last": "lasttoken",
+    "weighted_mean": "weightedmean",
+}
+ATTENTION_POOLING: Final = (
+    "samespace.model.attention_pooling.AttentionPooling",
+    "samespace.training.attention_pooling.AttentionPooling",  # folders of 0.1
+)
+"""How a model folder names attention pooling, the one pooling that has weights of its own."""
+
+
+class EncoderModule(nn.Module):
+    """(batch, tokens) ids and mask to (batch, dim) unit vectors, all float32. Padding is on the right."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        pooling: str | AttentionPooling,
+        layers: Sequence[nn.Module],
+        transform: nn.Linear | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.layers = nn.ModuleList(layers)
+        self.transform = transform
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if isinstance(self.pooling, AttentionPooling):
+            vectors = self.pooling(hidden, attention_mask)  # (batch, hidden)
+        else:
+            vectors = pool(hidden, attention_mask, self.pooling)
+        for layer in self.layers:
+            vectors = layer(vectors)
+        vectors = nn.functional.normalize(vectors, p=2.0, dim=-1)
+        if self.transform is None:
+            return vectors
+        # A transform is fitted on unit vectors, so it sees unit vectors; what it gives is scaled again.
+        return nn.functional.normalize(self.transform(vectors), p=2.0, dim=-1)
+
+
+def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
+    """One vector a text from its token vectors.
+
+    Args:
+        hidden: (batch, tokens, dim), float; last layer.
+        mask: (batch, tokens), int64, 1 = real; at least one 1 in each row, padding on the right.
+        pooling: "mean", "cls", "max", "last" or "weighted_mean".
+
+    Returns:
+        (batch, dim), dtype of *hidden*; not normalised.
+
+    Source: Reimers and Gurevych 2019, section 3, arXiv:1908.10084; weighted mean: Muennighoff 2022,
+    arXiv:2202.08904, section 3.1.
+    """
+    weights = mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
+    if pooling == "mean":
+        return (hidden * weights).sum(1) / weights.sum(1)
+    if pooling == "weighted_mean":
+        positions = torch.cumsum(weights, dim=1) * weights  # 1, 2, 3, ... and 0 for padding
+        return (hidden * positions).sum(1) / positions.sum(1)
+    if pooling == "cls":
+        return hidden[:, 0]
+    if pooling == "max":
+        lowest = torch.finfo(hidden.dtype).min
+        return hidden.masked_fill(weights == 0, lowest).max(dim=1).values
+    if pooling == "last":
+        last = mask.sum(1) - 1  # (batch,)
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
+    raise ValueError(f"pooling {pooling!r}")
+
+
+class AttentionPooling(nn.Module):
+    """Token vectors weighted by a learned query: softmax over tokens of hidden @ query / sqrt(dim).
+
+    With the query at zero, where training starts, it is mean pooling.
+
+    Source: Lin et al. 2017, arXiv:1703.03130, with one hop and without its hidden layer.
+    """
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(dims))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens, dim) and (batch, tokens) to (batch, dim); see `pool`."""
+        return attention_pool(hidden, mask, self.query)
+
+
+def attention_pool(hidden: Tensor, mask: Tensor, query: Tensor) -> Tensor:
+    """`AttentionPooling` as a function, shared with training; *query* is (dim,)."""
+    # Not hidden @ query: OpenVINO cannot read a product with a vector, and int8 would quantise the query.
+    scores = (hidden * query).sum(-1) / hidden.shape[-1] ** 0.5  # (batch, tokens)
+    scores = scores.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
+    weights = torch.softmax(scores, dim=1).unsqueeze(-1)  # (batch, tokens, 1)
+    return (hidden * weights).sum(1)
+
+
+class Dense(nn.Module):
+    """A linear layer and an activation, as sentence-transformers' Dense module."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module) -> None:
+        super().__init__()
+        self.linear = linear
+        self.activation = activation
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        result: Tensor = self.activation(self.linear(vectors))
+        return result
+
+
+class Normalise(nn.Module):
+    """Rows scaled to unit length between two layers, as sentence-transformers' Normalize module."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return nn.functional.normalize(vectors, p=2.0, dim=-1)
+
+
+NORMALISE: Final[Mapping[str, Any]] = {"type": "normalise"}
+"""`Normalise` in the identity's words."""
+
+# Only these may follow a linear layer: the name comes from a file, and nothing in a file may name code to run.
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
+    "torch.nn.modules.linear.Identity": nn.Identity,
+    "torch.nn.modules.activation.Tanh": nn.Tanh,
+    "torch.nn.modules.activation.ReLU": nn.ReLU,
+    "torch.nn.modules.activation.GELU": nn.GELU,
+    "torch.nn.modules.activation.Sigmoid": nn.Sigmoid,
+    "torch.nn.modules.activation.SiLU": nn.SiLU,
+}
+
+
+def numpy_model(module: nn.Module) -> Any:
+    """*module* as an `embed.Model`: int64 arrays in, float32 array out, without gradients."""
+    import numpy as np
+
+    def run(ids: Any, mask: Any) -> Any:
+        with torch.inference_mode():
+            return np.asarray(module(torch.from_numpy(ids), torch.from_numpy(mask)).numpy(), dtype=np.float32)
+
+    return run

@@ -1,0 +1,272 @@
+"""Training data from wherever it lies, in one form, checked before anything is trained.
+
+A source is one of
+
+BEIR folder     corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv; a grade of 0 makes a known negative
+folder of files train*, dev* (or valid*, validation*), test*; .jsonl, .csv, .tsv or .parquet; also in data/
+saved dataset   a folder that `save_to_disk` of Hugging Face datasets wrote
+one file        the split that its name begins or ends with; "train" where it names none
+
+Several sources become one set; a source's weight says how often its examples are drawn. Training examples that
+repeat another are left out and counted.
+
+What it leaves to others: the columns of a row (`formats`), what a near-duplicate is (`hygiene`), batches without
+duplicates (the batch sampler of sentence-transformers, by text).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import DataInvalid
+from ...evaluation.dataset import Dataset, load_splits
+from .examples import COLUMNS, Examples, TrainingData, join
+from .formats import SUFFIXES, Row, is_saved_dataset, read_rows, saved_datasets
+from .near_duplicates import canonical
+
+SPLIT_NAMES: Final[Mapping[str, str]] = {
+    "train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test",
+}  # fmt: skip
+RELEVANT: Final = 0.5
+"""Label from which a labelled pair counts as belonging together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file or folder, and how often its examples are drawn beside those of a source of weight 1."""
+
+    path: Path
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise DataInvalid(path=str(self.path), reason=f"weight {self.weight:g}; expected a number above 0")
+
+
+def load_data(sources: Path | str | Sequence[Path | str | Source]) -> TrainingData:
+    """Read one source, or several as one set.
+
+    Raises:
+        DataInvalid: a source cannot be read, says nothing or something wrong (with file and line), or one source
+            has labels where another has none.
+        ExtraMissing: what reads this format is not installed.
+    """
+    several = [sources] if isinstance(sources, Path | str) else sources
+    listed = [each if isinstance(each, Source) else Source(Path(each)) for each in several]
+    if not listed:
+        raise DataInvalid(path="data", reason="no source is named")
+    names = _unique_names([source.path for source in listed])
+    naming, parts = _Naming(), []
+    for source, name in zip(listed, names, strict=True):
+        part = _read(source.path, name if len(listed) > 1 else "", naming)
+        parts.append(part if source.weight == 1 else _weighted(part, source.weight))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def as_dataset(data: TrainingData, split: str) -> Dataset:
+    """One split as a retrieval set over the whole corpus: what an encoder or BM25 is scored on.
+
+    Labelled pairs are relevant from `RELEVANT` on. Grades are lost: all are 1. Score a BEIR folder by `load_dataset`.
+
+    Raises:
+        DataInvalid: there is no such split, or nothing in it is relevant.
+    """
+    examples = data.splits.get(split)
+    if examples is None:
+        raise DataInvalid(path=data.name, reason=f"has no split {split!r}; it has {', '.join(data.splits) or 'none'}")
+    qrels: dict[str, dict[str, int]] = {}
+    texts: dict[str, str] = {}
+    for row, label in enumerate(examples.labels):
+        if label >= RELEVANT:
+            texts[examples.query_ids[row]] = examples.queries[row]
+            qrels.setdefault(examples.query_ids[row], {})[examples.passage_ids[row]] = 1
+    if not qrels:
+        raise DataInvalid(path=data.name, reason=f"no pair of split {split!r} has a label of {RELEVANT} or more")
+    return Dataset(
+        folder=data.sources[0],
+        split=split,
+        passage_ids=tuple(data.corpus),
+        passages=tuple(data.corpus.values()),
+        query_ids=tuple(texts),
+        queries=tuple(texts.values()),
+        qrels=qrels,
+    )
+
+
+def without_repeats(examples: Examples) -> tuple[Examples, int]:
+    """*examples* without those that repeat an earlier one in text and label, and how many these were."""
+    first: dict[tuple[str, str, float], int] = {}
+    for row, (query, passage, label) in enumerate(
+        zip(examples.queries, examples.passages, examples.labels, strict=True)
+    ):
+        first.setdefault((canonical(query), canonical(passage), label), row)
+    kept = list(first.values())
+    return (examples if len(kept) == len(examples) else examples.rows(kept)), len(examples) - len(kept)
+
+
+class _Naming:
+    """Names for texts of rows: the place where a text was met first. Passages and queries are told apart."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], str] = {}
+
+    def name(self, role: str, text: str, place: str) -> str:
+        return self._names.setdefault((role, text), place)
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    names = [path.resolve().name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _read(path: Path, name: str, naming: _Naming) -> TrainingData:
+    """One source; *name* goes in front of the ids, "" where it is the only one."""
+    prefix = f"{name}/" if name else ""
+    if not path.exists():
+        raise DataInvalid(path=str(path), reason="no such file or folder")
+    if (path / "corpus.jsonl").is_file() or (path / "qrels").is_dir():
+        return _beir(path, prefix)
+    if path.is_dir() and is_saved_dataset(path):
+        rows = {split: [(f"{prefix}{split}", part)] for split, part in saved_datasets(path).items()}
+        return _collect(path, {SPLIT_NAMES.get(split, split): parts for split, parts in rows.items()}, naming)
+    if path.is_dir():
+        return _collect(path, _files(path, prefix), naming)
+    if path.suffix not in SUFFIXES:
+        raise DataInvalid(path=str(path), reason=f"is no format that is known; expected one of {', '.join(SUFFIXES)}")
+    return _collect(path, {_split_of(path) or "train": [(name or path.name, read_rows(path))]}, naming)
+
+
+def _split_of(path: Path) -> str | None:
+    """The split that a file's name begins or ends with: "train-00000-of-00002.parquet" is of "train"."""
+    words = re.split(r"[-_.]", path.stem.lower())
+    return SPLIT_NAMES.get(words[0]) or SPLIT_NAMES.get(words[-1])
+
+
+def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]]]]:
+    found = sorted(
+        path
+        for part in (folder, folder / "data")
+        if part.is_dir()
+        for path in part.iterdir()
+        if path.suffix in SUFFIXES
+    )
+    if not found:
+        raise DataInvalid(
+            path=str(folder),
+            reason="has neither corpus.jsonl (a BEIR folder) nor dataset_info.json (a saved dataset) nor a file "
+            f"that ends with {', '.join(SUFFIXES)}",
+        )
+    parts: dict[str, list[tuple[str, Iterator[Row]]]] = {}
+    for path in found:
+        split = _split_of(path)
+        if split is None:
+            raise DataInvalid(
+                path=str(path),
+                reason="its name says no split, so it could be trained on or held out; rename it to train*, dev* or "
+                "test*, or name the files one by one instead of the folder",
+            )
+        parts.setdefault(split, []).append((f"{prefix}{path.name}", read_rows(path)))
+    return parts
+
+
+def _collect(path: Path, parts: Mapping[str, Iterable[tuple[str, Iterator[Row]]]], naming: _Naming) -> TrainingData:
+    """Rows of each split, by the names of their files, as examples."""
+    splits: dict[str, Examples] = {}
+    corpus: dict[str, str] = {}
+    empty: list[str] = []
+    for split, files in parts.items():
+        read = [_examples(name, rows, naming, corpus, empty) for name, rows in files]
+        _check_kind(str(path), split, [examples.labelled for examples in read])
+        splits[split] = join(read)
+        if not splits[split]:
+            raise DataInvalid(path=str(path), reason=f"split {split!r} has no row with two texts that are not empty")
+    return TrainingData((path,), splits, corpus, tuple(empty))
+
+
+def _examples(name: str, rows: Iterator[Row], naming: _Naming, corpus: dict[str, str], empty: list[str]) -> Examples:
+    columns: list[tuple[Any, ...]] = []
+    labelled = False
+    for row in rows:
+        place = f"{name}:{row.line}"
+        labelled = row.label is not None
+        negatives = tuple(text for text in row.negatives if text)
+        names = tuple(naming.name("passage", text, f"{place}.negative") for text in negatives)
+        corpus.update(zip(names, negatives, strict=True))
+        for passage in row.passages:
+            if not row.query or not passage:
+                empty.append(place)
+                continue
+            query_id, passage_id = naming.name("query", row.query, place), naming.name("passage", passage, place)
+            corpus[passage_id] = passage
+            label = 1.0 if row.label is None else row.label
+            columns.append((row.query, passage, negatives, label, row.weight, query_id, passage_id, names))
+    return _from_rows(columns, labelled)
+
+
+def _from_rows(rows: Sequence[tuple[Any, ...]], labelled: bool) -> Examples:
+    """Rows in the order of the columns."""
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(COLUMNS, ())
+    return Examples(**columns, labelled=labelled)
+
+
+def _beir(folder: Path, prefix: str) -> TrainingData:
+    loaded = load_splits(folder)
+    if not loaded:
+        raise DataInvalid(path=str(folder / "qrels"), reason="has no SPLIT.tsv, so no query has a known answer")
+    corpus = {f"{prefix}{name}": text for name, text in zip(loaded[0].passage_ids, loaded[0].passages, strict=True)}
+    empty: dict[str, None] = {}
+    splits = {}
+    for dataset in loaded:
+        splits[dataset.split] = _judged(dataset, corpus, prefix, empty)
+        if not splits[dataset.split]:
+            raise DataInvalid(path=str(folder), reason=f"all pairs of split {dataset.split!r} have an empty text")
+    return TrainingData((folder,), splits, corpus, tuple(empty))
+
+
+def _judged(dataset: Dataset, corpus: Mapping[str, str], prefix: str, empty: dict[str, None]) -> Examples:
+    rows: list[tuple[Any, ...]] = []
+    for name, query in zip(dataset.query_ids, dataset.queries, strict=True):
+        query_id = f"{prefix}{name}"
+        judged = {f"{prefix}{passage}": grade for passage, grade in dataset.qrels[name].items()}
+        wrong = tuple(passage for passage, grade in judged.items() if grade <= 0 and corpus[passage])
+        negatives = tuple(corpus[passage] for passage in wrong)
+        for passage in (passage for passage, grade in judged.items() if grade > 0):
+            if query and corpus[passage]:
+                rows.append((query, corpus[passage], negatives, 1.0, 1.0, query_id, passage, wrong))
+            else:
+                empty[passage if query else query_id] = None
+    return _from_rows(rows, labelled=False)
+
+
+def _weighted(data: TrainingData, weight: float) -> TrainingData:
+    splits = {
+        split: replace(examples, weights=tuple(weight * each for each in examples.weights))
+        for split, examples in data.splits.items()
+    }
+    return replace(data, splits=splits)
+
+
+def _joined(parts: Sequence[TrainingData]) -> TrainingData:
+    splits: dict[str, Examples] = {}
+    for split in dict.fromkeys(split for part in parts for split in part.splits):
+        having = [part for part in parts if split in part.splits]
+        name = " + ".join(part.name for part in having)
+        _check_kind(name, split, [part.splits[split].labelled for part in having])
+        splits[split] = join([part.splits[split] for part in having])
+    return TrainingData(
+        sources=tuple(source for part in parts for source in part.sources),
+        splits=splits,
+        corpus={name: text for part in parts for name, text in part.corpus.items()},
+        empty=tuple(place for part in parts for place in part.empty),
+    )
+
+
+def _check_kind(path: str, split: str, labelled: Sequence[bool]) -> None:
+    if len(set(labelled)) > 1:
+        kinds = " and ".join("labelled pairs" if each else "pairs" for each in labelled)
+        raise DataInvalid(path=path, reason=f"split {split!r} mixes {kinds}; train on one kind at a time")

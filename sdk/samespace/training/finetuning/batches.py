@@ -1,0 +1,207 @@
+"""Which examples make a batch, and the inputs and negatives that a batch brings to the loss.
+
+Batches are random: were they grouped by length, the length would tell the negatives from the right answer. Within
+a batch the windows are sorted by length, so that the mini-batches that go through the model hold little padding;
+the loss does not depend on that order. A long text is trained by its first windows, as many as are allowed: by the
+vector that they make together, which is the one that the text has when it is served.
+
+Two examples that share a text, or of which one answers the other, are put into different batches as long as there is
+room.
+
+Everything random follows from seed and epoch, so that a run that is resumed sees what the first would have seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler
+
+from ...text import Role, TextEncoder, pad
+from ..data.examples import Examples
+from ..losses.masking import Known
+
+Guide = Callable[[Sequence[str], Role], npt.NDArray[np.float32]]
+"""Unit vectors of another encoder, (texts, dim)."""
+
+
+class Batches(BatchSampler):
+    """Rows of examples in batches of nearly equal size, anew for each epoch.
+
+    Args:
+        queries, passages: (examples,) int64, what must not be in a batch twice: groups of `masking.Known`.
+        batch_size: examples of a batch, at most.
+        multiple: the number of batches is a multiple of this: each process gets as many.
+    """
+
+    def __init__(
+        self,
+        queries: npt.NDArray[np.int64],
+        passages: npt.NDArray[np.int64],
+        batch_size: int,
+        *,
+        seed: int,
+        multiple: int = 1,
+    ) -> None:
+        self.queries, self.passages, self.examples_each, self.seed, self.multiple = (
+            queries, passages, batch_size, seed, multiple,
+        )  # fmt: skip
+        # accelerate hands batches out to processes one by one only where they may be of any size, which this says.
+        self.batch_size = None  # type: ignore[assignment]
+        self.drop_last, self.epoch = False, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next iteration is; the trainer's call."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, math.ceil(len(self.queries) / self.examples_each / self.multiple)) * self.multiple
+
+    def __iter__(self) -> Iterator[list[int]]:
+        count, total = len(self), len(self.queries)
+        room = [total // count + (batch < total % count) for batch in range(count)]
+        batches: list[list[int]] = [[] for _ in range(count)]
+        taken: list[set[tuple[str, int]]] = [set() for _ in range(count)]
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(total).tolist()
+        for turn, row in enumerate(order):
+            marks = {("q", int(self.queries[row])), ("p", int(self.passages[row]))}
+            in_turn = chain(range(turn % count, count), range(turn % count))  # all fill alike, so that all have room
+            fallback = -1
+            for chosen in in_turn:
+                if len(batches[chosen]) < room[chosen]:
+                    if taken[chosen].isdisjoint(marks):
+                        break
+                    fallback = chosen if fallback < 0 else fallback
+            else:
+                # Every batch with room has the text already: the mask keeps it from being a negative of itself.
+                chosen = fallback
+            batches[chosen].append(row)
+            taken[chosen] |= marks
+        yield from batches
+
+
+@dataclass
+class Negatives:
+    """The negatives of each example: the data's own, those that were mined, and which of them a step takes.
+
+    Attributes:
+        own: of each example, as the data gives them.
+        per_example: how many a step takes.
+        corpus: what is mined in.
+        mined: query text -> rows of the corpus; replaced whenever negatives are mined anew.
+    """
+
+    own: Sequence[Sequence[str]]
+    per_example: int
+    seed: int
+    corpus: Sequence[str] = ()
+    mined: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def draw(self, row: int, query: str, epoch: int) -> list[str]:
+        """What example *row* brings in *epoch*: some of the data's own and some mined ones, without repeats."""
+        mined = (self.corpus[place] for place in self.mined.get(query, ()))
+        candidates = list(dict.fromkeys([*self.own[row], *mined]))
+        if len(candidates) <= self.per_example:
+            return candidates
+        drawn = np.random.default_rng([self.seed, epoch, row]).choice(len(candidates), self.per_example, replace=False)
+        return [candidates[place] for place in sorted(drawn)]
+
+
+@dataclass
+class Collator:
+    """Rows of examples to model inputs and to what the loss has to know of them.
+
+    Each distinct text of the batch is there once.
+
+    Attributes:
+        text_encoders: the text path of each role, with the training limits.
+        windows: of a long passage, that are trained; a query has one.
+        teacher: (query, passage) -> score of a cross-encoder; empty where there is none.
+        guide: another encoder, for `guide`.
+        epoch: set by the loop.
+        cut: texts of each role that had more windows than are trained, counted as they come by.
+    """
+
+    examples: Examples
+    text_encoders: Mapping[Role, TextEncoder]
+    negatives: Negatives
+    known: Known
+    teacher: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    guide: Guide | None = None
+    windows: int = 1
+    epoch: int = 0
+    cut: dict[Role, int] = field(default_factory=lambda: {"query": 0, "passage": 0})
+    valid_label_columns: Sequence[str] = ()
+
+    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        return self.batch([row["row"] for row in rows])
+
+    def batch(self, rows: Sequence[int]) -> dict[str, Any]:
+        """The batch of the examples *rows*: "query" and "passage" inputs, and "examples", plain tensors."""
+        examples = self.examples
+        drawn = [self.negatives.draw(row, examples.queries[row], self.epoch) for row in rows]
+        queries = list(dict.fromkeys(examples.queries[row] for row in rows))
+        passages = list(
+            dict.fromkeys([*(examples.passages[row] for row in rows), *(text for texts in drawn for text in texts)])
+        )
+        inputs_q, parts_q = self._inputs(queries, "query", 1)
+        inputs_p, parts_p = self._inputs(passages, "passage", self.windows)
+        place_q, place_p = ({text: place for place, text in enumerate(texts)} for texts in (queries, passages))
+        rivals, margins = zip(*(self._rival(row, texts) for row, texts in zip(rows, drawn, strict=True)), strict=True)
+        told: dict[str, Tensor] = {
+            "queries": torch.tensor([place_q[examples.queries[row]] for row in rows]),
+            "passages": torch.tensor([place_p[examples.passages[row]] for row in rows]),
+            "weights": torch.tensor([examples.weights[row] for row in rows], dtype=torch.float32),
+            "labels": torch.tensor([examples.labels[row] for row in rows], dtype=torch.float32),
+            "rivals": torch.tensor([-1 if rival is None else place_p[rival] for rival in rivals]),
+            "margins": torch.tensor(margins, dtype=torch.float32),
+            "query_keys": _keys(queries),
+            "passage_keys": _keys(passages),
+            "query_groups": torch.from_numpy(self.known.groups(queries, self.known.queries)),
+            "passage_groups": torch.from_numpy(self.known.groups(passages, self.known.passages)),
+            "query_parts": parts_q,
+            "passage_parts": parts_p,
+        }
+        if self.guide is not None:
+            told["guide_queries"] = torch.from_numpy(self.guide(queries, "query"))
+            told["guide_passages"] = torch.from_numpy(self.guide(passages, "passage"))
+        return {"query": inputs_q, "passage": inputs_p, "examples": told}
+
+    def _inputs(self, texts: Sequence[str], role: Role, most: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Model inputs of the first *most* windows of each text, shortest first, and the parts that they are.
+
+        The parts are (texts, windows) float32: what each window's vector counts in each text's.
+        """
+        tokenized = self.text_encoders[role].tokenize(texts, role)
+        self.cut[role] += sum(len(text.windows) > most for text in tokenized)
+        windows = [(place, window) for place, text in enumerate(tokenized) for window in text.windows[:most]]
+        windows.sort(key=lambda each: len(each[1].ids))
+        parts = torch.zeros(len(texts), len(windows))
+        for column, (place, window) in enumerate(windows):
+            parts[place, column] = max(1, window.content)
+        ids, mask = pad([window for _, window in windows])  # each (windows, longest), int64
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}, parts
+
+    def _rival(self, row: int, negatives: Sequence[str]) -> tuple[str | None, float]:
+        """The first negative that the teacher has scored, and how far the right answer is above it."""
+        query = self.examples.queries[row]
+        own = self.teacher.get((query, self.examples.passages[row]))
+        for negative in negatives:
+            if own is not None and (other := self.teacher.get((query, negative))) is not None:
+                return negative, own - other
+        return None, 0.0
+
+
+def _keys(texts: Sequence[str]) -> Tensor:
+    """(texts,) int64; the same for the same text in every process."""
+    digests = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
+    return torch.tensor([int.from_bytes(each, "little", signed=True) for each in digests])

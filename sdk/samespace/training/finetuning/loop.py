@@ -1,0 +1,324 @@
+"""The training loop: sentence-transformers' trainer, with our batches and loss, the sentinel, and resuming.
+
+What a step depends on is in the checkpoint or follows from seed and epoch: weights, optimiser, random states, the
+learned temperature, the mined negatives. So a run that is killed and resumed ends in the same weights as one that was
+not. A checkpoint counts once its last file, ours, is there: a half-written one is passed over.
+
+What it leaves to others: what is trained and why (`trainer`), judging (`sentinel`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import distributed
+
+from ...errors import TrainingFailed
+from ...folders import whole_file
+from ...model.quiet import quiet
+from ...progress import Progress, silent
+from ..losses.batch_loss import BatchLoss
+from ..sentinel.judge import Alarm, Run, Vitals, first_judged, judge
+from ..sentinel.vitals import Sample
+from . import checkpoints
+from .batches import Batches, Collator
+from .config import TrainingConfig
+
+_STARTS: Final = "samespace.npz"
+_WEIGHTS: Final = "weights.pt"
+_KEPT_CHECKPOINTS: Final = 2
+_LOOKS: Final = 20
+"""How often the sentinel looks after its first judgement."""
+
+Mine = Callable[[Any], Mapping[str, Sequence[int]]]
+"""The model to the mined negatives of each query, as `batches.Negatives` has them."""
+
+
+class Alarmed(Exception):
+    """The sentinel ends a run: an `Alarm` that is no mere risk."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        self.alarm = alarm
+        super().__init__(str(alarm))
+
+
+@dataclass
+class History:
+    """What is kept of the steps.
+
+    Attributes:
+        losses, norms: of each step; norms before clipping.
+        alarms: of the sentinel, one for each cause.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """One run of the loop.
+
+    Attributes:
+        samples: "train" and, where there is a development split, "dev"; what the sentinel measures.
+        watched: what it judges by; the steps and the rate are filled in here.
+        steps: ends the run early, for short runs; 0 for all epochs.
+        checkpoints: folder for checkpoints, or None.
+        mine: makes hard negatives, or None.
+    """
+
+    config: TrainingConfig
+    model: Any
+    loss: BatchLoss
+    collator: Collator
+    samples: Mapping[str, Sample]
+    watched: Run
+    precision: str
+    rate: float
+    steps: int = 0
+    checkpoints: Path | None = None
+    mine: Mine | None = None
+    stop_on_alarm: bool = True
+
+    def batches(self) -> Batches:
+        """The batches of this process's part of the run."""
+        examples, known = self.collator.examples, self.collator.known
+        # Texts that are in no group get numbers below 0 that say nothing: here each distinct text needs its own.
+        return Batches(
+            _marks(known.groups(examples.queries, known.queries), examples.queries),
+            _marks(known.groups(examples.passages, known.passages), examples.passages),
+            self.config.batch_size,
+            seed=self.config.seed,
+            multiple=processes(),
+        )
+
+    def steps_of_an_epoch(self) -> int:
+        """Optimiser steps in which each example is seen once."""
+        return len(self.batches()) // processes()
+
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        if self.steps:
+            return self.steps
+        whole = self.config.epochs * self.steps_of_an_epoch()
+        return min(whole, self.config.max_steps) if self.config.max_steps else whole
+
+
+def processes() -> int:
+    """How many processes train together."""
+    import os
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and speaks."""
+    import os
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank() == 0
+    return os.environ.get("RANK", "0") == "0"
+
+
+def fit(plan: Plan, progress: Progress = silent) -> History:
+    """Train `plan.model` in place.
+
+    Goes on from the newest whole checkpoint in `plan.checkpoints`, if there is one.
+
+    Raises:
+        Alarmed: the sentinel saw a collapse, or that nothing is learned, and *plan* stops on that.
+        TrainingFailed: the loss is no longer a number.
+    """
+    history, total = History(), plan.total_steps()
+    with (
+        tempfile.TemporaryDirectory(prefix="samespace-train-") as scratch,
+        progress("training steps", total) as advance,
+        quiet("sentence_transformers", "transformers", "accelerate"),
+    ):
+        trainer = _trainer(plan, history, Path(scratch), total, advance)
+        found = checkpoints.newest(plan.checkpoints) if plan.checkpoints else None
+        if found is not None:
+            steps_then = _restore(found, plan, history)
+            advance(len(history.losses))
+            found = checkpoints.in_steps_of(found, steps_then, plan.steps_of_an_epoch(), Path(scratch))
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
+    return history
+
+
+def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: Callable[[int], None]) -> Any:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from transformers import PrinterCallback, TrainerCallback
+
+    config, sampler = plan.config, plan.batches()
+    watch = _Watch(plan, history, total)
+
+    class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+            """None: it would encode examples for a card that is not written."""
+
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            plan.loss.model = model  # with several processes, the wrapper that averages gradients
+            return plan.loss(inputs)
+
+        def get_decay_parameter_names(self, model: Any) -> list[str]:
+            """All but the temperature: decay would draw it to 1."""
+            return [name for name in super().get_decay_parameter_names(model) if name != "log_temperature"]
+
+        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+            assert output_dir is not None
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            torch.save(plan.model.state_dict(), Path(output_dir) / _WEIGHTS)
+
+        def _load_from_checkpoint(self, checkpoint_path: str, model: Any = None) -> None:
+            weights = torch.load(Path(checkpoint_path) / _WEIGHTS, map_location="cpu", weights_only=True)
+            plan.model.load_state_dict(weights)
+
+    class Steps(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            watch.look(int(state.global_step))
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            epoch = int(state.epoch or 0)
+            plan.collator.epoch = epoch
+            sampler.set_epoch(epoch)
+            goes_on = state.global_step % plan.steps_of_an_epoch() != 0  # resumed: its negatives are restored
+            if plan.mine is not None and not goes_on and _due(config, epoch):
+                plan.collator.negatives.mined = plan.mine(plan.model)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            watch.look(int(state.global_step))
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if not logs or "loss" not in logs:
+                return
+            history.losses.append(float(logs["loss"]))
+            history.norms.append(float(logs.get("grad_norm", math.nan)))
+            if not math.isfinite(history.losses[-1]):
+                raise TrainingFailed(
+                    f"the loss is {history.losses[-1]} at step {len(history.losses)} of {total}; lower learning_rate "
+                    f"({plan.rate:g}) or raise temperature ({config.temperature:g})"
+                )
+            advance(1)
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if is_main():
+                _keep(Path(args.output_dir) / f"checkpoint-{state.global_step}", plan, history)
+
+    saved = plan.checkpoints is not None and config.checkpoint_every > 0
+    trainer = Trainer(
+        model=plan.model,
+        args=SentenceTransformerTrainingArguments(
+            output_dir=str(plan.checkpoints if saved else scratch),
+            num_train_epochs=config.epochs,
+            max_steps=total,
+            per_device_train_batch_size=config.batch_size,
+            learning_rate=plan.rate,
+            weight_decay=config.weight_decay,
+            warmup_steps=math.ceil(config.warmup * total),
+            lr_scheduler_type="linear",
+            bf16=plan.precision == "bf16",
+            use_cpu=not torch.cuda.is_available(),
+            batch_sampler=lambda *_, **__: sampler,
+            seed=config.seed,
+            data_seed=config.seed,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            save_strategy="steps" if saved else "no",
+            save_steps=max(1, config.checkpoint_every),
+            save_total_limit=_KEPT_CHECKPOINTS,
+            eval_strategy="no",
+            report_to=list(config.report_to) or "none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            ddp_find_unused_parameters=processes() > 1,  # such as the pooler that BERT has and an encoder does not use
+            ddp_backend="gloo" if not torch.cuda.is_available() and processes() > 1 else None,
+        ),
+        train_dataset=Dataset.from_dict({"row": list(range(len(plan.collator.examples)))}),
+        data_collator=plan.collator,
+        loss=plan.loss,
+        callbacks=[Steps()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+class _Watch:
+    """When the sentinel looks, and what comes of it."""
+
+    def __init__(self, plan: Plan, history: History, total: int) -> None:
+        self._plan, self._history = plan, history
+        first = first_judged(total)
+        every = max(first, total // _LOOKS)
+        self._steps = {0, first, total, *range(first, total, every)}
+        self._run = replace(plan.watched, steps=total, learning_rate=plan.rate)
+
+    def look(self, step: int) -> None:
+        plan, history = self._plan, self._history
+        if step not in self._steps or not plan.samples or plan.samples["train"].measured(step):
+            return
+        for sample in plan.samples.values():
+            sample.measure(plan.model, plan.loss, step)
+        looks = {name: sample.vitals for name, sample in plan.samples.items()}
+        known = {(alarm.what, alarm.cause) for alarm in history.alarms}
+        for alarm in judge(self._run, looks["train"], looks.get("dev", ()), history.norms):
+            if (alarm.what, alarm.cause) not in known:
+                history.alarms.append(alarm)
+            if alarm.what != "risk" and plan.stop_on_alarm:
+                raise Alarmed(alarm)
+
+
+def _due(config: TrainingConfig, epoch: int) -> bool:
+    return epoch == 0 or (config.mine_every > 0 and epoch % config.mine_every == 0)
+
+
+def _marks(groups: Any, texts: Sequence[str]) -> Any:
+    first: dict[str, int] = {}
+    alone = np.array([first.setdefault(text, -1 - row) for row, text in enumerate(texts)], dtype=np.int64)
+    return np.where(groups >= 0, groups, alone)
+
+
+def _keep(folder: Path, plan: Plan, history: History) -> None:
+    """Write what the trainer's own checkpoint lacks; the JSON last, by a rename: it says that all is there."""
+    samples = {name: sample for name, sample in plan.samples.items() if sample.start is not None}
+    starts: dict[str, Any] = {name: sample.start for name, sample in samples.items()}
+    np.savez(folder / _STARTS, **starts)
+    state = {
+        "losses": history.losses,
+        "norms": history.norms,
+        "alarms": [alarm.to_json() for alarm in history.alarms],
+        "vitals": {name: [each.to_json() for each in sample.vitals] for name, sample in samples.items()},
+        "log_temperature": float(plan.loss.log_temperature.detach()),
+        "mined": {query: list(rows) for query, rows in plan.collator.negatives.mined.items()},
+        "cut": plan.collator.cut,
+        "steps_of_an_epoch": plan.steps_of_an_epoch(),
+    }
+    with whole_file(folder / checkpoints.STATE) as file:
+        file.write(json.dumps(state).encode("utf-8"))
+
+
+def _restore(folder: Path, plan: Plan, history: History) -> int:
+    """Take up what `_keep` wrote; the steps that an epoch had then."""
+    state = json.loads((folder / checkpoints.STATE).read_text(encoding="utf-8"))
+    history.losses[:], history.norms[:] = state["losses"], state["norms"]
+    history.alarms[:] = [Alarm(**each) for each in state["alarms"]]
+    with np.load(folder / _STARTS) as starts:
+        for name, vitals in state["vitals"].items():
+            plan.samples[name].vitals = [Vitals(**each) for each in vitals]
+            plan.samples[name].start = starts[name]
+    with torch.no_grad():
+        plan.loss.log_temperature.fill_(state["log_temperature"])
+    plan.collator.negatives.mined = state["mined"]
+    plan.collator.cut.update(state["cut"])
+    return int(state["steps_of_an_epoch"])

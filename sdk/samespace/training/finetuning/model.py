@@ -1,0 +1,165 @@
+"""The encoder that is trained: loaded from its base, with the settings that only training has.
+
+Dropout, layer norms and adapters are set on the layers themselves, whatever the architecture calls them: a setting
+in a configuration that a layer read once when it was built changes nothing.
+
+What it leaves to others: the loop (`loop`), what an encoder is when it is exported (`export`).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ConfigInvalid
+from ...model.hub import resolve_model
+from ...model.quiet import quiet
+from ...text import Recipe
+from .config import TrainingConfig
+
+_DROPOUT_NUMBERS: Final = ("attention_dropout", "dropout", "dropout_prob", "activation_dropout", "dropout_rate")
+_LORA_SCALE: Final = 2.0  # alpha / rank, as most recipes have it
+
+
+def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
+    """The base as a SentenceTransformer in fp32, set up as *config* says, with the prompts of *recipe*.
+
+    Raises:
+        ConfigInvalid: adapters or layer norms are asked of a model that has none.
+    """
+    model = load_plain(config.base)
+    set_dropout(model, config.dropout)
+    if config.layer_norm_eps:
+        set_layer_norm_eps(model, config.layer_norm_eps)
+    if config.lora_rank:
+        add_adapters(model, config.lora_rank, seed=config.seed)
+    if config.layer_norm == "freeze":
+        freeze_layer_norms(model)
+    model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
+    return model
+
+
+def load_plain(base: str) -> Any:
+    """A model folder or hub name as a SentenceTransformer in fp32, as it is."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = str(resolve_model(base))
+    with quiet("sentence_transformers", "transformers"):
+        return SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
+
+
+def save_model(model: Any, folder: Path) -> None:
+    """Write *model* as a sentence-transformers folder; adapters are merged into *model* first."""
+    merge_adapters(model)
+    with quiet("sentence_transformers", "transformers"):
+        model.save_pretrained(str(folder), create_model_card=False)
+
+
+@torch.no_grad()
+def blend(model: nn.Module, base: nn.Module, share: float) -> None:
+    """Move *model* towards *base*: its own weights count *share*, those of *base* the rest; adapters are merged first.
+
+    Source: Wortsman et al. 2021, "Robust fine-tuning of zero-shot models", arXiv:2109.01903, section 3.
+    """
+    merge_adapters(model)
+    start = dict(base.named_parameters())
+    for name, weight in model.named_parameters():  # a tied weight only once
+        weight.lerp_(start[name].to(weight), 1 - share)
+
+
+def set_dropout(model: nn.Module, share: float) -> None:
+    """Make *share* the dropout of every layer, also where attention keeps it as a plain number."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+        for name in _DROPOUT_NUMBERS:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, share)
+
+
+def layer_norms(model: nn.Module) -> list[nn.Module]:
+    """Every layer norm and RMS norm of *model*, whoever wrote the class."""
+    return [module for module in model.modules() if type(module).__name__.endswith(("LayerNorm", "RMSNorm"))]
+
+
+def set_layer_norm_eps(model: nn.Module, eps: float) -> None:
+    """What layer norms add to the variance, in the layers and in the configuration that is saved with them."""
+    norms = layer_norms(model)
+    if not norms:
+        raise ConfigInvalid(key="layer_norm_eps", reason="the base has no layer norms")
+    for norm in norms:
+        for name in ("eps", "variance_epsilon"):
+            if hasattr(norm, name):
+                setattr(norm, name, eps)
+    for module in model.modules():
+        settings = getattr(module, "config", None)
+        for name in ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps"):
+            if hasattr(settings, name):
+                setattr(settings, name, eps)
+
+
+def freeze_layer_norms(model: nn.Module) -> None:
+    """Keep gains and biases of layer norms as they are."""
+    norms = layer_norms(model)
+    if not norms:
+        raise ConfigInvalid(key="layer_norm", reason="'freeze', but the base has no layer norms")
+    for norm in norms:
+        norm.requires_grad_(False)
+
+
+class Adapted(nn.Module):
+    """A linear layer that keeps its weights, plus two thin matrices that are trained: W x + s B A x.
+
+    B starts at zero, so the layer starts as the base has it.
+
+    Source: Hu et al. 2021, "LoRA", arXiv:2106.09685, section 4.1.
+    """
+
+    def __init__(self, linear: nn.Linear, rank: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = linear
+        bound = 1 / math.sqrt(linear.in_features)
+        start = torch.rand(rank, linear.in_features, generator=generator) * 2 * bound - bound
+        self.down = nn.Parameter(start.to(linear.weight))
+        self.up = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in features) to (..., out features)."""
+        change: Tensor = x @ self.down.T @ self.up.T
+        adapted: Tensor = self.linear(x) + _LORA_SCALE * change
+        return adapted
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """The one linear layer that does the same."""
+        self.linear.weight += _LORA_SCALE * (self.up @ self.down)
+        return self.linear
+
+
+def add_adapters(model: nn.Module, rank: int, *, seed: int) -> None:
+    """Put adapters around every linear layer; nothing else is trained any more.
+
+    Our own, and not peft's: two matrices are little code, and merging leaves an ordinary folder.
+    """
+    model.requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    found = 0
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear:
+                setattr(parent, name, Adapted(child, rank, generator).to(child.weight.device))
+                found += 1
+    if not found:
+        raise ConfigInvalid(key="lora_rank", reason=f"{rank}, but the base has no linear layers")
+
+
+def merge_adapters(model: nn.Module) -> None:
+    """Replace adapters by the linear layers that they amount to."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Adapted):
+                setattr(parent, name, child.merged())

@@ -1,0 +1,284 @@
+"""Everything that a run of the loop is made from, read and checked before the first step.
+
+What it leaves to others: running it (`trainer`), the parts themselves (`data`, `masking`, `mining`, `model`,
+`contrastive`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from ...errors import ConfigInvalid, DataInvalid
+from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
+from ...text import Recipe, Role, TextEncoder
+from ..data.examples import Examples
+from ..losses.batch_loss import BatchLoss, LossSettings
+from ..losses.formulas import trivial_loss
+from ..losses.masking import Known, known_pairs, nothing_known
+from ..sentinel import judge as sentinel
+from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
+from .batches import Collator, Guide, Negatives
+from .config import TrainingConfig
+from .encoding import encode_many, reciprocal_rank
+from .loop import Mine, Plan, processes
+from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
+from .model import load_model
+from .training_set import TrainingSet, load_training_set
+
+_SAME_SCORE: Final = 0.005  # of a reciprocal rank in [0, 1]: what bf16 may lose in the check
+_CHECK_PAIRS: Final = 64
+
+
+@dataclass
+class Setup:
+    """Everything that a run of the loop is made from."""
+
+    config: TrainingConfig
+    overrides: Overrides
+    checkpoint: Checkpoint
+    data: TrainingSet
+    text_encoders: Mapping[Role, TextEncoder]
+    model: Any
+    known: Known
+    loss: BatchLoss
+    collator: Collator
+    samples: Mapping[str, Sample]
+    precision: str
+    trivial: float
+    negatives: float
+
+    def plan(self, rate: float, checkpoints: Path | None = None, steps: int = 0) -> Plan:
+        """One run at *rate*; *steps* for a short one."""
+        config = self.config
+        watched = sentinel.Run(
+            loss=config.loss,
+            steps=0,
+            temperature=config.temperature,
+            negatives=self.negatives,
+            label_spread=float(np.std(self.data.examples.labels)) if self.data.examples.labelled else 1.0,
+            learning_rate=rate,
+        )
+        return Plan(
+            config=config,
+            model=self.model,
+            loss=self.loss,
+            collator=self.collator,
+            samples=self.samples,
+            watched=watched,
+            precision=self.precision,
+            rate=rate,
+            steps=steps,
+            checkpoints=checkpoints,
+            mine=_miner(self) if config.mine != "none" else None,
+            stop_on_alarm=config.on_collapse != "warn",
+        )
+
+    def start_over(self) -> None:
+        """The untouched base again, in place, and nothing measured."""
+        torch.manual_seed(self.config.seed)  # for weights that the base's folder lacks, such as an unused pooler
+        fresh = load_model(self.config, self.checkpoint.recipe).state_dict()
+        self.model.load_state_dict(fresh)
+        self.loss.reset()
+        self.collator.negatives.mined = {}
+        self.collator.epoch, self.collator.cut = 0, {"query": 0, "passage": 0}
+        for sample in self.samples.values():
+            sample.start_over()
+
+
+def prepare(config: TrainingConfig) -> Setup:
+    """Read and check everything that *config* names; nothing is trained yet. Raises as `train` does."""
+    overrides = Overrides(query_prompt=config.query_prompt or None, passage_prompt=config.passage_prompt or None)
+    checkpoint = load_checkpoint(config.base, overrides)
+    text_encoders = _text_encoders(config, checkpoint)
+    if over := [dim for dim in config.matryoshka_dims if dim > checkpoint.dims]:
+        raise ConfigInvalid(key="matryoshka_dims", reason=f"{over[0]}; {config.base} gives {checkpoint.dims} dims")
+    teacher = read_scores(Path(config.teacher)) if config.teacher else {}
+    data = load_training_set(config)
+    examples = data.examples
+
+    torch.manual_seed(config.seed)
+    model = load_model(config, checkpoint.recipe)
+    if torch.cuda.is_available():
+        model.to("cuda")
+    corpus = tuple(dict.fromkeys(text for text in data.data.corpus.values() if text)) if config.mine != "none" else ()
+    known = _known(config, examples, corpus)
+    settings = LossSettings(
+        kind=config.loss,
+        temperature=config.temperature,
+        learn_temperature=config.learn_temperature,
+        symmetric=config.symmetric,
+        mini_batch_size=config.mini_batch_size,
+        matryoshka_dims=_nested_dims(config, checkpoint.dims),
+    )
+    loss = BatchLoss(model, settings, known)
+    collator = Collator(
+        examples=examples,
+        text_encoders=text_encoders,
+        negatives=Negatives(examples.negatives, config.negatives, config.seed, corpus),
+        known=known,
+        teacher=teacher,
+        guide=_guide(config.guide) if config.guide else None,
+        windows=config.passage_windows,
+    )
+    samples = {"train": _sample(config, examples, text_encoders, known)}
+    dev = data.data.splits.get(config.dev_split)
+    if dev is not None:
+        samples["dev"] = _sample(config, dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
+    precision = chosen_precision(config.precision, model, text_encoders, dev or examples)
+    setup = Setup(
+        config, overrides, checkpoint, data, text_encoders, model, known, loss, collator, samples, precision, 0.0, 0.0
+    )
+    first = collator.batch(next(iter(setup.plan(0.0).batches())))
+    if config.loss == "margin_mse" and not bool((first["examples"]["rivals"] >= 0).any()):
+        raise DataInvalid(
+            path=config.teacher,
+            reason="scores no pair of the first batch together with one of its negatives; margin_mse needs both",
+        )
+    told = loss.examples(first["examples"], first["examples"])
+    setup.trivial = trivial_loss(config.loss, told, symmetric=config.symmetric)
+    mined = config.negatives * len(told) if config.mine != "none" else 0
+    setup.negatives = processes() * (float((~told.masked[told.queries]).sum(dim=1).float().mean()) - 1 + mined)
+    collator.cut = {"query": 0, "passage": 0}
+    return setup
+
+
+def chosen_precision(asked: str, model: Any, text_encoders: Mapping[Role, TextEncoder], examples: Examples) -> str:
+    """ "fp32" or "bf16": what "auto" means here, bf16 where the processor has it and a short check scores the same."""
+    if asked != "auto":
+        return asked
+    if not has_bf16():
+        return "fp32"
+    rows = sample_rows(examples, _CHECK_PAIRS, right=True)
+    queries, passages = [examples.queries[row] for row in rows], [examples.passages[row] for row in rows]
+    exact, quick = (
+        reciprocal_rank(model, text_encoders, queries, passages, range(len(rows)), bf16=bf16) for bf16 in (False, True)
+    )
+    return "bf16" if quick >= exact - _SAME_SCORE else "fp32"
+
+
+def has_bf16() -> bool:
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    supported: Callable[[], bool] = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return supported()
+
+
+def sample_rows(examples: Examples, most: int, *, right: bool = False) -> list[int]:
+    """Up to *most* examples, evenly spread: one for each query, or of labelled pairs any, or the *right* ones."""
+    rows = [row for row, label in enumerate(examples.labels) if not right or label >= 0.5]
+    if not examples.labelled:
+        rows = list({query: row for row, query in reversed(list(enumerate(examples.queries)))}.values())[::-1]
+    return [rows[place] for place in spread_evenly(len(rows), most)]
+
+
+def read_scores(path: Path) -> dict[tuple[str, str], float]:
+    """A teacher's scores: (query, passage) -> score, out of JSON lines.
+
+    Raises:
+        DataInvalid: the file cannot be read, or a line is not what it has to be, with its number.
+    """
+    scores: dict[tuple[str, str], float] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataInvalid(path=str(path), reason=f"cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            scores[str(entry["query"]).strip(), str(entry["passage"]).strip()] = float(entry["score"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataInvalid(
+                path=f"{path}, line {number}", reason='expected {"query": text, "passage": text, "score": number}'
+            ) from error
+    return scores
+
+
+def _right(examples: Examples) -> list[tuple[str, str]]:
+    return [
+        (query, passage)
+        for query, passage, label in zip(examples.queries, examples.passages, examples.labels, strict=True)
+        if label >= 0.5
+    ]
+
+
+def _known(config: TrainingConfig, examples: Examples, corpus: Sequence[str]) -> Known:
+    if config.mask == "none":
+        return nothing_known()
+    others = [*corpus, *(text for texts in examples.negatives for text in texts)]
+    return known_pairs(_right(examples), others, near_duplicates=config.mask == "near")
+
+
+def _nested_dims(config: TrainingConfig, dims: int) -> tuple[int, ...]:
+    return tuple(dict.fromkeys([dims, *sorted(config.matryoshka_dims, reverse=True)])) if config.matryoshka_dims else ()
+
+
+def _sample(
+    config: TrainingConfig, examples: Examples, text_encoders: Mapping[Role, TextEncoder], known: Known
+) -> Sample:
+    rows = sample_rows(examples, SAMPLE_PAIRS)
+    negatives = Negatives(examples.negatives, 0, 0)
+    collator = Collator(examples, text_encoders, negatives, known, windows=config.passage_windows)
+    return Sample(collator.batch(rows), known)
+
+
+def _guide(model: str) -> Guide:
+    """Vectors of another encoder, each text's made once."""
+    encoder = CheckpointEncoder(load_checkpoint(model))
+    done: dict[tuple[Role, str], Any] = {}
+
+    def vectors(texts: Sequence[str], role: Role) -> Any:
+        new = [text for text in texts if (role, text) not in done]
+        if new:
+            done.update(zip(((role, text) for text in new), np.asarray(encoder.encode(new, role)), strict=True))
+        return np.stack([done[role, text] for text in texts]).astype(np.float32)
+
+    return vectors
+
+
+def _miner(setup: Setup) -> Mine:
+    """Hard negatives of the distinct training queries, in the corpus, by BM25 (once) and the encoder as it is."""
+    config, corpus = setup.config, setup.collator.negatives.corpus
+    queries = list(dict.fromkeys(setup.data.examples.queries))
+    mining = Mining(config.mine_count, config.mine_margin)
+    by_words: list[list[int]] = []
+
+    def mine(model: Any) -> dict[str, list[int]]:
+        rankings = []
+        if config.mine in ("bm25", "both"):
+            if not by_words:
+                by_words.extend(choose(queries, corpus, rank_bm25(queries, corpus), setup.known, mining))
+            rankings.append(by_words)
+        if config.mine in ("encoder", "both"):
+            q, p = encode_many(
+                model, setup.text_encoders, queries, corpus, overrides=setup.overrides, bf16=setup.precision == "bf16"
+            )
+            rankings.append(choose(queries, corpus, rank_vectors(q, p), setup.known, mining))
+        return {query: interleave(lists, config.mine_count) for query, *lists in zip(queries, *rankings, strict=True)}
+
+    return mine
+
+
+def _text_encoders(config: TrainingConfig, checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
+    """The base's text path with the training limits."""
+    from tokenizers import Tokenizer
+
+    asked: dict[Role, int] = {"query": config.query_max_tokens, "passage": config.passage_max_tokens}
+    encoders: dict[Role, TextEncoder] = {}
+    for role, tokens in asked.items():
+        if tokens > checkpoint.recipe.token_limit:
+            raise ConfigInvalid(
+                key=f"{role}_max_tokens",
+                reason=f"{tokens}; {config.base} takes at most {checkpoint.recipe.token_limit}",
+            )
+        recipe = Recipe(checkpoint.recipe.prompts, tokens or checkpoint.recipe.token_limit, window_overlap=0)
+        encoders[role] = TextEncoder(Tokenizer.from_buffer(checkpoint.tokenizer), recipe)
+    return encoders

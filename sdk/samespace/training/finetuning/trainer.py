@@ -1,0 +1,232 @@
+"""Training: a configuration in, a model folder and a record of the run out.
+
+Everything that can be wrong with base, data and target is found before the first step. The folder is written
+whole or not at all, and holds the record, `run.json`: configuration, versions, digests of the data, loss curve, what
+the sentinel measured, and how the encoder does beside its base and BM25.
+
+What it leaves to others: the loop (`loop`), the loss (`contrastive`), data and leaks (`data`), judging (`sentinel`,
+`outcome`), turning the folder into an artifact (`export`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from ...errors import ConfigInvalid, TrainingFailed
+from ...export.provenance import RECORD
+from ...folders import whole_file, whole_folder
+from ...model.checkpoint import load_checkpoint
+from ...progress import Progress, silent
+from ..scoring import outcome, report
+from ..sentinel import judge as sentinel
+from . import rates
+from .config import AUTO, TrainingConfig
+from .encoding import reciprocal_rank
+from .loop import Alarmed, History, fit, is_main, processes
+from .model import blend, load_plain, save_model
+from .setup import Setup, prepare, sample_rows
+
+_RECORDED: Final = ("torch", "transformers", "sentence-transformers", "tokenizers", "accelerate", "numpy", "samespace")
+_RESTARTS: Final = 2
+_POOL: Final = 128  # development pairs that the rate probe looks at
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """What came out.
+
+    Attributes:
+        folder: the model, a sentence-transformers folder with `run.json`.
+        record: what `run.json` says; {} in processes that only helped.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+
+def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda _: None) -> TrainingRun:
+    """Fine-tune `config.base` on the examples of `config.data` and write the model to `config.out`.
+
+    A run that was killed is gone on with: its checkpoints are in a folder beside `out`, with the configuration and
+    the data that they belong to.
+
+    Raises:
+        ConfigInvalid: the target exists, a limit is beyond the base's, or checkpoints of another run are there.
+        DataInvalid: the data cannot be read, is too little, or leaks.
+        ModelUnsupported: the base cannot be read or could not be exported afterwards.
+        TrainingFailed: the sentinel stopped the run, or the loss is no longer a number.
+    """
+    if config.out.exists():
+        raise ConfigInvalid(key="out", reason=f"{config.out} exists already; name another folder, or remove it")
+    began = time.perf_counter()
+    setup = prepare(config)
+    checkpoints = _checkpoints(config, setup)
+    trained, history = time.perf_counter(), History()
+    picked = _picked(setup, checkpoints, progress) if config.learning_rate == AUTO else None
+    if picked is not None:
+        say(f"learning_rate {picked.rate:g}: {picked.reason}")
+    rate = picked.rate if picked is not None else config.rate
+    restarts: list[dict[str, Any]] = []
+    while True:
+        # A folder for each rate: a resumed run takes the same turns, and finds the checkpoints of its own rate.
+        plan = setup.plan(rate, checkpoints / f"{rate:.3g}" if checkpoints else None)
+        try:
+            history = fit(plan, progress)
+            break
+        except Alarmed as alarmed:
+            rate_then = _another_rate(config, rate, alarmed.alarm, len(restarts))
+            if rate_then is None:
+                _forget(checkpoints)
+                raise TrainingFailed(f"{alarmed.alarm}; on_collapse = 'warn' goes on regardless") from alarmed
+            say(f"{alarmed.alarm}. Starting again with learning_rate {rate_then:g}.")
+            restarts.append({"rate": rate, "alarm": alarmed.alarm.to_json()})
+            rate = rate_then
+            setup.start_over()
+    training_s = time.perf_counter() - trained
+    for alarm in history.alarms:
+        say(str(alarm))
+    if not is_main():
+        return TrainingRun(config.out, {})
+
+    whole = setup.plan(0.0)
+    epochs = whole.total_steps() / whole.steps_of_an_epoch()  # not the steps: processes may have changed in between
+    record: dict[str, Any] = {
+        "config": config.to_json(),
+        "base_space_id": setup.checkpoint.identity.space_id(),
+        "data": {"folder": config.data.resolve().name, "split": config.train_split, **setup.data.to_json()},
+        "precision": setup.precision,
+        "learning_rate": rate,
+        "rate_probe": picked.to_json() if picked is not None else None,
+        "temperature": setup.loss.temperature_now(),
+        "steps": len(history.losses),
+        "epochs": round(epochs, 3),
+        "loss": history.losses,
+        "gradient_norm": history.norms,
+        "loss_of_guessing": setup.trivial,
+        "sentinel": {
+            "alarms": [alarm.to_json() for alarm in history.alarms],
+            "restarts": restarts,
+            **{name: [each.to_json() for each in sample.vitals] for name, sample in setup.samples.items()},
+        },
+        "texts_cut": {role: round(count / max(1.0, epochs)) for role, count in setup.collator.cut.items()},
+        "training_s": round(training_s, 3),
+        "processes": processes(),
+        "threads": torch.get_num_threads(),
+        "device": str(setup.model.device),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
+    }
+    if config.blend < 1:
+        blend(setup.model, load_plain(config.base), config.blend)
+    with whole_folder(config.out) as work:
+        save_model(setup.model, work)
+        found = outcome.score(
+            setup.checkpoint,
+            load_checkpoint(work, setup.overrides),
+            outcome.held_out(setup.data.data, config.data, config.score_splits),
+            progress,
+        )
+        record |= found.to_json() | {"total_s": round(time.perf_counter() - began, 3)}
+        (work / report.REPORT).write_text(report.html_report(record, found), encoding="utf-8")
+        (work / report.CARD).write_text(report.model_card(record), encoding="utf-8")
+        (work / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _forget(checkpoints)
+    return TrainingRun(config.out, record)
+
+
+def probe_rates(config: TrainingConfig, progress: Progress = silent) -> rates.Picked:
+    """Try learning rates in short runs, whatever that is of a whole run; nothing is written."""
+    setup = prepare(config)
+    steps = rates.steps_each(setup.plan(0.0).total_steps()) or rates.LEAST_STEPS
+    return try_rates(setup, steps, progress)
+
+
+def try_rates(setup: Setup, steps: int, progress: Progress = silent) -> rates.Picked:
+    """A short run of *steps* at each rate, each from the untouched base, which is what *setup* has afterwards."""
+    examples = setup.data.data.splits.get(setup.config.dev_split, setup.data.examples)
+    rows = sample_rows(examples, _POOL, right=True)
+    pool = list(dict.fromkeys(examples.passages[row] for row in rows))
+    queries = [examples.queries[row] for row in rows]
+    own = [pool.index(examples.passages[row]) for row in rows]
+
+    def score() -> float:
+        return reciprocal_rank(setup.model, setup.text_encoders, queries, pool, own, bf16=setup.precision == "bf16")
+
+    def run(rate: float) -> rates.Trial:
+        setup.start_over()
+        plan = replace(setup.plan(rate, steps=steps), mine=None, stop_on_alarm=False)
+        try:
+            fit(plan, progress)
+        except TrainingFailed:
+            return rates.Trial(rate, 0.0, math.nan, setup.trivial)
+        measured = list(setup.samples.values())[-1].vitals[-1]
+        return rates.Trial(rate, score(), measured.loss, measured.trivial)
+
+    start = score()
+    picked = rates.probe(run, start, steps)
+    setup.start_over()
+    return picked
+
+
+def _picked(setup: Setup, checkpoints: Path | None, progress: Progress) -> rates.Picked:
+    """The rate by trial; a run that goes on takes the one that was picked when it began."""
+    kept = checkpoints / "rate.json" if checkpoints is not None else None
+    if kept is not None and kept.exists():
+        said = json.loads(kept.read_text(encoding="utf-8"))
+        return rates.Picked(**(said | {"trials": tuple(rates.Trial(**trial) for trial in said["trials"])}))
+    steps = setup.plan(0.0).total_steps()
+    each = rates.steps_each(steps)
+    picked = try_rates(setup, each, progress) if each else rates.not_tried(steps)
+    if kept is not None and is_main():
+        with whole_file(kept) as file:
+            file.write(json.dumps(picked.to_json()).encode("utf-8"))
+    return picked
+
+
+def _another_rate(config: TrainingConfig, rate: float, alarm: sentinel.Alarm, restarts: int) -> float | None:
+    """The rate to start again with, or None to stop."""
+    wanted = {
+        ("lower_rate", sentinel.RATE_TOO_HIGH): rate / 10,
+        ("raise_rate", sentinel.RATE_TOO_LOW): rate * 10,
+    }
+    return wanted.get((config.on_collapse, alarm.cause)) if restarts < _RESTARTS else None
+
+
+def _checkpoints(config: TrainingConfig, setup: Setup) -> Path | None:
+    """The folder beside `out` for checkpoints; what is there already has to be of this very run."""
+    if not config.checkpoint_every:
+        return None
+    folder = config.out.with_name(f".{config.out.name}.checkpoints")
+    said = config.to_json() | {"out": "", "checkpoint_every": 0, "report_to": []}
+    digest = hashlib.sha256(
+        json.dumps([said, setup.data.examples.digest(), setup.checkpoint.identity.space_id(), setup.precision]).encode()
+    ).hexdigest()
+    stamp = folder / "run.sha256"
+    if stamp.exists() and stamp.read_text().strip() != digest:
+        raise ConfigInvalid(
+            key="out",
+            reason=f"{folder} has checkpoints of a run with other settings or data; go on with those, or remove it",
+        )
+    if is_main() and not stamp.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(digest + "\n")
+    return folder
+
+
+def _forget(checkpoints: Path | None) -> None:
+    if checkpoints is not None and is_main():
+        shutil.rmtree(checkpoints, ignore_errors=True)

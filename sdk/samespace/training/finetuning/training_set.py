@@ -1,0 +1,141 @@
+"""Training pairs, checked for duplicates and leaks before anything is trained.
+
+A pair is a query and one of its relevant passages; a query with three of them gives three pairs. Pairs that are
+the same text twice are dropped and counted. Held-out texts among the training texts are an error, unless the
+configuration leaves such pairs out.
+
+What it leaves to others: reading (`sources`), what a near-duplicate is (`hygiene`), everything else that can be wrong
+with data (`doctor`), batches without duplicates (the batch sampler of sentence-transformers, by text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import DataInvalid
+from ..data.examples import Examples, TrainingData
+from ..data.near_duplicates import Leak, find_near, leaks
+from ..data.sources import load_data, without_repeats
+from .config import TrainingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What is trained on, and what it came from.
+
+    Attributes:
+        data: everything that the source says.
+        examples: those that are trained on.
+        dropped: examples that repeat another one.
+        leaks: held-out texts among the training texts, as they were found.
+        dropped_leaks: examples that were left out because of them.
+    """
+
+    data: TrainingData
+    examples: Examples
+    dropped: int
+    leaks: tuple[Leak, ...]
+    dropped_leaks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What the run record says of the data."""
+        return {
+            "pairs": len(self.examples),
+            "dropped_repeats": self.dropped,
+            "leaked": {what: sum(leak.what == what for leak in self.leaks) for what in ("query", "passage")},
+            "dropped_leaks": self.dropped_leaks,
+            "sha256": self.examples.digest(),
+        }
+
+
+def load_training_set(config: TrainingConfig) -> TrainingSet:
+    """Read the training split of `config.data` and hold it against the held-out splits.
+
+    Raises:
+        DataInvalid: the data cannot be read, has fewer than two examples, is of another kind than the loss wants, or
+            leaks more than the configuration allows.
+    """
+    data = load_data(config.data)
+    if config.train_split not in data.splits:
+        raise DataInvalid(
+            path=str(config.data),
+            reason=f"has no split {config.train_split!r} to train on; it has {', '.join(data.splits)}",
+        )
+    train, dropped = without_repeats(data.splits[config.train_split])
+    _check_kind(config, train)
+    held_out = [data.splits[split] for split in config.held_out_splits if split in data.splits]
+    found = [leak for each in held_out for leak in leaks_between(train, each)]
+    kept = train
+    if config.drop_leaks and found:
+        kept = _without_leaks(train, held_out)
+    else:
+        _refuse(config, found)
+    if len(kept) < 2:
+        left = f"; {len(train) - len(kept)} leak and were left out" if len(kept) < len(train) else ""
+        raise DataInvalid(
+            path=str(config.data),
+            reason=f"{len(kept)} pairs in split {config.train_split}; at least 2 are needed{left}",
+        )
+    return TrainingSet(data, kept, dropped, tuple(found), len(train) - len(kept))
+
+
+def _check_kind(config: TrainingConfig, train: Examples) -> None:
+    wants_labels = config.loss in ("cosine_mse", "contrastive")
+    if train.labelled != wants_labels:
+        has, fitting = (
+            ("labelled pairs", "cosine_mse or contrastive")
+            if train.labelled
+            else ("no labels", "infonce or margin_mse")
+        )
+        raise DataInvalid(
+            path=str(config.data),
+            reason=f"split {config.train_split} has {has}, and loss is {config.loss}; choose {fitting}",
+        )
+
+
+def leaks_between(train: Examples, held_out: Examples) -> list[Leak]:
+    """The held-out queries and passages that are near-duplicates of trained ones."""
+    return [
+        leak
+        for what, texts, trained in (
+            ("query", held_out.queries, train.queries),
+            ("passage", held_out.passages, train.passages),
+        )
+        for leak in leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
+    ]
+
+
+def _without_leaks(train: Examples, held_out: Sequence[Examples]) -> Examples:
+    """The examples that have no near-duplicate of a held-out query or passage."""
+    queries, passages = (
+        dict(zip(texts, find_near(texts, others), strict=True))
+        for texts, others in (
+            (list(dict.fromkeys(train.queries)), [text for each in held_out for text in each.queries]),
+            (list(dict.fromkeys(train.passages)), [text for each in held_out for text in each.passages]),
+        )
+    )
+    clean = [row for row in range(len(train)) if queries[train.queries[row]] < 0 and passages[train.passages[row]] < 0]
+    return train.rows(clean)
+
+
+def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
+    allowed = {"none": (), "passages": ("passage",), "all": ("passage", "query")}[config.allow_leakage]
+    refused = [leak for leak in found if leak.what not in allowed]
+    if not refused:
+        return
+    queries = sum(leak.what == "query" for leak in refused)
+    first = refused[0]
+    raise DataInvalid(
+        path=str(config.data),
+        reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
+        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so a score would be too good. "
+        f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Split the set anew, "
+        "set drop_leaks to leave such training pairs out, or allow_leakage to "
+        f"{'passages' if not queries else 'all'!r}",
+    )
+
+
+def _clip(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

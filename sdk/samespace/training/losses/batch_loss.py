@@ -1,0 +1,249 @@
+"""The loss of a batch: texts through the model in mini-batches, the gradient that of the whole batch at once.
+
+The vectors are made first, without gradients; the loss gives the gradient of each vector; then each mini-batch is
+made again and takes up its part (Gao et al. 2021, arXiv:2101.06983; the replay is sentence-transformers' own, with
+its handling of dropout and of several devices). Memory is that of one mini-batch, however many negatives there are.
+
+With several processes each brings its own examples, and all vectors are negatives for all: the gradient is that of
+one process with all of the batch.
+
+What it leaves to others: the formulas (`losses`), what is no negative (`masking`), the loop (`loop`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+import torch
+from sentence_transformers.base.losses.gradcache import CachedLossMixin
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_gather as all_gather_with_gradient
+
+from . import formulas as losses
+from .formulas import Examples
+from .masking import Known
+
+LOSSES: Final = ("infonce", "margin_mse", "cosine_mse", "contrastive")
+_COLDEST, _WARMEST = 0.005, 1.0  # where a learned temperature stays: beyond, training of CLIP became unstable
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """Which loss, and how; the keys of `TrainingConfig` say more.
+
+    Attributes:
+        kind: one of `LOSSES`.
+        mini_batch_size: texts that go through the model at once.
+        matryoshka_dims: prefixes of the vector that have to work alone; () for the whole vector only.
+    """
+
+    kind: str = "infonce"
+    temperature: float = 0.05
+    learn_temperature: bool = False
+    symmetric: bool = True
+    mini_batch_size: int = 32
+    matryoshka_dims: tuple[int, ...] = ()
+
+
+class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
+    """The loss of what `batches.Collator` makes.
+
+    Args:
+        model: features to features with "sentence_embedding".
+        known: what is masked.
+    """
+
+    model: Any
+
+    def __init__(self, model: nn.Module, settings: LossSettings, known: Known) -> None:
+        super().__init__()
+        self.model, self.settings, self.known = model, settings, known
+        self.mini_batch_size = settings.mini_batch_size
+        self.log_temperature = nn.Parameter(
+            torch.tensor(math.log(settings.temperature)), requires_grad=settings.learn_temperature
+        )
+
+    def reset(self) -> None:
+        """The temperature of the settings again."""
+        with torch.no_grad():
+            self.log_temperature.fill_(math.log(self.settings.temperature))
+
+    @property
+    def temperature(self) -> Tensor | float:
+        """What cosines are divided by."""
+        if not self.settings.learn_temperature:
+            return self.settings.temperature
+        return self.log_temperature.exp().clamp(_COLDEST, _WARMEST)
+
+    def temperature_now(self) -> float:
+        """The temperature as a number."""
+        return float(torch.as_tensor(self.temperature).detach())
+
+    def forward(self, batch: Mapping[str, Any]) -> Tensor:
+        """The loss of *batch*; its gradient reaches the model's weights whichever way the vectors were made."""
+        features, told = [batch["query"], batch["passage"]], batch["examples"]
+        small = max(len(each["input_ids"]) for each in features) <= self.mini_batch_size
+        if small and not _distributed():
+            vectors = [[self.model(dict(each))["sentence_embedding"]] for each in features]
+            return self.calculate_loss(vectors, told)
+        loss: Tensor = CachedLossMixin.forward_cached(self, [dict(each) for each in features], told)
+        return loss
+
+    def calculate_loss(
+        self, reps: Sequence[Sequence[Tensor]], labels: Any = None, *, with_backward: bool = False
+    ) -> Tensor:
+        """The loss of vectors, [of queries, of passages] in mini-batches; the mixin's call."""
+        q, p = (
+            of_texts(torch.cat(list(made)), labels[f"{role}_parts"])
+            for made, role in zip(reps, ("query", "passage"), strict=True)
+        )
+        q, p, examples = self.gathered(q, p, labels)
+        loss = self.of_vectors(q, p, examples)
+        if with_backward:
+            loss.backward()  # type: ignore[no-untyped-call]
+            if _distributed() and self.log_temperature.grad is not None:
+                # Not one of the model's weights, so the model's wrapper does not average it over the processes.
+                distributed.all_reduce(self.log_temperature.grad)
+                self.log_temperature.grad /= distributed.get_world_size()
+            loss = loss.detach()
+        return loss
+
+    def of_vectors(self, q: Tensor, p: Tensor, examples: Examples) -> Tensor:
+        """The loss of vectors that are there: (queries, dim) and (passages, dim)."""
+        settings = self.settings
+        match settings.kind:
+            case "infonce":
+                loss = partial(
+                    losses.info_nce, examples=examples, temperature=self.temperature, symmetric=settings.symmetric
+                )
+            case "margin_mse":
+                loss = partial(losses.margin_mse, examples=examples, temperature=self.temperature)
+            case "cosine_mse":
+                loss = partial(losses.cosine_mse, examples=examples)
+            case _:
+                loss = partial(losses.contrastive, examples=examples)
+        return losses.matryoshka(loss, settings.matryoshka_dims)(q, p) if settings.matryoshka_dims else loss(q, p)
+
+    def gathered(self, q: Tensor, p: Tensor, told: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Examples]:
+        """The vectors of all processes, and this process's examples among them.
+
+        Each process's loss is over its own examples only, divided by the processes' mean weight: so the mean over
+        processes, which is what becomes of the gradient, is the mean over all examples.
+        """
+        if not _distributed():
+            return q, p, self.examples(told, told)
+        world, rank = distributed.get_world_size(), distributed.get_rank()
+        q, start_q = _gather_rows(q)
+        p, start_p = _gather_rows(p)
+        everyone = {
+            name: _gather_rows(told[name])[0]
+            for name in ("query_groups", "passage_groups", "guide_queries", "guide_passages")
+            if name in told
+        }
+        own = dict(told)
+        own["queries"] = told["queries"] + start_q[rank]
+        own["passages"] = told["passages"] + start_p[rank]
+        own["rivals"] = torch.where(told["rivals"] >= 0, told["rivals"] + start_p[rank], told["rivals"])
+        for role, names in (("query", ("queries",)), ("passage", ("passages", "rivals"))):
+            kept, place = _distinct(_gather_rows(told[f"{role}_keys"])[0])
+            if role == "query":
+                q = q[kept]
+            else:
+                p = p[kept]
+            for name in names:
+                own[name] = torch.where(own[name] >= 0, place[own[name]], own[name])
+            for name in (f"{role}_groups", f"guide_{names[0]}"):
+                if name in everyone:
+                    everyone[name] = everyone[name][kept]
+        examples = self.examples(own, everyone)
+        total = examples.total.clone()
+        distributed.all_reduce(total)
+        return q, p, replace(examples, total=total / world)
+
+    def examples(
+        self, own: Mapping[str, Tensor], everyone: Mapping[str, Tensor], known: Known | None = None
+    ) -> Examples:
+        """What belongs together; masks over the texts of *everyone*, by *known*, the loss's own unless given."""
+        right = (known or self.known).mask(
+            everyone["query_groups"].cpu().numpy(), everyone["passage_groups"].cpu().numpy()
+        )
+        masked = torch.from_numpy(right).to(own["queries"].device)
+        if "guide_queries" in everyone:
+            masked = masked | guided(
+                everyone["guide_queries"] @ everyone["guide_passages"].T, own["queries"], own["passages"]
+            )
+        counts = own["weights"] * (own["rivals"] >= 0) if self.settings.kind == "margin_mse" else own["weights"]
+        return Examples(
+            queries=own["queries"],
+            passages=own["passages"],
+            weights=counts,
+            total=counts.sum(),
+            masked=masked,
+            labels=own["labels"],
+            rivals=own["rivals"],
+            margins=own["margins"],
+        )
+
+
+def of_texts(windows: Tensor, parts: Tensor) -> Tensor:
+    """The vectors of texts, (texts, dim), from those of their windows, (windows, dim), as `pool_windows` makes them.
+
+    Args:
+        parts: (texts, windows), the content tokens of each window in the row of its text.
+    """
+    if bool(((parts > 0).sum(dim=1) == 1).all()):
+        return windows[parts.argmax(dim=1).to(windows.device)]  # as they are: their lengths tell the sentinel something
+    rows = losses.unit_rows(windows)
+    return losses.unit_rows(parts.to(rows) @ rows)
+
+
+def guided(scores: Tensor, queries: Tensor, passages: Tensor) -> Tensor:
+    """Which passages a guide puts above a query's own: right answers, as far as it can tell.
+
+    Args:
+        scores: (queries, passages), the guide's.
+        queries, passages: (examples,), the pairs.
+
+    Returns:
+        (queries, passages) bool. Of several own passages, the lowest counts; a query of nobody's is not masked.
+
+    Source: Solatorio 2024, "GISTEmbed", arXiv:2402.16829, section 3.
+    """
+    bound = torch.full((len(scores),), math.inf, dtype=scores.dtype, device=scores.device)
+    bound = bound.scatter_reduce(0, queries, scores[queries, passages], "amin")
+    return scores > bound[:, None]
+
+
+def _distinct(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the first of each key, and for each row the place of its key among these.
+
+    A text that two processes have counts once, as it does within one.
+    """
+    values, inverse = torch.unique(keys, return_inverse=True)
+    first = torch.full((len(values),), len(keys), device=keys.device)
+    first = first.scatter_reduce(0, inverse, torch.arange(len(keys), device=keys.device), "amin")
+    return first, inverse
+
+
+def _gather_rows(rows: Tensor) -> tuple[Tensor, list[int]]:
+    """The rows of all processes one after the other, and where each one's begin; with gradient if they have one."""
+    world = distributed.get_world_size()
+    counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world)]
+    distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+    lengths = [int(count) for count in counts]
+    padded = torch.cat([rows, rows.new_zeros((max(lengths) - len(rows), *rows.shape[1:]))])
+    if rows.requires_grad:
+        parts = list(all_gather_with_gradient(padded))  # type: ignore[no-untyped-call]
+    else:
+        parts = [torch.empty_like(padded) for _ in range(world)]
+        distributed.all_gather(parts, padded)
+    starts = [sum(lengths[:rank]) for rank in range(world)]
+    return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)]), starts
+
+
+def _distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

@@ -1,0 +1,260 @@
+"""What training came to: the trained encoder beside its base and BM25, on the splits that it did not see.
+
+Each encoder encodes the corpus once, whatever the number of splits. Long texts get the vector that the encoder
+gives them everywhere else: windows, pooled. Where there is much to encode, a checkpoint is exported first to a
+graph that is verified against it, and that the fastest runtime here runs; small sets are quicker with torch.
+
+What it leaves to others: the metrics (`evaluation`), showing it (`report`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...encoder import Encoder
+from ...errors import BuildError, ExtraMissing, ModelUnsupported
+from ...evaluation import (
+    Bm25Ranker,
+    Comparison,
+    Dataset,
+    DenseRanker,
+    Embedder,
+    Evaluation,
+    effective_rank,
+    evaluate,
+    load_dataset,
+    mean_cosine,
+    paired_bootstrap,
+    uniformity,
+)
+from ...export.package import export_artifact
+from ...model.checkpoint import Checkpoint, CheckpointEncoder
+from ...progress import Progress, silent
+from ...text import Role
+from ...vectors import Vectors
+from ..data.examples import TrainingData
+from ..data.sources import as_dataset
+from ..sentinel.vitals import spread_evenly
+
+EXPORT_FROM_S: Final = 90.0
+"""Estimated seconds of encoding with torch from which an export, about half a minute, pays."""
+_TIMED_TEXTS: Final = 32
+_ISOTROPY_TEXTS: Final = 1000
+_COSINES: Final = 5000
+_CHANGES: Final = 5
+BASE: Final = "base"
+TRAINED: Final = "trained"
+BM25: Final = "bm25"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One query's nDCG@10 before and after."""
+
+    query: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How three rankers did on each split.
+
+    Attributes:
+        evaluations: split -> BM25, BASE, TRAINED -> what it scored.
+        versus: split -> BM25, BASE -> the trained encoder's nDCG@10 against it.
+        isotropy: BASE, TRAINED -> effective rank, mean cosine and uniformity of some passages.
+        runtime: BASE, TRAINED -> what computed the vectors.
+        vectors: BASE, TRAINED -> (texts, dim), some passages' vectors, for pictures.
+        cosines: BASE, TRAINED -> "right answers", "other passages" -> some cosines of the last split.
+        changes: split -> the queries that changed most against the base, best first.
+    """
+
+    evaluations: Mapping[str, Mapping[str, Evaluation]]
+    versus: Mapping[str, Mapping[str, Comparison]]
+    isotropy: Mapping[str, Mapping[str, float]]
+    runtime: Mapping[str, str]
+    vectors: Mapping[str, npt.NDArray[np.float32]]
+    cosines: Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
+    changes: Mapping[str, Sequence[Change]]
+
+    @property
+    def better(self) -> bool | None:
+        """Whether the trained encoder is better than its base on the last split; None where nothing was scored.
+
+        Better is: a higher mean, and p < 0.05. The last split is the test split, where there is one.
+        """
+        return list(self.versus.values())[-1][BASE].better if self.versus else None
+
+    def to_json(self) -> dict[str, Any]:
+        """What the run record says."""
+        return {
+            "scores": {
+                split: {name: each.score.to_json() for name, each in found.items()}
+                for split, found in self.evaluations.items()
+            },
+            "comparisons": {
+                split: {name: comparison.to_json() for name, comparison in each.items()}
+                for split, each in self.versus.items()
+            },
+            "isotropy": {name: dict(each) for name, each in self.isotropy.items()},
+            "runtime": dict(self.runtime),
+            "better_than_base": self.better,
+        }
+
+
+def score(
+    base: Checkpoint, trained: Checkpoint, datasets: Mapping[str, Dataset], progress: Progress = silent
+) -> Outcome:
+    """Score BM25, *base* and *trained* on *datasets*, by split; {} gives an empty outcome."""
+    if not datasets:
+        return Outcome({}, {}, {}, {}, {}, {}, {})
+    found: dict[str, dict[str, Evaluation]] = {split: {} for split in datasets}
+    try:
+        for split, dataset in datasets.items():
+            found[split][BM25] = evaluate(Bm25Ranker(), dataset)
+    except ExtraMissing:
+        pass  # a baseline less; the extra `train` brings it
+    isotropy, runtime, vectors, cosines = {}, {}, {}, {}
+    texts = all_texts(datasets.values())
+    for name, checkpoint in ((BASE, base), (TRAINED, trained)):
+        with (
+            fastest(checkpoint, texts) as (encoder, how),
+            progress(f"scoring the {name} encoder", len(texts)) as advance,
+        ):
+            once = Once(encoder)
+            for split, dataset in datasets.items():
+                scored = evaluate(DenseRanker(once), dataset, progress=advance)
+                found[split][name] = replace(scored, score=replace(scored.score, encoder=name))
+            rows = once.sample(_ISOTROPY_TEXTS)
+            cosines[name] = _cosines(once, list(datasets.values())[-1])
+        runtime[name], vectors[name] = how, rows
+        isotropy[name] = {
+            "effective_rank": effective_rank(rows),
+            "mean_cosine": mean_cosine(rows) if len(rows) > 1 else 1.0,
+            "uniformity": uniformity(rows) if len(rows) > 1 else 0.0,
+            "texts": float(len(rows)),
+        }
+    versus: dict[str, dict[str, Comparison]] = {
+        split: {
+            name: paired_bootstrap(each[TRAINED].per_query["ndcg@10"], each[name].per_query["ndcg@10"])
+            for name in (BM25, BASE)
+            if name in each
+        }
+        for split, each in found.items()
+    }
+    changes = {
+        split: _changes(datasets[split].queries, each[BASE].per_query["ndcg@10"], each[TRAINED].per_query["ndcg@10"])
+        for split, each in found.items()
+    }
+    return Outcome(found, versus, isotropy, runtime, vectors, cosines, changes)
+
+
+def held_out(data: TrainingData, folder: Path, splits: Sequence[str]) -> dict[str, Dataset]:
+    """Those of *splits* that the data has, as retrieval sets; a BEIR folder with its grades."""
+    beir = (folder / "qrels").is_dir()
+    return {
+        split: load_dataset(folder, split) if beir else as_dataset(data, split)
+        for split in splits
+        if split in data.splits
+    }
+
+
+@contextmanager
+def fastest(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[tuple[Embedder, str]]:
+    """An encoder of *checkpoint* for as many texts as *texts*, like these, and the name of what runs it."""
+    torch_encoder = CheckpointEncoder(checkpoint)
+    sample = [texts[row] for row in spread_evenly(len(texts), _TIMED_TEXTS)]
+    torch_encoder.encode(sample[:2], "passage")  # the first run allocates
+    began = time.perf_counter()
+    torch_encoder.encode(sample, "passage")
+    if (time.perf_counter() - began) / len(sample) * len(texts) < EXPORT_FROM_S:
+        yield torch_encoder, "torch"
+        return
+    with tempfile.TemporaryDirectory(prefix="samespace-score-") as scratch:
+        try:
+            exported = export_artifact(checkpoint, Path(scratch) / "artifact", name="scoring")
+        except (BuildError, ModelUnsupported) as error:
+            yield torch_encoder, f"torch, slowly, because it cannot be exported: {error}"
+            return
+        with Encoder.load(exported.artifact) as encoder:
+            yield encoder, _runtime(encoder)
+
+
+def _runtime(encoder: Encoder) -> str:
+    loaded = getattr(encoder, "loaded", None)
+    return "an exported graph" if loaded is None else f"{loaded.build_name} on {loaded.runtime}"
+
+
+class Once:
+    """An encoder that encodes what it has encoded before only once."""
+
+    def __init__(self, encoder: Embedder) -> None:
+        self._encoder = encoder
+        self._done: dict[tuple[Role, tuple[str, ...]], Vectors] = {}
+
+    @property
+    def name(self) -> str:
+        """The encoder's."""
+        return self._encoder.name
+
+    @property
+    def space_id(self) -> str:
+        """The encoder's."""
+        return self._encoder.space_id
+
+    def encode(self, texts: Sequence[str], role: Role, *, progress: Any = None) -> Vectors:
+        """As the encoder does."""
+        key = role, tuple(texts)
+        if key not in self._done:
+            self._done[key] = self._encoder.encode(texts, role, progress=progress)
+        return self._done[key]
+
+    def sample(self, most: int) -> npt.NDArray[np.float32]:
+        """(up to *most*, dim): vectors of passages that were encoded, evenly spread."""
+        rows = np.concatenate([np.asarray(made) for (role, _), made in self._done.items() if role == "passage"])
+        return np.asarray(rows[:: max(1, len(rows) // most)][:most], dtype=np.float32)
+
+
+def _cosines(encoder: Once, dataset: Dataset) -> dict[str, npt.NDArray[np.float32]]:
+    """Cosines of queries with their right answers, and with as many other passages, drawn with a fixed seed."""
+    q = np.asarray(encoder.encode(dataset.queries, "query"))
+    p = np.asarray(encoder.encode(dataset.passages, "passage"))
+    place = {name: row for row, name in enumerate(dataset.passage_ids)}
+    right = [
+        (query, place[passage])
+        for query, name in enumerate(dataset.query_ids)
+        for passage, grade in dataset.qrels[name].items()
+        if grade > 0
+    ][:_COSINES]
+    rows = np.array(right)
+    others = np.random.default_rng(0).integers(0, len(p), len(rows))
+    return {
+        "right answers": np.einsum("nd,nd->n", q[rows[:, 0]], p[rows[:, 1]]),
+        "other passages": np.einsum("nd,nd->n", q[rows[:, 0]], p[others]),
+    }
+
+
+def _changes(
+    queries: Sequence[str], before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
+) -> tuple[Change, ...]:
+    order = np.argsort(before - after, kind="stable")
+    chosen = dict.fromkeys([*order[:_CHANGES].tolist(), *order[-_CHANGES:].tolist()])
+    return tuple(
+        Change(queries[row], float(before[row]), float(after[row])) for row in chosen if before[row] != after[row]
+    )
+
+
+def all_texts(datasets: Collection[Dataset]) -> list[str]:
+    """Every text that scoring on *datasets* encodes: a corpus that they share once."""
+    corpora = dict.fromkeys(dataset.passages for dataset in datasets)
+    return [text for texts in (*corpora, *(dataset.queries for dataset in datasets)) for text in texts]

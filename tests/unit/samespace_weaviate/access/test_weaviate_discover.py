@@ -1,0 +1,86 @@
+"""samespace_weaviate.access.address"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from samespace.errors import ConfigInvalid
+from samespace_weaviate.access.address import EMBEDDED_VERSION, Address, Embedded, NoWeaviate, find_weaviate
+
+
+def cached(cache: Path, *versions: str) -> dict[str, str]:
+    """An environment whose cache holds binaries of *versions*, as weaviate-client names them."""
+    cache.mkdir(exist_ok=True)
+    for version in versions:
+        (cache / f"weaviate-v{version}-{sha256(f'v{version}'.encode()).hexdigest()}").touch()
+    return {"XDG_CACHE_HOME": str(cache)}
+
+
+def nothing(url: str) -> str | None:
+    """No download works."""
+    return "no network"
+
+
+def test_a_named_weaviate_comes_first(tmp_path: Path) -> None:
+    """WEAVIATE_URL wins over a cached binary, with its gRPC port and key."""
+    environment = cached(tmp_path, "1.34.2") | {
+        "WEAVIATE_URL": "http://db:8085",
+        "WEAVIATE_GRPC_PORT": "50052",
+        "WEAVIATE_API_KEY": "secret",
+    }
+    found = find_weaviate("auto", environment, can_download=nothing)
+    assert found == Address("db", 8085, False, 50052, "secret")
+    assert "secret" not in repr(found) + str(found)
+    assert isinstance(find_weaviate("embedded", environment, can_download=nothing), Embedded)
+
+
+def test_the_newest_cached_binary_is_used_without_asking_the_network(tmp_path: Path) -> None:
+    """Versions are compared as numbers; files that only look alike are passed over."""
+    environment = cached(tmp_path, "1.9.9", "1.34.2", "1.30.5")
+    (tmp_path / ("weaviate-v9.9.9-" + "0" * 64)).touch()
+    found = find_weaviate("auto", environment, can_download=lambda url: pytest.fail("asked the network"))
+    assert found == Embedded("1.34.2", cached=True, cache=tmp_path)
+
+
+def test_without_a_binary_it_is_downloaded_or_the_reason_is_one_line(tmp_path: Path) -> None:
+    """The version that would be downloaded is one whose behaviour is known."""
+    environment = cached(tmp_path)
+    assert find_weaviate("auto", environment, can_download=lambda url: None) == Embedded(
+        EMBEDDED_VERSION, cached=False, cache=tmp_path
+    )
+    found = find_weaviate("auto", environment, can_download=nothing)
+    assert isinstance(found, NoWeaviate)
+    assert "no network" in found.reason
+    assert "\n" not in found.reason
+
+
+def test_off_and_url_do_not_look_further(tmp_path: Path) -> None:
+    """Who switches Weaviate off, or insists on a URL, gets no embedded one."""
+    environment = cached(tmp_path, "1.34.2")
+    assert isinstance(find_weaviate("off", environment | {"WEAVIATE_URL": "http://db"}), NoWeaviate)
+    assert isinstance(find_weaviate("url", environment), NoWeaviate)
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("http://db:8085", Address("db", 8085, False, 50051)),
+        ("db", Address("db", 8080, False, 50051)),
+        ("https://db.example/", Address("db.example", 443, True, 443)),
+    ],
+)
+def test_addresses_have_the_usual_ports(url: str, wanted: Address) -> None:
+    """http is 8080 and 50051, https is 443 for both."""
+    assert Address.parse(url) == wanted
+
+
+@pytest.mark.parametrize("url", ["ftp://db", "http://", "http://db:port", "http://db/v1"])
+def test_a_bad_address_is_refused_with_its_variable(url: str) -> None:
+    """The error names WEAVIATE_URL and what it was."""
+    with pytest.raises(ConfigInvalid, match="WEAVIATE_URL"):
+        Address.parse(url)
+    with pytest.raises(ConfigInvalid, match="WEAVIATE_GRPC_PORT"):
+        find_weaviate("url", {"WEAVIATE_URL": "http://db", "WEAVIATE_GRPC_PORT": "many"})
