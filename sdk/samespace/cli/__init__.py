@@ -19,7 +19,7 @@ from .lazy import LazyGroup
 # name -> (module:attribute, one line for the overview). The line is repeated here so that the overview
 # imports nothing; a test holds it against the command's own help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "quickstart": ("samespace.cli.quickstart:quickstart", "The whole path once, from data to Weaviate."),
+    "quickstart": ("samespace.cli.quickstart:quickstart", "Run the whole path once, from data to Weaviate."),
     "doctor": ("samespace.cli.training.doctor:doctor", "Find what is wrong with data before it is trained on."),
     "train": ("samespace.cli.training.train:train", "Fine-tune an encoder from a configuration file."),
     "train-head": ("samespace.cli.training.train_head:train_head", "Train a small head on a frozen encoder."),

@@ -7,13 +7,17 @@ import queue
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ServerUnavailable
+from ..errors import ProbesFailed, ServerUnavailable
+
+if TYPE_CHECKING:
+    from ..artifact import Artifact
 
 READY_TIMEOUT_S: Final = 120
 _STOP_TIMEOUT_S: Final = 60
@@ -68,6 +72,41 @@ def running_server(artifacts: Sequence[Path], log: Path, *, host: str = "127.0.0
                 process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def check_probes(server: RunningServer, artifact: Artifact) -> Iterator[str]:
+    """Compare the probes over gRPC and over HTTP with the artifact's reference vectors; yield what was seen.
+
+    Raises:
+        ProbesFailed: vectors are beyond the bound of the build that is served.
+    """
+    import numpy as np
+
+    from ..encoder import Encoder
+
+    probes = artifact.probes()
+    (space,) = server.ready["spaces"]
+    build = artifact.manifest.build(space["build"])
+    assert build is not None
+    bound = next(each.bound for each in build.measured if space["runtime"].startswith(each.runtime))
+    vectors = np.empty_like(probes.vectors)
+    with Encoder.connect(server.grpc) as encoder:
+        for role in ("query", "passage"):
+            rows = [row for row, each in enumerate(probes.roles) if each == role]
+            vectors[rows] = encoder.encode([probes.texts[row] for row in rows], role)
+    worst = {"gRPC": probes.worst(vectors)}
+    url = f"{server.http}/e/{artifact.space_id}/vectors"
+    for row, (text, role) in enumerate(zip(probes.texts, probes.roles, strict=True)):
+        body = json.dumps({"text": text, "config": {"task_type": role}}).encode()
+        request = urllib.request.Request(url, body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            vectors[row] = json.load(reply)["vector"]
+    worst["HTTP"] = probes.worst(vectors)
+    for protocol, distance in worst.items():
+        if not distance <= bound:
+            raise ProbesFailed(build=build.name, runtime=f"the server over {protocol}", worst=distance, bound=bound)
+        yield (f"{len(probes.texts)} probes over {protocol}: worst 1 - cos {distance:.1e}, bound {bound:.1e}")
+    yield (f"it runs build {space['build']} on {space['runtime']}.")
 
 
 def _end(log: Path) -> str:
