@@ -1,17 +1,36 @@
 """Every setting of the server, as values that are valid from birth. The environment is never read.
 
-Each line says: meaning, unit, when you would change it and what that costs. The default stands beside it.
+Each docs line says: meaning, unit, when you would change it and what that costs. Default and help of the command line
+stand beside the field, once: `samespace serve` makes its options from them (`setting`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from samespace.errors import ConfigInvalid
 from samespace.runtime import Device
 
 from .security.tls import TlsFiles
+
+
+def setting(default: Any, text: str, *, flag: str | None = None, **shown: Any) -> Any:
+    """A field that is an option of `samespace serve` too.
+
+    Args:
+        default: of the field and of the option, not shown where it is None; `MISSING` where there is none.
+        text: the help, one imperative or noun phrase with its unit.
+        flag: where the option has another name than the field.
+        shown: what else the option needs: `metavar`, or `choices`.
+    """
+    return field(default=default, metadata={"help": text, "flag": flag, **shown})
+
+
+def flag_of(each: Field[Any]) -> str:
+    """The option of a field that `setting` made."""
+    return each.metadata.get("flag") or f"--{each.name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +62,18 @@ class Limits:
             orchestrator's own grace period, or the rest is killed.
     """
 
-    max_texts_per_request: int = 2048
-    max_request_bytes: int = 16 << 20
-    max_windows_per_text: int = 512
-    max_queued_tokens: int = 262_144
-    max_queue_ms: int = 2000
-    batch_tokens: int = 2048
+    batch_tokens: int = setting(2048, "Padded tokens per run of the model.")
+    max_texts_per_request: int = setting(2048, "Texts per request, at most.", flag="--max-texts")
+    max_request_bytes: int = setting(16 << 20, "Bytes per request, at most.")
+    max_windows_per_text: int = setting(512, "Windows per text, at most.", flag="--max-windows")
+    max_queued_tokens: int = setting(262_144, "Tokens in the queue of a space, at most; more are rejected.")
+    max_queue_ms: int = setting(
+        2000, "Longest expected wait of a query, in ms; longer is rejected. Bulk requests may wait 8 times as long."
+    )
+    cache_bytes: int = setting(0, "Bytes per space for cached query vectors; 0 turns the cache off.")
+    slice_ms: int = setting(8, "Longest run of bulk work while queries arrive, in ms.")
+    drain_timeout_ms: int = setting(25_000, "Time for accepted requests to finish after SIGTERM, in ms.")
     run_tokens: int = 16
-    slice_ms: int = 8
-    cache_bytes: int = 0
-    drain_timeout_ms: int = 25_000
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -84,15 +105,17 @@ class HttpLimits:
             for many large requests at once, where there is memory for them.
     """
 
-    max_connections: int = 1024
-    max_target_bytes: int = 2048
-    max_header_bytes: int = 16_384
-    max_headers: int = 64
-    header_timeout_ms: int = 10_000
-    transfer_timeout_ms: int = 10_000
-    min_bytes_per_s: int = 16_384
-    keep_alive_ms: int = 120_000
-    max_held_bytes: int = 256 << 20
+    max_connections: int = setting(1024, "Open connections, at most; counted separately for HTTP and gRPC.")
+    max_target_bytes: int = setting(2048, "Bytes of a request's path, at most.")
+    max_header_bytes: int = setting(16_384, "Bytes of a request's headers, at most, over HTTP and gRPC.")
+    max_headers: int = setting(64, "Headers per HTTP request, at most.")
+    header_timeout_ms: int = setting(10_000, "Time for the head of a request or a TLS handshake, in ms.")
+    transfer_timeout_ms: int = setting(
+        10_000, "Time for a body in either direction, in ms, plus its bytes divided by --min-bytes-per-s."
+    )
+    min_bytes_per_s: int = setting(16_384, "Slowest accepted transfer rate of a body, in bytes per second.")
+    keep_alive_ms: int = setting(120_000, "Time before an idle HTTP connection is closed, in ms.")
+    max_held_bytes: int = setting(256 << 20, "Bytes of all request bodies in memory, at most.")
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -123,7 +146,9 @@ class Security:
     """
 
     tls: TlsFiles | None = None
-    token_file: Path | None = None
+    token_file: Path | None = setting(
+        None, "File of bearer tokens, one per line; SAMESPACE_TOKENS in the environment adds more."
+    )
     tokens: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -154,11 +179,13 @@ class Choice:
             outputs travel.
     """
 
-    build: str = "auto"
-    runtime: str = "auto"
-    threads: int = 0
-    device: Device = "cpu"
-    runners: int = 0
+    build: str = setting("auto", "Build: fp32 for exact vectors, bf16, int8, ...; auto takes the fastest verified.")
+    runtime: str = setting("auto", "Runtime: onnxruntime, openvino or auto.")
+    threads: int = setting(0, "CPU cores to use; 0 for all available ones.")
+    device: Device = setting(
+        "cpu", "Device; anything but cpu needs the extra gpu.", choices=("cpu", "cuda", "tensorrt")
+    )
+    runners: int = setting(0, "Concurrent runs of the model; 0 chooses by the number of cores.")
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -178,8 +205,13 @@ class Tracing:
             sampled or not). Each traced request costs about 0.1 ms of CPU. 0 traces what callers asked for alone.
     """
 
-    endpoint: str
-    percent: int = 100
+    endpoint: str = setting(
+        MISSING, "Send OpenTelemetry spans to this URL, by OTLP over HTTP; needs the extra otel.",
+        flag="--otel-endpoint", metavar="URL",
+    )  # fmt: skip
+    percent: int = setting(
+        100, "Share of requests that is traced, in percent, unless the caller decides.", flag="--otel-percent"
+    )
 
     def __post_init__(self) -> None:
         if not self.endpoint.startswith(("http://", "https://")):
@@ -208,13 +240,17 @@ class Settings:
     """
 
     artifacts: tuple[Path, ...]
-    host: str = "127.0.0.1"
-    http_port: int = 8080
-    grpc_port: int = 8081
-    default_space: str | None = None
-    admin_port: int | None = None
-    admin_root: Path | None = None
-    ops_port: int | None = None
+    host: str = setting("127.0.0.1", "Address to listen on.")
+    http_port: int = setting(8080, "Port for Weaviate and other HTTP clients; 0 picks a free one.")
+    grpc_port: int = setting(8081, "Port for gRPC clients; 0 picks a free one.")
+    default_space: str | None = setting(None, "Space that answers HTTP paths without /e/ID.", metavar="ID")
+    admin_port: int | None = setting(
+        None, "Port for `samespace spaces`, on 127.0.0.1 only; 0 picks a free one. Off unless given."
+    )
+    admin_root: Path | None = setting(None, "Folder whose artifacts may be loaded while the server runs.")
+    ops_port: int | None = setting(
+        None, "Separate port for metrics, probes and the status page; 0 picks a free one. Off unless given."
+    )
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)
     http: HttpLimits = field(default_factory=HttpLimits)

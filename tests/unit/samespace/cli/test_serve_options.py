@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from samespace.cli.serving.serve import HTTP_LIMITS, serve
-from samespace_server.settings import HttpLimits, Limits
+from samespace.cli.serving.serve import serve
+from samespace_server.settings import Choice, HttpLimits, Limits, Security, Settings, Tracing, flag_of
+
+GROUPS = (Settings, Choice, Limits, HttpLimits, Security, Tracing)
 
 
-def test_defaults_are_those_of_the_settings() -> None:
-    """What --help shows is what the settings are without options."""
-    assert {name: default for name, (default, _) in HTTP_LIMITS.items()} == {
-        each.name: each.default for each in fields(HttpLimits)
+def test_every_option_is_a_setting_with_its_default_and_help() -> None:
+    """Defaults and help stand once, beside the field; what --help shows is what the settings are without options."""
+    shown = {option.opts[0]: option for option in serve.params if option.param_type_name == "option"}
+    settings = {flag_of(each): each for group in GROUPS for each in fields(group) if "help" in each.metadata}
+    assert set(shown) - set(settings) == {"--tls-cert", "--tls-key", "--tls-client-ca", "--log-format"}
+    for flag, each in settings.items():
+        assert shown[flag].help == each.metadata["help"]
+        assert shown[flag].default == (None if each.default is MISSING else each.default)
+
+
+def test_a_setting_without_an_option_is_known() -> None:
+    """What the command line cannot set is said here, so that a new field is not forgotten."""
+    hidden = {each.name for group in GROUPS for each in fields(group) if "help" not in each.metadata}
+    assert hidden == {"artifacts", "choice", "limits", "http", "security", "tracing", "tls", "tokens", "run_tokens"}
+
+
+def test_options_reach_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each option changes its own field and no other."""
+    seen: list[Settings] = []
+    monkeypatch.setattr("samespace_server.app.run", lambda settings, ready: seen.append(settings) or 0)
+    root = tmp_path / "root"
+    root.mkdir()
+    values = {"--default-space": "a" * 12, "--admin-port": "1", "--ops-port": "2", "--admin-root": str(root)}
+    values |= {
+        "--otel-endpoint": "http://localhost/v1",
+        "--otel-percent": "7",
+        "--token-file": str(tmp_path / "tokens"),
     }
-    shown = {each.name: each.default for each in serve.params}
-    for option, setting in (
-        ("max_texts", "max_texts_per_request"),
-        ("max_request_bytes", "max_request_bytes"),
-        ("max_windows", "max_windows_per_text"),
-        ("max_queued_tokens", "max_queued_tokens"),
-        ("batch_tokens", "batch_tokens"),
-        ("drain_timeout_ms", "drain_timeout_ms"),
-    ):
-        assert shown[option] == getattr(Limits(), setting)
+    values |= {"--host": "127.0.0.2", "--build": "fp32", "--runtime": "openvino", "--device": "cuda"}
+    for option in serve.params:
+        if isinstance(option.default, int) and option.opts[0] not in values:
+            values[option.opts[0]] = str(option.default + 3)
+    result = CliRunner().invoke(serve, [str(tmp_path), *(part for pair in values.items() for part in pair)])
+    assert result.exit_code == 0, result.output
+    (settings,) = seen
+    groups = (settings, settings.choice, settings.limits, settings.http, settings.security, settings.tracing)
+    read = {flag_of(each): getattr(g, each.name) for g in groups for each in fields(g) if "help" in each.metadata}
+    assert {flag: str(value) for flag, value in read.items()} == values
 
 
 @pytest.mark.parametrize(
