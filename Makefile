@@ -23,6 +23,7 @@ test: $(STAMP)
 # Writes the traces of tests/golden anew. Read the diff, and explain it in the commit.
 golden: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m golden.batching_scenarios
+	PYTHONPATH=tests $(BIN)/python -m golden.texts
 
 check: lint types imports stubs test
 

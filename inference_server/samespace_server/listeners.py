@@ -23,7 +23,7 @@ from .observing.logs import tell
 from .observing.observe import Watch
 from .observing.telemetry import Telemetry
 from .rpc.service import GrpcServer
-from .security.tls import Tls
+from .security.tls import ServerTls
 from .security.tokens import Guard
 from .settings import Settings
 from .spaces.registry import Spaces
@@ -40,7 +40,7 @@ class Doors:
         security = self._security = settings.security
         self._settings = settings
         self._guard = Guard(security.tokens, security.token_file)
-        tls = None if security.tls is None else Tls.read(security.tls)
+        tls = None if security.tls is None else ServerTls.read(security.tls)
         apart = settings.ops_port is not None
         app = HttpApp(telemetry, self._guard)
         add_health(app, spaces)
@@ -85,7 +85,7 @@ class Doors:
         try:
             self._guard.reload()
             if self._security.tls is not None:
-                tls = Tls.read(self._security.tls)
+                tls = ServerTls.read(self._security.tls)
                 await self._http.use_tls(tls.context)
                 self._grpc.use_tls(tls)
         except ConfigInvalid as error:

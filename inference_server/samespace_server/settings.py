@@ -271,4 +271,4 @@ class Settings:
                 reason = f"{port} is taken by {taken[port]} already; choose another, or 0 for a free one"
                 raise ConfigInvalid(key=key, reason=reason)
         if self.admin_root is not None and self.admin_port is None:
-            raise ConfigInvalid(key="admin_root", reason="of no use without an admin port; give both or neither")
+            raise ConfigInvalid(key="admin_root", reason="has no effect without an admin port; give both or neither")

@@ -23,7 +23,7 @@ from samespace_server.http.server import HttpServer
 from samespace_server.observing.logs import Refusals
 from samespace_server.observing.observe import Watch
 from samespace_server.observing.telemetry import Telemetry
-from samespace_server.scheduling.engine import Answer, Timings
+from samespace_server.scheduling.engine import Answer, StageTimes
 from samespace_server.security.tokens import Guard
 from samespace_server.settings import HttpLimits
 from samespace_server.spaces.registry import Spaces
@@ -69,7 +69,7 @@ class FakeEngine:
             vectors += np.arange(len(spans), dtype=np.float32)[:, None]
         ones = (1,) * len(texts)
         embedded = Embedded(vectors, tuple(len(text) for text in texts), ones, spans)
-        return Answer(self.space_id, vectors, embedded, Timings(1, 2, 3))
+        return Answer(self.space_id, vectors, embedded, StageTimes(1, 2, 3))
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The HTTP bodies that others defined: Weaviate's transformers module, Cohere's and OpenAI's.
 
-Each dialect is three pure functions: its request to an `Ask`, an answer to its reply, an error to its body.
+Each dialect is three pure functions: its request to an `ParsedRequest`, an answer to its reply, an error to its body.
 Fields that we do not know are let through, because each of these clients sends some. What none of them has and we
 offer is `long_texts` (pool, windows, slices or reject), and a space's id as the `model`.
 
@@ -35,7 +35,7 @@ RETRY_WORDS: Final = "failed with status: 503 error"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ParsedRequest:
     """A request, understood: what to embed, and what the reply needs to know of the request.
 
     Attributes:
@@ -57,15 +57,15 @@ class Dialect:
 
     Attributes:
         route: its path below the space's prefix; also its name in metrics.
-        parse: the body, and whether a role changes the vector, to an `Ask`; raises `RequestInvalid`.
+        parse: the body, and whether a role changes the vector, to an `ParsedRequest`; raises `RequestInvalid`.
         render: the ask, its answer, and the answer's vectors as JSON's writer takes them, to the reply's body.
         render_error: a message and the error's class to the error's body.
         busy_status: HTTP status of a refusal that may be tried again.
     """
 
     route: str
-    parse: Callable[[Body, bool], Ask]
-    render: Callable[[Ask, Answer, Sequence[Any]], dict[str, Any]]
+    parse: Callable[[Body, bool], ParsedRequest]
+    render: Callable[[ParsedRequest, Answer, Sequence[Any]], dict[str, Any]]
     render_error: Callable[[str, SamespaceError], dict[str, Any]]
     busy_status: int
 
@@ -88,12 +88,12 @@ def named_space(body: Body) -> str | None:
 # -- Weaviate, text2vec-transformers: one text a request
 
 
-def _parse_vectors(body: Body, role_matters: bool) -> Ask:
+def _parse_vectors(body: Body, role_matters: bool) -> ParsedRequest:
     # Weaviate sends the reply's fields too, empty: dims 0, vector null, error "". They say nothing.
     config = body.get("config") or {}
     if not isinstance(config, dict):
         raise RequestInvalid(field="config", reason="expected an object")
-    return Ask(
+    return ParsedRequest(
         texts=[_text(body.get("text"), "text")],
         role=_role(config.get("task_type"), "config.task_type", _ROLE_NAMES, role_matters),
         # One vector is all that this reply holds, so windows are not offered.
@@ -103,7 +103,7 @@ def _parse_vectors(body: Body, role_matters: bool) -> Ask:
     )
 
 
-def _render_vectors(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
+def _render_vectors(ask: ParsedRequest, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     return {
         "text": ask.echo,
         "vector": rows[0],
@@ -119,14 +119,14 @@ def _render_vectors(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, 
 _COHERE_ROLES: Final[Mapping[str, Role]] = {"search_query": "query", "search_document": "passage"}
 
 
-def _parse_cohere(body: Body, role_matters: bool) -> Ask:
+def _parse_cohere(body: Body, role_matters: bool) -> ParsedRequest:
     kinds = body.get("embedding_types")
     if kinds is not None and kinds != ["float"]:
         raise RequestInvalid(field="embedding_types", reason='expected ["float"], nothing else is offered')
     truncate = body.get("truncate") or "END"
     if truncate not in ("NONE", "START", "END", "LEFT", "RIGHT"):
         raise RequestInvalid(field="truncate", reason="expected NONE, START, END, LEFT or RIGHT")
-    return Ask(
+    return ParsedRequest(
         texts=_texts(body.get("texts"), "texts"),
         role=_role(body.get("input_type"), "input_type", _COHERE_ROLES, None),
         # NONE asks for an error; the others ask to cut, which is not done here: long texts are windowed.
@@ -135,7 +135,7 @@ def _parse_cohere(body: Body, role_matters: bool) -> Ask:
     )
 
 
-def _render_cohere(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
+def _render_cohere(ask: ParsedRequest, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     # Windows need to be told apart: one [text, first character, one past the last] for each vector.
     spans = {"spans": answer.embedded.spans} if ask.long_texts in BY_WINDOW else {}
     return {
@@ -156,7 +156,7 @@ def _render_cohere(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, A
 _OPENAI_ROLES: Final[Mapping[str, Role]] = {**_ROLE_NAMES, **_COHERE_ROLES}
 
 
-def _parse_openai(body: Body, role_matters: bool) -> Ask:
+def _parse_openai(body: Body, role_matters: bool) -> ParsedRequest:
     given = body.get("input")
     if isinstance(given, list) and given and isinstance(given[0], int | list):
         remedy = "send texts (in LangChain: check_embedding_ctx_length=False)"
@@ -164,7 +164,7 @@ def _parse_openai(body: Body, role_matters: bool) -> Ask:
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise RequestInvalid(field="encoding_format", reason="expected float or base64")
-    return Ask(
+    return ParsedRequest(
         texts=_texts([given] if isinstance(given, str) else given, "input"),
         long_texts=_long_texts(body.get("long_texts"), "long_texts", "pool"),
         role=_role(body.get("input_type"), "input_type", _OPENAI_ROLES, role_matters),
@@ -173,7 +173,7 @@ def _parse_openai(body: Body, role_matters: bool) -> Ask:
     )
 
 
-def _render_openai(ask: Ask, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
+def _render_openai(ask: ParsedRequest, answer: Answer, rows: Sequence[Any]) -> dict[str, Any]:
     tokens = sum(answer.embedded.tokens)
     data = [
         {"object": "embedding", "index": span[0], "embedding": row}

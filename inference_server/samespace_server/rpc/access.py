@@ -9,7 +9,7 @@ import grpc
 
 from samespace.errors import Unauthenticated
 
-from ..security.tls import Tls
+from ..security.tls import ServerTls
 from ..security.tokens import Guard
 from ..settings import HttpLimits
 from .errors import abort
@@ -73,13 +73,13 @@ def _refusing(handler: Any, error: Unauthenticated) -> Any:
 class Certificates:
     """gRPC's credentials over the certificates of the moment."""
 
-    def __init__(self, tls: Tls) -> None:
+    def __init__(self, tls: ServerTls) -> None:
         """Begin with *tls*."""
         self._needs_client = tls.client_ca is not None
         self._new: Any = None
         self._first = _configuration(tls)
 
-    def use(self, tls: Tls) -> None:
+    def use(self, tls: ServerTls) -> None:
         """Let connections from now on see *tls*."""
         self._new = _configuration(tls)
 
@@ -93,5 +93,5 @@ class Certificates:
         return new
 
 
-def _configuration(tls: Tls) -> Any:
+def _configuration(tls: ServerTls) -> Any:
     return grpc.ssl_server_certificate_configuration([(tls.key, tls.cert)], tls.client_ca)

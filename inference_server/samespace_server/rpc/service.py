@@ -25,7 +25,7 @@ from samespace.vectors import Vectors, WireType
 from ..observing.observe import NO_PARENT, Parent, Watch
 from ..observing.telemetry import Telemetry
 from ..scheduling.engine import Answer, now_us
-from ..security.tls import Tls
+from ..security.tls import ServerTls
 from ..security.tokens import Guard
 from ..settings import Settings
 from ..spaces.registry import AnyEngine, Spaces
@@ -182,7 +182,7 @@ class GrpcServer:
         watch: Watch,
         telemetry: Telemetry,
         settings: Settings,
-        access: tuple[Guard, Tls | None],
+        access: tuple[Guard, ServerTls | None],
     ) -> None:
         """Not listening yet; *access* is who is let in, and over what."""
         guard, tls = access
@@ -222,7 +222,7 @@ class GrpcServer:
         await self._server.start()
         return bound
 
-    def use_tls(self, tls: Tls) -> None:
+    def use_tls(self, tls: ServerTls) -> None:
         """Let connections from now on use *tls*; those that are open stay as they are."""
         if self._certificates is not None:
             self._certificates.use(tls)

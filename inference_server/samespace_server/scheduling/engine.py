@@ -48,7 +48,7 @@ def now_us() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
+class StageTimes:
     """Where the time of a request went, in microseconds.
 
     Attributes:
@@ -70,7 +70,7 @@ class Answer:
     space_id: str
     vectors: Float32
     embedded: Embedded
-    timings: Timings
+    timings: StageTimes
 
 
 class Engine:
@@ -156,7 +156,7 @@ class Engine:
             raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
         if not texts:
             nothing = np.empty((0, self.dims), dtype=np.float32)
-            return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), Timings(0, 0, 0))
+            return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), StageTimes(0, 0, 0))
         key: Key | None = None
         if self._cache is not None and role == "query" and len(texts) == 1 and not stream:
             key = key_of(texts[0], long_texts)
@@ -164,7 +164,7 @@ class Engine:
             self._meters.looked_up(hit=cached is not None)
             if cached is not None:
                 self._meters.answered(role, 1)
-                return self._answer(cached, dims, Timings(0, 0, 0))
+                return self._answer(cached, dims, StageTimes(0, 0, 0))
         chars = sum(map(len, texts))
         lane: Lane = "query" if role == "query" else "single"
         if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS:
@@ -224,14 +224,14 @@ class Engine:
 
     # -- answers
 
-    def _measure(self, job: Job) -> Timings:
+    def _measure(self, job: Job) -> StageTimes:
         queue_us = max(0, job.started_us - job.arrived_us - job.tokenize_us)
         run_us = job.ended_us - job.started_us
-        timings = Timings(job.tokenize_us, queue_us, run_us, job.arrived_us, job.batch_rows)
+        timings = StageTimes(job.tokenize_us, queue_us, run_us, job.arrived_us, job.batch_rows)
         self._meters.took(tokenize_us=job.tokenize_us, queue_us=queue_us, run_us=run_us)
         self._meters.answered(job.role, len(job.texts))
         return timings
 
-    def _answer(self, embedded: Embedded, dims: int | None, timings: Timings) -> Answer:
+    def _answer(self, embedded: Embedded, dims: int | None, timings: StageTimes) -> Answer:
         rows = embedded.vectors if dims is None or dims == self.dims else normalise(embedded.vectors[:, :dims])
         return Answer(self.space_id, rows, embedded, timings)

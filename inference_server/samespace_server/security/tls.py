@@ -31,7 +31,7 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
+class ServerTls:
     """What the files hold: a context for HTTP, and the PEM bytes for gRPC."""
 
     context: ssl.SSLContext

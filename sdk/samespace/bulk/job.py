@@ -27,7 +27,7 @@ Engine = Callable[[Sequence[Part], Options, str, Advance], Iterator[Made]]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class EmbedJob:
     """What is to be made, and where.
 
     Attributes:
@@ -63,7 +63,7 @@ class Finished:
     kept: int
 
 
-def plan_job(job: Job) -> list[Part]:
+def plan_job(job: EmbedJob) -> list[Part]:
     """Every part of *job*, in order. Text files are read once for it, Parquet files' footers are.
 
     Raises:
@@ -85,7 +85,7 @@ def plan_job(job: Job) -> list[Part]:
     return parts
 
 
-def run(job: Job, parts: Sequence[Part], engine: Engine, progress: Advance) -> Finished:
+def run(job: EmbedJob, parts: Sequence[Part], engine: Engine, progress: Advance) -> Finished:
     """Make what is missing of *parts* and write `embed.json`.
 
     Raises:

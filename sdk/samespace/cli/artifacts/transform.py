@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Windows of passages that the fits see; more make large transforms steadier.",
 )
-@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Which windows they are.")
+@click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Random seed of the sample.")
 @click.option(
     "--max-loss",
     type=click.FloatRange(min=0),

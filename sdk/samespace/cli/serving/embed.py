@@ -90,7 +90,7 @@ def embed(**given: Any) -> None:
       samespace embed s3://bucket/texts --out s3://bucket/vectors --encoder artifacts/pydoc --engine ray --address auto
       samespace embed corpus.parquet --out vectors --encoder a:8081,b:8081 --cores 8 --long-texts windows
     """
-    from ...bulk.job import Job, plan_job, run
+    from ...bulk.job import EmbedJob, plan_job, run
     from ...extras import require_extra
     from ..encoders import space_of
 
@@ -102,7 +102,7 @@ def embed(**given: Any) -> None:
         given["encoder"] = _absolute(given["encoder"])
     engine = _engine(given)
     space_id, name = space_of(given["encoder"])
-    job = Job(given["inputs"], given["out"], _options(given, space_id), name, **_set(part_rows=given["part_rows"]))
+    job = EmbedJob(given["inputs"], given["out"], _options(given, space_id), name, **_set(part_rows=given["part_rows"]))
     parts = plan_job(job)
     rows = sum(part.rows for part in parts)
     say(f"{rows} rows in {len(parts)} parts, space {space_id[:12]}")

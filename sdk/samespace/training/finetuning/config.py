@@ -205,7 +205,7 @@ class TrainingConfig:
         if (self.loss == "margin_mse") != bool(self.teacher):
             has, lacks = ("teacher", "loss = 'margin_mse'") if self.teacher else ("loss", "a file of scores")
             raise ConfigInvalid(
-                key=has, reason=f"is of no use without {lacks}{'' if has == 'teacher' else ': teacher'}"
+                key=has, reason=f"has no effect without {lacks}{'' if has == 'teacher' else ': teacher'}"
             )
 
     @property

@@ -25,7 +25,7 @@ from samespace_server.observing.logs import Refusals
 from samespace_server.observing.observe import NO_PARENT, Parent, Watch
 from samespace_server.observing.telemetry import Telemetry
 from samespace_server.observing.tracing import Tracer
-from samespace_server.scheduling.engine import Answer, Timings
+from samespace_server.scheduling.engine import Answer, StageTimes
 from samespace_server.settings import Tracing
 
 SPACE = "0f" * 32
@@ -35,7 +35,7 @@ ANSWER = Answer(
     SPACE,
     np.ones((2, 4), dtype=np.float32) / 2,
     Embedded(np.ones((2, 4), dtype=np.float32) / 2, (3, 40), (1, 2), ((0, 0, 1), (1, 0, 9))),
-    Timings(tokenize_us=100, queue_us=2_000, run_us=30_000, batch_rows=17),
+    StageTimes(tokenize_us=100, queue_us=2_000, run_us=30_000, batch_rows=17),
 )
 
 

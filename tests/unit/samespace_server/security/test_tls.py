@@ -10,7 +10,7 @@ import pytest
 
 from fakes.certificates import Authority
 from samespace.errors import ConfigInvalid
-from samespace_server.security.tls import Tls, TlsFiles
+from samespace_server.security.tls import ServerTls, TlsFiles
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_certificate_with_its_key_and_a_client_ca_is_taken(folder: Path) -> None:
     """Clients are asked for a certificate only where there is a CA to hold them against; old TLS is off."""
     files = TlsFiles(folder / "one.crt", folder / "one.key")
-    assert Tls.read(files).context.verify_mode is ssl.CERT_NONE
-    mutual = Tls.read(TlsFiles(files.cert, files.key, folder / "ca.pem"))
+    assert ServerTls.read(files).context.verify_mode is ssl.CERT_NONE
+    mutual = ServerTls.read(TlsFiles(files.cert, files.key, folder / "ca.pem"))
     assert mutual.context.verify_mode is ssl.CERT_REQUIRED
     assert mutual.context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert mutual.client_ca == (folder / "ca.pem").read_bytes()
@@ -58,6 +58,6 @@ def test_files_that_do_not_fit_are_named(
     """The setting, the file and the reason; nobody is asked for a passphrase."""
     cert, private, ca = names
     with pytest.raises(ConfigInvalid, match=reason) as caught:
-        Tls.read(TlsFiles(folder / cert, folder / private, None if ca is None else folder / ca))
+        ServerTls.read(TlsFiles(folder / cert, folder / private, None if ca is None else folder / ca))
     assert caught.value.key == key
     assert str(folder) in str(caught.value)
