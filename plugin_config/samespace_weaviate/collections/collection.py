@@ -25,9 +25,10 @@ from ..access.values import Blend, Database, Hit, Passage
 from ..importing.importer import BATCH, ImportOptions, import_passages
 from ..importing.report import ImportReport
 from ..importing.windows import Target
+from ..pinning.index import Index
 from ..pinning.pin import Pin, require_pin
-from ..pinning.plan import AddProperty, AddVector, CreateCollection, Plan, plan
-from ..pinning.spec import CollectionSpec, collection_name
+from ..pinning.plan import AddGuard, AddProperty, AddVector, CreateCollection, Plan, plan
+from ..pinning.spec import GUARD_VECTOR, CollectionSpec, collection_name
 from .grouping import GroupBy, search_grouped
 
 ID_PROPERTY: Final = "passageId"
@@ -72,6 +73,8 @@ def carry_out(database: Database, spec: CollectionSpec, todo: Plan) -> None:
                 database.add_vector(
                     action.collection, action.vector, action.settings, module=action.module, index=action.index
                 )
+            case AddGuard():
+                database.add_vector(action.collection, GUARD_VECTOR, {}, module="none", index=Index("flat"))
 
 
 class PinnedCollection:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from samespace.errors import MigrationBlocked, short
 
 from ..pinning.pin import find_pin, read_pins
-from ..pinning.spec import CollectionSpec, collection_name
+from ..pinning.spec import GUARD_VECTOR, CollectionSpec, collection_name
 
 MARK: Final = "Copied by samespace, migration "
 _OLD_ENCODER: Final = ("vectorizer", "vectorIndexType", "vectorIndexConfig", "vectorConfig")
@@ -36,6 +36,7 @@ class Migration:
         to_space: full id.
         text_property: what is encoded.
         tenants: whether the collection has tenants.
+        guard: whether the new collection rejects vectors and queries that name no vector.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Migration:
     to_space: str
     text_property: str
     tenants: bool
+    guard: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For the journal."""
@@ -69,12 +71,14 @@ class Wanted:
         space_id: of the new encoder, full.
         alias: the alias to make, where *name* is a collection.
         text_property: what is encoded; "" for what the old pin says.
+        guard: whether the new collection gets the guard; None for what the old one has.
     """
 
     name: str
     space_id: str
     alias: str = ""
     text_property: str = ""
+    guard: bool | None = None
 
 
 def plan_migration(
@@ -105,7 +109,7 @@ def plan_migration(
             reason="the new collection would have this name, and there is one already",
             remedy="go on with the journal that made it (--journal), or delete it if nobody needs it",
         )
-    vectors = list(schema.get("vectorConfig") or {})
+    vectors = list(_filled_vectors(schema))
     if len(vectors) > 1:
         raise MigrationBlocked(
             collection=old,
@@ -132,6 +136,7 @@ def plan_migration(
         to_space=wanted.space_id,
         text_property=_text_property(wanted.text_property, old, schema),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
+        guard=GUARD_VECTOR in (schema.get("vectorConfig") or {}) if wanted.guard is None else wanted.guard,
     )
 
 
@@ -158,14 +163,15 @@ def target_schema(old: Mapping[str, Any], migration: Migration, spec: Collection
     for entry in schema.get("properties") or ():
         entry.pop("moduleConfig", None)
         entry["dataType"] = [migration.new if kind == migration.old else kind for kind in entry["dataType"]]
-    vectors = old.get("vectorConfig") or {}
+    vectors = _filled_vectors(old)
     index = {**_old_index(old, list(vectors)), "distance": "cosine"}
     index.pop("multivector", None)
     kind = next(iter(vectors.values()))["vectorIndexType"] if vectors else old.get("vectorIndexType", "hnsw")
     schema["class"] = migration.new
     schema["description"] = f"{spec.description} {migration.mark}"
     schema["vectorConfig"] = {
-        spec.vector_name: {**spec.vector_config(), "vectorIndexType": kind, "vectorIndexConfig": index}
+        **spec.vectors(),
+        spec.vector_name: {**spec.vector_config(), "vectorIndexType": kind, "vectorIndexConfig": index},
     }
     return schema
 
@@ -180,6 +186,7 @@ def new_schema(old: Mapping[str, Any], migration: Migration, server: str, encode
         text_property=migration.text_property,
         encoder_name=encoder_name,
         long_texts=pins[0].long_texts if pins else "pool",
+        guard=migration.guard,
     )
     return target_schema(old, migration, spec)
 
@@ -213,17 +220,28 @@ def sentences(migration: Migration, referring: Sequence[str]) -> list[str]:
         )
     else:
         lines.append(f"Then the alias {migration.alias} is moved from {migration.old} to {migration.new}, in one step.")
-    lines.append(
-        f"Queries that name the vector {migration.old_vector or '(none)'} fail after the switch: that is the pin's "
-        "work. Clients follow without failing if they name no vector and let Weaviate encode (near_text, hybrid), or "
-        "use samespace's AliasedCollection."
-    )
+    lines.append(_what_clients_see(migration))
     if referring:
         lines.append(
             f"References from {', '.join(referring)} keep pointing to {migration.old}: Weaviate cannot refer to an "
             "alias. They have to be moved before --finish."
         )
     return lines
+
+
+def _what_clients_see(migration: Migration) -> str:
+    name = migration.old_vector or "(none)"
+    old = f"Queries that name the vector {name} fail after the switch: that is the pin's work."
+    if migration.guard:
+        return (
+            f"{old} Vectors and queries that name no vector are rejected too, by the guard. Clients follow without "
+            "failing if they use samespace's AliasedCollection."
+        )
+    return (
+        f"{old} Clients follow without failing if they name no vector and let Weaviate encode (near_text, hybrid), or "
+        "use samespace's AliasedCollection. The new collection gets no guard, because the old one has none: a client "
+        "that names no vector can still mix in vectors of another encoder. Say --guard once all clients name theirs."
+    )
 
 
 def _resolved(
@@ -276,6 +294,11 @@ def _text_property(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
             remedy="name it with --property",
         )
     return str(found[0])
+
+
+def _filled_vectors(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The named vectors that objects have: all but the guard."""
+    return {name: config for name, config in (schema.get("vectorConfig") or {}).items() if name != GUARD_VECTOR}
 
 
 def _old_index(schema: Mapping[str, Any], vectors: Sequence[str]) -> dict[str, Any]:

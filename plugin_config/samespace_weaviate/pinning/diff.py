@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .index import read_quantizer
-from .spec import CollectionSpec, collection_name, shown
+from .spec import GUARD_VECTOR, CollectionSpec, collection_name, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,29 @@ def differences(spec: CollectionSpec, schema: Mapping[str, Any]) -> tuple[Differ
             found.append(Difference(path, wanted["dataType"], None))
         elif entry.get("dataType") != wanted["dataType"]:
             found.append(Difference(f"{path}.dataType", wanted["dataType"], entry.get("dataType")))
+        elif wanted["name"] == spec.text_property:
+            found.extend(_name_before_text(spec, entry))
     found.extend(_vector(spec, schema))
+    found.extend(_guard(spec, schema))
     found.extend(_keeping(spec, schema))
     if schema.get("description") != spec.description:
         found.append(Difference("description", spec.description, schema.get("description")))
     return tuple(found)
+
+
+def _name_before_text(spec: CollectionSpec, entry: Mapping[str, Any]) -> list[Difference]:
+    """With this setting of the module, Weaviate encodes "text Hello" for objects, and "Hello" for queries."""
+    told = ((entry.get("moduleConfig") or {}).get(spec.module) or {}).get("vectorizePropertyName")
+    path = f"properties.{entry['name']}.moduleConfig.{spec.module}.vectorizePropertyName"
+    return [Difference(path, False, True)] if told else []
+
+
+def _guard(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:
+    """The guard, unless another vector beside the pinned one does its work already."""
+    others = set(schema.get("vectorConfig") or {}) - {spec.vector_name}
+    return [Difference(f"vectorConfig.{GUARD_VECTOR}", "a vector that is never filled", None)] * (
+        spec.guard and not others
+    )
 
 
 def _keeping(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:

@@ -21,8 +21,18 @@ from typing import Any, Final
 
 from samespace.errors import PinBroken, SpaceMismatch, short
 
-from .routes import address_of, is_open, openness
-from .spec import BRIDGE_KEY, LONG_TEXT_FORMS, LONG_TEXTS_KEY, MODULE, SPACE_KEY, LongTextForm, shown, vector_name
+from .routes import USES, Use, address_key, address_of, environment_of, ignored_addresses, is_known, is_open, openness
+from .spec import (
+    BRIDGE_KEY,
+    GUARD_VECTOR,
+    LONG_TEXT_FORMS,
+    LONG_TEXTS_KEY,
+    MODULE,
+    SPACE_KEY,
+    LongTextForm,
+    shown,
+    vector_name,
+)
 from .unpinned import unpinned_vectors
 
 _PIN_NAME: Final = re.compile(r"e_([0-9a-f]{12})")
@@ -60,7 +70,7 @@ class Pin:
         module: the vectorizer; "none" for vectors that only clients bring.
         settings: of the vectorizer, as stored.
         name_space: first 12 hex digits, from the vector's name.
-        url_space: full id or a prefix of it, from the end of `inferenceUrl`; "" where it names none.
+        url_space: full id or a prefix of it, from the end of the address for objects; "" where it names none.
         key_space: full id, from the extra key; "" where there is none.
     """
 
@@ -73,8 +83,12 @@ class Pin:
 
     @property
     def url(self) -> str:
-        """`inferenceUrl`, or the address of another module; "" where there is none."""
-        return address_of(self.settings)
+        """Where the module sends the texts of objects; "" where its settings name no address that it reads."""
+        return self.address("objects")
+
+    def address(self, use: Use) -> str:
+        """Where the module sends the texts of *use*; "" where its settings name no address that it reads."""
+        return address_of(self.module, self.settings, use)
 
     @property
     def long_texts(self) -> LongTextForm:
@@ -118,8 +132,7 @@ def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
         vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
         module = next(iter(vectorizer), "none")
         settings = vectorizer.get(module) or {}
-        url = address_of(settings)
-        in_url = _URL_SPACE.search(url)
+        in_url = _URL_SPACE.search(address_of(module, settings))
         pins.append(
             Pin(
                 vector=name,
@@ -155,9 +168,10 @@ def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinChec
             missing = f"no vector {vector_name(space_id)} of space {space_id}; found: {have}"
             return PinCheck(name, pins[0].space, (Finding(Severity.BROKEN, missing),))
         pins = (pin,)
-    findings = [finding for pin in pins for finding in _judge(pin, space_id)]
+    findings = [finding for pin in pins for finding in (*_judge(pin, space_id), *_judge_collection(pin, schema))]
     named = frozenset(pin.vector for pin in read_pins(schema))
     findings += [Finding(Severity.UNSAFE, each) for each in unpinned_vectors(schema, named)]
+    findings.append(_judge_guard(schema))
     if not any(pin.space and short(pin.space) in str(schema.get("description") or "") for pin in pins):
         findings.append(Finding(Severity.DRIFT, "the description does not name the space"))
     return PinCheck(name, space_id or pins[0].space, tuple(findings))
@@ -197,11 +211,6 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
 
     if pin.key_space and not _same(pin.key_space, space):
         add(Severity.BROKEN, f"{SPACE_KEY} is {pin.key_space}, the vector is named after space {space}")
-    if pin.url_space and not _same(pin.url_space, space):
-        add(
-            Severity.BROKEN,
-            f"the address {pin.shown_url} names space {pin.url_space}, the vector is named after {space}",
-        )
     form = pin.settings.get(LONG_TEXTS_KEY)
     if form is not None and form not in LONG_TEXT_FORMS:
         add(Severity.BROKEN, f"{LONG_TEXTS_KEY} is {form!r}; expected one of {', '.join(LONG_TEXT_FORMS)}")
@@ -212,22 +221,14 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
         if bridge := pin.settings.get(BRIDGE_KEY):
             add(Severity.DRIFT, f"approximate: a bridge ({bridge}), not an encoder, made these vectors; see `migrate`")
     else:
-        found.extend(Finding(level, f"{pin.vector}: {message}") for level, message in _judge_vectorizer(pin))
+        found.extend(Finding(level, f"{pin.vector}: {message}") for level, message in _judge_vectorizer(pin, space))
     if max((finding.severity for finding in found), default=Severity.FINE) < Severity.UNSAFE:
         add(Severity.FINE, f"pinned to space {space}")
     return found
 
 
-def _judge_vectorizer(pin: Pin) -> list[tuple[Severity, str]]:
-    found: list[tuple[Severity, str]] = []
-    if not pin.url:
-        found.append((Severity.UNSAFE, "no inferenceUrl: the encoder is whatever Weaviate's environment names"))
-    elif not pin.url_space and is_open(pin.module):
-        found.append((Severity.BROKEN, f"the address {pin.shown_url} names no space: it was changed since the pin"))
-    elif not pin.url_space:
-        found.append(
-            (Severity.UNSAFE, f"inferenceUrl {pin.shown_url} names no space, so its server cannot refuse another")
-        )
+def _judge_vectorizer(pin: Pin, space: str) -> list[tuple[Severity, str]]:
+    found = _judge_addresses(pin, space)
     if not pin.key_space:
         found.append((Severity.DRIFT, f"{SPACE_KEY} is missing: the full id is not in the settings"))
     if is_open(pin.module):
@@ -235,6 +236,8 @@ def _judge_vectorizer(pin: Pin) -> list[tuple[Severity, str]]:
         if model and not _same(model, pin.space):
             found.append((Severity.BROKEN, f"model is {model}, expected {pin.space}: it was changed since the pin"))
         found.append((Severity.UNSAFE, f"vectorizer {pin.module}: {openness(pin.module)}"))
+    elif not is_known(pin.module):
+        found.append((Severity.UNSAFE, f"vectorizer {pin.module}: where it sends texts is not known; use {MODULE}"))
     elif pin.module != MODULE:
         found.append((Severity.DRIFT, f"vectorizer {pin.module}, expected {MODULE}"))
     sources = pin.settings.get("properties") or ()
@@ -244,6 +247,103 @@ def _judge_vectorizer(pin: Pin) -> list[tuple[Severity, str]]:
     if pin.settings.get("vectorizeClassName", True):
         found.append((Severity.UNSAFE, "vectorizeClassName is on: the collection's name is put before each text"))
     return found
+
+
+def _judge_addresses(pin: Pin, space: str) -> list[tuple[Severity, str]]:
+    """Where objects and queries are encoded, each by the setting that the module reads for it."""
+    found: list[tuple[Severity, str]] = []
+    same = pin.address("objects") == pin.address("queries")
+    for use in USES[:1] if same else USES:
+        whom = "objects and queries" if same else use
+        key, url = address_key(pin.module, pin.settings, use), shown(pin.address(use))
+        in_url = _URL_SPACE.search(pin.address(use))
+        if in_url and not _same(in_url[1], space):
+            found.append(
+                (
+                    Severity.BROKEN,
+                    f"{whom} are encoded at {url} ({key}), which names space {in_url[1]}; the vector is named after "
+                    f"{space}",
+                )
+            )
+        elif url and not in_url and is_open(pin.module):
+            found.append((Severity.BROKEN, f"the address {url} names no space: it was changed since the pin"))
+        elif url and not in_url:
+            found.append(
+                (
+                    Severity.UNSAFE,
+                    f"{whom} are encoded at {url} ({key}), which names no space, so its server cannot reject another",
+                )
+            )
+        elif not url and is_known(pin.module):
+            by = f"what {environment_of(pin.module)} says on each node" if environment_of(pin.module) else "a provider"
+            found.append((Severity.UNSAFE, f"no {key}: {whom} are encoded by {by} (Weaviate's environment)"))
+    if not same and not any(level is Severity.BROKEN for level, _ in found):
+        told = ", ".join(f"{use} at {shown(pin.address(use)) or 'no address'}" for use in USES)
+        found.append((Severity.DRIFT, f"two addresses: {told}"))
+    for key, value in ignored_addresses(pin.module, pin.settings).items():
+        # Weaviate writes cohere's baseUrl by itself, with the provider's address.
+        if value != pin.url and key != "baseUrl":
+            found.append((Severity.DRIFT, f"{key} is {shown(value)}, but {pin.module} does not read it"))
+    return found
+
+
+_ORDER_KEPT: Final = frozenset({"dot", "l2-squared"})
+"""Distances by which unit vectors are in the same order as by cosine."""
+
+
+def _judge_collection(pin: Pin, schema: Mapping[str, Any]) -> list[Finding]:
+    """What the collection around the vector does to its texts and its order of results."""
+    found: list[Finding] = []
+
+    def add(severity: Severity, message: str) -> None:
+        found.append(Finding(severity, f"{pin.vector}: {message}"))
+
+    properties = {str(entry["name"]): entry for entry in schema.get("properties") or ()}
+    for name in pin.settings.get("properties") or ():
+        entry = properties.get(name)
+        if entry is None:
+            add(Severity.BROKEN, f"its source property {name} does not exist; there are: {', '.join(properties)}")
+            continue
+        if ((entry.get("moduleConfig") or {}).get(pin.module) or {}).get("vectorizePropertyName"):
+            add(
+                Severity.UNSAFE,
+                f"property {name} has vectorizePropertyName on: Weaviate encodes '{name} ' and the text; migrate to a "
+                "collection without it",
+            )
+        if entry.get("dataType") == ["text"] and not _searchable_by_word(entry):
+            add(Severity.DRIFT, f"property {name} is not indexed by word: keyword and hybrid searches miss its words")
+    index = (schema.get("vectorConfig") or {}).get(pin.vector, {}).get("vectorIndexConfig") or {}
+    for distance in _distances(index):
+        if distance != "cosine":
+            changes = "the same order for unit vectors" if distance in _ORDER_KEPT else "another order of results"
+            level = Severity.DRIFT if distance in _ORDER_KEPT else Severity.UNSAFE
+            add(level, f"the index's distance is {distance}, expected cosine: {changes}")
+    return found
+
+
+def _searchable_by_word(entry: Mapping[str, Any]) -> bool:
+    return entry.get("indexSearchable") is not False and entry.get("tokenization", "word") != "field"
+
+
+def _distances(index: Mapping[str, Any]) -> list[str]:
+    """The distances of an index and of its halves; REST says "distance", weaviate-client "distanceMetric"."""
+    halves = [index, *(index[kind] for kind in ("hnsw", "flat") if isinstance(index.get(kind), Mapping))]
+    told = [str(half.get("distance") or half.get("distanceMetric") or "") for half in halves]
+    return sorted({each for each in told if each})
+
+
+def _judge_guard(schema: Mapping[str, Any]) -> Finding:
+    """Whether Weaviate rejects vectors and queries that name no vector."""
+    vectors = tuple(schema.get("vectorConfig") or ())
+    if GUARD_VECTOR in vectors:
+        return Finding(Severity.FINE, f"guarded by {GUARD_VECTOR}: vectors and queries without a name are rejected")
+    if len(vectors) > 1:
+        return Finding(Severity.FINE, "several named vectors: vectors and queries without a name are rejected")
+    return Finding(
+        Severity.UNSAFE,
+        "no guard: Weaviate writes and searches vectors that name no vector into the only one there is, also those of "
+        "another encoder; add the guard with `samespace weaviate create` and the options of this collection",
+    )
 
 
 def _same(found: str, space: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from .diff import Difference, differences
 from .index import Index
-from .spec import CollectionSpec, collection_name, shown
+from .spec import GUARD_VECTOR, CollectionSpec, collection_name, shown
 
 _KEEPING: Final = ("multiTenancyConfig", "replicationConfig")
 
@@ -33,6 +33,9 @@ class CreateCollection:
             for entry in self.schema["properties"]
         ]
         for name, config in self.schema["vectorConfig"].items():
+            if name == GUARD_VECTOR:
+                lines.append(f"  vector {name}: stays empty; vectors and queries that name no vector are rejected")
+                continue
             lines.append(
                 f"  vector {name}, index {config['vectorIndexType']} {json.dumps(config['vectorIndexConfig'])}:"
             )
@@ -70,10 +73,23 @@ class AddVector:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AddGuard:
+    """Add the vector that is never filled, so that Weaviate rejects whatever names no vector."""
+
+    collection: str
+
+    def __str__(self) -> str:
+        return (
+            f"add vector {GUARD_VECTOR} to collection {self.collection}: it stays empty, and Weaviate then rejects "
+            "vectors and queries that name no vector.\n  It cannot be removed."
+        )
+
+
 _LEFT_ALONE: Final = ("description", ".vectorIndexType", "vectorIndexConfig.quantizer", "replicationConfig.factor")
 """Where a collection may be other than what was asked for: none of it changes what the vectors mean."""
 
-Action: TypeAlias = CreateCollection | AddProperty | AddVector
+Action: TypeAlias = CreateCollection | AddProperty | AddVector | AddGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,7 @@ class Plan:
     @property
     def cannot_be_undone(self) -> bool:
         """Whether an action changes a collection that is there for good."""
-        return any(isinstance(action, AddVector | AddProperty) for action in self.actions)
+        return any(isinstance(action, AddVector | AddProperty | AddGuard) for action in self.actions)
 
     def __str__(self) -> str:
         lines = [f"conflict: {difference}" for difference in self.conflicts]
@@ -117,6 +133,8 @@ def plan(spec: CollectionSpec, schema: Mapping[str, Any] | None) -> Plan:
     for difference in differences(spec, schema):
         if difference.path.endswith(_LEFT_ALONE):
             drift.append(difference)
+        elif difference.path == f"vectorConfig.{GUARD_VECTOR}":
+            actions.append(AddGuard(spec.name))
         elif difference.found is None and difference.path in entries:
             actions.append(AddProperty(collection_name(spec.name), entries[difference.path]))
         elif difference.found is None and difference.path == vector_path and spec.long_texts != "multivector":

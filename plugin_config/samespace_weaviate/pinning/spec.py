@@ -41,6 +41,10 @@ LONG_TEXTS_KEY: Final = "samespaceLongTexts"
 BRIDGE_KEY: Final = "samespaceBridge"
 """The extra key of vectors that a bridge made: between which spaces."""
 
+GUARD_VECTOR: Final = "samespace_guard"
+"""A second vector that is never filled. Beside it, Weaviate rejects every vector and query that names no vector, which
+it would otherwise take for the only one there is, also from an encoder of another space."""
+
 LongTextForm = Literal["windows", "multivector", "pool"]
 """How a text beyond the token limit is stored:
 
@@ -93,6 +97,8 @@ class CollectionSpec:
         index: how Weaviate keeps the vectors.
         multi_tenant: objects are kept by tenant, and each tenant is made by the first object that is written for it.
         replicas: copies of every object, each on another node; 0 leaves it to Weaviate's environment.
+        guard: whether `GUARD_VECTOR` is made too. Without it, clients that name no vector can write and query vectors
+            of any encoder with equal dims.
     """
 
     name: str
@@ -107,6 +113,7 @@ class CollectionSpec:
     index: Index = HNSW
     multi_tenant: bool = False
     replicas: int = 0
+    guard: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", collection_name(self.name))
@@ -174,12 +181,18 @@ class CollectionSpec:
 
     def warnings(self) -> list[str]:
         """What whoever makes this collection has to know, one sentence each."""
+        open_door = [
+            "Without the guard, Weaviate takes a vector or query that names none for one of the pinned vector, also "
+            "from another encoder with equal dims. Leave --no-guard out unless a client cannot name vectors."
+        ]
+        found = [] if self.guard else open_door
         if self.route != "cohere" or self.module == "none":
-            return []
+            return found
         return [
+            *found,
             "Route cohere has a hole that route transformers has not: any client can send a request to another address "
             "with the header X-Cohere-Baseurl, and on some versions of Weaviate whoever may update collections can "
-            "change baseURL and model for good. Nothing prevents it; run `samespace weaviate check` on a schedule."
+            "change baseURL and model for good. Nothing prevents it; run `samespace weaviate check` on a schedule.",
         ]
 
     def properties(self) -> list[dict[str, Any]]:
@@ -211,13 +224,18 @@ class CollectionSpec:
             "vectorIndexConfig": index,
         }
 
+    def vectors(self) -> dict[str, Any]:
+        """The pinned vector and, where it is wanted, the guard beside it."""
+        guard = {GUARD_VECTOR: {"vectorizer": {"none": {}}, "vectorIndexType": "flat"}}
+        return {self.vector_name: self.vector_config(), **(guard if self.guard else {})}
+
     def schema(self) -> dict[str, Any]:
         """What is sent to create the collection."""
         schema: dict[str, Any] = {
             "class": self.name,
             "description": self.description,
             "properties": self.properties(),
-            "vectorConfig": {self.vector_name: self.vector_config()},
+            "vectorConfig": self.vectors(),
         }
         if self.multi_tenant:
             schema["multiTenancyConfig"] = {"enabled": True, "autoTenantCreation": True, "autoTenantActivation": True}

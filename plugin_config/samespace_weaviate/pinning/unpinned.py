@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .routes import ENVIRONMENT, address_of, openness
-from .spec import shown
+from .routes import address_of, environment_of, openness
+from .spec import GUARD_VECTOR, shown
 
 
 def unpinned_vectors(schema: Mapping[str, Any], pinned: frozenset[str]) -> list[str]:
     """One sentence for each vector of *schema* that is not among *pinned*; also for the one without a name."""
     sentences = []
     for name, config in sorted((schema.get("vectorConfig") or {}).items()):
-        if name not in pinned:
+        if name not in pinned and name != GUARD_VECTOR:
             vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
             module = next(iter(vectorizer), "none")
             sentences.append(f"vector {name} has no pin: {_encoder(module, vectorizer.get(module) or {})}")
@@ -27,9 +27,9 @@ def unpinned_vectors(schema: Mapping[str, Any], pinned: frozenset[str]) -> list[
 def _encoder(module: str, settings: Mapping[str, Any]) -> str:
     if module == "none":
         return "no vectorizer; whoever writes or queries may use any encoder"
-    address = address_of(settings)
-    if not address and module in ENVIRONMENT:
-        return f"{module} without an address; the encoder is what {ENVIRONMENT[module]} says, on each node for itself"
+    address, variable = address_of(module, settings), environment_of(module)
+    if not address and variable:
+        return f"{module} without an address; the encoder is what {variable} says, on each node for itself"
     where = f"{module} at {shown(address)}" if address else f"{module} at its provider's address"
     model = f" with model {settings['model']}" if settings.get("model") else ""
     open_to = openness(module)

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
 )
 @click.option("--multi-tenant", is_flag=True, help="Keep objects by tenant.")
 @click.option("--replicas", type=click.IntRange(min=1), help="Copies on as many nodes; else Weaviate's default.")
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    show_default=True,
+    help="Add an empty second vector, so that Weaviate rejects vectors and queries that name no vector.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
 @connection
@@ -68,6 +74,7 @@ def create(
     quantizer: Quantizer | None,
     multi_tenant: bool,
     replicas: int | None,
+    guard: bool,
     dry_run: bool,
     yes: bool,
     url: str | None,
@@ -101,6 +108,7 @@ def create(
         index=Index(index, quantizer or ""),
         multi_tenant=multi_tenant,
         replicas=replicas or 0,
+        guard=guard,
     )
     with open_store(url, grpc_port, embedded) as store:
         make(store, [spec], dry_run=dry_run, yes=yes)

@@ -68,6 +68,11 @@ _MOST_QUERIES = 200
     show_default=True,
     help="Seconds that a request under way at the switch may take; more where clients send large batches.",
 )
+@click.option(
+    "--guard/--no-guard",
+    default=None,
+    help="Whether the new collection rejects vectors and queries that name no vector [default: as the old one].",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
 @click.option("--rollback", is_flag=True, help="Go back to the old index, with what was written since.")
 @click.option("--finish", is_flag=True, help="Drop the old index; there is no way back afterwards.")
@@ -82,6 +87,7 @@ def migrate(
     alias: str,
     text_property: str,
     journal_path: Path | None,
+    guard: bool | None,
     dry_run: bool,
     rollback: bool,
     finish: bool,
@@ -126,11 +132,13 @@ def migrate(
         door = stack.enter_context(closing(RestDoor(address)))
         encoder = stack.enter_context(open_encoder(to)) if to else None
         if strategy == "named-vector":
-            _second_vector(door, _Wanted(name, alias, text_property, encoder, server), wish, dry_run, yes, terms)
+            _second_vector(door, _Wanted(name, alias, text_property, guard, encoder, server), wish, dry_run, yes, terms)
             return
         journal = stack.enter_context(Journal(path)) if path.exists() else None
         if journal is None or journal.progress.state is State.NEW:
-            migration = _planned(door, _Wanted(name, alias, text_property, encoder, server), terms["max_objects_per_s"])
+            migration = _planned(
+                door, _Wanted(name, alias, text_property, guard, encoder, server), terms["max_objects_per_s"]
+            )
             if dry_run:
                 return
             if not yes:
@@ -156,6 +164,7 @@ class _Wanted:
     name: str
     alias: str
     text_property: str
+    guard: bool | None
     encoder: Encoder | None
     server: str | None
 
@@ -176,7 +185,7 @@ def _planned(door: RestDoor, wanted: _Wanted, max_objects_per_s: float) -> Migra
         raise RequestInvalid(field="--to and --server", reason="a new migration needs both")
     schemas = {name: door.schema(name) or {} for name in door.names()}
     migration = plan_migration(
-        Wanted(wanted.name, encoder.space_id, wanted.alias, wanted.text_property),
+        Wanted(wanted.name, encoder.space_id, wanted.alias, wanted.text_property, wanted.guard),
         uuid4().hex[:12],
         schemas,
         door.aliases(),

@@ -19,6 +19,7 @@ from samespace_weaviate.migration import (
     sentences,
 )
 from samespace_weaviate.migration.cost import pause_s
+from samespace_weaviate.pinning.spec import GUARD_VECTOR
 
 OLD, NEW = "a" * 64, "b" * 64
 SERVER = "http://user:secret-token@encoder:8080"
@@ -129,3 +130,15 @@ def test_the_pace_is_kept() -> None:
     assert pause_s(100, 0.5, 50) == 1.5
     assert pause_s(100, 3.0, 50) == 0.0
     assert pause_s(100, 0.0, 0) == 0.0
+
+
+@pytest.mark.parametrize(("old", "wish", "wanted"), [(True, None, True), (False, None, False), (False, True, True)])
+def test_the_guard_goes_along_unless_told_otherwise(old: bool, wish: bool | None, wanted: bool) -> None:
+    """The guard counts as no vector of the old collection; clients are told what they will meet."""
+    schemas = {"Article": CollectionSpec("Article", OLD, "http://encoder:8080", guard=old).schema()}
+    migration = plan_migration(Wanted("Article", NEW, "Articles", guard=wish), "1", schemas, {})
+    made = new_schema(schemas["Article"], migration, "http://encoder:8080", "")
+    assert (GUARD_VECTOR in made["vectorConfig"]) is wanted
+    told = " ".join(sentences(migration, []))
+    assert ("rejected too, by the guard" in told) is wanted
+    assert ("Say --guard" in told) is not wanted

@@ -12,6 +12,8 @@ from samespace.errors import PinBroken, SpaceMismatch
 from samespace_weaviate import CollectionSpec, Severity, check_pin
 from samespace_weaviate.pinning.diff import differences
 from samespace_weaviate.pinning.pin import read_pins, require_pin
+from samespace_weaviate.pinning.routes import RULES, address_of
+from samespace_weaviate.pinning.spec import GUARD_VECTOR
 
 NAME = "e_" + SPACE[:12]
 Settings = dict[str, Any]
@@ -22,6 +24,14 @@ def pinned(change: Callable[[Settings], object] = lambda settings: None) -> dict
     schema = CollectionSpec("Article", SPACE, "http://encoder:8080").schema()
     change(schema["vectorConfig"][NAME]["vectorizer"]["text2vec-transformers"])
     return schema
+
+
+def split(settings: Settings, objects: str, queries: str | None) -> None:
+    """Other addresses for objects and for queries, as the module takes them."""
+    del settings["inferenceUrl"]
+    settings["passageInferenceUrl"] = f"http://a:1/e/{objects}"
+    if queries:
+        settings["queryInferenceUrl"] = f"http://b:1/e/{queries}"
 
 
 def test_what_the_spec_writes_is_fine() -> None:
@@ -41,9 +51,16 @@ def test_what_the_spec_writes_is_fine() -> None:
         (lambda s: s.update(vectorizeClassName=True), Severity.UNSAFE, "vectorizeClassName"),
         (lambda s: s.pop("vectorizeClassName"), Severity.UNSAFE, "vectorizeClassName"),
         (lambda s: s.pop("properties"), Severity.UNSAFE, "every text property"),
-        (lambda s: s.update(properties=["text", "title"]), Severity.UNSAFE, "text, title"),
+        (lambda s: s.update(properties=["text", "passageId"]), Severity.UNSAFE, "text, passageId"),
         (lambda s: s.pop("samespaceSpace"), Severity.DRIFT, "samespaceSpace is missing"),
         (lambda s: s.update(inferenceUrl=f"http://elsewhere:1/e/{SPACE}"), Severity.FINE, "pinned to"),
+        (lambda s: s.update(properties=["body"]), Severity.BROKEN, "source property body does not exist"),
+        (lambda s: split(s, SPACE, OTHER_SPACE), Severity.BROKEN, "queries are encoded at http://b:1/e/" + OTHER_SPACE),
+        (lambda s: split(s, OTHER_SPACE, SPACE), Severity.BROKEN, "objects are encoded at http://a:1/e/" + OTHER_SPACE),
+        (lambda s: split(s, SPACE, SPACE), Severity.DRIFT, "two addresses"),
+        (lambda s: split(s, SPACE, None), Severity.UNSAFE, "no inferenceUrl: queries are encoded by what TRANSFORMERS"),
+        (lambda s: s.update(baseURL=s.pop("inferenceUrl")), Severity.UNSAFE, "objects and queries are encoded by what"),
+        (lambda s: s.update(baseURL=f"http://c:1/e/{OTHER_SPACE}"), Severity.DRIFT, "does not read it"),
     ],
 )
 def test_each_weakness_of_a_pin_is_found_and_graded(
@@ -134,11 +151,62 @@ def test_two_pinned_vectors_are_checked_each_against_itself() -> None:
 def test_the_form_of_long_texts_is_read_from_the_settings() -> None:
     """Nothing said is "pool", which is what such collections hold; a word that means nothing is broken."""
     schema = CollectionSpec("Article", SPACE, "http://encoder:8080").schema()
-    (config,) = schema["vectorConfig"].values()
-    settings = config["vectorizer"]["text2vec-transformers"]
+    settings = schema["vectorConfig"][NAME]["vectorizer"]["text2vec-transformers"]
     assert require_pin(schema, SPACE).long_texts == "windows"
     del settings["samespaceLongTexts"]
     assert require_pin(schema, SPACE).long_texts == "pool"
     settings["samespaceLongTexts"] = "cut"
     with pytest.raises(PinBroken, match="samespaceLongTexts is 'cut'"):
         require_pin(schema, SPACE)
+
+
+def _named(schema: dict[str, Any], **more: Any) -> None:
+    """A setting of the module on the source property."""
+    schema["properties"][0]["moduleConfig"] = {"text2vec-transformers": more}
+
+
+@pytest.mark.parametrize(
+    ("change", "worst", "says"),
+    [
+        (lambda s: _named(s, vectorizePropertyName=True), Severity.UNSAFE, "vectorizePropertyName"),
+        (lambda s: _named(s, vectorizePropertyName=False, skip=False), Severity.FINE, "pinned to"),
+        (lambda s: s["properties"][0].update(tokenization="field"), Severity.DRIFT, "not indexed by word"),
+        (lambda s: s["properties"][0].update(indexSearchable=False), Severity.DRIFT, "not indexed by word"),
+        (lambda s: _distance(s, "dot"), Severity.DRIFT, "distance is dot"),
+        (lambda s: _distance(s, "l2-squared"), Severity.DRIFT, "distance is l2-squared"),
+        (lambda s: _distance(s, "manhattan"), Severity.UNSAFE, "another order of results"),
+        (lambda s: _distance(s, "hamming"), Severity.UNSAFE, "another order of results"),
+        (lambda s: s["vectorConfig"].pop(GUARD_VECTOR), Severity.UNSAFE, "no guard"),
+    ],
+)
+def test_what_the_collection_does_to_texts_and_order_is_found(
+    change: Callable[[dict[str, Any]], object], worst: Severity, says: str
+) -> None:
+    """A pin with the right address is not fine where Weaviate changes its texts or the order of its results."""
+    schema = pinned()
+    change(schema)
+    check = check_pin(schema, SPACE)
+    assert check.worst is worst
+    assert any(says in finding.message for finding in check.findings if finding.severity is worst)
+
+
+def _distance(schema: dict[str, Any], distance: str) -> None:
+    schema["vectorConfig"][NAME]["vectorIndexConfig"]["distance"] = distance
+
+
+def test_a_second_named_vector_guards_as_well() -> None:
+    """Weaviate asks for a name as soon as there are two."""
+    schema = CollectionSpec("Article", SPACE, "http://encoder:8080", guard=False).schema()
+    other = CollectionSpec("Article", OTHER_SPACE, "http://encoder:8080", guard=False)
+    assert check_pin(schema).worst is Severity.UNSAFE
+    schema["vectorConfig"].update(other.vectors())
+    assert check_pin(schema).worst is Severity.FINE
+
+
+@pytest.mark.parametrize("module", sorted(RULES))
+def test_every_module_that_is_known_names_its_settings(module: str) -> None:
+    """For each, an address in the setting that it reads is found for objects and queries, and in another is not."""
+    rule = RULES[module]
+    for use, keys in (("objects", rule.objects), ("queries", rule.queries)):
+        assert address_of(module, {keys[0]: "http://a"}, use) == "http://a"  # type: ignore[arg-type]
+    assert address_of(module, {"someOtherUrl": "http://a"}) == ""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from fakes.database import OTHER_SPACE, SPACE
 from samespace_weaviate import CollectionSpec, Index, plan
 from samespace_weaviate.pinning.diff import differences
-from samespace_weaviate.pinning.plan import AddProperty, AddVector, CreateCollection
+from samespace_weaviate.pinning.plan import AddGuard, AddProperty, AddVector, CreateCollection
+from samespace_weaviate.pinning.spec import GUARD_VECTOR
 
 SPEC = CollectionSpec("Article", SPACE, "http://encoder:8080", also_properties=("title",))
 
@@ -111,3 +112,22 @@ def test_a_vector_is_added_with_its_module_and_index() -> None:
     wanted = CollectionSpec("Article", OTHER_SPACE, route="none", index=Index("flat"))
     (action,) = (each for each in plan(wanted, SPEC.schema()).actions if isinstance(each, AddVector))
     assert (action.module, action.index.kind) == ("none", "flat")
+
+
+def test_a_missing_guard_is_added_and_another_vector_does_as_well() -> None:
+    """Beside a second named vector Weaviate asks for names already."""
+    schema = SPEC.schema()
+    del schema["vectorConfig"][GUARD_VECTOR]
+    todo = plan(SPEC, schema)
+    assert todo.actions == (AddGuard("Article"),) and todo.cannot_be_undone
+    assert plan(replace(SPEC, guard=False), schema).actions == ()
+    schema["vectorConfig"]["e_0123456789ab"] = {"vectorizer": {"none": {}}}
+    assert plan(SPEC, schema).actions == ()
+
+
+def test_a_property_whose_name_is_encoded_is_a_conflict() -> None:
+    """Weaviate would encode "text Hello", and such a setting cannot be changed: another collection is needed."""
+    schema = SPEC.schema()
+    schema["properties"][0]["moduleConfig"] = {"text2vec-transformers": {"vectorizePropertyName": True}}
+    (conflict,) = plan(SPEC, schema).conflicts
+    assert "vectorizePropertyName" in conflict.path

@@ -9,6 +9,7 @@ import pytest
 from fakes.database import OTHER_SPACE, SPACE
 from samespace.errors import RequestInvalid
 from samespace_weaviate import CollectionSpec, Index, vector_name
+from samespace_weaviate.pinning.spec import GUARD_VECTOR
 
 SERVER = "http://encoder:8080"
 
@@ -45,7 +46,8 @@ def test_long_texts_are_windows_unless_told_otherwise_and_the_schema_says_so() -
 
 def test_a_collection_of_multi_vectors_has_no_vectorizer() -> None:
     """Weaviate's module makes one vector a text, so queries are encoded by clients; the pin stays in the settings."""
-    (config,) = CollectionSpec("Article", SPACE, SERVER, long_texts="multivector").schema()["vectorConfig"].values()
+    spec = CollectionSpec("Article", SPACE, SERVER, long_texts="multivector")
+    config = spec.schema()["vectorConfig"][spec.vector_name]
     assert config["vectorizer"] == {
         "none": {"properties": ["text"], "samespaceSpace": SPACE, "samespaceLongTexts": "multivector"}
     }
@@ -84,7 +86,7 @@ def test_a_spec_that_cannot_be_is_refused_with_its_field(field: str, change: dic
 def test_route_none_pins_by_name_and_key_alone() -> None:
     """Nobody encodes for Weaviate, so there is no address and no server to name."""
     spec = CollectionSpec("Article", SPACE, route="none")
-    (vectorizer,) = (config["vectorizer"] for config in spec.schema()["vectorConfig"].values())
+    vectorizer = spec.schema()["vectorConfig"][spec.vector_name]["vectorizer"]
     assert set(vectorizer) == {"none"}
     assert vectorizer["none"]["samespaceSpace"] == SPACE
     assert spec.warnings() == []
@@ -149,3 +151,13 @@ def test_what_weaviate_would_refuse_is_refused_before(field: str, make: Callable
     with pytest.raises(RequestInvalid) as caught:
         make()
     assert caught.value.field == field
+
+
+def test_a_guard_stands_beside_the_pinned_vector_unless_it_is_left_out() -> None:
+    """An empty vector of no module; leaving it out is said to be a hole."""
+    guarded = CollectionSpec("Article", SPACE, SERVER)
+    assert guarded.schema()["vectorConfig"][GUARD_VECTOR]["vectorizer"] == {"none": {}}
+    assert guarded.warnings() == []
+    bare = CollectionSpec("Article", SPACE, SERVER, guard=False)
+    assert list(bare.schema()["vectorConfig"]) == [bare.vector_name]
+    assert any("--no-guard" in warning for warning in bare.warnings())
