@@ -92,8 +92,9 @@ def test_vectors_of_another_model_are_found(
 def test_stale_missing_constant_and_lower_cased_vectors_are_found(store: Store, spec: CollectionSpec) -> None:
     """Each of four accidents in one collection, told apart; with an encoder that heeds upper case."""
     encoder = WordEncoder()
-    schema = CollectionSpec(spec.name, encoder.space_id, spec.server, long_texts="pool").schema()
-    (config,) = schema["vectorConfig"].values()
+    pinned = CollectionSpec(spec.name, encoder.space_id, spec.server, long_texts="pool")
+    schema = pinned.schema()
+    config = schema["vectorConfig"][pinned.vector_name]
     # Without a vectorizer Weaviate takes objects without a vector, too.
     config["vectorizer"] = {"none": {"properties": ["text"], "samespaceSpace": encoder.space_id}}
     store.create(schema)

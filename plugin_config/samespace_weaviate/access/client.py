@@ -234,7 +234,7 @@ class Store:
                     name=vector,
                     module_name=module,
                     module_config=rest,
-                    source_properties=list(settings.get("properties") or ()),
+                    source_properties=list(settings.get("properties") or ()) or None,
                     vector_index_config=_index(index),
                 )
             )

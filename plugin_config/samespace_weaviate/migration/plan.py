@@ -71,14 +71,14 @@ class Wanted:
         space_id: of the new encoder, full.
         alias: the alias to make, where *name* is a collection.
         text_property: what is encoded; "" for what the old pin says.
-        guard: whether the new collection gets the guard; None for what the old one has.
+        guard: whether the new collection rejects vectors and queries that name no vector.
     """
 
     name: str
     space_id: str
     alias: str = ""
     text_property: str = ""
-    guard: bool | None = None
+    guard: bool = True
 
 
 def plan_migration(
@@ -136,7 +136,7 @@ def plan_migration(
         to_space=wanted.space_id,
         text_property=_text_property(wanted.text_property, old, schema),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
-        guard=GUARD_VECTOR in (schema.get("vectorConfig") or {}) if wanted.guard is None else wanted.guard,
+        guard=wanted.guard,
     )
 
 
@@ -234,13 +234,14 @@ def _what_clients_see(migration: Migration) -> str:
     old = f"Queries that name the vector {name} fail after the switch: that is the pin's work."
     if migration.guard:
         return (
-            f"{old} Vectors and queries that name no vector are rejected too, by the guard. Clients follow without "
-            "failing if they use samespace's AliasedCollection."
+            f"{old} Vectors and queries that name no vector are rejected too, by the guard: writers that bring vectors of "
+            "the old encoder cannot mix them in. Clients follow without failing if they use samespace's "
+            "AliasedCollection; for readers that name no vector there is --no-guard."
         )
     return (
         f"{old} Clients follow without failing if they name no vector and let Weaviate encode (near_text, hybrid), or "
-        "use samespace's AliasedCollection. The new collection gets no guard, because the old one has none: a client "
-        "that names no vector can still mix in vectors of another encoder. Say --guard once all clients name theirs."
+        "use samespace's AliasedCollection. Without the guard, a client that names no vector can still mix in vectors "
+        "of another encoder."
     )
 
 

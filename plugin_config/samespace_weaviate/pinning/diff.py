@@ -8,6 +8,7 @@ from typing import Any
 
 from .index import read_quantizer
 from .spec import GUARD_VECTOR, CollectionSpec, collection_name, shown
+from .unpinned import has_unnamed_vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ def _name_before_text(spec: CollectionSpec, entry: Mapping[str, Any]) -> list[Di
 def _guard(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:
     """The guard, unless another vector beside the pinned one does its work already."""
     others = set(schema.get("vectorConfig") or {}) - {spec.vector_name}
-    return [Difference(f"vectorConfig.{GUARD_VECTOR}", "a vector that is never filled", None)] * (
-        spec.guard and not others
-    )
+    if not spec.guard or others or has_unnamed_vector(schema):
+        return []
+    return [Difference(f"vectorConfig.{GUARD_VECTOR}", "a vector that is never filled", None)]
 
 
 def _keeping(spec: CollectionSpec, schema: Mapping[str, Any]) -> list[Difference]:

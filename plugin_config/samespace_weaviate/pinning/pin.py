@@ -33,7 +33,7 @@ from .spec import (
     shown,
     vector_name,
 )
-from .unpinned import unpinned_vectors
+from .unpinned import has_unnamed_vector, unpinned_vectors
 
 _PIN_NAME: Final = re.compile(r"e_([0-9a-f]{12})")
 _URL_SPACE: Final = re.compile(r"/e/([0-9a-f]{12,64})/?$")
@@ -171,7 +171,7 @@ def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinChec
     findings = [finding for pin in pins for finding in (*_judge(pin, space_id), *_judge_collection(pin, schema))]
     named = frozenset(pin.vector for pin in read_pins(schema))
     findings += [Finding(Severity.UNSAFE, each) for each in unpinned_vectors(schema, named)]
-    findings.append(_judge_guard(schema))
+    findings += [] if has_unnamed_vector(schema) else [_judge_guard(schema)]
     if not any(pin.space and short(pin.space) in str(schema.get("description") or "") for pin in pins):
         findings.append(Finding(Severity.DRIFT, "the description does not name the space"))
     return PinCheck(name, space_id or pins[0].space, tuple(findings))

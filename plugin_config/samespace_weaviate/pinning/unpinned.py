@@ -17,11 +17,16 @@ def unpinned_vectors(schema: Mapping[str, Any], pinned: frozenset[str]) -> list[
             vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
             module = next(iter(vectorizer), "none")
             sentences.append(f"vector {name} has no pin: {_encoder(module, vectorizer.get(module) or {})}")
-    if schema.get("vectorizer") or not schema.get("vectorConfig"):
+    if has_unnamed_vector(schema):
         module = str(schema.get("vectorizer") or "none")
         settings = (schema.get("moduleConfig") or {}).get(module) or {}
         sentences.append(f"the vector without a name has no pin: {_encoder(module, settings)}")
     return sentences
+
+
+def has_unnamed_vector(schema: Mapping[str, Any]) -> bool:
+    """Whether the collection has the vector without a name of older collections, to which unnamed ones go."""
+    return bool(schema.get("vectorizer")) or not schema.get("vectorConfig")
 
 
 def _encoder(module: str, settings: Mapping[str, Any]) -> str:

@@ -70,8 +70,9 @@ _MOST_QUERIES = 200
 )
 @click.option(
     "--guard/--no-guard",
-    default=None,
-    help="Whether the new collection rejects vectors and queries that name no vector [default: as the old one].",
+    default=True,
+    show_default=True,
+    help="Make the new collection reject vectors and queries that name no vector.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
 @click.option("--rollback", is_flag=True, help="Go back to the old index, with what was written since.")
@@ -87,7 +88,7 @@ def migrate(
     alias: str,
     text_property: str,
     journal_path: Path | None,
-    guard: bool | None,
+    guard: bool,
     dry_run: bool,
     rollback: bool,
     finish: bool,
@@ -164,7 +165,7 @@ class _Wanted:
     name: str
     alias: str
     text_property: str
-    guard: bool | None
+    guard: bool
     encoder: Encoder | None
     server: str | None
 
