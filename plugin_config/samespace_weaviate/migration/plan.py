@@ -234,8 +234,8 @@ def _what_clients_see(migration: Migration) -> str:
     old = f"Queries that name the vector {name} fail after the switch: that is the pin's work."
     if migration.guard:
         return (
-            f"{old} Vectors and queries that name no vector are rejected too, by the guard: writers that bring vectors of "
-            "the old encoder cannot mix them in. Clients follow without failing if they use samespace's "
+            f"{old} Vectors and queries that name no vector are rejected too, by the guard: writers that bring vectors "
+            "of the old encoder cannot mix them in. Clients follow without failing if they use samespace's "
             "AliasedCollection; for readers that name no vector there is --no-guard."
         )
     return (
