@@ -44,6 +44,7 @@ def _help(command: click.Command, path: tuple[str, ...]) -> str:
         max_content_width=COLUMNS,
         help_option_names=["-h", "--help"],
     )
+    command._help_option = None  # click keeps the first that it made, of whatever context that was
     return command.get_help(context).rstrip()
 
 
