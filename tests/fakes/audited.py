@@ -78,6 +78,8 @@ class AuditedFake:
         self.objects: dict[str, dict[UUID, ReadObject]] = {tenant: {} for tenant in self._active or ("",)}
         self.tenant = ""
         self.reads: list[str] = []
+        self.unindexed: set[UUID] = set()
+        """Objects that are stored and in no index."""
 
     def fill(self, encoder: Encoder, texts: Sequence[str], tenant: str = "", **more: str) -> list[UUID]:
         """Store texts with the vectors that the encoder gives for them; their ids."""
@@ -95,6 +97,7 @@ class AuditedFake:
         assert tenant in self.objects
         other = AuditedFake(self._schema, active=self._active)
         other.objects, other.tenant, other.reads = self.objects, tenant, self.reads
+        other.unindexed = self.unindexed
         return other
 
     def schema(self, name: str) -> dict[str, Any] | None:
@@ -109,6 +112,20 @@ class AuditedFake:
     def ids(self, name: str) -> Iterator[UUID]:
         self.reads.append("ids")
         yield from sorted(self.objects[self.tenant])
+
+    def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
+        kept = {
+            uuid: each.vectors
+            for uuid, each in self.objects[self.tenant].items()
+            if uuid not in self.unindexed and each.vectors is not None and each.vectors.shape[1] == query.shape[-1]
+        }
+        if not kept:
+            return []
+        starts = np.cumsum([0, *(len(vectors) for vectors in kept.values())])[:-1]
+        stored, asked = np.concatenate(list(kept.values())), np.atleast_2d(query)
+        norms = np.linalg.norm(stored, axis=1)[:, None] * np.linalg.norm(asked, axis=1)[None]
+        best = np.maximum.reduceat(((stored @ asked.T) / np.where(norms > 0, norms, 1)).max(axis=1), starts)
+        return sorted(zip(kept, (1 - best).tolist(), strict=True), key=lambda pair: pair[1])[:limit]
 
     def read(self, name: str, vector: str, ids: Sequence[UUID], properties: Sequence[str]) -> list[ReadObject]:
         self.reads.append("read")

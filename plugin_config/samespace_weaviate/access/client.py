@@ -324,6 +324,20 @@ class Store:
             )
         return _hits(answer.objects)
 
+    def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
+        """Ids and distances of the objects nearest to *query*, (dim,) or (windows, dim), by the vector's index."""
+        from weaviate.classes.query import MetadataQuery
+
+        with _translated(f"collection {name}"):
+            answer = self._collection(name).query.near_vector(
+                np.asarray(query, dtype=np.float32).tolist(),
+                target_vector=vector,
+                limit=limit,
+                return_properties=[],
+                return_metadata=MetadataQuery(distance=True),
+            )
+        return [(UUID(str(entry.uuid)), float(entry.metadata.distance or 0.0)) for entry in answer.objects]
+
     def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         """Search by words."""
         from weaviate.classes.query import MetadataQuery
@@ -377,7 +391,13 @@ class Store:
         with _translated(f"collection {name}"):
             nodes = self._client.cluster.nodes(collection=collection_name(name), output="verbose")
             return [
-                Shard(shard.name, node.name, shard.object_count, str(shard.vector_indexing_status))
+                Shard(
+                    shard.name,
+                    node.name,
+                    shard.object_count,
+                    str(shard.vector_indexing_status),
+                    int(shard.vector_queue_length or 0),
+                )
                 for node in nodes
                 for shard in node.shards or ()
             ]

@@ -27,12 +27,18 @@ class ReadObject:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard as Weaviate tells of it; *objects* lags behind what was written last."""
+    """A shard's copy on one node, as Weaviate tells of it.
+
+    Attributes:
+        objects: lags behind what was written and deleted last.
+        queued: vectors that are stored and not indexed yet, with asynchronous indexing.
+    """
 
     name: str
     node: str
     objects: int
     indexing: str
+    queued: int = 0
 
 
 class AuditedDatabase(Protocol):
@@ -52,6 +58,9 @@ class AuditedDatabase(Protocol):
 
     def ids(self, name: str) -> Iterator[UUID]:
         """The ids of all objects, in order; without texts and vectors."""
+
+    def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
+        """Ids and distances of the objects nearest to *query*, (dim,) or (windows, dim), by the vector's index."""
 
     def read(self, name: str, vector: str, ids: Sequence[UUID], properties: Sequence[str]) -> list[ReadObject]:
         """Some objects with a named vector; those that are gone are left out, the order is any."""

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     OTHER_SPACE = "other_space"
     STALE = "stale"
     DIFFERS = "differs"
+    UNSEARCHABLE = "unsearchable"
 
     @property
     def words(self) -> str:
@@ -53,6 +54,7 @@ _WORDS: Mapping[Kind, str] = {
     Kind.OTHER_SPACE: "have a vector that is unrelated to this space: another encoder's",
     Kind.STALE: "have a vector of another text, such as an older one, or of a related encoder",
     Kind.DIFFERS: "have a vector that is not this encoder's for their text",
+    Kind.UNSEARCHABLE: "have a right vector that no search finds: it is stored and missing in the index",
 }
 
 
@@ -85,6 +87,7 @@ class TenantAudit:
         sampled: objects that were looked at.
         offenders: those that are wrong.
         coarse: those that only a coarser build of the same encoder explains; not counted as wrong.
+        tied: those of which it cannot be told whether searches find them, because too many have the same vector.
         tolerance: what was held against.
         distances: 1 - cos to the right vector, of each that could be compared; for pictures.
     """
@@ -96,6 +99,7 @@ class TenantAudit:
     coarse: int
     tolerance: Tolerance
     distances: tuple[float, ...]
+    tied: int = 0
 
     def at_most(self, confidence: float) -> float:
         """The largest share of wrong objects that the sample does not rule out."""
@@ -130,8 +134,8 @@ class AuditReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing wrong was found; how much that says, `at_most` says."""
-        return not self.wrong
+        """Whether nothing wrong was found and nothing waits to be indexed; how much that says, `at_most` says."""
+        return not self.wrong and not self.queued
 
     @property
     def population(self) -> int:
@@ -152,6 +156,16 @@ class AuditReport:
     def coarse(self) -> int:
         """Objects that only a coarser build of the same encoder explains."""
         return sum(each.coarse for each in self.tenants)
+
+    @property
+    def unsearchable(self) -> int:
+        """Objects that are stored and that no search finds."""
+        return sum(offender.kind is Kind.UNSEARCHABLE for offender in self.offenders)
+
+    @property
+    def queued(self) -> int:
+        """Vectors that are stored and were not indexed yet when the audit ended."""
+        return sum(each.queued for each in self.shards)
 
     @property
     def offenders(self) -> tuple[Offender, ...]:
@@ -179,6 +193,8 @@ class AuditReport:
             "sampled": self.sampled,
             "wrong": self.wrong,
             "coarse": self.coarse,
+            "unsearchable": self.unsearchable,
+            "queued": self.queued,
             "share_at_most": self.at_most,
             "confidence": self.confidence,
             "seed": self.seed,
@@ -206,6 +222,7 @@ class AuditReport:
             "sampled": each.sampled,
             "wrong": len(each.offenders),
             "coarse": each.coarse,
+            "tied": each.tied,
             "share_at_most": each.at_most(self.confidence),
             "tolerance": each.tolerance.allowed,
             "reader": each.tolerance.reader.build,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ class AuditOptions:
         tenants: only these; empty for all that are active.
         confidence: of the bounds.
         seed: of the sample; None for a new one, which the report tells.
+        wait_s: how long to wait for vectors that are stored and not indexed yet (asynchronous indexing), in seconds.
         written_within: the largest 1 - cos to the fp32 reference of the build that wrote, where the encoder does not
             know that build, e.g. 0.02 for an int8 server; 0 for none such. A large one hides small drift.
     """
@@ -40,6 +42,7 @@ class AuditOptions:
     confidence: float = 0.99
     seed: int | None = None
     written_within: float = 0.0
+    wait_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 1:
@@ -95,6 +98,7 @@ def audit(
         writers=writers,
         progress=progress,
     )
+    _wait_for_the_index(database, name, options.wait_s)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     chosen, unread = _tenants(database.tenants(name), options.tenants, name)
     return AuditReport(
@@ -116,6 +120,13 @@ def audit(
             if each.severity >= Severity.UNSAFE
         ),
     )
+
+
+def _wait_for_the_index(database: AuditedDatabase, name: str, wait_s: float) -> None:
+    """Return when no vector waits to be indexed, or when *wait_s* is over; the report says what waits still."""
+    until = time.monotonic() + wait_s
+    while sum(each.queued for each in database.shards(name)) and time.monotonic() < until:
+        time.sleep(min(0.5, wait_s))
 
 
 def _pin(name: str, schema: Mapping[str, Any] | None, space_id: str) -> Pin:

@@ -18,6 +18,7 @@ from .door import AuditedDatabase, ReadObject
 from .explain import Explanation, Texts, encode_rows, explain
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
+from .searchable import LIMITS, Found, search_each
 from .tolerance import Bound, Tolerance, apart, infer
 
 PAGE: Final = 128
@@ -73,6 +74,8 @@ class _Seen:
     suspects: int = 0
     coarse: int = 0
     right: list[tuple[UUID, Float32]] = field(default_factory=list)
+    unsearchable: set[UUID] = field(default_factory=set)
+    tied: int = 0
 
 
 def audit_tenant(
@@ -83,7 +86,9 @@ def audit_tenant(
     seen = _Seen()
     source = iter(chosen)
     while page := list(islice(source, PAGE)):
-        _compare(database.read(audited.name, audited.vector, page, audited.properties), audited, seen)
+        objects = database.read(audited.name, audited.vector, page, audited.properties)
+        _compare(objects, audited, seen)
+        _search(database, objects, audited, seen)
         audited.progress("objects", len(page))
     distances = [each.distance for each in seen.checked if each.distance is not None]
     tolerance = infer(audited.reader, audited.writers, np.asarray(distances, dtype=np.float64))
@@ -93,7 +98,37 @@ def audit_tenant(
         each.distance is not None and each.distance > tolerance.allowed and each.uuid not in named
         for each in seen.checked
     )
-    return TenantAudit(tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances))
+    return TenantAudit(tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances), seen.tied)
+
+
+def _search(database: AuditedDatabase, objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> None:
+    """Note which of the objects their own vectors do not find."""
+
+    def nearest(query: Float32, limit: int) -> list[tuple[UUID, float]]:
+        return database.nearest(audited.name, audited.vector, query, limit)
+
+    def missed(these: Sequence[ReadObject]) -> list[ReadObject]:
+        searched = [(each.uuid, _query(each.vectors, audited)) for each in these if _is_searchable(each, audited)]
+        found = dict(zip((uuid for uuid, _ in searched), search_each(nearest, searched), strict=True))
+        seen.tied += sum(each is Found.TIES for each in found.values())
+        return [each for each in these if found.get(each.uuid) is Found.NO]
+
+    if first := missed(objects):
+        # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
+        again = database.read(audited.name, audited.vector, [each.uuid for each in first], audited.properties)
+        seen.unsearchable |= {each.uuid for each in missed(again)}
+
+
+def _is_searchable(each: ReadObject, audited: Audited) -> bool:
+    """Whether the object has a vector that its index can hold; others are told of as what they are."""
+    vectors = each.vectors
+    dims = audited.texts.encoder.dims
+    return vectors is not None and vectors.shape[1:] == (dims,) and bool(np.isfinite(vectors).all() and vectors.any())
+
+
+def _query(vectors: Float32 | None, audited: Audited) -> Float32:
+    assert vectors is not None
+    return vectors if audited.texts.windows else vectors[0]
 
 
 def _compare(objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> None:
@@ -145,6 +180,8 @@ def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance)
         kind, reason = explained.get(each.uuid, (each.kind, each.reason))
         if kind is None and each.distance is not None and each.distance > tolerance.allowed_coarse:
             kind, reason = Kind.DIFFERS, "of no text or encoder that was tried"
+        if kind is None and each.uuid in seen.unsearchable:
+            kind, reason = Kind.UNSEARCHABLE, f"its own vector does not find it among the {LIMITS[-1]} nearest"
         if kind is not None:
             offenders.append(Offender(each.uuid, tenant, kind, reason, each.distance))
     return tuple(offenders)

@@ -20,16 +20,16 @@ def verdict(report: AuditReport) -> str:
     """The one sentence that matters."""
     counted = f"{report.wrong} of the {report.sampled} objects that were looked at"
     if report.sampled == report.population:
-        return (
-            f"{counted} are wrong: these are all."
-            if report.wrong
-            else f"None of all {report.sampled} objects is wrong."
-        )
+        if report.wrong:
+            return f"{counted} are wrong: these are all."
+        waiting = f", but {report.queued} vectors wait to be indexed" if report.queued else ""
+        return f"None of all {report.sampled} objects is wrong{waiting}."
     limit = f"at most {percent(report.at_most)} of the {report.population} objects can be wrong"
     sure = f"with {percent(report.confidence)} confidence"
     if report.wrong:
         return f"{counted} are wrong; {limit}, {sure}."
-    return f"None of the {report.sampled} objects that were looked at is wrong; {limit}, {sure}."
+    waiting = f"; {report.queued} vectors wait to be indexed" if report.queued else ""
+    return f"None of the {report.sampled} objects that were looked at is wrong; {limit}, {sure}{waiting}."
 
 
 def sentences(report: AuditReport) -> list[str]:
@@ -50,6 +50,16 @@ def sentences(report: AuditReport) -> list[str]:
             f"Encoded again by {builds[0].build}, written by {builds[1].build} as it seems: a right vector is within "
             f"1 - cos {allowed:.2g}; a smaller drift is not seen."
         )
+    if report.queued:
+        lines.append(
+            f"{report.queued} vectors wait to be indexed (asynchronous indexing): searches miss them until then. "
+            "Audit again when the queue is empty."
+        )
+    tied = sum(each.tied for each in report.tenants)
+    if tied:
+        lines.append(f"{tied} have the very vector of a thousand others: whether searches find them cannot be told.")
+    if report.unsearchable:
+        lines.append("Mend them with `samespace weaviate repair`, which writes their vectors into the index again.")
     if report.unread:
         shown = ", ".join(report.unread[:5]) + (" and others" if len(report.unread) > 5 else "")
         lines.append(f"{len(report.unread)} tenants are not active and were NOT audited: {shown}.")

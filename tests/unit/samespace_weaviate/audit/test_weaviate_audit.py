@@ -13,7 +13,9 @@ from fakes.audited import AuditedFake, WordEncoder
 from fakes.database import OTHER_SPACE, SPACE
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 from samespace_weaviate import CollectionSpec
-from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
+from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, Shard, audit
+from samespace_weaviate.audit.searchable import Found, finds_itself
+from samespace_weaviate.audit.words import sentences, verdict
 
 NOUNS = ("river", "engine", "harbour", "lantern", "orchard", "glacier", "violin", "compass", "meadow", "anvil")
 VERBS = ("crosses", "follows", "hides", "carries", "repairs", "forgets", "measures", "paints", "guards", "sells")
@@ -239,3 +241,66 @@ def test_options_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     """Each names the field."""
     with pytest.raises(RequestInvalid, match=next(iter(bad))):
         AuditOptions(**bad)
+
+
+def test_what_no_search_finds_is_told_although_its_vector_is_right() -> None:
+    """Stored is not searchable: each of three objects that are in no index is named, and nothing else."""
+    database, ids = filled()
+    database.unindexed |= set(ids[5:8])
+    report = audit(database, "Article", RIGHT, ALL)
+    assert found(report) == dict.fromkeys(sorted(ids[5:8]), Kind.UNSEARCHABLE)
+    assert (report.clean, report.unsearchable, report.to_dict()["unsearchable"]) == (False, 3, 3)
+    assert "no search finds" in " ".join(sentences(report)) and "repair" in " ".join(sentences(report))
+
+
+def test_a_wrong_vector_is_told_as_wrong_also_where_no_search_finds_it() -> None:
+    """What has to be encoded again is not merely missing in the index."""
+    database, ids = filled()
+    database.set_vectors(ids[0], row(WRONG, "x"))
+    database.unindexed.add(ids[0])
+    assert found(audit(database, "Article", RIGHT, ALL)) == {ids[0]: Kind.OTHER_SPACE}
+
+
+def test_what_was_deleted_or_indexed_meanwhile_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read and searched once more before anything is said."""
+    database, ids = filled()
+    database.unindexed |= {ids[0], ids[1]}
+    read = AuditedFake.read
+
+    def reading(self: AuditedFake, name: str, vector: str, uuids: Any, properties: Any) -> Any:
+        if len(uuids) <= 2:  # no page: what the searches missed
+            self.objects[""].pop(ids[0], None)
+            self.unindexed.clear()
+        return read(self, name, vector, uuids, properties)
+
+    monkeypatch.setattr(AuditedFake, "read", reading)
+    assert audit(database, "Article", RIGHT, ALL).clean
+
+
+def test_a_thousand_equal_vectors_are_said_to_be_undecided() -> None:
+    """Where more objects than a search gives have one vector, nothing is claimed about any of them."""
+    nearest = [(UUID(int=number), 0.0) for number in range(5000)]
+    answer = finds_itself(lambda query, limit: nearest[:limit], UUID(int=4999), np.ones(3, np.float32))
+    assert answer is Found.TIES
+    apart = [(UUID(int=number), number / 5000) for number in range(5000)]
+    assert finds_itself(lambda query, limit: apart[:limit], UUID(int=4999), np.ones(3, np.float32)) is Found.NO
+    assert finds_itself(lambda query, limit: apart[:limit], UUID(int=700), np.ones(3, np.float32)) is Found.YES
+
+
+def test_vectors_that_wait_to_be_indexed_are_no_clean_audit() -> None:
+    """An asynchronous index is waited for, and what waits still is told with exit code 1 in mind."""
+    database, _ = filled()
+    queues = iter([7, 7, 5, 5, 5])
+    database.shards = lambda name: [Shard("one", "node1", 300, "INDEXING", next(queues, 5))]  # type: ignore[method-assign]
+    report = audit(database, "Article", RIGHT, AuditOptions(sample=None, wait_s=0.01))
+    assert (report.clean, report.wrong, report.queued) == (False, 0, 5)
+    assert "5 vectors wait to be indexed" in verdict(report)
+
+
+def test_an_index_that_catches_up_is_waited_for() -> None:
+    """The queue is empty after a while, and the audit begins then."""
+    database, _ = filled()
+    queues = iter([7, 3])
+    database.shards = lambda name: [Shard("one", "node1", 300, "READY", next(queues, 0))]  # type: ignore[method-assign]
+    assert audit(database, "Article", RIGHT, AuditOptions(sample=20, wait_s=10)).clean
+    assert next(queues, None) is None
