@@ -32,7 +32,7 @@ from samespace.errors import SamespaceError
 from samespace.export.builds.calibration import Calibration
 from samespace.export.builds.exact import GATES, BuildFile, build_fp32, session_over
 from samespace.export.builds.int8 import build_calibrated, build_dynamic
-from samespace.export.builds.parity import Reference, reference, worst_distance
+from samespace.export.builds.parity import ParityReference, reference, worst_distance
 from samespace.export.graph import OPSETS, graph_of
 from samespace.model.checkpoint import Overrides, load_checkpoint
 from samespace.model.modules import POOLING_NAMES
@@ -99,7 +99,7 @@ def _agreement() -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _worst(data: bytes, runtime: str, precision: str, wanted: Reference) -> float | None:
+def _worst(data: bytes, runtime: str, precision: str, wanted: ParityReference) -> float | None:
     """The worst 1 - cos, whatever the gate says; None where the runtime fails."""
     try:
         with session_over(data, runtime, precision) as session:
@@ -109,7 +109,7 @@ def _worst(data: bytes, runtime: str, precision: str, wanted: Reference) -> floa
         return None
 
 
-def _int8(build: BuildFile, wanted: Reference) -> float | None:
+def _int8(build: BuildFile, wanted: ParityReference) -> float | None:
     try:
         return build_dynamic(build, wanted)[0].measured[0].worst
     except Exception as error:  # noqa: BLE001  a failure is a result; runtimes' exceptions share no base class

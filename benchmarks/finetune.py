@@ -38,7 +38,7 @@ from samespace.evaluation import (
     paired_bootstrap,
     splits,
 )
-from samespace.export.transforms.fit import Candidate, fit, moments
+from samespace.export.transforms.fit import TransformCandidate, fit, moments
 from samespace.model.checkpoint import Checkpoint, load_checkpoint
 from samespace.training.finetuning.config import read_config
 from samespace.training.finetuning.trainer import train
@@ -156,7 +156,7 @@ def _scores(
 def _transformed(kind: str, once: Once, dataset: Dataset) -> VectorRanker:
     queries = np.asarray(once.encode(dataset.queries, "query"))
     passages = np.asarray(once.encode(dataset.passages, "passage"))
-    transform = fit(Candidate.parse(kind, source_dims=passages.shape[1]), moments(passages))
+    transform = fit(TransformCandidate.parse(kind, source_dims=passages.shape[1]), moments(passages))
     assert transform is not None
     return VectorRanker(kind, transform.apply(queries), transform.apply(passages))
 

@@ -47,7 +47,7 @@ ALLOWED: Final = 1e-3  # 1 - cos to fp32, over all texts; the build's own gate i
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How much is measured, and where."""
 
     device: str
@@ -61,8 +61,10 @@ class Plan:
     serve: tuple[str, ...]
 
 
-GPU: Final = Plan("cuda", 16_384, 7, 8, (32, 128, 512), 8192, 12, ("--device", "cuda", "--batch-tokens", "16384"))
-DRY_RUN: Final = Plan(
+GPU: Final = TrainingPlan(
+    "cuda", 16_384, 7, 8, (32, 128, 512), 8192, 12, ("--device", "cuda", "--batch-tokens", "16384")
+)
+DRY_RUN: Final = TrainingPlan(
     "cpu", 64, 1, 2, (16,), 256, 1, ("--device", "cpu", "--build", "fp32", "--runtime", "onnxruntime")
 )
 
@@ -127,7 +129,7 @@ def missing(device: str) -> str | None:
     return None
 
 
-def measure(name: str, model: str, work: Path, plan: Plan, serve: Sequence[str], peak: float) -> dict[str, Any]:
+def measure(name: str, model: str, work: Path, plan: TrainingPlan, serve: Sequence[str], peak: float) -> dict[str, Any]:
     """One encoder on both sides, in turns."""
     say(f"{name}: exporting.")
     checkpoint = load_checkpoint(model)
@@ -207,7 +209,7 @@ class Ours:
 class Theirs:
     """sentence-transformers in this process, in fp16 on a GPU."""
 
-    def __init__(self, folder: str, plan: Plan) -> None:
+    def __init__(self, folder: str, plan: TrainingPlan) -> None:
         from sentence_transformers import SentenceTransformer
 
         self._model = SentenceTransformer(folder, device=plan.device)
@@ -235,7 +237,7 @@ def encoder_flops(config: Any, tokens: int) -> int:
     return layers * (2 * tokens * (4 * width * width + 2 * width * inner) + 4 * tokens * tokens * width)
 
 
-def matmul_flops_per_s(plan: Plan) -> float:
+def matmul_flops_per_s(plan: TrainingPlan) -> float:
     """The best of ten large matrix products, in the precision that both sides use."""
     import torch
 

@@ -144,7 +144,7 @@ def started(corpus: Path, out: Path, artifact: Path, way: tuple[str, int], part_
 def one_run(told: dict[str, Any]) -> dict[str, Any]:
     """What a child does: the job, timed."""
     from samespace.artifact import open_artifact
-    from samespace.bulk import EmbedJob, Options, run
+    from samespace.bulk import BulkJob, Options, run
     from samespace.bulk.cluster import Cluster, connected, run_on_ray
     from samespace.bulk.job import plan_job
     from samespace.bulk.local import run_here
@@ -152,7 +152,7 @@ def one_run(told: dict[str, Any]) -> dict[str, Any]:
 
     opened = OpenForBulk(told["artifact"], "fp32", "auto", "cpu")
     options = Options(open_artifact(told["artifact"]).space_id)
-    job = EmbedJob((told["corpus"],), told["out"], options, part_rows=told["part_rows"])
+    job = BulkJob((told["corpus"],), told["out"], options, part_rows=told["part_rows"])
 
     def engine(parts: Any, options: Options, out: str, progress: Any) -> Iterator[Any]:
         if told["engine"] == "ray":

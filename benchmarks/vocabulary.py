@@ -33,7 +33,7 @@ from samespace.training.finetuning.encoding import encode
 from samespace.training.finetuning.model import load_plain
 from samespace.training.finetuning.trainer import train
 from samespace.training.pretraining.domain import DomainTexts, read_domain
-from samespace.training.pretraining.run import Settings, pretrain
+from samespace.training.pretraining.run import PretrainingSettings, pretrain
 from samespace.training.scoring.record import versions
 from samespace.training.vocabulary.extension import extend
 from samespace.vectors import Vectors
@@ -134,7 +134,7 @@ def made(name: str, arguments: argparse.Namespace, domain: DomainTexts) -> tuple
             overrides += [f"data={arguments.data}", f"base={source}", f"max_steps={steps}", f"batch_size={size}"]
             train(read_config(RECIPE, overrides, folder), progress, say)
         elif name.endswith("mlm"):
-            chosen = Settings(steps=arguments.mlm_steps, batch_size=arguments.batch_size, max_tokens=TOKENS)
+            chosen = PretrainingSettings(steps=arguments.mlm_steps, batch_size=arguments.batch_size, max_tokens=TOKENS)
             pretrain(source, domain, folder, chosen, {}, progress)
         else:
             extend(source, domain, folder, arguments.terms, {}, progress)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from fakes.process import serving
 from samespace import Encoder
-from samespace.bulk import EmbedJob, Options, run
+from samespace.bulk import BulkJob, Options, run
 from samespace.bulk.job import plan_job
 from samespace.bulk.local import run_here
 from samespace.cli import cli
@@ -105,7 +105,7 @@ def test_a_killed_replica_costs_nothing(corpus: Path, tiny_artifact: Path, undis
     with serving(tiny_artifact) as one, serving(tiny_artifact) as other:
         address = f"{one.grpc},{other.grpc}"
         with Encoder.connect(address) as encoder:
-            job = EmbedJob((str(corpus),), str(out), Options(encoder.space_id), encoder.name, PART_ROWS)
+            job = BulkJob((str(corpus),), str(out), Options(encoder.space_id), encoder.name, PART_ROWS)
         done = 0
 
         def kill(rows: int) -> None:

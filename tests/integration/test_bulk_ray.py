@@ -15,7 +15,7 @@ import pytest
 
 from fakes.bulk import Opener
 from samespace.artifact import open_artifact
-from samespace.bulk import EmbedJob, Finished, Options, run
+from samespace.bulk import BulkJob, BulkResult, Options, run
 from samespace.bulk.cluster import Cluster, connected, run_on_ray
 from samespace.bulk.job import plan_job
 from samespace.bulk.local import run_here
@@ -55,11 +55,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def job_of(corpus: Path, out: Path, artifact: Path, **options: Any) -> EmbedJob:
-    return EmbedJob((str(corpus),), str(out), Options(open_artifact(artifact).space_id, **options), "tiny", PART_ROWS)
+def job_of(corpus: Path, out: Path, artifact: Path, **options: Any) -> BulkJob:
+    return BulkJob((str(corpus),), str(out), Options(open_artifact(artifact).space_id, **options), "tiny", PART_ROWS)
 
 
-def by_ray(job: EmbedJob, opener: Opener, cluster: Cluster) -> Finished:
+def by_ray(job: BulkJob, opener: Opener, cluster: Cluster) -> BulkResult:
     engine = partial(_ray, opener, cluster)
     return run(job, plan_job(job), engine, lambda rows: None)
 

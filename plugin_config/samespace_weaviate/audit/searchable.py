@@ -28,7 +28,7 @@ Nearest = Callable[[Float32, int], Sequence[tuple[UUID, float]]]
 """(vector, limit) to the ids and distances of the nearest objects, nearest first."""
 
 
-class Found(Enum):
+class SelfSearch(Enum):
     """What the searches said of one object."""
 
     YES = "yes"
@@ -36,7 +36,7 @@ class Found(Enum):
     TIES = "ties"
 
 
-def finds_itself(nearest: Nearest, uuid: UUID, vector: Float32) -> Found:
+def finds_itself(nearest: Nearest, uuid: UUID, vector: Float32) -> SelfSearch:
     """Search with an object's own vector.
 
     Args:
@@ -47,12 +47,12 @@ def finds_itself(nearest: Nearest, uuid: UUID, vector: Float32) -> Found:
     for limit in LIMITS:
         results = nearest(vector, limit)
         if any(found == uuid for found, _ in results):
-            return Found.YES
+            return SelfSearch.YES
         tied = len(results) == limit and results[-1][1] - results[0][1] <= SAME
-    return Found.TIES if tied else Found.NO
+    return SelfSearch.TIES if tied else SelfSearch.NO
 
 
-def search_each(nearest: Nearest, objects: Sequence[tuple[UUID, Float32]]) -> list[Found]:
+def search_each(nearest: Nearest, objects: Sequence[tuple[UUID, Float32]]) -> list[SelfSearch]:
     """`finds_itself` for each, a few at a time."""
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="samespace-search") as pool:
         return list(pool.map(lambda each: finds_itself(nearest, *each), objects))

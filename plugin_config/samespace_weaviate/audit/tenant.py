@@ -18,7 +18,7 @@ from .door import AuditedDatabase, ReadObject
 from .explain import Explanation, Texts, encode_rows, explain
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
-from .searchable import LIMITS, Found, search_each
+from .searchable import LIMITS, SelfSearch, search_each
 from .tolerance import Bound, Tolerance, apart, infer
 
 PAGE: Final = 128
@@ -110,8 +110,8 @@ def _search(database: AuditedDatabase, objects: Sequence[ReadObject], audited: A
     def missed(these: Sequence[ReadObject]) -> list[ReadObject]:
         searched = [(each.uuid, _query(each.vectors, audited)) for each in these if _is_searchable(each, audited)]
         found = dict(zip((uuid for uuid, _ in searched), search_each(nearest, searched), strict=True))
-        seen.tied += sum(each is Found.TIES for each in found.values())
-        return [each for each in these if found.get(each.uuid) is Found.NO]
+        seen.tied += sum(each is SelfSearch.TIES for each in found.values())
+        return [each for each in these if found.get(each.uuid) is SelfSearch.NO]
 
     if first := missed(objects):
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.

@@ -33,7 +33,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SpaceComparison:
     """What two artifacts have in common.
 
     Attributes:
@@ -49,13 +49,13 @@ class Comparison:
     probes: Agreement | None
 
 
-def compare(left: Artifact, right: Artifact) -> Comparison:
+def compare(left: Artifact, right: Artifact) -> SpaceComparison:
     """Hold two opened artifacts against each other."""
     space = tuple(_identity_differences(left.manifest, right.manifest))
     beside = tuple(_other_differences(left.manifest, right.manifest))
     rebuilt = any(part == "build" for part, _ in beside)
     verdict: Verdict = "different" if left.space_id != right.space_id else "rebuilt" if rebuilt else "same"
-    return Comparison(verdict, space, beside, _probes(left, right))
+    return SpaceComparison(verdict, space, beside, _probes(left, right))
 
 
 def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]:

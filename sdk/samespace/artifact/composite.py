@@ -24,7 +24,7 @@ _SPACE: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CompositePart:
     """One encoder of a composite.
 
     Attributes:
@@ -48,7 +48,7 @@ class Composite:
     """
 
     kind: CompositeKind
-    parts: tuple[Part, ...]
+    parts: tuple[CompositePart, ...]
 
     @property
     def dims(self) -> int:
@@ -98,7 +98,10 @@ def concatenation(parts: Sequence[tuple[str, int]], weights: Sequence[float] | N
     largest = max(chosen)
     return Composite(
         "concatenation",
-        tuple(Part(space_id, dims, weight / largest) for (space_id, dims), weight in zip(parts, chosen, strict=True)),
+        tuple(
+            CompositePart(space_id, dims, weight / largest)
+            for (space_id, dims), weight in zip(parts, chosen, strict=True)
+        ),
     )
 
 
@@ -108,7 +111,7 @@ def two_tower(query: tuple[str, int], passage: tuple[str, int]) -> Composite:
         raise RequestInvalid(
             field="parts", reason=f"the query encoder has {query[1]} dims, the passage encoder {passage[1]}"
         )
-    return Composite("two_tower", (Part(*query), Part(*passage)))
+    return Composite("two_tower", (CompositePart(*query), CompositePart(*passage)))
 
 
 def composite_from_dict(data: Mapping[str, Any]) -> Composite:

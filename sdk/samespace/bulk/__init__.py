@@ -15,7 +15,7 @@ cluster all parts, by actors of Ray Data
 job     a folder of parts: look, plan, make what is missing, say what there is
 """
 
-from .job import EmbedJob, Finished, run
-from .plan import Columns, Options, Part, Source
+from .job import BulkJob, BulkResult, run
+from .plan import BulkPart, Columns, InputFile, Options
 
-__all__ = ["Columns", "EmbedJob", "Finished", "Options", "Part", "Source", "run"]
+__all__ = ["BulkJob", "BulkPart", "BulkResult", "Columns", "InputFile", "Options", "run"]

@@ -24,7 +24,7 @@ from ..errors import RequestInvalid, SamespaceError
 from ..extras import require_extra
 from ..progress import Advance
 from .local import Made
-from .plan import Options, Part
+from .plan import BulkPart, Options
 from .work import existing, make_part
 
 _OBJECT_STORE_BYTES: Final = 100 << 20
@@ -96,7 +96,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
 
 
 def run_on_ray(
-    parts: Sequence[Part],
+    parts: Sequence[BulkPart],
     options: Options,
     out: str,
     open_encoder: Callable[[int], Encoder],
@@ -121,7 +121,7 @@ class _PartWorker:
     """What an actor does: parts, one after the other."""
 
     def __init__(
-        self, parts: Sequence[Part], options: Options, out: str, open_encoder: Callable[[int], Encoder], cores: int
+        self, parts: Sequence[BulkPart], options: Options, out: str, open_encoder: Callable[[int], Encoder], cores: int
     ) -> None:
         self.parts, self.options, self.out = parts, options, out
         self.encoder = open_encoder(cores)

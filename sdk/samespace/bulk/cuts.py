@@ -13,12 +13,12 @@ import numpy as np
 
 from ..errors import DataInvalid
 from .files import Place
-from .plan import Part, Source, cut_bytes
+from .plan import BulkPart, InputFile, cut_bytes
 
 _BLOCK = 8 << 20
 
 
-def cut_text(place: Place, source: Source, part_rows: int) -> list[Part]:
+def cut_text(place: Place, source: InputFile, part_rows: int) -> list[BulkPart]:
     """The parts of a JSONL, CSV or TSV file; of a file with a header they begin after it.
 
     Raises:

@@ -17,17 +17,17 @@ from .files import Place, inputs, place_of, sweep, write_whole
 from .local import Made
 from .parquet_rows import count_rows
 from .parts import read_done
-from .plan import KINDS, PART_ROWS, Options, Part, Source, cut_rows, kind_of, summary_of
+from .plan import KINDS, PART_ROWS, BulkPart, InputFile, Options, cut_rows, kind_of, summary_of
 from .text_rows import read_header
 
 SUMMARY: Final = "embed.json"
 
-Engine = Callable[[Sequence[Part], Options, str, Advance], Iterator[Made]]
+Engine = Callable[[Sequence[BulkPart], Options, str, Advance], Iterator[Made]]
 """Makes what is missing of some parts: `local.run_here` or `cluster.run_on_ray` with everything else bound."""
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedJob:
+class BulkJob:
     """What is to be made, and where.
 
     Attributes:
@@ -46,7 +46,7 @@ class EmbedJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class BulkResult:
     """What a folder holds after `run`.
 
     Attributes:
@@ -63,7 +63,7 @@ class Finished:
     kept: int
 
 
-def plan_job(job: EmbedJob) -> list[Part]:
+def plan_job(job: BulkJob) -> list[BulkPart]:
     """Every part of *job*, in order. Text files are read once for it, Parquet files' footers are.
 
     Raises:
@@ -72,20 +72,20 @@ def plan_job(job: EmbedJob) -> list[Part]:
     """
     if job.part_rows < 1:
         raise DataInvalid(path="--part-rows", reason=f"{job.part_rows}; expected 1 or more")
-    parts: list[Part] = []
+    parts: list[BulkPart] = []
     for number, uri in enumerate(inputs(job.uris, tuple(KINDS))):
         place, kind = place_of(uri), kind_of(uri)
         if kind == "parquet":
-            parts += cut_rows(Source(number, uri, kind), count_rows(place), job.part_rows)
+            parts += cut_rows(InputFile(number, uri, kind), count_rows(place), job.part_rows)
             continue
         header = read_header(place, kind) if kind in ("csv", "tsv") else ()
-        parts += cut_text(place, Source(number, uri, kind, header), job.part_rows)
+        parts += cut_text(place, InputFile(number, uri, kind, header), job.part_rows)
     if not parts:
         raise DataInvalid(path=", ".join(job.uris), reason="there are no rows")
     return parts
 
 
-def run(job: EmbedJob, parts: Sequence[Part], engine: Engine, progress: Advance) -> Finished:
+def run(job: BulkJob, parts: Sequence[BulkPart], engine: Engine, progress: Advance) -> BulkResult:
     """Make what is missing of *parts* and write `embed.json`.
 
     Raises:
@@ -111,10 +111,10 @@ def run(job: EmbedJob, parts: Sequence[Part], engine: Engine, progress: Advance)
     summary = summary_of(job.options, job.encoder, _dims(out / parts[0].file), entries)
     write_whole(out / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     totals = {key: summary[key] for key in ("rows", "texts", "tokens", "long_texts", "skipped")}
-    return Finished(**totals, made=made, kept=len(parts) - made)
+    return BulkResult(**totals, made=made, kept=len(parts) - made)
 
 
-def _check_folder(out: Place, options: Options, parts: Sequence[Part]) -> None:
+def _check_folder(out: Place, options: Options, parts: Sequence[BulkPart]) -> None:
     """Nothing may lie there that a reader would take for a part of this job, or that is of another space."""
     ours = {part.file for part in parts}
     there = [name for name in out.names() if name.startswith("part-") and name.endswith(".parquet")]

@@ -10,10 +10,10 @@ from itertools import islice
 from ..encoder import Encoder
 from ..progress import Advance
 from .parts import Done
-from .plan import Options, Part
+from .plan import BulkPart, Options
 from .work import existing, make_part
 
-Made = tuple[Part, Done, bool]
+Made = tuple[BulkPart, Done, bool]
 """A part, what is in it, and whether it was there already."""
 
 
@@ -22,7 +22,7 @@ class _Stopped(Exception):
 
 
 def run_here(
-    parts: Sequence[Part],
+    parts: Sequence[BulkPart],
     options: Options,
     out: str,
     open_encoder: Callable[[int], Encoder],
@@ -43,7 +43,7 @@ def run_here(
         with turn:
             progress(rows)
 
-    def make(part: Part) -> Made:
+    def make(part: BulkPart) -> Made:
         if stop.is_set():
             raise _Stopped
         done = existing(part, options, out)

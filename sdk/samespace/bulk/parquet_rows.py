@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import DataInvalid
 from .files import Place
-from .plan import CHUNK_ROWS, Part
+from .plan import CHUNK_ROWS, BulkPart
 
 
 def count_rows(place: Place) -> int:
@@ -26,7 +26,7 @@ def count_rows(place: Place) -> int:
         raise DataInvalid(path=place.uri, reason=f"cannot be read as Parquet: {error}") from error
 
 
-def read_tables(part: Part, place: Place, wanted: Callable[[Sequence[str]], list[str]]) -> Iterator[Any]:
+def read_tables(part: BulkPart, place: Place, wanted: Callable[[Sequence[str]], list[str]]) -> Iterator[Any]:
     """Tables of `CHUNK_ROWS` rows, the last one shorter.
 
     Args:

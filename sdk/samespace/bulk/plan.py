@@ -87,7 +87,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputFile:
     """One input file.
 
     Attributes:
@@ -109,7 +109,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BulkPart:
     """A range of rows of one input, which becomes one file.
 
     Attributes:
@@ -118,7 +118,7 @@ class Part:
         first_byte, end_byte: of a text file; 0 and 0 for Parquet.
     """
 
-    source: Source
+    source: InputFile
     number: int
     first_row: int
     rows: int
@@ -155,12 +155,12 @@ def ranges(rows: int, part_rows: int) -> Iterator[tuple[int, int]]:
         yield first, min(part_rows, rows - first)
 
 
-def cut_rows(source: Source, rows: int, part_rows: int) -> list[Part]:
+def cut_rows(source: InputFile, rows: int, part_rows: int) -> list[BulkPart]:
     """The parts of a file whose rows can be asked for by number."""
-    return [Part(source, number, first, count) for number, (first, count) in enumerate(ranges(rows, part_rows))]
+    return [BulkPart(source, number, first, count) for number, (first, count) in enumerate(ranges(rows, part_rows))]
 
 
-def cut_bytes(source: Source, starts: Sequence[int], rows: int, end: int, part_rows: int) -> list[Part]:
+def cut_bytes(source: InputFile, starts: Sequence[int], rows: int, end: int, part_rows: int) -> list[BulkPart]:
     """The parts of a file that has to be cut by bytes.
 
     Args:
@@ -171,7 +171,9 @@ def cut_bytes(source: Source, starts: Sequence[int], rows: int, end: int, part_r
     if not rows:
         return []
     spans = zip(starts, (*starts[1:], end), ranges(rows, part_rows), strict=True)
-    return [Part(source, number, first, count, low, high) for number, (low, high, (first, count)) in enumerate(spans)]
+    return [
+        BulkPart(source, number, first, count, low, high) for number, (low, high, (first, count)) in enumerate(spans)
+    ]
 
 
 def summary_of(options: Options, encoder: str, dims: int, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

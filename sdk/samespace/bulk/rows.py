@@ -13,7 +13,7 @@ from ..errors import DataInvalid
 from ..text import lone_surrogate
 from .files import place_of
 from .parquet_rows import read_tables
-from .plan import CHUNK_ROWS, Columns, Part
+from .plan import CHUNK_ROWS, BulkPart, Columns
 from .text_rows import read_records
 
 ID_COLUMNS: Final = ("_id", "id")
@@ -47,7 +47,7 @@ class Chunk:
         digest.update(json.dumps(plain, default=repr).encode("ascii"))
 
 
-def read_chunks(part: Part, columns: Columns, *, skip_empty: bool) -> Iterator[Chunk]:
+def read_chunks(part: BulkPart, columns: Columns, *, skip_empty: bool) -> Iterator[Chunk]:
     """The rows of *part* in order; every chunk but the last stands for `CHUNK_ROWS` rows of the input.
 
     Raises:
@@ -67,7 +67,7 @@ def read_chunks(part: Part, columns: Columns, *, skip_empty: bool) -> Iterator[C
         )
 
 
-def rows_digest(part: Part, columns: Columns, *, skip_empty: bool) -> str:
+def rows_digest(part: BulkPart, columns: Columns, *, skip_empty: bool) -> str:
     """sha256 of all that is read of a part's rows, as hex."""
     digest = hashlib.sha256()
     for chunk in read_chunks(part, columns, skip_empty=skip_empty):
@@ -75,7 +75,7 @@ def rows_digest(part: Part, columns: Columns, *, skip_empty: bool) -> str:
     return digest.hexdigest()
 
 
-def _of_text(part: Part, columns: Columns, skip_empty: bool) -> Iterator[Chunk]:
+def _of_text(part: BulkPart, columns: Columns, skip_empty: bool) -> Iterator[Chunk]:
     if part.source.header:
         columns = _resolved(part, columns, part.source.header)
     source, seen = iter(read_records(part, place_of(part.source.uri))), 0
@@ -87,7 +87,7 @@ def _of_text(part: Part, columns: Columns, skip_empty: bool) -> Iterator[Chunk]:
         seen += len(taken)
 
 
-def _of_parquet(part: Part, columns: Columns, skip_empty: bool) -> Iterator[Chunk]:
+def _of_parquet(part: BulkPart, columns: Columns, skip_empty: bool) -> Iterator[Chunk]:
     import pyarrow
 
     def wanted(have: Sequence[str]) -> list[str]:
@@ -106,7 +106,7 @@ def _of_parquet(part: Part, columns: Columns, skip_empty: bool) -> Iterator[Chun
         seen += table.num_rows
 
 
-def _resolved(part: Part, columns: Columns, have: Sequence[str]) -> Columns:
+def _resolved(part: BulkPart, columns: Columns, have: Sequence[str]) -> Columns:
     """*columns* with the id's name filled in, for formats whose rows all have the same columns.
 
     Raises:
@@ -127,7 +127,7 @@ def _resolved(part: Part, columns: Columns, have: Sequence[str]) -> Columns:
     return Columns(columns.text, found, False, columns.keep)
 
 
-def _picked(part: Part, columns: Columns, rows: Mapping[int, Row], skip_empty: bool) -> dict[int, str]:
+def _picked(part: BulkPart, columns: Columns, rows: Mapping[int, Row], skip_empty: bool) -> dict[int, str]:
     """Number -> text of the rows that have one."""
     picked = {}
     for number, row in rows.items():
@@ -141,13 +141,18 @@ def _picked(part: Part, columns: Columns, rows: Mapping[int, Row], skip_empty: b
 
 
 def _chunk(
-    part: Part, columns: Columns, rows: Mapping[int, Row], picked: Mapping[int, str], kept: dict[str, Any], read: int
+    part: BulkPart,
+    columns: Columns,
+    rows: Mapping[int, Row],
+    picked: Mapping[int, str],
+    kept: dict[str, Any],
+    read: int,
 ) -> Chunk:
     ids = [_id(part, number, columns, rows[number]) for number in picked]
     return Chunk(list(picked), ids, list(picked.values()), kept, len(rows) - len(picked), read)
 
 
-def _text(part: Part, number: int, columns: Columns, row: Row) -> str:
+def _text(part: BulkPart, number: int, columns: Columns, row: Row) -> str:
     pieces = []
     for name in columns.text:
         value = row.get(name)
@@ -164,7 +169,7 @@ def _text(part: Part, number: int, columns: Columns, row: Row) -> str:
     return pieces[0] if len(columns.text) == 1 else " ".join(piece for piece in pieces if piece).strip()
 
 
-def _id(part: Part, number: int, columns: Columns, row: Row) -> str:
+def _id(part: BulkPart, number: int, columns: Columns, row: Row) -> str:
     if columns.number_rows:
         return f"{part.source.name}#{part.first_row + number}"
     names: Iterable[str] = (columns.id,) if columns.id else ID_COLUMNS

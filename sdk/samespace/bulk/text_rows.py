@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from ..errors import DataInvalid
 from .files import Place
-from .plan import Kind, Part
+from .plan import BulkPart, Kind
 
 _MOST_FIELD_CHARS: Final = 100_000_000
 """csv's own limit is below a long document. It is one for all threads, so it is set and left so."""
 
 
-def read_records(part: Part, place: Place) -> Iterator[Mapping[str, Any] | None]:
+def read_records(part: BulkPart, place: Place) -> Iterator[Mapping[str, Any] | None]:
     """One mapping a record, None for a blank line.
 
     Raises:
@@ -44,7 +44,7 @@ def read_header(place: Place, kind: Kind) -> tuple[str, ...]:
     return names
 
 
-def _objects(part: Part, place: Place) -> Iterator[Mapping[str, Any] | None]:
+def _objects(part: BulkPart, place: Place) -> Iterator[Mapping[str, Any] | None]:
     with _open(part, place) as stream:
         for number, line in enumerate(stream):
             plain = line.removeprefix(b"\xef\xbb\xbf") if part.first_byte == number == 0 else line
@@ -60,7 +60,7 @@ def _objects(part: Part, place: Place) -> Iterator[Mapping[str, Any] | None]:
             yield value
 
 
-def _cells(part: Part, place: Place) -> Iterator[Mapping[str, Any] | None]:
+def _cells(part: BulkPart, place: Place) -> Iterator[Mapping[str, Any] | None]:
     """An empty cell is no value."""
     csv.field_size_limit(_MOST_FIELD_CHARS)
     header, number = part.source.header, 0
@@ -80,7 +80,7 @@ def _delimiter(kind: Kind) -> str:
     return "\t" if kind == "tsv" else ","
 
 
-def _open(part: Part, place: Place) -> io.BufferedReader:
+def _open(part: BulkPart, place: Place) -> io.BufferedReader:
     return io.BufferedReader(_Range(place.open(), part.first_byte, part.end_byte), 1 << 20)
 
 

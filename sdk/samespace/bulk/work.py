@@ -14,11 +14,11 @@ from ..progress import Advance
 from ..vectors import Vectors
 from .files import partial_beside, place_of, publish
 from .parts import Done, done_metadata, open_writer, read_done, table_of
-from .plan import Options, Part
+from .plan import BulkPart, Options
 from .rows import Chunk, read_chunks, rows_digest
 
 
-def existing(part: Part, options: Options, out: str) -> Done | None:
+def existing(part: BulkPart, options: Options, out: str) -> Done | None:
     """What is there of *part*, if it is complete and of the same rows, options and space.
 
     The rows are read for it, because sizes and times of files say little about what is in them; reading is a small
@@ -35,7 +35,9 @@ def existing(part: Part, options: Options, out: str) -> Done | None:
     return done if done.input_sha256 == found else None
 
 
-def make_part(part: Part, options: Options, out: str, encoder: Encoder, progress: Advance = lambda rows: None) -> Done:
+def make_part(
+    part: BulkPart, options: Options, out: str, encoder: Encoder, progress: Advance = lambda rows: None
+) -> Done:
     """Encode *part* and write its file into the folder *out*, whole or not at all.
 
     Raises:
@@ -76,7 +78,7 @@ def make_part(part: Part, options: Options, out: str, encoder: Encoder, progress
         work.unlink(missing_ok=True)
 
 
-def _encode(part: Part, chunk: Chunk, options: Options, encoder: Encoder) -> Encoded:
+def _encode(part: BulkPart, chunk: Chunk, options: Options, encoder: Encoder) -> Encoded:
     if not chunk.texts:
         nothing = np.empty((0, options.dims or encoder.dims), dtype=np.float32)
         return Encoded(Vectors(nothing, options.space_id), (), (), ())

@@ -61,7 +61,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     done. A *total* of 0 is not known: only what is done is told."""
     if total and sys.stderr.isatty():
         with click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True) as bar:
-            pace = Pace(total, time.monotonic())
+            pace = RecentPace(total, time.monotonic())
 
             def step(count: int) -> None:
                 bar.label = f"{label} {pace.step(count, time.monotonic()):.0f}/s"
@@ -70,7 +70,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
             yield step
         return
     of_all = f" of {total}" if total else ""
-    pace, last = Pace(total, time.monotonic()), time.monotonic()
+    pace, last = RecentPace(total, time.monotonic()), time.monotonic()
 
     def advance(count: int) -> None:
         nonlocal last
@@ -86,7 +86,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     say(f"{label}: {pace.done}{of_all}, done")
 
 
-class Pace:
+class RecentPace:
     """How fast something goes at the moment: over the last steps of at least ten seconds, so that a slow start, or what
     was skipped, is soon forgotten."""
 

@@ -76,6 +76,7 @@ def _behind_module(checkpoint: Checkpoint, head: Head) -> Checkpoint:
         module=EncoderModule(module.backbone, module.pooling, modules).eval(),
         layers=tuple(described),
         transform=None,
+        router="",
     )
 
 

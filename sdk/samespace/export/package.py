@@ -6,7 +6,7 @@ export leaves nothing that could be taken for an artifact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,12 +20,12 @@ from ..errors import BuildError, RequestInvalid, SamespaceError
 from ..model.checkpoint import Checkpoint
 from ..model.exportable import BringsGraph
 from .builds.calibration import Calibration, load_calibration
-from .builds.exact import BUILDS, build_bf16, build_fp16, build_fp32
+from .builds.exact import BUILDS, BuildFile, build_bf16, build_fp16, build_fp32
 from .builds.gate import BuildReport, speed_reports
 from .builds.int8 import build_int8
-from .builds.parity import reference
+from .builds.parity import ParityReference, reference
 from .card import model_card
-from .provenance import public_name
+from .provenance import public_name, record_of, require_better
 
 if TYPE_CHECKING:
     from ..evaluation import Dataset
@@ -50,6 +50,15 @@ class Exported:
     fallbacks: tuple[SamespaceError, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Builds:
+    """What passed its gate, and why others did not; see `Exported`."""
+
+    made: tuple[BuildFile, ...]
+    refused: tuple[SamespaceError, ...]
+    fallbacks: tuple[SamespaceError, ...]
+
+
 def export_artifact(
     checkpoint: Checkpoint | BringsGraph,
     out: Path | str,
@@ -58,6 +67,7 @@ def export_artifact(
     builds: tuple[str, ...] = ("fp32",),
     gate: Dataset | None = None,
     calibration: Calibration | None = None,
+    anyway: bool = False,
     replace_existing: bool = False,
     provenance: Mapping[str, Any] | None = None,
     say: Say = lambda _: None,
@@ -70,14 +80,32 @@ def export_artifact(
             wanted, with *gate*.
         gate: the retrieval set whose nDCG@10 lossy builds may not lose on.
         calibration: texts that int8 is scaled with; sampled from the gate's set unless given.
-        provenance: facts about the checkpoint's making, kept in the manifest.
+        anyway: export also an encoder that its training record calls not better than its base.
+        provenance: facts about the checkpoint's making, kept in the manifest beside its training record.
         say: gets a sentence before each step.
 
     Raises:
-        RequestInvalid: an unknown build, or int8 without gate data.
+        RequestInvalid: an unknown build, int8 without gate data, or the encoder is not better than its base.
         GateFailed: the fp32 build does not agree with torch: nothing is written.
         ArtifactError: *out* is taken.
     """
+    check_builds(builds, gate)
+    target = Path(out)
+    check_target(target, replace=replace_existing)
+    facts = record_of(checkpoint) | dict(provenance or {})
+    require_better(facts, checkpoint.source, anyway=anyway)
+    say(f"Computing the reference vectors with {checkpoint.reference}.")
+    wanted = reference(checkpoint)
+    built = _build_all(checkpoint, wanted, builds, gate, calibration, say)
+    reports = tuple(report for build in built.made for report in speed_reports(build, wanted))
+    say("Writing the artifact.")
+    facts = _made_from(checkpoint, built) | facts
+    artifact = _write(checkpoint, wanted, built, target, name or target.name, facts, replace_existing)
+    return Exported(artifact, reports, built.refused, built.fallbacks)
+
+
+def check_builds(builds: Sequence[str], gate: Dataset | None) -> None:
+    """Raise `RequestInvalid` for a build that is not known, and for int8 without data to measure its loss on."""
     unknown = sorted(set(builds) - set(BUILDS))
     if unknown:
         raise RequestInvalid(field="build", reason=f"{', '.join(unknown)}; known: {', '.join(BUILDS)}")
@@ -85,10 +113,17 @@ def export_artifact(
         raise RequestInvalid(
             field="build", reason="int8 loses accuracy, so it needs data to measure the loss on: --gate-data DIR"
         )
-    target = Path(out)
-    check_target(target, replace=replace_existing)
-    say(f"Computing the reference vectors with {checkpoint.reference}.")
-    wanted = reference(checkpoint)
+
+
+def _build_all(
+    checkpoint: Checkpoint | BringsGraph,
+    wanted: ParityReference,
+    builds: tuple[str, ...],
+    gate: Dataset | None,
+    calibration: Calibration | None,
+    say: Say,
+) -> _Builds:
+    """fp32, which has to pass, and the others as far as they do."""
     say("Exporting the fp32 graph and comparing it with them on padded, ragged and long batches.")
     fp32 = build_fp32(checkpoint, wanted)
     made, refused, fallbacks = [fp32], list[SamespaceError](), tuple[SamespaceError, ...]()
@@ -111,30 +146,41 @@ def export_artifact(
         else:
             made.append(int8.build)
             fallbacks = int8.failed
-    reports = tuple(report for build in made for report in speed_reports(build, wanted))
-    identity = checkpoint.identity
-    facts = {
+    return _Builds(tuple(made), tuple(refused), fallbacks)
+
+
+def _made_from(checkpoint: Checkpoint | BringsGraph, built: _Builds) -> dict[str, Any]:
+    """What provenance says of every export."""
+    return {
         "source": public_name(checkpoint.source),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: version(package) for package in ("torch", "transformers", "onnx", "onnxscript")},
-        **{build.name: dict(build.method) for build in made if build.method},
+        **{build.name: dict(build.method) for build in built.made if build.method},
         **({"transform": checkpoint.transform.record()} if checkpoint.transform else {}),
-        **dict(provenance or {}),
     }
 
+
+def _write(
+    checkpoint: Checkpoint | BringsGraph,
+    wanted: ParityReference,
+    built: _Builds,
+    target: Path,
+    name: str,
+    facts: Mapping[str, Any],
+    replace_existing: bool,
+) -> Artifact:
     def manifest(files: Mapping[str, FileEntry]) -> Manifest:
         return Manifest(
-            name=name or target.name,
-            identity=identity,
+            name=name,
+            identity=checkpoint.identity,
             files=files,
-            builds=tuple(Build(build.name, build.file, build.opset, build.measured) for build in made),
+            builds=tuple(Build(build.name, build.file, build.opset, build.measured) for build in built.made),
             provenance=facts,
         )
 
-    say("Writing the artifact.")
-    files: dict[str, Path | bytes] = {build.file: build.data for build in made}
+    files: dict[str, Path | bytes] = {build.file: build.data for build in built.made}
     files[manifests.TOKENIZER] = checkpoint.tokenizer
     files[manifests.PROBES] = wanted.probes.to_bytes()
-    files[README] = model_card(name or target.name, checkpoint, made, (*refused, *fallbacks), facts).encode("utf-8")
-    artifact = write_artifact(target, files, manifest, replace=replace_existing)
-    return Exported(artifact, reports, tuple(refused), fallbacks)
+    card = model_card(name, checkpoint, built.made, (*built.refused, *built.fallbacks), facts)
+    files[README] = card.encode("utf-8")
+    return write_artifact(target, files, manifest, replace=replace_existing)

@@ -6,8 +6,13 @@ An artifact travels, so no path of the machine that made it goes along.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from ..errors import RequestInvalid
+from ..model.checkpoint import Checkpoint
+from ..model.exportable import BringsGraph
 
 RECORD = "run.json"
 _FOLDERS: Final = ("data", "out", "teacher")
@@ -21,6 +26,21 @@ def training_record(model: str | Path) -> dict[str, Any]:
             record = json.loads(place.read_text(encoding="utf-8"))
             return {"training": _without_paths(record)} if isinstance(record, dict) else {}
     return {}
+
+
+def record_of(encoder: Checkpoint | BringsGraph) -> dict[str, Any]:
+    """`training_record` of the folder that a checkpoint, or the Router that it is a route of, was read from."""
+    return training_record(encoder.router or encoder.source) if isinstance(encoder, Checkpoint) else {}
+
+
+def require_better(provenance: Mapping[str, Any], model: str, *, anyway: bool) -> None:
+    """Raise `RequestInvalid` where the training record in *provenance* says: not better than its base."""
+    if provenance.get("training", {}).get("better_than_base") is False and not anyway:
+        raise RequestInvalid(
+            field="MODEL",
+            reason=f"{model} is not better than its base on held-out queries, says its record ({RECORD}); keep the "
+            "base, or say --anyway (in Python anyway=True)",
+        )
 
 
 def public_name(model: str) -> str:

@@ -2,7 +2,7 @@
 
     SentenceTransformer(modules=[transformer, AttentionPooling(384), Normalize()])
 
-The numbers are those of `samespace.model.modules.AttentionPooling`: this class only fits them into features and
+The numbers are those of `samespace.model.modules.TokenAttention`: this class only fits them into features and
 folders. The query starts at zero, which is mean pooling. To load such a folder, sentence-transformers wants
 `trust_remote_code=True`, because this class is not its own; `load_checkpoint` does not.
 """
@@ -19,7 +19,7 @@ from .modules import attention_pool
 
 
 class AttentionPooling(Module):  # type: ignore[misc]
-    """Token vectors of *dimension* numbers weighted by one learned query; see `export.modules.attention_pool`."""
+    """Token vectors of *dimension* numbers weighted by one learned query; see `model.modules.attention_pool`."""
 
     config_keys = ["dimension"]  # noqa: RUF012  sentence-transformers' own type
 

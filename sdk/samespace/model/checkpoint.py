@@ -63,6 +63,8 @@ class Checkpoint:
         architecture: what it and the transformer say, under one name for all.
         layers: what follows pooling, in the identity's words.
         transform: the linear map after them, or None.
+        router: the Router that this is a route of, as the user named it: its other route shares the space. "" for an
+            encoder of its own, and for a route that was changed since it was read.
     """
 
     source: str
@@ -74,6 +76,7 @@ class Checkpoint:
     layers: tuple[Mapping[str, Any], ...]
     recipe: Recipe
     transform: Transform | None = None
+    router: str = ""
 
     reference = "torch fp32"
 
@@ -108,6 +111,7 @@ class Checkpoint:
             self,
             module=EncoderModule(module.backbone, module.pooling, list(module.layers), linear).eval(),
             transform=transform,
+            router="",
         )
 
     @cached_property
@@ -224,7 +228,9 @@ def load_towers(model: str | Path, overrides: Overrides | None = None) -> tuple[
             remedy="vectors of unlike length cannot be compared: end both routes with the same dims and train again",
         )
     same = query.identity.space_id() == passage.identity.space_id()
-    return (replace(query, source=source),) if same else loaded
+    if same:
+        return (replace(query, source=source),)
+    return tuple(replace(tower, router=source) for tower in loaded)
 
 
 def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:

@@ -11,7 +11,7 @@ from ..evaluation import Comparison
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class TransformEvidence:
     """What one run of `samespace transform` saw of the transform that it wrote.
 
     Attributes:
@@ -55,7 +55,7 @@ class Evidence:
         }
 
     @staticmethod
-    def from_json(record: Mapping[str, Any]) -> Evidence:
+    def from_json(record: Mapping[str, Any]) -> TransformEvidence:
         """The inverse; keys that it does not know are left out, so that newer files stay readable.
 
         Raises:
@@ -63,7 +63,7 @@ class Evidence:
         """
         json.dumps(record, allow_nan=False)
         change = record["ndcg@10_change"]
-        made = Evidence(
+        made = TransformEvidence(
             transform=str(record["transform"]),
             pick=str(record["pick"]),
             max_loss=float(record["max_loss"]),

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import ModelUnsupported
 from .hub import read_json
-from .modules import ACTIVATIONS, ATTENTION_POOLING, NORMALISE, POOLING_NAMES, AttentionPooling, Dense, Normalise
+from .modules import ACTIVATIONS, ATTENTION_POOLING, NORMALISE, POOLING_NAMES, Dense, Normalise, TokenAttention
 from .router import ROUTES, ModuleEntry, read_routes
 
 _ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
@@ -60,7 +60,7 @@ class ModelFolder:
     source: str
     root: Path
     pooling: str
-    attention: AttentionPooling | None = None
+    attention: TokenAttention | None = None
     layers: Sequence[Layer] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -164,9 +164,9 @@ def _known(module: ModuleEntry, source: str) -> str:
     return module.kind
 
 
-def _attention(folder: Path, source: str) -> AttentionPooling:
+def _attention(folder: Path, source: str) -> TokenAttention:
     state = _weights(folder, source)
-    module = AttentionPooling(int(read_json(folder / "config.json", source)["dimension"]))
+    module = TokenAttention(int(read_json(folder / "config.json", source)["dimension"]))
     module.load_state_dict({key: value.float() for key, value in state.items()})
     return module
 

@@ -32,7 +32,7 @@ class EncoderModule(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        pooling: str | AttentionPooling,
+        pooling: str | TokenAttention,
         layers: Sequence[nn.Module],
         transform: nn.Linear | None = None,
     ) -> None:
@@ -44,7 +44,7 @@ class EncoderModule(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if isinstance(self.pooling, AttentionPooling):
+        if isinstance(self.pooling, TokenAttention):
             vectors = self.pooling(hidden, attention_mask)  # (batch, hidden)
         else:
             vectors = pool(hidden, attention_mask, self.pooling)
@@ -88,7 +88,7 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     raise ValueError(f"pooling {pooling!r}")
 
 
-class AttentionPooling(nn.Module):
+class TokenAttention(nn.Module):
     """Token vectors weighted by a learned query: softmax over tokens of hidden @ query / sqrt(dim).
 
     With the query at zero, where training starts, it is mean pooling.
@@ -106,7 +106,7 @@ class AttentionPooling(nn.Module):
 
 
 def attention_pool(hidden: Tensor, mask: Tensor, query: Tensor) -> Tensor:
-    """`AttentionPooling` as a function, shared with training; *query* is (dim,)."""
+    """`TokenAttention` as a function, shared with training; *query* is (dim,)."""
     # Not hidden @ query: OpenVINO cannot read a product with a vector, and int8 would quantise the query.
     scores = (hidden * query).sum(-1) / hidden.shape[-1] ** 0.5  # (batch, tokens)
     scores = scores.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ModelUnsupported, short
 from ..folders import whole_file
 from ..vectors import Float32, normalise
-from .evidence import Evidence
+from .evidence import TransformEvidence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +40,7 @@ class Transform:
     weight: Float32
     bias: Float32
     fitted_on: str | None = None
-    evidence: Evidence | None = None
+    evidence: TransformEvidence | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.weight, self.bias)
@@ -125,7 +125,7 @@ class Transform:
             with safe_open(path, framework="np") as file:
                 facts = json.loads((file.metadata() or {})["samespace"])
                 numbers = file.get_tensor("weight"), file.get_tensor("bias")
-                evidence = Evidence.from_json(facts["evidence"]) if "evidence" in facts else None
+                evidence = TransformEvidence.from_json(facts["evidence"]) if "evidence" in facts else None
                 transform = Transform(facts["kind"], *numbers, facts.get("fitted_on"), evidence)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ModelUnsupported(

@@ -42,7 +42,7 @@ _TENSORRT: Final[tuple[Way, ...]] = ((onnx.NAME, "fp16"),)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class BuildCandidate:
     """A build with one way of running it, and why it stands where it does in the order."""
 
     build: Build
@@ -62,11 +62,11 @@ def order(device: Device, cpu: Cpu) -> tuple[Way, ...]:
 
 def candidates(
     manifest: Manifest, *, build: str = "auto", runtime: str = "auto", device: Device = "cpu", cpu: Cpu
-) -> list[Candidate]:
+) -> list[BuildCandidate]:
     """The builds of *manifest* that fit the choice, from fast to slow; none if nothing does."""
     ways = order(device, cpu)
     found = [
-        Candidate(each, measured, _why(measured, device, cpu, chosen=build != "auto"))
+        BuildCandidate(each, measured, _why(measured, device, cpu, chosen=build != "auto"))
         for each in manifest.builds
         for measured in each.measured
         if build in ("auto", each.name)

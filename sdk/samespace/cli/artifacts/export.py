@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import RequestInvalid
 from ...extras import require_extra
 from ..console import quiet_libraries, say, table
 from ..encoders import checkpoint_options
+
+if TYPE_CHECKING:
+    from ...export.package import Exported
 
 
 @click.command()
@@ -68,46 +70,30 @@ def export(
     """
     require_extra("train", feature="export", modules=("torch", "transformers", "onnx", "onnxscript", "onnxruntime"))
     quiet_libraries()
-    from ...artifact.layout import check_target
-    from ...evaluation import load_dataset
-    from ...export.builds.calibration import load_calibration
-    from ...export.composites.towers import export_towers
-    from ...export.package import export_artifact
-    from ...export.provenance import RECORD, training_record
-    from ...model.checkpoint import Overrides, load_towers
-    from ...model.transform import Transform
+    from ...export.request import ExportRequest, export_model
+    from ...model.checkpoint import Overrides
 
-    check_target(out, replace=replace)
-    provenance = training_record(model)
-    if provenance.get("training", {}).get("better_than_base") is False and not anyway:
-        raise RequestInvalid(
-            field="MODEL",
-            reason=f"{model} is not better than its base on held-out queries, says its record ({RECORD}); keep the "
-            "base, or say --anyway",
-        )
-    gate = load_dataset(gate_data, gate_split) if gate_data else None
-    calibration = load_calibration(calibration_data, gate=gate) if calibration_data else None
-    say(f"Reading {model}.")
-    checkpoint, *others = load_towers(model, Overrides(**overrides))
-    common: dict[str, Any] = {
-        "name": name,
-        "builds": ("fp32", *(build for build in builds if build != "fp32")),
-        "replace_existing": replace,
-        "provenance": provenance,
-        "say": say,
-    }
-    if others:
-        if transform:
-            raise RequestInvalid(
-                field="--transform",
-                reason=f"{model} is a Router with one encoder for queries and one for documents; a transform is "
-                "fitted on one encoder. Leave it out",
-            )
-        exported = export_towers((checkpoint, *others), out, **common)
-    else:
-        if transform:
-            checkpoint = checkpoint.transformed(Transform.load(transform, fitted_on=checkpoint.identity.space_id()))
-        exported = export_artifact(checkpoint, out, gate=gate, calibration=calibration, **common)
+    wanted = ExportRequest(
+        model=model,
+        out=out,
+        name=name,
+        builds=builds,
+        overrides=Overrides(**overrides),
+        transform=transform,
+        gate_data=gate_data,
+        gate_split=gate_split,
+        calibration_data=calibration_data,
+        anyway=anyway,
+        replace=replace,
+    )
+    exported = export_model(wanted, say=say)
+    click.echo(_reports(exported))
+    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
+    if exported.refused:
+        raise exported.refused[0]
+
+
+def _reports(exported: Exported) -> str:
     rows = [
         [
             report.build,
@@ -120,7 +106,4 @@ def export(
         ]
         for report in exported.reports
     ]
-    click.echo(table(["build", "runtime", "MB", "worst 1-cos", "mean 1-cos", "nDCG@10 change", "texts/s"], rows))
-    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
-    if exported.refused:
-        raise exported.refused[0]
+    return table(["build", "runtime", "MB", "worst 1-cos", "mean 1-cos", "nDCG@10 change", "texts/s"], rows)

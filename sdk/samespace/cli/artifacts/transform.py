@@ -88,9 +88,9 @@ def transform(
     quiet_libraries()
     from ...evaluation import load_dataset
     from ...export.transforms.choice import best, encode_windows, exact_session, fit_all, score_all, smallest
-    from ...export.transforms.fit import Candidate, default_candidates, moments
+    from ...export.transforms.fit import TransformCandidate, default_candidates, moments
     from ...model.checkpoint import Overrides, load_checkpoint
-    from ...model.evidence import Evidence
+    from ...model.evidence import TransformEvidence
 
     dataset = load_dataset(data, split)
     say(f"Reading {model}.")
@@ -99,7 +99,7 @@ def transform(
     asked = candidates.split(",") if candidates else [str(each) for each in default_candidates(dims)]
     if pick not in ("best", "smallest"):
         asked.append(pick)
-    tried = tuple(Candidate.parse(each, source_dims=dims) for each in asked)
+    tried = tuple(TransformCandidate.parse(each, source_dims=dims) for each in asked)
     say("Exporting the fp32 graph: the fastest exact way to encode.")
     with exact_session(checkpoint) as session:
         say(f"Encoding {len(dataset.passages)} passages and {len(dataset.queries)} queries of {split}, once.")
@@ -118,7 +118,7 @@ def transform(
         raise RequestInvalid(field="pick", reason=f"{pick} could not be fitted, as said above")
     chosen = transforms[picked.candidate]
     if out and chosen and picked.change:
-        evidence = Evidence(
+        evidence = TransformEvidence(
             transform=str(picked.candidate),
             pick=pick,
             max_loss=max_loss,

@@ -14,7 +14,7 @@ from ..console import progress, say
 
 if TYPE_CHECKING:
     from ...bulk.local import Made
-    from ...bulk.plan import Options, Part
+    from ...bulk.plan import BulkPart, Options
     from ...encoder import Encoder
 
 
@@ -90,7 +90,7 @@ def embed(**given: Any) -> None:
       samespace embed s3://bucket/texts --out s3://bucket/vectors --encoder artifacts/pydoc --engine ray --address auto
       samespace embed corpus.parquet --out vectors --encoder a:8081,b:8081 --cores 8 --long-texts windows
     """
-    from ...bulk.job import EmbedJob, plan_job, run
+    from ...bulk.job import BulkJob, plan_job, run
     from ...extras import require_extra
     from ..encoders import space_of
 
@@ -102,7 +102,7 @@ def embed(**given: Any) -> None:
         given["encoder"] = _absolute(given["encoder"])
     engine = _engine(given)
     space_id, name = space_of(given["encoder"])
-    job = EmbedJob(given["inputs"], given["out"], _options(given, space_id), name, **_set(part_rows=given["part_rows"]))
+    job = BulkJob(given["inputs"], given["out"], _options(given, space_id), name, **_set(part_rows=given["part_rows"]))
     parts = plan_job(job)
     rows = sum(part.rows for part in parts)
     say(f"{rows} rows in {len(parts)} parts, space {space_id[:12]}")
@@ -146,7 +146,9 @@ def _engine(given: dict[str, Any]) -> Callable[..., Iterator[Made]]:
         require_ray()
         cluster = cluster_of(given)
 
-        def on_ray(parts: Sequence[Part], options: Options, out: str, advance: Callable[[int], None]) -> Iterator[Made]:
+        def on_ray(
+            parts: Sequence[BulkPart], options: Options, out: str, advance: Callable[[int], None]
+        ) -> Iterator[Made]:
             return run_on_ray(parts, options, out, open_encoder, cluster=cluster, progress=advance)
 
         return on_ray
@@ -158,7 +160,7 @@ def _engine(given: dict[str, Any]) -> Callable[..., Iterator[Made]]:
 
     cores = given["cores"] or (this_cpu().cores if given["device"] == "cpu" else 1)
 
-    def here(parts: Sequence[Part], options: Options, out: str, advance: Callable[[int], None]) -> Iterator[Made]:
+    def here(parts: Sequence[BulkPart], options: Options, out: str, advance: Callable[[int], None]) -> Iterator[Made]:
         return run_here(parts, options, out, open_encoder, cores=cores, progress=advance)
 
     return here

@@ -16,7 +16,7 @@ from ..console import one_line, progress, say, wrapped
 if TYPE_CHECKING:
     from ...text import Role, TextEncoder
     from ...training.data.examples import TrainingData
-    from ...training.doctor import Diagnosis, Finding, Questions
+    from ...training.doctor import DataFinding, Diagnosis, Questions
     from ...training.doctor.material import Material
 
 
@@ -167,7 +167,7 @@ def show(diagnosis: Diagnosis, *, notes: bool = True, err: bool = False) -> None
     )
 
 
-def _show(finding: Finding, diagnosis: Diagnosis, err: bool) -> None:
+def _show(finding: DataFinding, diagnosis: Diagnosis, err: bool) -> None:
     colour = {"error": "red", "warning": "yellow"}.get(finding.severity)
     indent = " " * 8
     told = [finding.says] + [f"{finding.advice}."] * bool(finding.advice)

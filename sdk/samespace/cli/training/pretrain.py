@@ -56,13 +56,13 @@ def pretrain(
 
     quiet_libraries()
     from ...training.pretraining.domain import development, read_domain
-    from ...training.pretraining.run import Settings
+    from ...training.pretraining.run import PretrainingSettings
     from ...training.pretraining.run import pretrain as run
     from .vocab import show_scores
 
     domain = read_domain(data)
     held_out = development(domain, scored_on, dev_split) if score else {}
-    record = run(model, domain, out, Settings(**settings), held_out, progress)  # type: ignore[arg-type]
+    record = run(model, domain, out, PretrainingSettings(**settings), held_out, progress)  # type: ignore[arg-type]
     loss = record["held_out_loss"]
     say(
         f"{record['settings']['steps']} steps in {record['training_s']:.0f} s; loss on texts that were kept aside "

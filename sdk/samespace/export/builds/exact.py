@@ -24,7 +24,7 @@ from ...model.exportable import BringsGraph
 from ...runtime import Session, openvino, session_of
 from ...runtime.onnx import NAME as ONNXRUNTIME
 from ..graph import graph_of, opsets_of
-from .parity import Reference, worst_distance
+from .parity import ParityReference, worst_distance
 
 BUILDS: Final = ("fp32", "fp16", "int8")
 GATES: Final = {"fp32": 1e-6, "fp16": 1e-4, "bf16": 2e-4}
@@ -48,7 +48,7 @@ class BuildFile:
     method: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build_fp32(encoder: Checkpoint | BringsGraph, wanted: Reference) -> BuildFile:
+def build_fp32(encoder: Checkpoint | BringsGraph, wanted: ParityReference) -> BuildFile:
     """The exact build, at the newest opset whose graph agrees with torch.
 
     Raises:
@@ -67,13 +67,13 @@ def build_fp32(encoder: Checkpoint | BringsGraph, wanted: Reference) -> BuildFil
     raise failed
 
 
-def build_bf16(fp32: BuildFile, wanted: Reference) -> BuildFile | None:
+def build_bf16(fp32: BuildFile, wanted: ParityReference) -> BuildFile | None:
     """The fp32 file run in bf16 by OpenVINO; None where OpenVINO or the CPU cannot, or the gate is missed."""
     measured = _on_openvino(fp32.data, "bf16", wanted)
     return BuildFile("bf16", fp32.file, fp32.data, fp32.opset, measured) if measured else None
 
 
-def build_fp16(fp32: BuildFile, wanted: Reference) -> BuildFile:
+def build_fp16(fp32: BuildFile, wanted: ParityReference) -> BuildFile:
     """Weights and matrix products in fp16, for GPUs; compared with torch here, on the CPU.
 
     onnxruntime's CPU kernels may compute an fp16 operator in fp32, so what is proved here is the file: its rounded
@@ -89,14 +89,14 @@ def build_fp16(fp32: BuildFile, wanted: Reference) -> BuildFile:
     return BuildFile("fp16", "model.fp16.onnx", data, fp32.opset, (_measured(data, ONNXRUNTIME, "fp16", wanted),))
 
 
-def _on_openvino(data: bytes, precision: str, wanted: Reference) -> tuple[Measured, ...]:
+def _on_openvino(data: bytes, precision: str, wanted: ParityReference) -> tuple[Measured, ...]:
     try:
         return (_measured(data, openvino.NAME, precision, wanted),)
     except (ExtraMissing, BuildUnavailable, GateFailed):
         return ()  # not installed, or this CPU or graph is not for it: the artifact goes without
 
 
-def _measured(data: bytes, runtime: str, precision: str, wanted: Reference) -> Measured:
+def _measured(data: bytes, runtime: str, precision: str, wanted: ParityReference) -> Measured:
     with session_over(data, runtime, precision) as session:
         try:
             found = measure(session, wanted)
@@ -121,7 +121,7 @@ def session_over(data: bytes, runtime: str, precision: str) -> Iterator[Session]
         yield session_of(file, runtime, precision)
 
 
-def measure(session: Session, wanted: Reference) -> Measured:
+def measure(session: Session, wanted: ParityReference) -> Measured:
     """How far *session* is from torch, on the parity batches and the probes; its bound is the precision's gate."""
     worst = worst_distance(session, wanted)
     bound = GATES[session.precision]
@@ -130,7 +130,7 @@ def measure(session: Session, wanted: Reference) -> Measured:
     )
 
 
-def measure_int8(session: Session, wanted: Reference) -> Measured:
+def measure_int8(session: Session, wanted: ParityReference) -> Measured:
     """How far an int8 *session* is from torch on the probes: texts, because random ids are not what it was scaled for.
 
     Its gate is in nDCG. What another machine may show is bounded by what this one showed, with room for other

@@ -16,7 +16,7 @@ from ...runtime import Session
 from ...text import Role
 from ...vectors import Vectors, cosine_distance
 from .exact import INT8_POINTS, BuildFile, session_over
-from .parity import Reference
+from .parity import ParityReference
 
 if TYPE_CHECKING:
     from ...evaluation import Dataset
@@ -83,7 +83,7 @@ def gated(
     return replace(build, measured=tuple(passed)), tuple(refused)
 
 
-def speed_reports(build: BuildFile, wanted: Reference) -> list[BuildReport]:
+def speed_reports(build: BuildFile, wanted: ParityReference) -> list[BuildReport]:
     """One report for each runtime and precision that *build* was measured with."""
     reports = []
     for measured in build.measured:
@@ -102,7 +102,7 @@ def ndcg(build: BuildFile, measured: Measured, checkpoint: Exportable, data: Dat
         return evaluate(DenseRanker(encoder), data).score.ndcg_10
 
 
-def _mean_and_speed(session: Session, wanted: Reference) -> tuple[float, float]:
+def _mean_and_speed(session: Session, wanted: ParityReference) -> tuple[float, float]:
     """Mean 1 - cos over the probes, and texts a second."""
     probes, checkpoint = wanted.probes, wanted.checkpoint
     times, vectors = [], probes.vectors

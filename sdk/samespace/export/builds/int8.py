@@ -20,7 +20,7 @@ from . import quantise
 from .calibration import Calibration
 from .exact import BuildFile, measure_int8, session_over
 from .gate import gated, ndcg
-from .parity import Reference
+from .parity import ParityReference
 
 if TYPE_CHECKING:
     from ...evaluation import Dataset
@@ -42,7 +42,7 @@ class Int8:
     failed: tuple[SamespaceError, ...]
 
 
-def build_int8(fp32: BuildFile, wanted: Reference, calibration: Calibration, gate: Dataset, *, say: Say) -> Int8:
+def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibration, gate: Dataset, *, say: Say) -> Int8:
     """The first int8 that loses at most `INT8_POINTS` of nDCG@10 on *gate*."""
     failed: list[SamespaceError] = []
     exact = ndcg(fp32, fp32.measured[-1], wanted.checkpoint, gate)
@@ -66,7 +66,7 @@ def build_int8(fp32: BuildFile, wanted: Reference, calibration: Calibration, gat
 
 
 def build_calibrated(
-    fp32: BuildFile, wanted: Reference, calibration: Calibration
+    fp32: BuildFile, wanted: ParityReference, calibration: Calibration
 ) -> tuple[BuildFile, list[SamespaceError]]:
     """The calibrated build, not gated yet, and why a runtime cannot load it.
 
@@ -85,7 +85,7 @@ def build_calibrated(
     return BuildFile("int8", FILE, data, fp32.opset, measured, method), failed
 
 
-def build_dynamic(fp32: BuildFile, wanted: Reference) -> tuple[BuildFile, list[SamespaceError]]:
+def build_dynamic(fp32: BuildFile, wanted: ParityReference) -> tuple[BuildFile, list[SamespaceError]]:
     """The dynamic build, not gated yet; for onnxruntime.
 
     Raises:
@@ -97,7 +97,7 @@ def build_dynamic(fp32: BuildFile, wanted: Reference) -> tuple[BuildFile, list[S
 
 
 def _measured(
-    data: bytes, wanted: Reference, runtimes: tuple[str, ...]
+    data: bytes, wanted: ParityReference, runtimes: tuple[str, ...]
 ) -> tuple[tuple[Measured, ...], list[SamespaceError]]:
     """What each of *runtimes* makes of the file, and why some cannot run it; at least one can."""
     measured: list[Measured] = []

@@ -42,7 +42,7 @@ def parity_batches(token_limit: int, vocabulary: int, *, seed: int = 0) -> Itera
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ParityReference:
     """What torch gives: the probes and the parity batches with their vectors, computed once for all builds."""
 
     checkpoint: Exportable
@@ -50,7 +50,7 @@ class Reference:
     batches: tuple[tuple[Int64, Int64, Float32], ...]
 
 
-def reference(checkpoint: Exportable) -> Reference:
+def reference(checkpoint: Exportable) -> ParityReference:
     """Run the probes and the parity batches through the torch module, in fp32."""
     texts, roles = probe_texts(checkpoint.recipe)
     probes = Probes(texts, roles, _embed(checkpoint, checkpoint.model, texts, roles))
@@ -58,10 +58,10 @@ def reference(checkpoint: Exportable) -> Reference:
         (ids, mask, checkpoint.model(ids, mask))
         for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.vocabulary)
     )
-    return Reference(checkpoint, probes, batches)
+    return ParityReference(checkpoint, probes, batches)
 
 
-def worst_distance(model: Model, wanted: Reference) -> float:
+def worst_distance(model: Model, wanted: ParityReference) -> float:
     """The largest 1 - cos between *model* and torch over the parity batches and the probes."""
     probes = wanted.probes
     worst = probes.worst(_embed(wanted.checkpoint, model, probes.texts, probes.roles))

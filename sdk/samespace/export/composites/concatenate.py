@@ -16,6 +16,7 @@ from ...artifact.layout import check_target, file_digest
 from ...combine import concatenate
 from ...errors import RequestInvalid
 from ...text import ROLES
+from .evidence import TowerEvidence, no_evidence
 
 README: Final = "README.md"
 
@@ -49,16 +50,31 @@ def join_towers(
     passage: Artifact,
     out: Path | str,
     *,
+    evidence: TowerEvidence | None = None,
+    anyway: bool = False,
     name: str | None = None,
     replace: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Write the two-tower of two encoders that were trained together; see `combine`.
 
-    That they were is the caller's word: nothing in two artifacts can prove it. Score the result before trusting it.
+    Args:
+        evidence: what `measure_towers` found of these two; kept in the manifest.
+        anyway: join them although nothing shows that they share a space, or although the evidence says that they do
+            not. Vectors of encoders that do not share one retrieve by chance.
+
+    Raises:
+        RequestInvalid: there is no evidence, it is of other encoders, or together they score less than half of what
+            the better one scores alone; and what `combine` raises.
+        ArtifactError: *out* is taken, or a part is damaged.
     """
     identity = two_tower(*((each.space_id, each.manifest.identity.dims) for each in (query, passage)))
-    return _write(identity, (query, passage), Path(out), name, replace, provenance or {})
+    if not anyway:
+        if evidence is None:
+            raise no_evidence()
+        evidence.require(query, passage)
+    facts = {"evidence": evidence.to_json()} if evidence is not None else {}
+    return _write(identity, (query, passage), Path(out), name, replace, facts | dict(provenance or {}))
 
 
 def _write(

@@ -37,7 +37,7 @@ from ...text import Role, TextEncoder, TokenizedText
 from ...vectors import Float32
 from ..builds.exact import build_fp32, session_over
 from ..builds.parity import reference
-from .fit import NONE, Candidate, Moments, fit
+from .fit import NONE, Moments, TransformCandidate, fit
 
 SAMPLE: Final = 5000
 """Windows that a fit sees, unless told otherwise: some ten for each dim of a common encoder."""
@@ -100,10 +100,10 @@ def exact_session(checkpoint: Checkpoint) -> Iterator[Session]:
 
 
 def fit_all(
-    candidates: Sequence[Candidate], sample: Moments, *, fitted_on: str
-) -> tuple[dict[Candidate, Transform | None], tuple[RequestInvalid, ...]]:
+    candidates: Sequence[TransformCandidate], sample: Moments, *, fitted_on: str
+) -> tuple[dict[TransformCandidate, Transform | None], tuple[RequestInvalid, ...]]:
     """Each candidate fitted, "none" first whether named or not; and why others could not be."""
-    fitted: dict[Candidate, Transform | None] = {NONE: None}
+    fitted: dict[TransformCandidate, Transform | None] = {NONE: None}
     refused = []
     for candidate in candidates:
         try:
@@ -124,7 +124,7 @@ class CandidateScore:
         change: nDCG@10 against none on the same queries; None for none itself.
     """
 
-    candidate: Candidate
+    candidate: TransformCandidate
     dims: int
     ndcg_10: float
     recall_100: float
@@ -159,7 +159,10 @@ class CandidateScore:
 
 
 def score_all(
-    dataset: Dataset, queries: WindowVectors, passages: WindowVectors, transforms: Mapping[Candidate, Transform | None]
+    dataset: Dataset,
+    queries: WindowVectors,
+    passages: WindowVectors,
+    transforms: Mapping[TransformCandidate, Transform | None],
 ) -> tuple[CandidateScore, ...]:
     """Score each transform on the queries of *dataset*, in the order given.
 

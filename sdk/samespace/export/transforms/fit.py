@@ -29,7 +29,7 @@ _CONSTANT: Final = 1e-12  # mean variance of a coordinate: float32 rounding of u
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TransformCandidate:
     """A transform before it is fitted.
 
     Attributes:
@@ -44,7 +44,7 @@ class Candidate:
         return self.kind if self.dims is None else f"{self.kind}:{self.dims}"
 
     @staticmethod
-    def parse(text: str, *, source_dims: int) -> Candidate:
+    def parse(text: str, *, source_dims: int) -> TransformCandidate:
         """What the user wrote: none, centre, pca:K, whiten, whiten:K or truncate:K.
 
         Raises:
@@ -58,23 +58,25 @@ class Candidate:
                 reason=f"{text.strip()!r}; expected none, centre, pca:K, whiten, whiten:K or truncate:K",
             )
         if not colon:
-            return Candidate(kind)
+            return TransformCandidate(kind)
         if not size.isascii() or not size.isdigit() or not 1 <= int(size) <= source_dims:
             raise RequestInvalid(
                 field="candidates", reason=f"{text.strip()!r}; the encoder gives {source_dims} dims, so K is 1 to that"
             )
-        return Candidate(kind, int(size))
+        return TransformCandidate(kind, int(size))
 
 
-NONE: Final = Candidate("none")
+NONE: Final = TransformCandidate("none")
 
 
-def default_candidates(source_dims: int) -> tuple[Candidate, ...]:
+def default_candidates(source_dims: int) -> tuple[TransformCandidate, ...]:
     """None, centre and whiten, then PCA, whitening and truncation at `SHARES` of *source_dims*, rounded."""
     step = 32 if source_dims >= _WIDE else 8
     sizes = sorted({max(step, round(source_dims * share / step) * step) for share in SHARES}, reverse=True)
-    reduced = [Candidate(kind, size) for size in sizes if size < source_dims for kind in ("pca", "whiten", "truncate")]
-    return (NONE, Candidate("centre"), Candidate("whiten"), *reduced)
+    reduced = [
+        TransformCandidate(kind, size) for size in sizes if size < source_dims for kind in ("pca", "whiten", "truncate")
+    ]
+    return (NONE, TransformCandidate("centre"), TransformCandidate("whiten"), *reduced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def ledoit_wolf(centred: Float64, covariance: Float64) -> float:
     return float(min(max(error, 0.0) / distance, 1.0))
 
 
-def fit(candidate: Candidate, sample: Moments, *, fitted_on: str | None = None) -> Transform | None:
+def fit(candidate: TransformCandidate, sample: Moments, *, fitted_on: str | None = None) -> Transform | None:
     """The transform that *candidate* names, fitted on a sample; None for "none".
 
     centre    x - mean
@@ -195,7 +197,7 @@ def fit(candidate: Candidate, sample: Moments, *, fitted_on: str | None = None) 
     return _transform(kind, weight, sample, fitted_on)
 
 
-def _require_span(candidate: Candidate, dims: int, sample: Moments) -> None:
+def _require_span(candidate: TransformCandidate, dims: int, sample: Moments) -> None:
     if dims > sample.rank:
         raise RequestInvalid(
             field=str(candidate),

@@ -9,15 +9,15 @@ Path("doctor.html").write_text(report(diagnosis))
 Each check is a module with a pure function from `Material` to `Check`. The extra `train`; without torch.
 """
 
-from .diagnosis import Check, Diagnosis, Finding, TextName
+from .diagnosis import Check, DataFinding, Diagnosis, TextName
 from .examine import Questions, examine, material_of
 from .page import report, sentence
 from .resplit import Resplit, resplit, write_splits
 
 __all__ = [
     "Check",
+    "DataFinding",
     "Diagnosis",
-    "Finding",
     "Questions",
     "Resplit",
     "TextName",

@@ -14,7 +14,7 @@ import numpy as np
 from ...evaluation.dataset import Dataset
 from ...evaluation.retrieval import Ranker, evaluate
 from ..data.sources import as_dataset
-from .diagnosis import Check, Finding, Table, share
+from .diagnosis import Check, DataFinding, Table, share
 from .duplicates import LeakedText
 from .material import Material
 
@@ -46,7 +46,7 @@ def cost_of_leaks(material: Material, leaks: Sequence[LeakedText], rankers: Sequ
             for name, each in numbers[split]["ndcg@10"].items()
         )
         findings.append(
-            Finding(
+            DataFinding(
                 f"cost_on_{split}",
                 "note",
                 f"{int(leaked.sum())} of {len(leaked)} queries of {split} ({share(int(leaked.sum()), len(leaked))}) "

@@ -31,7 +31,7 @@ class TextName:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DataFinding:
     """One thing that is worth saying.
 
     Attributes:
@@ -96,7 +96,7 @@ class Check:
 
     name: str
     title: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     histograms: tuple[Histogram, ...] = ()
@@ -120,7 +120,7 @@ class Diagnosis:
     checks: tuple[Check, ...]
     texts: Mapping[TextName, str] = field(default_factory=dict)
 
-    def findings(self, *severities: Severity) -> list[Finding]:
+    def findings(self, *severities: Severity) -> list[DataFinding]:
         """The findings of these severities, all without any; errors first."""
         asked = severities or SEVERITIES
         return [

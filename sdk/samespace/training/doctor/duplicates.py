@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ...text import ROLES, Role
 from ..data.near_duplicates import find_near
-from .diagnosis import PLURAL, Check, Finding, Severity, Table, TextName, few, share
+from .diagnosis import PLURAL, Check, DataFinding, Severity, Table, TextName, few, share
 from .material import Material
 
 MANY: Final = 0.01
@@ -53,7 +53,7 @@ def near_duplicates(material: Material) -> Check:
                 "two of one; where they differ in a name that matters, strip what is the same"
             )
             findings.append(
-                Finding(
+                DataFinding(
                     name=f"duplicate_{plural}",
                     severity="warning" if many and role == "passage" else "note",
                     says=f"{extra} of {len(groups)} {plural} ({share(extra, len(groups))}) are near-duplicates of "
@@ -139,7 +139,7 @@ def leakage(material: Material, leaks: Iterable[LeakedText], allowed: str = "non
                 "passages" if role == "passage" and not any(leak.held_out.role == "query" for leak in leaks) else "all"
             )
             findings.append(
-                Finding(
+                DataFinding(
                     name=f"leaked_{plural}",
                     severity=severity,
                     says=f"{len(those)} of {total} {plural} of {split} ({share(len(those), total)}) are also "

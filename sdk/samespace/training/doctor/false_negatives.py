@@ -29,7 +29,7 @@ from ...progress import Advance
 from ..data.examples import Examples
 from ..data.near_duplicates import canonical
 from ..data.sources import RELEVANT
-from .diagnosis import Check, Finding, Histogram, TextName, few, share
+from .diagnosis import Check, DataFinding, Histogram, TextName, few, share
 from .material import Material
 
 MARGIN: Final = 0.05
@@ -65,7 +65,7 @@ def known_false_negatives(material: Material) -> Check:
     ):
         if wrong[kind]:
             findings.append(
-                Finding(
+                DataFinding(
                     f"{kind}_false_negatives",
                     "error" if kind == "known" and len(wrong[kind]) >= FEW * given else "warning",
                     f"{len(wrong[kind])} of {given} given negatives ({share(len(wrong[kind]), given)}) {because}.",
@@ -79,7 +79,7 @@ def known_false_negatives(material: Material) -> Check:
     if pairs:
         often = expected >= 0.05 * BATCH
         findings.append(
-            Finding(
+            DataFinding(
                 "in_batch_false_negatives",
                 "warning" if often else "note",
                 f"{pairs} ordered pairs of examples are right answers to each other's query by near-duplicates: "
@@ -195,7 +195,7 @@ def suspected_false_negatives(
     if concerned:
         many = len(concerned) >= MANY * len(queries)
         findings.append(
-            Finding(
+            DataFinding(
                 "suspected_false_negatives",
                 "warning" if many else "note",
                 f"{embedder.name} takes {len(found)} negatives for answers, of {len(concerned)} of {len(queries)} "

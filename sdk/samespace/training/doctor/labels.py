@@ -10,7 +10,7 @@ import numpy as np
 from ..data.examples import Examples
 from ..data.near_duplicates import canonical
 from ..data.sources import RELEVANT, without_repeats
-from .diagnosis import Check, Finding, Histogram, Table, TextName, few, share
+from .diagnosis import Check, DataFinding, Histogram, Table, TextName, few, share
 from .material import Material
 
 FEW: Final = 0.05
@@ -30,7 +30,7 @@ def balance(material: Material) -> Check:
     findings = []
     if dropped:
         findings.append(
-            Finding(
+            DataFinding(
                 "repeated_examples",
                 "warning" if dropped >= 0.05 * len(trained) else "note",
                 f"{dropped} of {len(trained)} training examples ({share(dropped, len(trained))}) repeat another one; "
@@ -43,14 +43,14 @@ def balance(material: Material) -> Check:
     return _pairs(material, kept, findings)
 
 
-def _labels(material: Material, kept: Examples, findings: list[Finding]) -> Check:
+def _labels(material: Material, kept: Examples, findings: list[DataFinding]) -> Check:
     labels = np.asarray(kept.labels, dtype=np.float64)
     positive = int((labels >= RELEVANT).sum())
     rarer = min(positive, len(labels) - positive)
     lowest, highest = float(labels.min()), float(labels.max())
     if lowest == highest:
         findings.append(
-            Finding(
+            DataFinding(
                 "constant_labels",
                 "error",
                 f"all {len(labels)} training labels are {lowest:g}: an encoder that maps every text to one vector "
@@ -62,7 +62,7 @@ def _labels(material: Material, kept: Examples, findings: list[Finding]) -> Chec
     elif rarer == 0:
         side = "at or above" if positive else "below"
         findings.append(
-            Finding(
+            DataFinding(
                 "one_class",
                 "error",
                 f"all {len(labels)} training labels, {lowest:g} to {highest:g}, are {side} {RELEVANT:g}: there is only "
@@ -72,7 +72,7 @@ def _labels(material: Material, kept: Examples, findings: list[Finding]) -> Chec
         )
     elif rarer < FEW * len(labels):
         findings.append(
-            Finding(
+            DataFinding(
                 "labels_out_of_balance",
                 "warning",
                 f"{positive} of {len(labels)} training labels are {RELEVANT:g} or more: one class has "
@@ -83,7 +83,7 @@ def _labels(material: Material, kept: Examples, findings: list[Finding]) -> Chec
     conflicts = _conflicts(kept)
     if conflicts:
         findings.append(
-            Finding(
+            DataFinding(
                 "contradictory_labels",
                 "warning",
                 f"{len(conflicts)} pairs have two labels that differ by {CONFLICT:g} or more.",
@@ -112,7 +112,7 @@ def _conflicts(kept: Examples) -> list[tuple[TextName, ...]]:
     ]
 
 
-def _pairs(material: Material, kept: Examples, findings: list[Finding]) -> Check:
+def _pairs(material: Material, kept: Examples, findings: list[DataFinding]) -> Check:
     of_query = Counter(kept.query_ids)
     of_passage = Counter(kept.passage_ids)
     negatives = sum(1 for each in kept.negatives if each)
@@ -121,7 +121,7 @@ def _pairs(material: Material, kept: Examples, findings: list[Finding]) -> Check
     ]
     if len(of_passage) == 1 and len(kept) > 1:
         findings.append(
-            Finding(
+            DataFinding(
                 "one_passage",
                 "error",
                 f"all {len(kept)} training examples have the same passage: no other one is left to tell it from.",
@@ -131,7 +131,7 @@ def _pairs(material: Material, kept: Examples, findings: list[Finding]) -> Check
         )
     elif hubs and len(kept) >= 2 / HUB:
         findings.append(
-            Finding(
+            DataFinding(
                 "popular_passages",
                 "warning",
                 f"{len(hubs)} passages answer {share(HUB, 1)} or more of the training examples each.",
@@ -146,7 +146,7 @@ def _pairs(material: Material, kept: Examples, findings: list[Finding]) -> Check
     ]
     if same:
         findings.append(
-            Finding(
+            DataFinding(
                 "query_is_passage",
                 "warning" if len(same) >= SAME * len(kept) else "note",
                 f"{len(same)} training examples ({share(len(same), len(kept))}) have one text as query and passage.",

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...text import ROLES
-from .diagnosis import PLURAL, Check, Finding, Table, TextName, few, share
+from .diagnosis import PLURAL, Check, DataFinding, Table, TextName, few, share
 from .material import Material
 
 SECOND: Final = 0.05
@@ -89,7 +89,7 @@ def languages(material: Material) -> Check:
         if others:
             said = ", ".join(f"{name} {share(count, total)}" for name, count in known[:4])
             findings.append(
-                Finding(
+                DataFinding(
                     f"mixed_{PLURAL[role]}",
                     "warning",
                     f"{PLURAL[role]} are in several languages: {said} of those told.",
@@ -99,7 +99,7 @@ def languages(material: Material) -> Check:
             )
     if len(set(main.values())) > 1:
         findings.append(
-            Finding(
+            DataFinding(
                 "roles_differ",
                 "warning",
                 f"most queries are {main['query']}, most passages {main['passage']}.",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ...text import ROLES, Role, TextEncoder
-from .diagnosis import PLURAL, Check, Finding, Histogram, Table, TextName, few, share
+from .diagnosis import PLURAL, Check, DataFinding, Histogram, Table, TextName, few, share
 from .material import Material
 
 LOST: Final = 0.05
@@ -57,7 +57,7 @@ def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None
         if long:
             much = lost >= LOST * sum(tokens)
             findings.append(
-                Finding(
+                DataFinding(
                     f"long_{PLURAL[role]}",
                     "warning" if much else "note",
                     f"{len(long)} of {len(tokens)} {PLURAL[role]} ({share(len(long), len(tokens))}) are longer than "
@@ -135,7 +135,7 @@ def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
     findings = []
     if mean > SHATTERED:
         findings.append(
-            Finding(
+            DataFinding(
                 "shattered_words",
                 "warning",
                 f"a word has {mean:.2f} tokens on average; {len(shattered)} frequent terms have {_PIECES} or more.",
@@ -146,7 +146,7 @@ def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
     elif shattered:
         jargon = share_shattered >= 0.05
         findings.append(
-            Finding(
+            DataFinding(
                 "shattered_terms",
                 "warning" if jargon else "note",
                 f"{len(shattered)} frequent terms, {share(share_shattered, 1)} of all words, have {_PIECES} or "
@@ -157,7 +157,7 @@ def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
         )
     if unknown >= UNKNOWN * total:
         findings.append(
-            Finding(
+            DataFinding(
                 "unknown_tokens",
                 "warning",
                 f"{share(unknown, total)} of the words have a token that the vocabulary does not know: they all look "

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from ...report import heading, histogram, note, page, paragraph, table
-from .diagnosis import Check, Diagnosis, Finding, Severity, TextName
+from .diagnosis import Check, DataFinding, Diagnosis, Severity, TextName
 
 _KIND: Final[Mapping[Severity, Literal["bad", "warn", "plain"]]] = {"error": "bad", "warning": "warn", "note": "plain"}
 _MOST_CHARS: Final = 400
@@ -29,7 +29,7 @@ def _parts(diagnosis: Diagnosis) -> Iterator[str]:
         yield from _section(check, diagnosis.texts)
 
 
-def sentence(finding: Finding) -> str:
+def sentence(finding: DataFinding) -> str:
     """What was found, and what to do."""
     return f"{finding.says} {finding.advice}." if finding.advice else finding.says
 

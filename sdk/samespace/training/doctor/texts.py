@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...text import ROLES
 from ..data.near_duplicates import canonical
-from .diagnosis import Check, Finding, Table, TextName, few, share
+from .diagnosis import Check, DataFinding, Table, TextName, few, share
 from .material import Material
 
 _SENTENCE: Final = re.compile(r"(?<=[.!?。！？])\s+|\n+")
@@ -31,7 +31,7 @@ def empty_texts(material: Material) -> Check:
     trained = [each for each in without if each[0].id in judged and material.text(each[0])]
     if trained:
         findings.append(
-            Finding(
+            DataFinding(
                 "texts_without_words",
                 "error",
                 f"{len(trained)} texts of examples have no letter and no digit.",
@@ -42,7 +42,7 @@ def empty_texts(material: Material) -> Check:
     unused = len(without) - len(trained)
     if unused:
         findings.append(
-            Finding(
+            DataFinding(
                 "empty_passages",
                 "note",
                 f"{unused} passages of the corpus are empty or have no word; no example uses them.",
@@ -52,7 +52,7 @@ def empty_texts(material: Material) -> Check:
     places = material.data.empty
     if places:
         findings.append(
-            Finding(
+            DataFinding(
                 "empty_examples",
                 "warning",
                 f"{len(places)} examples have an empty text and were left out: {', '.join(places[:5])}"
@@ -105,7 +105,7 @@ def boilerplate(material: Material) -> Check:
         rows.append(("beginning", count, PREFIX_WORDS, first_of[start]))
     if common:
         findings.append(
-            Finding(
+            DataFinding(
                 "boilerplate",
                 "warning",
                 f"{len(common)} sentences stand in {share(least, len(firsts))} or more of the passages each; "
@@ -117,7 +117,7 @@ def boilerplate(material: Material) -> Check:
         )
     if starts:
         findings.append(
-            Finding(
+            DataFinding(
                 "common_beginnings",
                 "warning",
                 f"{sum(starts.values())} passages ({share(sum(starts.values()), len(firsts))}) begin with the same "

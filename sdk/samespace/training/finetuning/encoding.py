@@ -111,7 +111,9 @@ def _graph(model: Any, overrides: Overrides, scratch: Path) -> Session | None:
     """*model* as it is now, as the fastest build whose probes pass here; None where it cannot be had."""
     save_model(deepcopy(model), scratch / "model")  # a copy, because saving merges adapters
     try:
-        exported = export_artifact(load_checkpoint(str(scratch / "model"), overrides), scratch / "artifact")
+        exported = export_artifact(
+            load_checkpoint(str(scratch / "model"), overrides), scratch / "artifact", anyway=True
+        )
         return load_build(exported.artifact).session
     except (BuildError, ModelUnsupported, ExtraMissing):
         return None

@@ -26,7 +26,7 @@ from ...folders import whole_file
 from ...model.quiet import quiet
 from ...progress import Progress, silent
 from ..losses.batch_loss import BatchLoss
-from ..sentinel.judge import Alarm, Run, Vitals, first_judged, judge
+from ..sentinel.judge import Alarm, RunFacts, Vitals, first_judged, judge
 from ..sentinel.vitals import Sample
 from . import checkpoints
 from .batches import Batches, Collator
@@ -65,7 +65,7 @@ class History:
 
 
 @dataclass
-class Plan:
+class TrainingPlan:
     """One run of the loop.
 
     Attributes:
@@ -81,7 +81,7 @@ class Plan:
     loss: BatchLoss
     collator: Collator
     samples: Mapping[str, Sample]
-    watched: Run
+    watched: RunFacts
     precision: str
     rate: float
     steps: int = 0
@@ -131,7 +131,7 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def fit(plan: Plan, progress: Progress = silent) -> History:
+def fit(plan: TrainingPlan, progress: Progress = silent) -> History:
     """Train `plan.model` in place.
 
     Goes on from the newest whole checkpoint in `plan.checkpoints`, if there is one.
@@ -156,7 +156,7 @@ def fit(plan: Plan, progress: Progress = silent) -> History:
     return history
 
 
-def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: Callable[[int], None]) -> Any:
+def _trainer(plan: TrainingPlan, history: History, scratch: Path, total: int, advance: Callable[[int], None]) -> Any:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from transformers import PrinterCallback, TrainerCallback
@@ -257,7 +257,7 @@ def _trainer(plan: Plan, history: History, scratch: Path, total: int, advance: C
 class _Watch:
     """When the sentinel looks, and what comes of it."""
 
-    def __init__(self, plan: Plan, history: History, total: int) -> None:
+    def __init__(self, plan: TrainingPlan, history: History, total: int) -> None:
         self._plan, self._history = plan, history
         first = first_judged(total)
         every = max(first, total // _LOOKS)
@@ -289,7 +289,7 @@ def _marks(groups: Any, texts: Sequence[str]) -> Any:
     return np.where(groups >= 0, groups, alone)
 
 
-def _keep(folder: Path, plan: Plan, history: History) -> None:
+def _keep(folder: Path, plan: TrainingPlan, history: History) -> None:
     """Write what the trainer's own checkpoint lacks; the JSON last, by a rename: it says that all is there."""
     samples = {name: sample for name, sample in plan.samples.items() if sample.start is not None}
     starts: dict[str, Any] = {name: sample.start for name, sample in samples.items()}
@@ -308,7 +308,7 @@ def _keep(folder: Path, plan: Plan, history: History) -> None:
         file.write(json.dumps(state).encode("utf-8"))
 
 
-def _restore(folder: Path, plan: Plan, history: History) -> int:
+def _restore(folder: Path, plan: TrainingPlan, history: History) -> int:
     """Take up what `_keep` wrote; the steps that an epoch had then."""
     state = json.loads((folder / checkpoints.STATE).read_text(encoding="utf-8"))
     history.losses[:], history.norms[:] = state["losses"], state["norms"]

@@ -29,7 +29,7 @@ _AS_GOOD: Final = 0.01  # of a reciprocal rank: within this the lower rate is ta
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RateTrial:
     """One short run.
 
     Attributes:
@@ -61,7 +61,7 @@ class Picked:
     rate: float
     reason: str
     start: float
-    trials: tuple[Trial, ...]
+    trials: tuple[RateTrial, ...]
     steps: int
 
     def to_json(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def steps_each(run_steps: int, rates: int = len(RATES)) -> int:
     return each if each >= LEAST_STEPS else 0
 
 
-def pick(start: float, trials: Sequence[Trial], steps: int) -> Picked:
+def pick(start: float, trials: Sequence[RateTrial], steps: int) -> Picked:
     """The lowest rate that is about as good as the best of those that learned without breaking.
 
     Args:
@@ -113,9 +113,9 @@ def not_tried(run_steps: int) -> Picked:
     return Picked(SAFE, f"{run_steps} steps are too few to try rates in {SHARE:.0%} of them, from {least}", 0.0, (), 0)
 
 
-def probe(run: Callable[[float], Trial], start: float, steps: int, rates: Sequence[float] = RATES) -> Picked:
+def probe(run: Callable[[float], RateTrial], start: float, steps: int, rates: Sequence[float] = RATES) -> Picked:
     """Try *rates* upwards with *run*; what lies above a rate that broke the encoder is not tried."""
-    trials: list[Trial] = []
+    trials: list[RateTrial] = []
     for rate in sorted(rates):
         trials.append(run(rate))
         broken = not math.isfinite(trials[-1].loss) or trials[-1].loss >= trials[-1].trivial

@@ -27,7 +27,7 @@ from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
 from .batches import Collator, Guide, Negatives
 from .config import TrainingConfig
 from .encoding import encode_many, reciprocal_rank
-from .loop import Mine, Plan, processes
+from .loop import Mine, TrainingPlan, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
 from .model import load_model
 from .training_set import TrainingSet, load_training_set
@@ -54,10 +54,10 @@ class Setup:
     trivial: float
     negatives: float
 
-    def plan(self, rate: float, checkpoints: Path | None = None, steps: int = 0) -> Plan:
+    def plan(self, rate: float, checkpoints: Path | None = None, steps: int = 0) -> TrainingPlan:
         """One run at *rate*; *steps* for a short one."""
         config = self.config
-        watched = sentinel.Run(
+        watched = sentinel.RunFacts(
             loss=config.loss,
             steps=0,
             temperature=config.temperature,
@@ -65,7 +65,7 @@ class Setup:
             label_spread=float(np.std(self.data.examples.labels)) if self.data.examples.labelled else 1.0,
             learning_rate=rate,
         )
-        return Plan(
+        return TrainingPlan(
             config=config,
             model=self.model,
             loss=self.loss,

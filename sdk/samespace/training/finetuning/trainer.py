@@ -166,15 +166,15 @@ def try_rates(setup: Setup, steps: int, progress: Progress = silent) -> rates.Pi
     def score() -> float:
         return reciprocal_rank(setup.model, setup.text_encoders, queries, pool, own, bf16=setup.precision == "bf16")
 
-    def run(rate: float) -> rates.Trial:
+    def run(rate: float) -> rates.RateTrial:
         setup.start_over()
         plan = replace(setup.plan(rate, steps=steps), mine=None, stop_on_alarm=False)
         try:
             fit(plan, progress)
         except TrainingFailed:
-            return rates.Trial(rate, 0.0, math.nan, setup.trivial)
+            return rates.RateTrial(rate, 0.0, math.nan, setup.trivial)
         measured = list(setup.samples.values())[-1].vitals[-1]
-        return rates.Trial(rate, score(), measured.loss, measured.trivial)
+        return rates.RateTrial(rate, score(), measured.loss, measured.trivial)
 
     start = score()
     picked = rates.probe(run, start, steps)
@@ -187,7 +187,7 @@ def _picked(setup: Setup, checkpoints: Path | None, progress: Progress) -> rates
     kept = checkpoints / "rate.json" if checkpoints is not None else None
     if kept is not None and kept.exists():
         said = json.loads(kept.read_text(encoding="utf-8"))
-        return rates.Picked(**(said | {"trials": tuple(rates.Trial(**trial) for trial in said["trials"])}))
+        return rates.Picked(**(said | {"trials": tuple(rates.RateTrial(**trial) for trial in said["trials"])}))
     steps = setup.plan(0.0).total_steps()
     each = rates.steps_each(steps)
     picked = try_rates(setup, each, progress) if each else rates.not_tried(steps)

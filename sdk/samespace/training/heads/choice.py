@@ -18,10 +18,10 @@ import numpy as np
 from ...errors import ConfigInvalid
 from ...evaluation import Bm25Ranker, Comparison, Evaluation, Ranker, VectorRanker, evaluate, paired_bootstrap
 from ...heads import Heads
-from ..sentinel.judge import Alarm, Run, Vitals
+from ..sentinel.judge import Alarm, RunFacts, Vitals
 from .config import RATES, HeadConfig
 from .data import HeadData
-from .fit import Examples, State, fit
+from .fit import HeadPairs, HeadState, fit
 from .watch import judge, watch
 
 Tick = Callable[[int], None]
@@ -40,10 +40,10 @@ class Tried:
     """
 
     rate: float
-    states: Sequence[State]
+    states: Sequence[HeadState]
     dev: Sequence[float]
     measured: Sequence[Vitals]
-    run: Run
+    run: RunFacts
 
     @property
     def best(self) -> int:
@@ -69,7 +69,9 @@ class Tried:
         }
 
 
-def probe(data: HeadData, made: Examples, begin: Heads, config: HeadConfig, tick: Tick = lambda _: None) -> list[Tried]:
+def probe(
+    data: HeadData, made: HeadPairs, begin: Heads, config: HeadConfig, tick: Tick = lambda _: None
+) -> list[Tried]:
     """Train with `config.rate`, or with every rate of `RATES` where it is 0; *tick* gets 1 after each.
 
     Raises:
@@ -84,7 +86,7 @@ def probe(data: HeadData, made: Examples, begin: Heads, config: HeadConfig, tick
     for rate in (config.rate,) if config.rate else RATES:
         states = fit(made, begin, config, rate)
         dev = [score(data, "dev", state.heads).score.ndcg_10 for state in states] if "dev" in data.splits else []
-        run = Run(
+        run = RunFacts(
             config.loss, states[-1].step, config.temperature, min(config.batch_size, len(made.pairs)) - 1.0,
             float(made.labels.std()) if config.loss == "cosine_mse" else 1.0, rate,
         )  # fmt: skip

@@ -38,7 +38,7 @@ Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class HeadState:
     """The heads after some steps.
 
     Attributes:
@@ -54,7 +54,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Batch:
+class HeadBatch:
     """Rows of one step.
 
     Attributes:
@@ -70,15 +70,15 @@ class Batch:
     labels: Float32
 
     @staticmethod
-    def of(pairs: Int64, labels: Float32) -> Batch:
+    def of(pairs: Int64, labels: Float32) -> HeadBatch:
         """The batch of some pairs, each text named once."""
         queries, left = np.unique(pairs[:, 0], return_inverse=True)
         passages, right = np.unique(pairs[:, 1], return_inverse=True)
-        return Batch(queries, passages, left, right, labels)
+        return HeadBatch(queries, passages, left, right, labels)
 
 
 @dataclass(frozen=True)
-class Examples:
+class HeadPairs:
     """What every rate is trained on: vectors of the texts, pairs with labels, and what is known to belong together."""
 
     queries: Float32
@@ -87,21 +87,21 @@ class Examples:
     labels: Float32
     known: Int64
 
-    def masked(self, batch: Batch) -> npt.NDArray[np.bool_]:
+    def masked(self, batch: HeadBatch) -> npt.NDArray[np.bool_]:
         """(queries, passages of the batch): True where the two belong together, so they are no negatives."""
         keys = batch.queries[:, None] * len(self.passages) + batch.passages[None, :]
         place = np.minimum(np.searchsorted(self.known, keys), len(self.known) - 1)  # faster than isin, which sorts
         return np.asarray(self.known[place] == keys)
 
-    def batches(self, size: int, seed: int) -> Iterator[Batch]:
+    def batches(self, size: int, seed: int) -> Iterator[HeadBatch]:
         """All pairs once, in an order drawn from *seed*."""
         order = np.random.default_rng(seed).permutation(len(self.pairs))
         for start in range(0, len(order) - (len(order) > 1), size):  # no batch of one: it has no negatives
             rows = order[start : start + size]
-            yield Batch.of(self.pairs[rows], self.labels[rows])
+            yield HeadBatch.of(self.pairs[rows], self.labels[rows])
 
 
-def examples(data: HeadData, config: HeadConfig) -> Examples:
+def examples(data: HeadData, config: HeadConfig) -> HeadPairs:
     """The pairs of *data* as the loss wants them.
 
     For "cosine_mse" without labels each pair is joined by `config.negatives` random passages with label 0, none of
@@ -122,10 +122,10 @@ def examples(data: HeadData, config: HeadConfig) -> Examples:
         raise ConfigInvalid(
             key="loss", reason=f"{config.loss} has {len(pairs)} pairs to train on; at least 2 are needed"
         )
-    return Examples(data.queries.pooled(), data.passages.pooled(), pairs, labels, data.known)
+    return HeadPairs(data.queries.pooled(), data.passages.pooled(), pairs, labels, data.known)
 
 
-def trivial_loss(made: Examples, config: HeadConfig) -> float:
+def trivial_loss(made: HeadPairs, config: HeadConfig) -> float:
     """What heads reach that tell nothing apart: the labels' variance, or the log of how many passages compete."""
     if config.loss == "cosine_mse":
         return float(made.labels.var())
@@ -210,7 +210,7 @@ def _random(source_dims: int, dims: int, hidden: int, random: torch.Generator) -
     return Head((layer(hidden, source_dims, "relu"), layer(dims, hidden, "identity")))
 
 
-def fit(made: Examples, begin: Heads, config: HeadConfig, rate: float) -> list[State]:
+def fit(made: HeadPairs, begin: Heads, config: HeadConfig, rate: float) -> list[HeadState]:
     """Train from *begin* with *rate*; the start and some `STATES` states, the last of them the end.
 
     Raises:
@@ -225,7 +225,7 @@ def fit(made: Examples, begin: Heads, config: HeadConfig, rate: float) -> list[S
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     q, p = torch.tensor(made.queries), torch.tensor(made.passages)
     kept = {math.ceil(steps * place / STATES) for place in range(1, STATES + 1)}
-    states: list[State] = []
+    states: list[HeadState] = []
     losses: list[float] = []
     step = 0
     for epoch in range(config.epochs):
@@ -240,17 +240,17 @@ def fit(made: Examples, begin: Heads, config: HeadConfig, rate: float) -> list[S
             if not math.isfinite(losses[-1]):
                 raise TrainingFailed(f"the loss is {losses[-1]} at step {step} of {steps}; lower the rate ({rate:g})")
             if not states:
-                states.append(State(0, begin, losses[-1], norm))
+                states.append(HeadState(0, begin, losses[-1], norm))
             optimizer.step()
             schedule.step()
             step += 1
             if step in kept or step == steps:
-                states.append(State(step, _heads(modules, begin), float(np.mean(losses)), norm))
+                states.append(HeadState(step, _heads(modules, begin), float(np.mean(losses)), norm))
                 losses = []
     return states
 
 
-def _loss(left: Tensor, right: Tensor, batch: Batch, made: Examples, config: HeadConfig) -> Tensor:
+def _loss(left: Tensor, right: Tensor, batch: HeadBatch, made: HeadPairs, config: HeadConfig) -> Tensor:
     cosines = normalize(left, dim=1) @ normalize(right, dim=1).T  # (queries, passages)
     rows, columns = torch.from_numpy(batch.left), torch.from_numpy(batch.right)
     if config.loss == "cosine_mse":

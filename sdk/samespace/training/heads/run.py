@@ -134,12 +134,15 @@ def export_trained(
         ArtifactError: *out* is taken.
     """
     facts = {"head": trained.record()}
+    # The head was scored beside the encoder, and towers together: what came of it is in the record, better or not.
     if trained.heads.shared:
         encoder = headed(encoders["query"].source, trained.heads.query)
-        return export_artifact(encoder, out, name=name, replace_existing=replace, provenance=facts, say=say)
+        return export_artifact(
+            encoder, out, name=name, anyway=True, replace_existing=replace, provenance=facts, say=say
+        )
     towers = [headed(encoders[role].source, trained.heads.of(role)) for role in ROLES]
     return export_towers(
-        towers, out, name=name, replace_existing=replace, provenance=facts, joined_as="towers", say=say
+        towers, out, name=name, anyway=True, replace_existing=replace, provenance=facts, joined_as="towers", say=say
     )
 
 

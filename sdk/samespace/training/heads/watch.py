@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ..sentinel.judge import RATE_TOO_HIGH, RATE_TOO_LOW, WRONG_LABELS, Alarm, Run, Vitals
+from ..sentinel.judge import RATE_TOO_HIGH, RATE_TOO_LOW, WRONG_LABELS, Alarm, RunFacts, Vitals
 from ..sentinel.judge import judge as judge_run
 from ..sentinel.vitals import vitals
 from .config import HeadConfig
-from .fit import Batch, Examples, State, trivial_loss
+from .fit import HeadBatch, HeadPairs, HeadState, trivial_loss
 
 FLAT: Final = 0.97
 """Loss over the loss of telling nothing apart, from which nothing is told apart."""
@@ -33,11 +33,11 @@ def flat(found: Vitals) -> bool:
     return not found.loss < FLAT * found.trivial  # NaN is flat
 
 
-def watch(made: Examples, states: Sequence[State], config: HeadConfig) -> list[Vitals]:
+def watch(made: HeadPairs, states: Sequence[HeadState], config: HeadConfig) -> list[Vitals]:
     """The heads of all *states* on up to 512 pairs, evenly spread over all; the same pairs for all of them."""
     rows = np.unique(np.linspace(0, len(made.pairs) - 1, min(_SAMPLE, len(made.pairs))).round().astype(np.int64))
-    batch = Batch.of(made.pairs[rows], made.labels[rows])
-    sample = Examples(made.queries, made.passages, made.pairs[rows], made.labels[rows], made.known)
+    batch = HeadBatch.of(made.pairs[rows], made.labels[rows])
+    sample = HeadPairs(made.queries, made.passages, made.pairs[rows], made.labels[rows], made.known)
     trivial = trivial_loss(sample, HeadConfig(loss=config.loss, batch_size=max(2, len(rows))))
     masked = made.masked(batch)
     right = states[0].heads.passage.apply(made.passages[batch.passages])
@@ -54,7 +54,7 @@ def watch(made: Examples, states: Sequence[State], config: HeadConfig) -> list[V
     return found
 
 
-def _loss(cosines: Float64, batch: Batch, masked: npt.NDArray[np.bool_], config: HeadConfig) -> float:
+def _loss(cosines: Float64, batch: HeadBatch, masked: npt.NDArray[np.bool_], config: HeadConfig) -> float:
     """`head_fit`'s loss of one batch, in numpy."""
     if config.loss == "cosine_mse":
         return float(np.square(cosines[batch.left, batch.right] - batch.labels).mean())
@@ -75,7 +75,7 @@ def _one_way(
 
 
 def judge(
-    run: Run, found: Sequence[Vitals], ladder: Sequence[tuple[float, Vitals]], norms: Sequence[float] = ()
+    run: RunFacts, found: Sequence[Vitals], ladder: Sequence[tuple[float, Vitals]], norms: Sequence[float] = ()
 ) -> Alarm | None:
     """What is wrong with a training, or None.
 

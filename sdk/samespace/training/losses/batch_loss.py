@@ -24,7 +24,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather as all_gather_with_gradient
 
 from . import formulas as losses
-from .formulas import Examples
+from .formulas import BatchPairs
 from .masking import Known
 
 LOSSES: Final = ("infonce", "margin_mse", "cosine_mse", "contrastive")
@@ -112,7 +112,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
             loss = loss.detach()
         return loss
 
-    def of_vectors(self, q: Tensor, p: Tensor, examples: Examples) -> Tensor:
+    def of_vectors(self, q: Tensor, p: Tensor, examples: BatchPairs) -> Tensor:
         """The loss of vectors that are there: (queries, dim) and (passages, dim)."""
         settings = self.settings
         match settings.kind:
@@ -128,7 +128,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
                 loss = partial(losses.contrastive, examples=examples)
         return losses.matryoshka(loss, settings.matryoshka_dims)(q, p) if settings.matryoshka_dims else loss(q, p)
 
-    def gathered(self, q: Tensor, p: Tensor, told: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Examples]:
+    def gathered(self, q: Tensor, p: Tensor, told: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, BatchPairs]:
         """The vectors of all processes, and this process's examples among them.
 
         Each process's loss is over its own examples only, divided by the processes' mean weight: so the mean over
@@ -166,7 +166,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
 
     def examples(
         self, own: Mapping[str, Tensor], everyone: Mapping[str, Tensor], known: Known | None = None
-    ) -> Examples:
+    ) -> BatchPairs:
         """What belongs together; masks over the texts of *everyone*, by *known*, the loss's own unless given."""
         right = (known or self.known).mask(
             everyone["query_groups"].cpu().numpy(), everyone["passage_groups"].cpu().numpy()
@@ -177,7 +177,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
                 everyone["guide_queries"] @ everyone["guide_passages"].T, own["queries"], own["passages"]
             )
         counts = own["weights"] * (own["rivals"] >= 0) if self.settings.kind == "margin_mse" else own["weights"]
-        return Examples(
+        return BatchPairs(
             queries=own["queries"],
             passages=own["passages"],
             weights=counts,

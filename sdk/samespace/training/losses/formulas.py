@@ -25,7 +25,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class BatchPairs:
     """Which vectors belong together.
 
     Attributes:
@@ -52,7 +52,7 @@ class Examples:
         return len(self.queries)
 
 
-def info_nce(q: Tensor, p: Tensor, examples: Examples, temperature: Tensor | float, *, symmetric: bool) -> Tensor:
+def info_nce(q: Tensor, p: Tensor, examples: BatchPairs, temperature: Tensor | float, *, symmetric: bool) -> Tensor:
     """-log( exp(s_qp / t) / sum_j exp(s_qj / t) ), s the cosine, the sum over all passages that are not masked.
 
     If *symmetric*, the mean of that and of the same over all queries for the example's passage.
@@ -80,7 +80,7 @@ def _one_way(scores: Tensor, masked: Tensor, right: Tensor) -> Tensor:
     return cross_entropy(scores.masked_fill(masked & ~own, -math.inf), right, reduction="none")
 
 
-def margin_mse(q: Tensor, p: Tensor, examples: Examples, temperature: Tensor | float) -> Tensor:
+def margin_mse(q: Tensor, p: Tensor, examples: BatchPairs, temperature: Tensor | float) -> Tensor:
     """(student margin - teacher margin)^2, a margin being the score of the passage minus that of its rival.
 
     A teacher's scores are logits of any size, cosines are not: the student's scores are cosines / temperature.
@@ -94,12 +94,12 @@ def margin_mse(q: Tensor, p: Tensor, examples: Examples, temperature: Tensor | f
     return _mean((student - examples.margins) ** 2, examples)
 
 
-def cosine_mse(q: Tensor, p: Tensor, examples: Examples) -> Tensor:
+def cosine_mse(q: Tensor, p: Tensor, examples: BatchPairs) -> Tensor:
     """(cosine - label)^2; an encoder that says the mean label of everything reaches the labels' variance."""
     return _mean((_own_cosines(q, p, examples) - examples.labels) ** 2, examples)
 
 
-def contrastive(q: Tensor, p: Tensor, examples: Examples, margin: float = CONTRASTIVE_MARGIN) -> Tensor:
+def contrastive(q: Tensor, p: Tensor, examples: BatchPairs, margin: float = CONTRASTIVE_MARGIN) -> Tensor:
     """label d^2 + (1 - label) max(0, margin - d)^2, with d = 1 - cosine.
 
     Source: Hadsell, Chopra and LeCun 2006, equation 4, without its factor 1/2.
@@ -126,7 +126,7 @@ def cosines(q: Tensor, p: Tensor) -> Tensor:
     return unit_rows(q) @ unit_rows(p).T
 
 
-def _own_cosines(q: Tensor, p: Tensor, examples: Examples) -> Tensor:
+def _own_cosines(q: Tensor, p: Tensor, examples: BatchPairs) -> Tensor:
     return (unit_rows(q)[examples.queries] * unit_rows(p)[examples.passages]).sum(dim=1)
 
 
@@ -136,11 +136,11 @@ def unit_rows(rows: Tensor) -> Tensor:
     return normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)
 
 
-def _mean(values: Tensor, examples: Examples) -> Tensor:
+def _mean(values: Tensor, examples: BatchPairs) -> Tensor:
     return (values * examples.weights).sum() / examples.total.clamp_min(1e-12)
 
 
-def trivial_loss(kind: str, examples: Examples, *, symmetric: bool = False) -> float:
+def trivial_loss(kind: str, examples: BatchPairs, *, symmetric: bool = False) -> float:
     """What an encoder reaches that tells nothing apart: the bar that learning has to get below.
 
     "infonce": mean ln(number of terms of the softmax); "cosine_mse": variance of the labels; "contrastive": the best

@@ -46,7 +46,7 @@ _MASKS: Final = ("[MASK]", "<mask>", "<|mask|>")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PretrainingSettings:
     """How a base is pretrained.
 
     Attributes:
@@ -95,7 +95,7 @@ def pretrain(
     model: str,
     domain: DomainTexts,
     out: Path,
-    settings: Settings,
+    settings: PretrainingSettings,
     development: Mapping[str, Dataset],
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def pretrain(
     return record
 
 
-def _windows(base: Checkpoint, domain: DomainTexts, settings: Settings, source: str) -> list[Window]:
+def _windows(base: Checkpoint, domain: DomainTexts, settings: PretrainingSettings, source: str) -> list[Window]:
     """All of every text, without prompts, in windows that do not overlap; crumbs are left out."""
     limit = base.recipe.token_limit
     if settings.max_tokens > limit:
@@ -200,7 +200,7 @@ def _vocabulary(base: Checkpoint, model: Any, windows: Sequence[Window], objecti
     return Vocabulary(size, mask, special, counts.float())
 
 
-def _start(model: Any, vocabulary: Vocabulary, settings: Settings) -> _Run:
+def _start(model: Any, vocabulary: Vocabulary, settings: PretrainingSettings) -> _Run:
     set_dropout(model, 0.0)
     table = model[0].auto_model.get_input_embeddings()
     objective: Objective
@@ -214,7 +214,7 @@ def _start(model: Any, vocabulary: Vocabulary, settings: Settings) -> _Run:
 
 
 def _batches(
-    windows: Sequence[Window], settings: Settings, steps: int, done: int
+    windows: Sequence[Window], settings: PretrainingSettings, steps: int, done: int
 ) -> Iterator[tuple[int, list[Window]]]:
     """(step, windows) from step *done* on; each pass has its own order, of batches of like lengths."""
     each = len(windows) // settings.batch_size
@@ -235,7 +235,7 @@ def _order(windows: Sequence[Window], batch_size: int, generator: torch.Generato
     return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def _step(run: _Run, batch: Sequence[Window], step: int, steps: int, settings: Settings, bf16: bool) -> None:
+def _step(run: _Run, batch: Sequence[Window], step: int, steps: int, settings: PretrainingSettings, bf16: bool) -> None:
     alone = step < int(_HEAD_SHARE * steps)  # the head, without the base
     for weight in run.model.parameters():
         weight.requires_grad_(not alone)
@@ -268,7 +268,7 @@ def _loss(run: _Run, batch: Sequence[Window], generator: torch.Generator, bf16: 
 
 
 @torch.no_grad()
-def _held_out_loss(run: _Run, held: Sequence[Window], settings: Settings, bf16: bool) -> float:
+def _held_out_loss(run: _Run, held: Sequence[Window], settings: PretrainingSettings, bf16: bool) -> float:
     """Mean loss of windows that are not trained on, with noise that is always the same."""
     parts = [held[start : start + settings.batch_size] for start in range(0, len(held), settings.batch_size)]
     losses = [float(_loss(run, part, _generator(settings.seed, 0), bf16)) * len(part) for part in parts]

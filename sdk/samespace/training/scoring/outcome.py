@@ -182,7 +182,7 @@ def fastest(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[tuple[Embe
         return
     with tempfile.TemporaryDirectory(prefix="samespace-score-") as scratch:
         try:
-            exported = export_artifact(checkpoint, Path(scratch) / "artifact", name="scoring")
+            exported = export_artifact(checkpoint, Path(scratch) / "artifact", name="scoring", anyway=True)
         except (BuildError, ModelUnsupported) as error:
             yield torch_encoder, f"torch, slowly, because it cannot be exported: {error}"
             return

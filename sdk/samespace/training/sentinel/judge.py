@@ -76,7 +76,7 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFacts:
     """What does not change while a run goes on.
 
     Attributes:
@@ -128,7 +128,7 @@ def first_judged(steps: int) -> int:
 
 
 def judge(
-    run: Run, train: Sequence[Vitals], dev: Sequence[Vitals] = (), gradient_norms: Sequence[float] = ()
+    run: RunFacts, train: Sequence[Vitals], dev: Sequence[Vitals] = (), gradient_norms: Sequence[float] = ()
 ) -> list[Alarm]:
     """The alarms that the measurements so far give reason for; [] for a healthy run.
 
@@ -147,7 +147,7 @@ def judge(
     return alarms
 
 
-def _before(run: Run, start: Vitals) -> list[Alarm]:
+def _before(run: RunFacts, start: Vitals) -> list[Alarm]:
     """What can be told before the first step."""
     found = []
     if run.loss != "infonce" and run.label_spread < 1e-6:
@@ -188,12 +188,12 @@ def _before(run: Run, start: Vitals) -> list[Alarm]:
     return found
 
 
-def _lowest(run: Run) -> float:
+def _lowest(run: RunFacts) -> float:
     """InfoNCE of right answers at cosine 1 and all negatives at cosine 0: about the best that training reaches."""
     return math.log1p(run.negatives * math.exp(-1 / run.temperature))
 
 
-def _after(run: Run, train: Sequence[Vitals], gradient_norms: Sequence[float]) -> list[Alarm]:
+def _after(run: RunFacts, train: Sequence[Vitals], gradient_norms: Sequence[float]) -> list[Alarm]:
     """What the steps have done."""
     start, now = train[0], train[-1]
     if now.step == 0:
@@ -244,12 +244,12 @@ def _after(run: Run, train: Sequence[Vitals], gradient_norms: Sequence[float]) -
     return []
 
 
-def _high(run: Run, now: Vitals, evidence: str) -> Alarm:
+def _high(run: RunFacts, now: Vitals, evidence: str) -> Alarm:
     remedy = f'lower learning_rate ({run.learning_rate:g}) to a tenth, or set learning_rate = "auto"'
     return Alarm(now.step, "collapse", RATE_TOO_HIGH, evidence, remedy)
 
 
-def _overfitted(run: Run, train: Sequence[Vitals], dev: Sequence[Vitals]) -> list[Alarm]:
+def _overfitted(run: RunFacts, train: Sequence[Vitals], dev: Sequence[Vitals]) -> list[Alarm]:
     """Development loss clearly above its start while the training loss falls."""
     if len(dev) < 3 or dev[-1].step < run.steps / 4:
         return []

@@ -11,7 +11,7 @@ import pytest
 
 from samespace.bulk import cuts
 from samespace.bulk.files import place_of
-from samespace.bulk.plan import Columns, Part, Source, cut_rows, kind_of, ranges
+from samespace.bulk.plan import BulkPart, Columns, InputFile, cut_rows, kind_of, ranges
 from samespace.bulk.rows import read_chunks
 from samespace.bulk.text_rows import read_header
 from samespace.errors import DataInvalid, RequestInvalid
@@ -19,14 +19,14 @@ from samespace.errors import DataInvalid, RequestInvalid
 TEXTS = ["plain", 'with "quotes"', "two\nlines", "comma, here", 'end"', "ümläut", '"', "\n", 'a,\n"b"\n', "last"]
 
 
-def parts_of(path: Path, part_rows: int) -> list[Part]:
+def parts_of(path: Path, part_rows: int) -> list[BulkPart]:
     """The file's parts."""
     place, kind = place_of(str(path)), kind_of(str(path))
     header = read_header(place, kind) if kind != "jsonl" else ()
-    return cuts.cut_text(place, Source(0, str(path), kind, header), part_rows)
+    return cuts.cut_text(place, InputFile(0, str(path), kind, header), part_rows)
 
 
-def texts_of(parts: list[Part]) -> list[str]:
+def texts_of(parts: list[BulkPart]) -> list[str]:
     """What is read of all parts, in order."""
     return [text for part in parts for chunk in read_chunks(part, Columns(), skip_empty=True) for text in chunk.texts]
 
@@ -114,7 +114,7 @@ def test_names_of_parts_sort_like_their_rows() -> None:
     files = [
         part.file
         for number in (0, 1, 11)
-        for part in cut_rows(Source(number, f"{number}.parquet", "parquet"), 2500, 1000)
+        for part in cut_rows(InputFile(number, f"{number}.parquet", "parquet"), 2500, 1000)
     ]
     assert files == sorted(files) and len(set(files)) == 9
 

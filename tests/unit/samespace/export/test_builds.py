@@ -28,7 +28,7 @@ from samespace.export.builds import gate, int8, quantise
 from samespace.export.builds.calibration import Calibration, load_calibration
 from samespace.export.builds.exact import GATES, BuildFile, session_over
 from samespace.export.builds.int8 import build_int8
-from samespace.export.builds.parity import Reference, reference
+from samespace.export.builds.parity import ParityReference, reference
 from samespace.model.checkpoint import load_checkpoint
 from samespace.runtime import Placement, load_build
 from samespace.text import pad
@@ -80,7 +80,7 @@ def artifact(exported: tuple[Artifact, str]) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def wanted(tiny_checkpoint: Path) -> Reference:
+def wanted(tiny_checkpoint: Path) -> ParityReference:
     return reference(load_checkpoint(tiny_checkpoint))
 
 
@@ -105,7 +105,7 @@ def write_lines(path: Path, entries: list[dict[str, str]]) -> None:
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
 
 
-def test_one_int8_file_serves_both_runtimes(artifact: Artifact, wanted: Reference) -> None:
+def test_one_int8_file_serves_both_runtimes(artifact: Artifact, wanted: ParityReference) -> None:
     """The calibrated file is measured and gated on onnxruntime and OpenVINO, and they agree on it."""
     build = artifact.manifest.build("int8")
     assert build is not None and build.file == "model.int8.onnx"
@@ -176,7 +176,9 @@ def test_fp16_is_half_as_large_and_within_its_gate(artifact: Artifact, fp32: Bui
     check_bytes(half.data, dims=32, file=half.file)
 
 
-def test_fp16_that_differs_is_refused(fp32: BuildFile, wanted: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp16_that_differs_is_refused(
+    fp32: BuildFile, wanted: ParityReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The gate of fp16 can fail."""
     monkeypatch.setitem(GATES, "fp16", 1e-12)
     with pytest.raises(GateFailed, match="fp16 is refused"):
@@ -217,7 +219,7 @@ def test_without_cuda_the_answer_names_the_extra(artifact: Artifact) -> None:
 
 @pytest.mark.parametrize("reason", ["no nncf", "gate"])
 def test_dynamic_int8_is_what_is_left(
-    reason: str, fp32: BuildFile, wanted: Reference, calibration: Calibration, data: Path,
+    reason: str, fp32: BuildFile, wanted: ParityReference, calibration: Calibration, data: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Without nncf, or past the gate, the dynamic build is made, and the reason is said and kept."""
@@ -242,7 +244,7 @@ def test_dynamic_int8_is_what_is_left(
 
 
 def test_a_runtime_that_loses_too_much_is_not_claimed(
-    artifact: Artifact, fp32: BuildFile, wanted: Reference, calibration: Calibration, data: Path,
+    artifact: Artifact, fp32: BuildFile, wanted: ParityReference, calibration: Calibration, data: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Gated runtime by runtime: the others keep the calibrated build."""

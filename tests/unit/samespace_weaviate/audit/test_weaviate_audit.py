@@ -14,7 +14,7 @@ from fakes.database import OTHER_SPACE, SPACE
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 from samespace_weaviate import CollectionSpec
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, Shard, audit
-from samespace_weaviate.audit.searchable import Found, finds_itself
+from samespace_weaviate.audit.searchable import SelfSearch, finds_itself
 from samespace_weaviate.audit.words import sentences, verdict
 
 NOUNS = ("river", "engine", "harbour", "lantern", "orchard", "glacier", "violin", "compass", "meadow", "anvil")
@@ -281,10 +281,10 @@ def test_a_thousand_equal_vectors_are_said_to_be_undecided() -> None:
     """Where more objects than a search gives have one vector, nothing is claimed about any of them."""
     nearest = [(UUID(int=number), 0.0) for number in range(5000)]
     answer = finds_itself(lambda query, limit: nearest[:limit], UUID(int=4999), np.ones(3, np.float32))
-    assert answer is Found.TIES
+    assert answer is SelfSearch.TIES
     apart = [(UUID(int=number), number / 5000) for number in range(5000)]
-    assert finds_itself(lambda query, limit: apart[:limit], UUID(int=4999), np.ones(3, np.float32)) is Found.NO
-    assert finds_itself(lambda query, limit: apart[:limit], UUID(int=700), np.ones(3, np.float32)) is Found.YES
+    assert finds_itself(lambda query, limit: apart[:limit], UUID(int=4999), np.ones(3, np.float32)) is SelfSearch.NO
+    assert finds_itself(lambda query, limit: apart[:limit], UUID(int=700), np.ones(3, np.float32)) is SelfSearch.YES
 
 
 def test_vectors_that_wait_to_be_indexed_are_no_clean_audit() -> None:

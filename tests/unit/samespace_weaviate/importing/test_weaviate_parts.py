@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
-from samespace.bulk import Columns, EmbedJob, Options, run
+from samespace.bulk import BulkJob, Columns, Options, run
 from samespace.bulk.job import plan_job
 from samespace.bulk.local import run_here
 from samespace.cli import cli
@@ -58,7 +58,7 @@ def embedded(folder: Path, *, space: str = SPACE, **options: Any) -> str:
     lines.write_text("\n".join(json.dumps({"id": f"d{n}", "text": t, "lang": "en"}) for n, t in enumerate(TEXTS)))
     out = folder / "out"
     given = {"columns": Columns(keep=("lang",)), **options}
-    job = EmbedJob((str(lines),), str(out), Options(space, **given), "fake", 10)
+    job = BulkJob((str(lines),), str(out), Options(space, **given), "fake", 10)
     run(job, plan_job(job), partial(_here, space), lambda rows: None)
     return str(out)
 

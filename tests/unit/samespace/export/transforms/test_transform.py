@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from samespace.errors import ModelUnsupported, RequestInvalid
 from samespace.evaluation import Comparison
 from samespace.export.transforms.choice import CandidateScore, WindowVectors, best, smallest
-from samespace.export.transforms.fit import Candidate, Moments, default_candidates, fit, ledoit_wolf, moments
-from samespace.model.evidence import Evidence
+from samespace.export.transforms.fit import Moments, TransformCandidate, default_candidates, fit, ledoit_wolf, moments
+from samespace.model.evidence import TransformEvidence
 from samespace.model.transform import Transform
 from samespace.vectors import Float32, Vectors, normalise
 
@@ -30,7 +30,7 @@ def cone(n: int = 400, dims: int = 12, seed: int = 0) -> Float32:
 
 
 def fitted(text: str, vectors: Float32, shrinkage: float | None = None) -> Transform:
-    transform = fit(Candidate.parse(text, source_dims=vectors.shape[1]), moments(vectors, shrinkage=shrinkage))
+    transform = fit(TransformCandidate.parse(text, source_dims=vectors.shape[1]), moments(vectors, shrinkage=shrinkage))
     assert transform is not None
     return transform
 
@@ -163,24 +163,24 @@ def test_samples_that_say_nothing_are_refused(sample: Float32, reason: str) -> N
 def test_candidates_are_read_as_they_are_written() -> None:
     """Every form, back to the same text; "none" fits to nothing."""
     for text in ("none", "centre", "pca:8", "whiten", "whiten:8", "truncate:12"):
-        assert str(Candidate.parse(text, source_dims=12)) == text
-    assert fit(Candidate("none"), moments(cone())) is None
+        assert str(TransformCandidate.parse(text, source_dims=12)) == text
+    assert fit(TransformCandidate("none"), moments(cone())) is None
 
 
 @pytest.mark.parametrize("text", ["", "zca", "pca", "truncate", "none:3", "centre:3", "pca:", "pca:x", "whiten:-1"])
 def test_other_words_are_refused(text: str) -> None:
     """A word that means nothing, a size that is missing or should be."""
     with pytest.raises(RequestInvalid, match="candidates"):
-        Candidate.parse(text, source_dims=12)
+        TransformCandidate.parse(text, source_dims=12)
 
 
 def test_a_size_above_the_encoders_is_refused() -> None:
     """K = 0 and K > dims, when read and when fitted."""
     for text in ("pca:13", "whiten:13", "truncate:0"):
         with pytest.raises(RequestInvalid, match="the encoder gives 12 dims"):
-            Candidate.parse(text, source_dims=12)
+            TransformCandidate.parse(text, source_dims=12)
     with pytest.raises(RequestInvalid, match="the encoder gives 12 dims"):
-        fit(Candidate("truncate", 13), moments(cone()))
+        fit(TransformCandidate("truncate", 13), moments(cone()))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_transform_survives_its_file(tmp_path: Path) -> None:
     """Kind, numbers and the space that it was fitted on; another space and other files are refused."""
     path = tmp_path / "made" / "t.safetensors"
     sample: Moments = moments(cone())
-    transform = fit(Candidate("whiten", 5), sample, fitted_on=SPACE)
+    transform = fit(TransformCandidate("whiten", 5), sample, fitted_on=SPACE)
     assert transform is not None
     transform.save(path)
     assert [each.name for each in path.parent.iterdir()] == ["t.safetensors"]
@@ -219,7 +219,7 @@ def test_a_transform_survives_its_file(tmp_path: Path) -> None:
             Transform.load(bad)
 
 
-EVIDENCE = Evidence(
+EVIDENCE = TransformEvidence(
     transform="whiten:5",
     pick="smallest",
     max_loss=1.0,
@@ -291,7 +291,7 @@ def scored(text: str, dims: int, points: float, p_value: float) -> CandidateScor
     """A row of the table with a change of nDCG@10 of *points* against .5000."""
     mean = points / 100
     change = Comparison(mean, mean - 0.01, mean + 0.01, p_value, wins=1, losses=1, queries=9)
-    candidate = Candidate.parse(text, source_dims=384)
+    candidate = TransformCandidate.parse(text, source_dims=384)
     return CandidateScore(candidate, dims, 0.5 + mean, 0.9, 50.0, 0.1, -3.0, None if text == "none" else change)
 
 

@@ -21,8 +21,8 @@ from samespace.errors import DataInvalid, ModelUnsupported
 from samespace.text import Recipe, Role, TextEncoder
 from samespace.training.data.sources import load_data
 from samespace.training.doctor import (
+    DataFinding,
     Diagnosis,
-    Finding,
     Questions,
     examine,
     material_of,
@@ -97,7 +97,7 @@ def look(folder: Path, rows: dict[str, list[dict[str, Any]]], **more: Any) -> Di
     return examine(load_data(write(folder / "set", rows)), questions, **more)
 
 
-def named(diagnosis: Diagnosis) -> dict[str, Finding]:
+def named(diagnosis: Diagnosis) -> dict[str, DataFinding]:
     return {finding.name: finding for finding in diagnosis.findings("error", "warning")}
 
 

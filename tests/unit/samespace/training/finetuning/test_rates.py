@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from samespace.training.finetuning.rates import RATES, SAFE, SHARE, Trial, not_tried, pick, probe, steps_each
+from samespace.training.finetuning.rates import RATES, SAFE, SHARE, RateTrial, not_tried, pick, probe, steps_each
 
 
-def trial(rate: float, score: float, loss: float = 1.0) -> Trial:
-    return Trial(rate, score, loss, 4.0)
+def trial(rate: float, score: float, loss: float = 1.0) -> RateTrial:
+    return RateTrial(rate, score, loss, 4.0)
 
 
 def test_the_lowest_of_those_about_as_good_is_taken() -> None:
@@ -40,7 +40,7 @@ def test_trials_end_at_a_rate_that_breaks_the_encoder() -> None:
     """Higher ones would break it too."""
     tried = []
 
-    def run(rate: float) -> Trial:
+    def run(rate: float) -> RateTrial:
         tried.append(rate)
         return trial(rate, 0.6) if rate < 1e-4 else trial(rate, 0.01, 5.0)
 

@@ -23,12 +23,12 @@ from samespace.training.heads import fit as head_fit
 from samespace.training.heads.choice import Tried, alarms, chosen, compare, probe, score
 from samespace.training.heads.config import HeadConfig
 from samespace.training.heads.data import Anchors, HeadData, of_texts
-from samespace.training.heads.fit import Batch, Examples, State, examples, fit, start, trivial_loss
+from samespace.training.heads.fit import HeadBatch, HeadPairs, HeadState, examples, fit, start, trivial_loss
 from samespace.training.heads.frozen import EmbeddedTexts, open_frozen
 from samespace.training.heads.run import train_head
 from samespace.training.heads.vectors import of_vectors
 from samespace.training.heads.watch import judge, watch
-from samespace.training.sentinel.judge import Run, Vitals
+from samespace.training.sentinel.judge import RunFacts, Vitals
 from samespace.vectors import Float32, normalise
 
 SIGNAL, NOISE, DIMS = 8, 8, 16
@@ -134,9 +134,9 @@ def test_info_nce_is_its_formula() -> None:
     q, p = normalise(random.normal(size=(4, 3))), normalise(random.normal(size=(5, 3)))
     pairs = np.array([(0, 0), (0, 1), (2, 3), (3, 3), (1, 4)], np.int64)
     known = np.unique(pairs[:, 0] * 5 + pairs[:, 1])
-    made = Examples(q, p, pairs, np.ones(5, np.float32), known)
+    made = HeadPairs(q, p, pairs, np.ones(5, np.float32), known)
     config = HeadConfig(temperature=0.3)
-    batch = Batch.of(pairs, made.labels)
+    batch = HeadBatch.of(pairs, made.labels)
     found = head_fit._loss(torch.from_numpy(q[batch.queries]), torch.from_numpy(p[batch.passages]), batch, made, config)
     right = {(int(a), int(b)) for a, b in pairs}
     losses = []
@@ -151,7 +151,7 @@ def test_info_nce_is_its_formula() -> None:
 def test_the_trivial_loss_is_that_of_constant_vectors(vectors: HeadData) -> None:
     """Equal vectors give exactly it: the log of how many compete, or the variance of the labels."""
     made = examples(vectors, HeadConfig())
-    same = Examples(
+    same = HeadPairs(
         *(np.ones_like(each) for each in (made.queries, made.passages)), made.pairs, made.labels, made.known
     )
     config = HeadConfig(batch_size=16, epochs=1)
@@ -208,7 +208,7 @@ def measured(loss: float, step: int = 100) -> Vitals:
 def test_a_head_that_tells_nothing_apart_is_named_with_its_cause() -> None:
     """By its loss beside the trivial one; the other rates of the ladder say whether rate or pairs are to blame."""
     flat, learned = measured(0.249), measured(0.1)
-    run, begin = Run("cosine_mse", 100, 0.05, 15.0, 0.5, 1e-4), measured(0.4, step=0)
+    run, begin = RunFacts("cosine_mse", 100, 0.05, 15.0, 0.5, 1e-4), measured(0.4, step=0)
     assert judge(run, [begin, learned], [(1e-5, flat)]) is None
     cases = [
         ([(1e-3, learned), (1e-2, measured(0.3))], "rate too low", "take rate 0.001, not 0.0001"),
@@ -229,7 +229,7 @@ def test_what_is_measured_is_what_is_trained(vectors: HeadData, loss: str) -> No
     made, begin = examples(vectors, config), start(vectors, config)
     (batch,) = list(made.batches(4096, 0))
     q, p = torch.tensor(made.queries[batch.queries]), torch.tensor(made.passages[batch.passages])
-    (found,) = watch(made, [State(0, begin, 0.0, 0.0)], config)
+    (found,) = watch(made, [HeadState(0, begin, 0.0, 0.0)], config)
     assert found.loss == pytest.approx(float(head_fit._loss(q, p, batch, made, config)), rel=1e-4)
     assert found.trivial == pytest.approx(trivial_loss(made, config), rel=1e-4)
     assert found.positive_mean > found.negative_mean and 1 < found.effective_rank <= DIMS

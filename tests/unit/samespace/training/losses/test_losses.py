@@ -16,7 +16,7 @@ SAME = 1e-6  # of float32 losses near 1
 T = 0.1
 
 
-def examples(queries: list[int], passages: list[int], shape: tuple[int, int], **more: Any) -> losses.Examples:
+def examples(queries: list[int], passages: list[int], shape: tuple[int, int], **more: Any) -> losses.BatchPairs:
     count = len(queries)
     columns: dict[str, Any] = {
         "weights": torch.ones(count),
@@ -25,7 +25,7 @@ def examples(queries: list[int], passages: list[int], shape: tuple[int, int], **
         "rivals": torch.full((count,), -1),
         "margins": torch.zeros(count),
     } | more
-    return losses.Examples(
+    return losses.BatchPairs(
         queries=torch.tensor(queries), passages=torch.tensor(passages), total=columns["weights"].sum(), **columns
     )
 

@@ -21,7 +21,7 @@ from samespace.model.checkpoint import load_checkpoint  # noqa: E402
 from samespace.training.pretraining import run as pretraining  # noqa: E402
 from samespace.training.pretraining.domain import read_domain  # noqa: E402
 from samespace.training.pretraining.objectives import DELETED, Denoising, MaskedTokens, Vocabulary, delete, own_tokens  # noqa: E402
-from samespace.training.pretraining.run import Settings, pretrain  # noqa: E402
+from samespace.training.pretraining.run import PretrainingSettings, pretrain  # noqa: E402
 
 FAST: dict[str, Any] = {
     "objective": "tsdae",
@@ -60,7 +60,7 @@ def weights(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("objective", ["mlm", "tsdae"])
 def test_what_is_kept_aside_is_learned(objective: str, base: Path, texts: Path, tmp_path: Path) -> None:
     """The loss on windows that are not trained on falls below guessing by frequency, from about there."""
-    settings = Settings(**{**FAST, "objective": objective, "steps": 150, "batch_size": 16})
+    settings = PretrainingSettings(**{**FAST, "objective": objective, "steps": 150, "batch_size": 16})
     record = pretrain(str(base), read_domain(texts), tmp_path / "out", settings, {})
     loss = record["held_out_loss"]
     assert loss["before"] == pytest.approx(loss["guessing"], rel=0.25)
@@ -73,7 +73,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     base: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after 21 of 40 steps, with a checkpoint at 16; and the same seed gives the same weights."""
-    settings = Settings(**{**FAST, "steps": 40, "checkpoint_every": 16})
+    settings = PretrainingSettings(**{**FAST, "steps": 40, "checkpoint_every": 16})
     pretrain(str(base), read_domain(texts), tmp_path / "whole", settings, {})
     step = pretraining._step
 
@@ -86,7 +86,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         patched.setattr(pretraining, "_step", killed)
         pretrain(str(base), read_domain(texts), tmp_path / "again", settings, {})
     with pytest.raises(ConfigInvalid, match="of a run with other settings or data"):
-        pretrain(str(base), read_domain(texts), tmp_path / "again", Settings(**{**FAST, "steps": 41}), {})
+        pretrain(str(base), read_domain(texts), tmp_path / "again", PretrainingSettings(**{**FAST, "steps": 41}), {})
     record = pretrain(str(base), read_domain(texts), tmp_path / "again", settings, {})
     assert len(record["loss"]) == 40
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "again")
@@ -104,7 +104,7 @@ def test_the_base_waits_for_the_head(base: Path, texts: Path, tmp_path: Path, mo
         seen.append(float(run.model[0].auto_model.get_input_embeddings().weight.detach().sum()))
 
     monkeypatch.setattr(pretraining, "_step", watched)
-    pretrain(str(base), read_domain(texts), tmp_path / "out", Settings(**FAST), {})
+    pretrain(str(base), read_domain(texts), tmp_path / "out", PretrainingSettings(**FAST), {})
     assert seen[0] == seen[1] == seen[2] != seen[3]
 
 
@@ -114,7 +114,7 @@ def test_nothing_learned_is_an_error(base: Path, tmp_path: Path, monkeypatch: py
     noise = tmp_path / "noise.txt"
     noise.write_text("\n".join("".join(Random(n).choices("abcdefghijklmnopqrstuvwxyz", k=20)) for n in range(40)))
     with pytest.raises(TrainingFailed, match="guessing tokens by their frequency gives"):
-        pretrain(str(base), read_domain(noise), tmp_path / "out", Settings(**FAST), {})
+        pretrain(str(base), read_domain(noise), tmp_path / "out", PretrainingSettings(**FAST), {})
     assert not (tmp_path / "out").exists()
 
 
@@ -170,12 +170,14 @@ def test_what_does_not_fit_is_named(base: Path, texts: Path, tmp_path: Path) -> 
     """A decoder without a mask token, windows beyond the limit, too little text."""
     decoder = save_tiny(tmp_path / "qwen3", "qwen3")
     with pytest.raises(ConfigInvalid, match=r"needs a mask token.*take tsdae"):
-        pretrain(str(decoder), read_domain(texts), tmp_path / "out", Settings(**{**FAST, "objective": "mlm"}), {})
+        pretrain(
+            str(decoder), read_domain(texts), tmp_path / "out", PretrainingSettings(**{**FAST, "objective": "mlm"}), {}
+        )
     with pytest.raises(ConfigInvalid, match="takes at most 40"):
-        pretrain(str(base), read_domain(texts), tmp_path / "out", Settings(**{**FAST, "max_tokens": 64}), {})
+        pretrain(str(base), read_domain(texts), tmp_path / "out", PretrainingSettings(**{**FAST, "max_tokens": 64}), {})
     (tmp_path / "few.txt").write_text("one text")
     with pytest.raises(DataInvalid, match="a batch needs 8"):
-        pretrain(str(base), read_domain(tmp_path / "few.txt"), tmp_path / "out", Settings(**FAST), {})
+        pretrain(str(base), read_domain(tmp_path / "few.txt"), tmp_path / "out", PretrainingSettings(**FAST), {})
 
 
 def test_the_command_says_that_it_is_a_new_space(base: Path, texts: Path, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from samespace.training.sentinel.judge import Run, Vitals, first_judged, judge
+from samespace.training.sentinel.judge import RunFacts, Vitals, first_judged, judge
 
 SCENARIOS = Path(__file__).parents[4] / "golden" / "sentinel.json"
-HEALTHY_RUN = Run("infonce", 100, 0.05, 31, 1.0, 5e-5)
+HEALTHY_RUN = RunFacts("infonce", 100, 0.05, 31, 1.0, 5e-5)
 START = Vitals(0, 2.4, 4.1, 40, 0.9, -2.0, 0.6, 0.1, 0.2, 0.1, 0.0, 0.0, 0.0)
 LATER = replace(START, step=10, loss=1.8, effective_rank=44, moved=0.02)
 

@@ -21,7 +21,7 @@ from samespace.training.finetuning.batches import Batches, Collator, Negatives  
 from samespace.training.losses.batch_loss import BatchLoss, LossSettings  # noqa: E402
 from samespace.training.losses.masking import Known, known_pairs, nothing_known  # noqa: E402
 from samespace.training.sentinel import judge as sentinel  # noqa: E402 - after the skip
-from samespace.training.sentinel.judge import Alarm, Run, first_judged, judge  # noqa: E402
+from samespace.training.sentinel.judge import Alarm, RunFacts, first_judged, judge  # noqa: E402
 from samespace.training.sentinel.vitals import Sample  # noqa: E402
 
 WORDS, DIMS, STEPS = 400, 32, 200
@@ -95,7 +95,7 @@ def watch(
     sample = Sample(collator.batch(list(range(64))), known)
     told = loss.examples(*[collator.batch(list(range(batch_size)))["examples"]] * 2)
     negatives = float((~told.masked).sum(dim=1).float().mean()) - 1 if known is not None else batch_size - 1.0
-    run = Run(
+    run = RunFacts(
         kind, STEPS, temperature, max(0.0, negatives), float(np.std(examples.labels)) if examples.labelled else 1, rate
     )
     rows = np.arange(len(examples))

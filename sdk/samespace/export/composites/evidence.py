@@ -1,0 +1,152 @@
+"""Whether two encoders share a space: what their vectors retrieve together, beside what each retrieves alone.
+
+Equal dims are no evidence, and nothing inside two artifacts is: only retrieval shows that queries of the one find
+passages of the other. `join_towers` wants this evidence, or that the caller insists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ...artifact import Artifact
+from ...encoder import Encoder
+from ...errors import RequestInvalid
+from ...evaluation import Bm25Ranker, Dataset, DenseRanker, Embedder, Ranker, Score, evaluate
+from ...progress import Advance, Progress, silent
+from ...text import Role
+from ...vectors import Vectors
+
+TOGETHER_SHARE: Final = 0.5
+"""Two towers have to reach this share of the better one's score alone, or they were not trained together."""
+TOGETHER: Final = "together"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """One row of what is shown: BM25, an encoder, or several together.
+
+    Attributes:
+        dims: length of a vector; None for BM25.
+    """
+
+    name: str
+    dims: int | None
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class TowerEvidence:
+    """What two encoders score on one retrieval set, alone and together.
+
+    Attributes:
+        spaces: full space ids of the encoder of queries and of that of passages.
+        data, split: whose queries were asked.
+        alone: nDCG@10 of each by itself, in [0, 1].
+        together: nDCG@10 of queries through the first and passages through the second.
+        rows: these scores and BM25's, to be shown.
+    """
+
+    spaces: tuple[str, str]
+    data: str
+    split: str
+    alone: tuple[float, float]
+    together: float
+    rows: tuple[PartScore, ...]
+
+    def require(self, query: Artifact, passage: Artifact) -> None:
+        """Raise `RequestInvalid` where this is evidence of other encoders, or shows that they share no space."""
+        if (query.space_id, passage.space_id) != self.spaces:
+            raise RequestInvalid(
+                field="evidence",
+                reason=f"is of spaces {self.spaces[0]} and {self.spaces[1]}, the towers are of {query.space_id} and "
+                f"{passage.space_id}; measure these",
+            )
+        if self.together < TOGETHER_SHARE * max(self.alone):
+            raise RequestInvalid(
+                field="ARTIFACTS",
+                reason=f"together they score {self.together:.4f} nDCG@10 on {self.data}, alone {self.alone[0]:.4f} and "
+                f"{self.alone[1]:.4f}: their vectors do not share a space. Train them together, or concatenate them",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """What provenance keeps."""
+        return {
+            "data": self.data,
+            "split": self.split,
+            "ndcg@10_alone": list(self.alone),
+            "ndcg@10_together": self.together,
+        }
+
+
+def no_evidence() -> RequestInvalid:
+    """The refusal of towers that nobody has measured."""
+    return RequestInvalid(
+        field="evidence",
+        reason="missing; only retrieval can show that two encoders were trained together. Give a retrieval set "
+        "(--data, in Python `measure_towers`), or insist (--anyway, in Python anyway=True)",
+    )
+
+
+def measure_towers(
+    query: Artifact, passage: Artifact, dataset: Dataset, *, progress: Progress = silent, say: Say = lambda _: None
+) -> TowerEvidence:
+    """Score BM25, each encoder alone, and queries through the first with passages through the second.
+
+    Raises:
+        RequestInvalid: their vectors are of unlike length, so that they cannot be compared at all.
+        BuildError: an encoder does not run here.
+    """
+    dims = [each.manifest.identity.dims for each in (query, passage)]
+    if dims[0] != dims[1]:
+        raise RequestInvalid(field="ARTIFACTS", reason=f"the first has {dims[0]} dims, the second {dims[1]}")
+    with Encoder.load(query) as first, Encoder.load(passage) as second:
+        encoders = (
+            (query.manifest.name, dims[0], first),
+            (passage.manifest.name, dims[1], second),
+            (TOGETHER, dims[0], _Towers(first, second)),
+        )
+        rows = score_parts(dataset, encoders, progress=progress, say=say)
+    _, left, right, both = (row.score.ndcg_10 for row in rows)
+    return TowerEvidence((query.space_id, passage.space_id), dataset.name, dataset.split, (left, right), both, rows)
+
+
+def score_parts(
+    dataset: Dataset,
+    encoders: Sequence[tuple[str, int, Embedder]],
+    *,
+    progress: Progress = silent,
+    say: Say = lambda _: None,
+) -> tuple[PartScore, ...]:
+    """BM25 and each encoder, as (name, dims, encoder), on *dataset*."""
+    rankers: list[tuple[str, int | None, Ranker]] = [("bm25", None, Bm25Ranker())]
+    rankers += [(name, dims, DenseRanker(encoder)) for name, dims, encoder in encoders]
+    rows = []
+    for name, dims, ranker in rankers:
+        say(f"Scoring {name} on {dataset.name}.")
+        with progress(name, len(dataset.passages) + len(dataset.queries)) as advance:
+            rows.append(PartScore(name, dims, evaluate(ranker, dataset, progress=advance).score))
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Towers:
+    """Two encoders as one that is only scored: queries through the first, passages through the second."""
+
+    query: Encoder
+    passage: Encoder
+    name: str = TOGETHER
+
+    @property
+    def space_id(self) -> str:
+        return self.query.space_id
+
+    def encode(self, texts: Sequence[str], role: Role, *, progress: Advance | None = None) -> Vectors:
+        # For this one measurement the towers are taken to share a space: whether they do is the question.
+        encoder = self.query if role == "query" else self.passage
+        return Vectors(np.asarray(encoder.encode(texts, role, progress=progress)), self.space_id)

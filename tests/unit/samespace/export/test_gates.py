@@ -1,0 +1,127 @@
+"""What protects somebody is refused by the Python functions themselves, whoever calls them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+pytest.importorskip("sentence_transformers", reason="needs the extra train")
+
+from samespace.artifact import open_artifact  # noqa: E402 - after the skip
+from samespace.errors import RequestInvalid  # noqa: E402
+from samespace.evaluation import load_dataset  # noqa: E402
+from samespace.export.composites.concatenate import join_towers  # noqa: E402
+from samespace.export.composites.evidence import measure_towers  # noqa: E402
+from samespace.export.composites.request import Combination, combine_folders  # noqa: E402
+from samespace.export.composites.towers import export_towers  # noqa: E402
+from samespace.export.package import export_artifact  # noqa: E402
+from samespace.export.request import ExportRequest, export_model  # noqa: E402
+from samespace.model.checkpoint import load_checkpoint  # noqa: E402
+
+
+@pytest.fixture
+def worse(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A model whose training record says: not better than its base."""
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "worse"))
+    (folder / "run.json").write_text(json.dumps({"better_than_base": False, "config": {}}))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Forty texts that find themselves."""
+    folder = tmp_path / "data"
+    (folder / "qrels").mkdir(parents=True)
+    texts = [f"{a} {b}" for a in ("reset", "flatten", "install", "index", "query") for b in "abcdefgh"]
+    for name in ("corpus", "queries"):
+        rows = (json.dumps({"_id": str(number), "text": text}) + "\n" for number, text in enumerate(texts))
+        (folder / f"{name}.jsonl").write_text("".join(rows))
+    judged = "".join(f"{number}\t{number}\t1\n" for number in range(len(texts)))
+    (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    return folder
+
+
+def test_export_artifact_refuses_what_is_not_better_than_its_base(worse: Path, tmp_path: Path) -> None:
+    """It reads the training record itself; who insists gets the artifact, and the record goes along."""
+    checkpoint, out = load_checkpoint(worse), tmp_path / "out"
+    with pytest.raises(RequestInvalid, match=r"not better than its base .*--anyway \(in Python anyway=True\)"):
+        export_artifact(checkpoint, out)
+    with pytest.raises(RequestInvalid, match="not better than its base"):
+        export_artifact(checkpoint, out, provenance={"mine": 1})
+    assert not out.exists()
+    artifact = export_artifact(checkpoint, out, anyway=True).artifact
+    assert artifact.manifest.provenance["training"]["better_than_base"] is False
+
+
+def test_export_model_refuses_before_the_model_is_read(
+    worse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of `samespace export` as a function: the refusal takes no time."""
+    from samespace.export import request
+
+    def not_reached(*_: Any) -> None:
+        raise AssertionError("the model was read")
+
+    monkeypatch.setattr(request, "load_towers", not_reached)
+    with pytest.raises(RequestInvalid, match="not better than its base"):
+        export_model(ExportRequest(str(worse), tmp_path / "out"))
+
+
+def test_join_towers_wants_evidence(tiny_artifact: Path, other_artifact: Path, data: Path, tmp_path: Path) -> None:
+    """None, evidence of others, and evidence that they share no space are refused; what finds together is joined."""
+    one, other, out = open_artifact(tiny_artifact), open_artifact(other_artifact), tmp_path / "towers"
+    with pytest.raises(RequestInvalid, match="evidence: missing"):
+        join_towers(one, other, out)
+    dataset = load_dataset(data, "dev")
+    unrelated, own = measure_towers(one, other, dataset), measure_towers(one, one, dataset)
+    assert unrelated.together < 0.5 * max(unrelated.alone) and own.together == pytest.approx(own.alone[0])
+    with pytest.raises(RequestInvalid, match="do not share a space"):
+        join_towers(one, other, out, evidence=unrelated)
+    with pytest.raises(RequestInvalid, match="measure these"):
+        join_towers(one, other, out, evidence=own)
+    assert not out.exists()
+    good = replace(unrelated, together=max(unrelated.alone))
+    joined = join_towers(one, other, out, evidence=good)
+    assert joined.manifest.provenance["evidence"]["ndcg@10_together"] == good.together
+    insisted = join_towers(one, other, out, evidence=unrelated, anyway=True, replace=True)
+    assert insisted.space_id == joined.space_id
+
+
+def test_combining_folders_shows_the_scores_of_refused_towers(
+    tiny_artifact: Path, other_artifact: Path, data: Path, tmp_path: Path
+) -> None:
+    """The scores say why; nothing is written."""
+    shown: list[str] = []
+    wanted = Combination((tiny_artifact, other_artifact), tmp_path / "towers", two_tower=True, data=data)
+    with pytest.raises(RequestInvalid, match="do not share a space"):
+        combine_folders(wanted, show=lambda rows: shown.extend(row.name for row in rows))
+    assert shown == ["bm25", "tiny", "other", "together"]
+    with pytest.raises(RequestInvalid, match="a two-tower has two"):
+        combine_folders(replace(wanted, weights=(1.0, 1.0)))
+    assert not wanted.out.exists()
+
+
+def test_export_towers_joins_the_routes_of_one_router_only(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Two checkpoints that somebody put together are no Router, also where one of them was a route."""
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    for towers in (
+        (checkpoint, checkpoint),
+        (replace(checkpoint, router="a"), checkpoint),
+        (replace(checkpoint, router="a"), replace(checkpoint, router="b")),
+    ):
+        with pytest.raises(RequestInvalid, match="evidence: missing"):
+            export_towers(towers, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_worse_router_is_refused_once_for_both(worse: Path, tmp_path: Path) -> None:
+    """The record lies in the Router's folder, not in those of its routes."""
+    tower = replace(load_checkpoint(worse), source=f"{worse} (query route)", router=str(worse))
+    with pytest.raises(RequestInvalid, match="not better than its base"):
+        export_towers((tower, tower), tmp_path / "out")
