@@ -6,8 +6,6 @@ Nothing here imports weaviate or reads the environment by itself: the command li
 from __future__ import annotations
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +13,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from samespace.errors import ConfigInvalid
+from samespace.errors import ConfigInvalid, ServerUnavailable
+from samespace.web import WebClient, WebOptions
 
 Mode = Literal["auto", "url", "embedded", "off"]
 
@@ -148,10 +147,11 @@ def cached_versions(cache: Path) -> list[str]:
 def download_refused(url: str, timeout_s: float = 5.0) -> str | None:
     """Why *url* cannot be downloaded; None if it can."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout_s):
-            return None
-    except (urllib.error.URLError, OSError) as error:
-        return str(getattr(error, "reason", None) or error)
+        with WebClient(url, WebOptions(timeout_s=timeout_s, follow=True, proxies=True)) as web:
+            status = web.ask("HEAD").status
+    except ServerUnavailable as error:
+        return error.reason
+    return None if status < 400 else f"status {status}"
 
 
 def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str], str | None]) -> Found:

@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..demo.server_process import RunningServer, running_server
-from ..errors import DataInvalid, ProbesFailed, RequestInvalid, WeaviateError, short
+from ..errors import DataInvalid, ProbesFailed, RequestInvalid, ServerUnavailable, WeaviateError, short
 from ..extras import require_extra
 from .console import one_line, progress, quiet_libraries, say, table
 
@@ -254,6 +253,7 @@ def _check_server(server: RunningServer, artifact: Artifact) -> None:
     import numpy as np
 
     from ..encoder import Encoder
+    from ..web import WebClient
 
     probes = artifact.probes()
     (space,) = server.ready["spaces"]
@@ -266,12 +266,12 @@ def _check_server(server: RunningServer, artifact: Artifact) -> None:
             rows = [row for row, each in enumerate(probes.roles) if each == role]
             vectors[rows] = encoder.encode([probes.texts[row] for row in rows], role)
     worst = {"gRPC": probes.worst(vectors)}
-    url = f"{server.http}/e/{artifact.space_id}/vectors"
-    for row, (text, role) in enumerate(zip(probes.texts, probes.roles, strict=True)):
-        body = json.dumps({"text": text, "config": {"task_type": role}}).encode()
-        request = urllib.request.Request(url, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            vectors[row] = json.load(reply)["vector"]
+    with WebClient(f"{server.http}/e/{artifact.space_id}") as web:
+        for row, (text, role) in enumerate(zip(probes.texts, probes.roles, strict=True)):
+            reply = web.ask("POST", "/vectors", body={"text": text, "config": {"task_type": role}})
+            if reply.status != 200:
+                raise ServerUnavailable(address=web.address, reason=f"status {reply.status}: {reply.text()}")
+            vectors[row] = reply.json()["vector"]
     worst["HTTP"] = probes.worst(vectors)
     for protocol, distance in worst.items():
         if not distance <= bound:
