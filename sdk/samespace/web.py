@@ -156,6 +156,14 @@ def without_credentials(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def basic_authorization(parts: SplitResult) -> dict[str, str]:
+    """The header that user and password of a URL make; empty where it has no password."""
+    if parts.password is None:
+        return {}
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+    return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
 def _parsed(url: str) -> SplitResult:
     shown = without_credentials(url)
     parts = urlsplit(url)
@@ -169,10 +177,7 @@ def _parsed(url: str) -> SplitResult:
 
 
 def _headers(parts: SplitResult, options: WebOptions) -> dict[str, str]:
-    headers = {}
-    if parts.password is not None:
-        pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-        headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    headers = basic_authorization(parts)
     if options.token:
         headers["authorization"] = f"Bearer {options.token}"
     return {**headers, **{name.lower(): value for name, value in options.headers.items()}}

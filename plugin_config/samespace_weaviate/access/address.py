@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from samespace.errors import ConfigInvalid, ServerUnavailable
-from samespace.web import WebClient, WebOptions
+from samespace.web import WebClient, WebOptions, basic_authorization, without_credentials
 
 Mode = Literal["auto", "url", "embedded", "off"]
 
@@ -33,8 +33,12 @@ class Address:
 
     Attributes:
         host, port, secure: of REST.
-        grpc_port: of gRPC, on the same host.
+        grpc_port: of gRPC, with TLS where REST has it.
         api_key: "" for anonymous access; never printed.
+        headers: (name, value) sent with each request over REST and gRPC; never printed. User and password of a URL
+            are one of them.
+        ca: PEM file of the authorities to trust over REST; "" for the system's.
+        grpc_host: of gRPC; "" for the same as REST's.
     """
 
     host: str
@@ -42,10 +46,15 @@ class Address:
     secure: bool
     grpc_port: int
     api_key: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    ca: str = ""
+    grpc_host: str = ""
 
     @staticmethod
     def parse(url: str, grpc_port: int | None = None, api_key: str = "") -> Address:
         """Read "http://HOST:PORT"; 50051 is gRPC's port unless given (443 with https).
+
+        User and password before HOST are sent as Basic authorization, unless there is an API key.
 
         Raises:
             ConfigInvalid: not such an address.
@@ -54,15 +63,18 @@ class Address:
         try:
             port = parts.port
         except ValueError as error:
-            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{url!r}: {error}") from error
+            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{without_credentials(url)!r}: {error}") from error
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/"):
-            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{url!r}; expected http://HOST:PORT or https://HOST")
+            raise ConfigInvalid(
+                key="WEAVIATE_URL", reason=f"{without_credentials(url)!r}; expected http://HOST:PORT or https://HOST"
+            )
         return Address(
             host=parts.hostname,
             port=port or _DEFAULT_PORTS[parts.scheme],
             secure=parts.scheme == "https",
             grpc_port=grpc_port or _DEFAULT_GRPC_PORTS[parts.scheme],
             api_key=api_key,
+            headers=tuple(basic_authorization(parts).items()) if not api_key else (),
         )
 
     def __str__(self) -> str:
@@ -73,7 +85,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedWeaviate:
     """A Weaviate that weaviate-client starts as a child process.
 
     Attributes:
@@ -100,7 +112,7 @@ class NoWeaviate:
         return self.reason
 
 
-Found: TypeAlias = Address | Embedded | NoWeaviate
+Found: TypeAlias = Address | EmbeddedWeaviate | NoWeaviate
 
 
 def find_weaviate(
@@ -159,10 +171,10 @@ def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str],
     cache = Path(folder) if folder else Path.home() / ".cache" / "weaviate-embedded"
     versions = cached_versions(cache)
     if versions:
-        return Embedded(versions[0], cached=True, cache=cache)
+        return EmbeddedWeaviate(versions[0], cached=True, cache=cache)
     refused = can_download(DOWNLOAD.format(EMBEDDED_VERSION))
     if refused is None:
-        return Embedded(EMBEDDED_VERSION, cached=False, cache=cache)
+        return EmbeddedWeaviate(EMBEDDED_VERSION, cached=False, cache=cache)
     return NoWeaviate(
         f"WEAVIATE_URL is not set, no embedded Weaviate is cached in {cache}, and it cannot be downloaded ({refused})"
     )

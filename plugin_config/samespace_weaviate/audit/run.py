@@ -11,9 +11,9 @@ from typing import Any
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 
+from ..access.database import Database
 from ..pinning.pin import Pin, Severity, check_pin, find_pin, read_pins
 from ..pinning.spec import collection_name, vector_name
-from .door import AuditedDatabase
 from .explain import Texts
 from .findings import AuditReport
 from .recipes import declared, mistakes, text_properties
@@ -55,7 +55,7 @@ class AuditOptions:
 
 
 def audit(
-    database: AuditedDatabase,
+    database: Database,
     name: str,
     encoder: Encoder,
     options: AuditOptions | None = None,

@@ -13,8 +13,9 @@ import numpy as np
 
 from samespace.vectors import Float32, normalise
 
-from .compare import Checked, Evidence, Reference, distance, fault, off_unit
-from .door import AuditedDatabase, ReadObject
+from ..access.database import Database
+from ..access.values import StoredObject
+from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off_unit
 from .explain import Explanation, Texts, encode_rows, explain
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
@@ -76,7 +77,7 @@ class _Seen:
 
 
 def audit_tenant(
-    database: AuditedDatabase, tenant: str, audited: Audited, size: int | None, chance: random.Random
+    database: Database, tenant: str, audited: Audited, size: int | None, chance: random.Random
 ) -> TenantAudit:
     """Compare *size* objects of a tenant (None: all) with what the encoder gives for their texts."""
     chosen, population = reservoir(_counted(database.ids(audited.name), audited.progress), size, chance)
@@ -96,7 +97,7 @@ def audit_tenant(
     return TenantAudit(tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances))
 
 
-def _compare(objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> None:
+def _compare(objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
     """Encode the texts of some objects and add what was seen."""
     texts = [audited.texts.declared.text(each.properties) for each in objects]
     there = [text for text in texts if text]
@@ -104,17 +105,17 @@ def _compare(objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> No
     rows = iter(encoded)
     for each, text in zip(objects, texts, strict=True):
         right, windows = next(rows) if text else (None, 0)
-        wrong = fault(each.vectors, right)
+        wrong = fault(each.vector, right)
         far = None
-        if wrong is None and right is not None and each.vectors is not None:
-            far = distance(each.vectors, right)
-            wrong = off_unit(each.vectors) if far <= audited.loose else None
+        if wrong is None and right is not None and each.vector is not None:
+            far = distance(each.vector, right)
+            wrong = off_unit(each.vector) if far <= audited.loose else None
         evidence = None
         if right is not None:
             if len(seen.right) < MOST_REFERENCES:
                 seen.right.append((each.uuid, right[0]))
-            if each.vectors is not None and _worth_keeping(wrong, far, audited, seen):
-                evidence = Evidence(each.properties, text, windows, each.vectors, right)
+            if each.vector is not None and _worth_keeping(wrong, far, audited, seen):
+                evidence = SuspectVectors(each.properties, text, windows, each.vector, right)
         kind, reason = wrong or (None, "")
         seen.checked.append(Checked(each.uuid, kind, reason, far, evidence))
 
@@ -134,7 +135,7 @@ def _worth_keeping(wrong: Explanation | None, far: float | None, audited: Audite
 
 def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance) -> tuple[Offender, ...]:
     suspects = [each for each in seen.checked if each.evidence is not None]
-    reference = Reference(
+    reference = RightVectors(
         tuple(uuid for uuid, _ in seen.right),
         normalise(np.stack([row for _, row in seen.right])) if seen.right else np.empty((0, 0), np.float32),
     )

@@ -125,7 +125,7 @@ def test_a_constant_vector_is_told_from_equal_texts() -> None:
 def test_swapped_vectors_name_the_object_whose_they_are() -> None:
     """An import that is off by one gives each object its neighbour's vector."""
     database, ids = filled()
-    database.set_vectors(ids[0], database.objects[""][ids[1]].vectors)
+    database.set_vectors(ids[0], database.objects[""][ids[1]].vector)
     (offender,) = audit(database, "Article", RIGHT, ALL).offenders
     assert (offender.uuid, offender.kind) == (ids[0], Kind.OTHER_TEXT)
     assert str(ids[1]) in offender.reason
@@ -183,7 +183,7 @@ def test_multi_vectors_are_compared_window_by_window() -> None:
         assert len(rows) == 2
         database.set_vectors(uuid, rows)
     assert audit(database, "Article", RIGHT, ALL).clean
-    changed = np.array(database.objects[""][ids[0]].vectors)
+    changed = np.array(database.objects[""][ids[0]].vector)
     changed[1] = row(WRONG, "another")[0]
     database.set_vectors(ids[0], changed)
     database.set_vectors(ids[1], changed[:1])
