@@ -14,7 +14,8 @@ Nothing here imports weaviate before a `Store` is opened.
 """
 
 from .access.client import Store
-from .access.values import Blend, Database, Failure, Hit, Passage, StoredObject
+from .access.database import Database
+from .access.values import Blend, Failure, Hit, Passage, StoredObject
 from .collections.aliased import AliasedCollection
 from .collections.collection import PinnedCollection, carry_out, create
 from .collections.specfile import apply, read_collections

@@ -13,7 +13,8 @@ from samespace.encoder import Encoded, Encoder
 from samespace.progress import Advance
 from samespace.text import LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
-from samespace_weaviate.audit import ReadObject, Shard
+from samespace_weaviate import StoredObject
+from samespace_weaviate.access.values import Consistency, Shard
 
 from .database import SPACE
 
@@ -71,11 +72,11 @@ class WordEncoder(Encoder):
 
 
 class AuditedFake:
-    """The `AuditedDatabase` of `samespace_weaviate.audit`: one collection, perhaps with tenants."""
+    """What an audit asks of a `Database`: one collection, perhaps with tenants."""
 
     def __init__(self, schema: Mapping[str, Any], *, active: Mapping[str, bool] | None = None) -> None:
         self._schema, self._active = dict(schema), dict(active or {})
-        self.objects: dict[str, dict[UUID, ReadObject]] = {tenant: {} for tenant in self._active or ("",)}
+        self.objects: dict[str, dict[UUID, StoredObject]] = {tenant: {} for tenant in self._active or ("",)}
         self.tenant = ""
         self.reads: list[str] = []
         self.unindexed: set[UUID] = set()
@@ -86,12 +87,12 @@ class AuditedFake:
         rows = np.asarray(encoder.encode(texts, "passage").__array__())
         ids = [uuid5(NAMESPACE_URL, f"{tenant} {text}") for text in texts]
         for uuid, text, row in zip(ids, texts, rows, strict=True):
-            self.objects[tenant][uuid] = ReadObject(uuid, {"text": text, **more}, row[None, :])
+            self.objects[tenant][uuid] = StoredObject(uuid, {"text": text, **more}, row[None, :])
         return ids
 
     def set_vectors(self, uuid: UUID, vectors: Float32 | None, tenant: str = "") -> None:
         """Give an object other vectors, as a careless client would."""
-        self.objects[tenant][uuid] = replace(self.objects[tenant][uuid], vectors=vectors)
+        self.objects[tenant][uuid] = replace(self.objects[tenant][uuid], vector=vectors)
 
     def of_tenant(self, tenant: str) -> AuditedFake:
         assert tenant in self.objects
@@ -109,15 +110,15 @@ class AuditedFake:
     def shards(self, name: str) -> list[Shard]:
         return [Shard(tenant or "one", "node1", len(objects), "READY") for tenant, objects in self.objects.items()]
 
-    def ids(self, name: str) -> Iterator[UUID]:
+    def ids(self, name: str, consistency: Consistency | None = None) -> Iterator[UUID]:
         self.reads.append("ids")
         yield from sorted(self.objects[self.tenant])
 
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         kept = {
-            uuid: each.vectors
+            uuid: each.vector
             for uuid, each in self.objects[self.tenant].items()
-            if uuid not in self.unindexed and each.vectors is not None and each.vectors.shape[1] == query.shape[-1]
+            if uuid not in self.unindexed and each.vector is not None and each.vector.shape[1] == query.shape[-1]
         }
         if not kept:
             return []
@@ -127,7 +128,14 @@ class AuditedFake:
         best = np.maximum.reduceat(((stored @ asked.T) / np.where(norms > 0, norms, 1)).max(axis=1), starts)
         return sorted(zip(kept, (1 - best).tolist(), strict=True), key=lambda pair: pair[1])[:limit]
 
-    def read(self, name: str, vector: str, ids: Sequence[UUID], properties: Sequence[str]) -> list[ReadObject]:
+    def read(
+        self,
+        name: str,
+        vector: str,
+        ids: Sequence[UUID],
+        properties: Sequence[str],
+        consistency: Consistency | None = None,
+    ) -> list[StoredObject]:
         self.reads.append("read")
         there = self.objects[self.tenant]
         found = [there[uuid] for uuid in ids if uuid in there]

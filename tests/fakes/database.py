@@ -16,6 +16,8 @@ from samespace.progress import Advance
 from samespace.text import BY_WINDOW, LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
+from samespace_weaviate.access.patience import NONE, Patience
+from samespace_weaviate.access.values import Consistency
 from samespace_weaviate.pinning.index import HNSW, Index
 from samespace_weaviate.pinning.spec import MODULE
 
@@ -24,7 +26,7 @@ DIMS, TOKEN_LIMIT = 8, 4
 
 
 class FakeDatabase:
-    """The `Database` of `samespace_weaviate.access.values`, with a log of what was sent."""
+    """What imports and collections ask of a `Database`, with a log of what was sent."""
 
     def __init__(self, refuse: Callable[[StoredObject, int], str | None] = lambda entry, attempt: None) -> None:
         self.schemas: dict[str, dict[str, Any]] = {}
@@ -32,7 +34,7 @@ class FakeDatabase:
         self.sent: list[str] = []
         self.batches: list[int] = []
         self.asked: list[tuple[int, Any]] = []
-        self.tenant, self.doors = "", dict[str, FakeDatabase]()
+        self.tenant, self.doors, self.patience = "", dict[str, FakeDatabase](), NONE
         self._refuse, self._attempts = refuse, dict[Any, int]()
 
     def schema(self, name: str) -> dict[str, Any] | None:
@@ -57,7 +59,18 @@ class FakeDatabase:
             "vectorIndexConfig": index.config(),
         }
 
-    def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
+    def patient(self, patience: Patience) -> FakeDatabase:
+        """The same objects, schemas and log; each write waits out an outage."""
+        made = copy.copy(self)
+        made.patience = patience
+        return made
+
+    def insert(
+        self, name: str, vector: str, objects: Sequence[StoredObject], consistency: Consistency | None = None
+    ) -> list[Failure]:
+        return self.patience.ask(lambda: self._insert(name, objects))
+
+    def _insert(self, name: str, objects: Sequence[StoredObject]) -> list[Failure]:
         self.sent.append("insert")
         self.batches.append(len(objects))
         failures = []
@@ -105,10 +118,12 @@ class FakeDatabase:
         self.sent.append(f"add_tenant {tenant}")
         self.of_tenant(tenant)
 
-    def has(self, name: str, uuid: UUID) -> bool:
+    def has(self, name: str, uuid: UUID, consistency: Consistency | None = None) -> bool:
         return uuid in self.objects[name]
 
-    def delete_windows(self, name: str, documents: Sequence[str], first: int) -> int:
+    def delete_windows(
+        self, name: str, documents: Sequence[str], first: int, consistency: Consistency | None = None
+    ) -> int:
         self.sent.append(f"delete_windows {first}")
         stale = [
             uuid

@@ -1,7 +1,8 @@
 """A running Weaviate and a running encoder server, for tests of what the two really do together.
 
-WEAVIATE_URL names the Weaviate (with WEAVIATE_GRPC_PORT); without it an embedded one is started where its binary is
-cached. Tests never download one. The encoder server listens on loopback, so the Weaviate has to run on this machine.
+WEAVIATE_URL names the Weaviate (with WEAVIATE_GRPC_PORT), or WEAVIATE_BINARY a binary that is started; without them an
+embedded one is started where its binary is cached. Tests never download one. The encoder
+server listens on loopback, so the Weaviate has to run on this machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from fakes.serving import Server, serving
+from fakes.weaviate_process import weaviate_process
 from samespace import Encoder
 from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
 from samespace_weaviate.access.address import NoWeaviate, find_weaviate
@@ -25,6 +27,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The Weaviate of this run."""
     if find_spec("weaviate") is None:
         pytest.skip("weaviate-client is not installed: pip install 'samespace[weaviate]'")
+    binary = os.environ.get("WEAVIATE_BINARY")
+    if binary and not os.environ.get("WEAVIATE_URL"):
+        data = tmp_path_factory.mktemp("weaviate")
+        with weaviate_process(binary, data) as running, Store.connect(running.address) as opened:
+            yield opened
+        return
     found = find_weaviate("auto", os.environ, can_download=lambda url: "tests download nothing")
     if isinstance(found, NoWeaviate):
         pytest.skip(found.reason)

@@ -105,7 +105,7 @@ def test_stale_missing_constant_and_lower_cased_vectors_are_found(store: Store, 
     stale, missing, constant, lower = sets
     write(store, collection, stale, rows(encoder, [f"{p.text} Once" for _, p in stale]))
     for uuid, each in missing:
-        store._client.collections.use(spec.name).data.replace(uuid, {"text": each.text})
+        store.client.collections.use(spec.name).data.replace(uuid, {"text": each.text})
     write(store, collection, constant, [np.full(32, 32**-0.5, np.float32)] * PLANTED)
     write(store, collection, lower, rows(encoder, [p.text.lower() for _, p in lower]))
     report = audit(store, collection.name, encoder, ALL)
@@ -159,7 +159,7 @@ def test_an_encoder_that_was_swapped_behind_its_address_is_found(
     settings["inferenceUrl"] = relay
     settings.pop("samespaceSpace")
     store.create(schema)
-    articles = store._client.collections.use(spec.name)
+    articles = store.client.collections.use(spec.name)
     for running, some in ((server, PASSAGES[:60]), (other_server, PASSAGES[60:66])):
         Relay.target = f"{running.http}/e/{running.space_id}"
         for each in some:
@@ -196,7 +196,7 @@ def test_tenants_and_shards_are_sampled(
     schema = spec.schema()
     schema |= {"multiTenancyConfig": {"enabled": True}} if tenants else {"shardingConfig": {"desiredCount": 3}}
     store.create(schema)
-    articles = store._client.collections.use(spec.name)
+    articles = store.client.collections.use(spec.name)
     if tenants:
         articles.tenants.create([*tenants, "cold"])
         articles.tenants.deactivate("cold")
@@ -263,9 +263,9 @@ def test_long_documents_are_right_in_every_form(
     assert (report.clean, report.tenants[0].tolerance.writer.build) == (True, "fp32"), report.offenders
     assert report.sampled > 42 if form == "windows" else report.sampled == 42
     wanted = next(each for each in store.read(spec.name, spec.vector_name, list(store.ids(spec.name)), ["text"])
-                  if each.vectors is not None and (form != "multivector" or len(each.vectors) > 1))  # fmt: skip
-    assert wanted.vectors is not None
-    changed = wanted.vectors.copy()
+                  if each.vector is not None and (form != "multivector" or len(each.vector) > 1))  # fmt: skip
+    assert wanted.vector is not None
+    changed = wanted.vector.copy()
     changed[-1] = rows(other, ["red"])[0]
     foreign = StoredObject(wanted.uuid, wanted.properties, changed if form == "multivector" else changed[0])
     assert store.insert(spec.name, spec.vector_name, [foreign]) == []

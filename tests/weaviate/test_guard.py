@@ -25,7 +25,7 @@ def filled(collection: PinnedCollection) -> PinnedCollection:
 
 def attempts(store: Store, name: str) -> dict[str, Callable[[], Any]]:
     """Everything that plain clients do without naming a vector."""
-    plain = store._client.collections.use(name)
+    plain = store.client.collections.use(name)
 
     def rest(**more: Any) -> None:
         reply = httpx.post(f"{store.address}/v1/objects", json={"class": name, "properties": {"text": "x"}, **more})
@@ -92,7 +92,7 @@ def test_whoever_names_no_vector_is_rejected(attempt: str, store: Store, filled:
 
 def test_named_vectors_texts_and_words_are_served(store: Store, filled: PinnedCollection) -> None:
     """What a client should do goes on as without a guard, a text without a vector too: the module encodes it."""
-    plain = store._client.collections.use(filled.name)
+    plain = store.client.collections.use(filled.name)
     plain.data.insert({"text": "text 3", "passageId": "3"})
     assert [hit.properties["text"] for hit in filled.search("text 3", 1)] == ["text 3"]
     assert len(plain.query.bm25("text").objects) == 4

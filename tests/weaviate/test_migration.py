@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,28 +19,36 @@ import numpy as np
 import pytest
 
 from fakes import process
-from fakes.door import Killed
 from fakes.serving import Server
+from fakes.weaviate_in_memory import Killed
+from fakes.weaviate_process import weaviate_process
 from samespace import Encoder
 from samespace.errors import MigrationBlocked, ServerUnavailable
 from samespace.vectors import cosine_distance
-from samespace_weaviate import AliasedCollection, CollectionSpec, PinnedCollection, Severity, Store, check_pin
-from samespace_weaviate.access.address import Address
+from samespace_weaviate import (
+    AliasedCollection,
+    CollectionSpec,
+    Database,
+    PinnedCollection,
+    Severity,
+    Store,
+    StoredObject,
+    check_pin,
+)
+from samespace_weaviate.access.database import stream
+from samespace_weaviate.access.patience import Patience
 from samespace_weaviate.migration import (
-    Journal,
     Migration,
+    MigrationJournal,
+    MigrationState,
     Migrator,
-    Record,
-    RestDoor,
-    State,
     Terms,
     Wanted,
     new_schema,
     plan_migration,
 )
-from samespace_weaviate.migration.door import Door, stream
-from samespace_weaviate.migration.journal import _read
-from samespace_weaviate.migration.progress import Progress, Wish
+from samespace_weaviate.migration.journal import read_progress
+from samespace_weaviate.migration.progress import MigrationProgress, Wish
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 
@@ -55,15 +62,15 @@ def text(number: int) -> str:
     return f"{WORDS[number % 10]} {WORDS[number // 10 % 10]} is text {number}"
 
 
-def identity(number: int) -> str:
-    return str(uuid.UUID(int=number * 2**112 + 1))
+def identity(number: int) -> uuid.UUID:
+    return uuid.UUID(int=number * 2**112 + 1)
 
 
 @dataclass
 class Site:
     """A collection that clients reach by an alias, and a migration of it."""
 
-    door: RestDoor
+    door: Store
     store: Store
     old: CollectionSpec
     alias: str
@@ -71,27 +78,27 @@ class Site:
     encoder: Encoder
     server: str
     guard: bool = True
-    believed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    believed: dict[uuid.UUID, dict[str, Any]] = field(default_factory=dict)
 
     def write(self, numbers: range, tenant: str = "", *, name: str = "", **properties: Any) -> None:
         """As a client does: without vectors, through the alias."""
-        records = [Record(identity(n), {"text": text(n), "passageId": str(n), **properties}) for n in numbers]
-        assert self.door.write(name or self.alias, tenant, records) == []
-        self.believed |= {each.id: dict(each.properties) for each in records}
+        records = [StoredObject(identity(n), {"text": text(n), "passageId": str(n), **properties}) for n in numbers]
+        assert self.door.of_tenant(tenant).write(name or self.alias, records) == []
+        self.believed |= {each.uuid: dict(each.properties) for each in records}
 
     def run(
-        self, wish: Wish = "migrate", *, door: Door | None = None, encoder: Encoder | None = None, **terms: Any
-    ) -> State:
+        self, wish: Wish = "migrate", *, door: Database | None = None, encoder: Encoder | None = None, **terms: Any
+    ) -> MigrationState:
         """As the command does: plan if there is no journal, else go on."""
         encoder = encoder or self.encoder
-        with Journal(self.journal) as journal:
-            if journal.progress.state is State.NEW:
+        with MigrationJournal(self.journal) as journal:
+            if journal.progress.state is MigrationState.NEW:
                 schemas = {name: self.door.schema(name) or {} for name in self.door.names()}
                 aliases = self.door.aliases()
                 name = self.alias if self.alias in aliases else self.old.name
                 wanted = Wanted(name, encoder.space_id, self.alias, "text", self.guard)
                 plan = plan_migration(wanted, uuid.uuid4().hex[:8], schemas, aliases)
-                journal.append("planned", plan=plan.to_json())
+                journal.note("planned", plan=plan.to_json())
             migration = Migration(**journal.progress.plan)
             schema = self.door.schema(migration.old)
             schema = new_schema(schema, migration, self.server, "new") if schema else None
@@ -108,17 +115,13 @@ class Site:
         schema = self.store.schema(name)
         assert schema is not None
         assert check_pin(schema, encoder.space_id).worst <= (Severity.DRIFT if self.guard else Severity.UNSAFE)
-        found = [each for tenant in tenants for each in stream(self.door, name, tenant, vectors=True)]
-        assert {each.id: each.properties for each in found} == self.believed
+        found = [each for tenant in tenants for each in stream(self.door.of_tenant(tenant), name, vectors=True)]
+        assert {each.uuid: each.properties for each in found} == self.believed
         assert len(found) == len(self.believed)
         again = np.asarray(encoder.encode([str(each.properties["text"]) for each in found], "passage").__array__())
         stored = np.stack([each.vectors[f"e_{encoder.space_id[:12]}"] for each in found])
         assert float(cosine_distance(stored, again).max()) < SAME
         assert all(list(each.vectors) == [f"e_{encoder.space_id[:12]}"] for each in found)
-
-
-def address_of(store: Store) -> Address:
-    return Address.parse(store.address, store.grpc_port, os.environ.get("WEAVIATE_API_KEY", ""))
 
 
 @contextmanager
@@ -142,7 +145,8 @@ def site_in(
         guard=guard,
     )
     alias = f"{spec.name}Alias"
-    with closing(RestDoor(address_of(store), patience_s=30)) as door:
+    with Store.connect(store.where) as opened:
+        door = opened.patient(Patience(30))
         door.create({**spec.schema(), **settings})
         door.point_alias(alias, spec.name)
         site = Site(door, store, spec, alias, folder / "journal", other, other_server.http, guard)
@@ -151,10 +155,10 @@ def site_in(
         finally:
             for name, target in door.aliases().items():
                 if target.startswith(spec.name):
-                    door._send("DELETE", f"/aliases/{name}", allowed=(204, 404))
+                    door.delete_alias(name)
             for name in door.names():
                 if name.startswith(spec.name):
-                    door.drop(name)
+                    door.delete_collection(name)
 
 
 @pytest.fixture(autouse=True)
@@ -173,11 +177,13 @@ def site(store: Store, tmp_path: Path, server: Server, other: Encoder, other_ser
 class Watched:
     """A door whose every call is told of first."""
 
-    def __init__(self, door: Door, on_call: Callable[[str], None]) -> None:
+    def __init__(self, door: Database, on_call: Callable[[str], None]) -> None:
         self._door, self._on_call = door, on_call
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._door, name)
+        if name == "of_tenant":
+            return lambda tenant: Watched(method(tenant), self._on_call)
 
         def call(*arguments: Any, **options: Any) -> Any:
             self._on_call(name)
@@ -189,7 +195,7 @@ class Watched:
 class Clients(threading.Thread):
     """Asks through the alias for one text after the other until it is stopped; each text has to find itself."""
 
-    def __init__(self, ask: Callable[[str], str]) -> None:
+    def __init__(self, ask: Callable[[str], uuid.UUID]) -> None:
         super().__init__(daemon=True)
         self._ask, self._stopped = ask, threading.Event()
         self.asked, self.wrong = 0, list[str]()
@@ -221,12 +227,12 @@ def test_readers_see_one_space_or_the_other_and_writers_lose_nothing(
 
 
 def _there_and_back(store: Store, site: Site, encoder: Encoder, other: Encoder) -> None:
-    plain = store._client.collections.use(site.alias)
+    plain = store.client.collections.use(site.alias)
     aliased = AliasedCollection(store, site.alias, [encoder, other])
     readers = [
-        *(() if site.guard else (Clients(lambda query: str(plain.query.near_text(query, limit=1).objects[0].uuid)),)),
-        Clients(lambda query: str(aliased.ask(lambda found: found.search(query, 1))[0].uuid)),
-        Clients(lambda query: str(aliased.ask(lambda found: found.search(query, 1, encoded_by="client"))[0].uuid)),
+        *(() if site.guard else (Clients(lambda query: plain.query.near_text(query, limit=1).objects[0].uuid),)),
+        Clients(lambda query: aliased.ask(lambda found: found.search(query, 1))[0].uuid),
+        Clients(lambda query: aliased.ask(lambda found: found.search(query, 1, encoded_by="client"))[0].uuid),
     ]
     more = iter(range(OBJECTS, OBJECTS + 12))
 
@@ -241,12 +247,12 @@ def _there_and_back(store: Store, site: Site, encoder: Encoder, other: Encoder) 
     for reader in readers:
         reader.start()
     try:
-        assert site.run(door=Watched(site.door, client), queries=(text(1), text(2))) is State.SETTLED
+        assert site.run(door=Watched(site.door, client), queries=(text(1), text(2))) is MigrationState.SETTLED
         site.check(site.new, other)
         before = [reader.asked for reader in readers]
         while any(reader.asked < least + 3 for reader, least in zip(readers, before, strict=True)):
             site.write(range(5, 6), note="written to the new one")
-        assert site.run("rollback") is State.ROLLED_BACK
+        assert site.run("rollback") is MigrationState.ROLLED_BACK
         site.check(site.old.name, encoder)
     finally:
         for reader in readers:
@@ -258,12 +264,12 @@ def _there_and_back(store: Store, site: Site, encoder: Encoder, other: Encoder) 
 def test_killed_in_every_state_it_goes_on(site: Site, other: Encoder) -> None:
     """One migration that is killed at the first call of each state, on its way there and to the end."""
     site.write(range(OBJECTS, 300))  # more than a page, or copying would be over at once
-    died: set[State] = set()
+    died: set[MigrationState] = set()
 
     def kill(call: str) -> None:
-        state = Progress().state
+        state = MigrationProgress().state
         with contextlib.suppress(FileNotFoundError):
-            state = _read(site.journal)[0].state
+            state = read_progress(site.journal).state
         if state not in died:
             died.add(state)
             raise Killed(state)
@@ -276,7 +282,14 @@ def test_killed_in_every_state_it_goes_on(site: Site, other: Encoder) -> None:
             except Killed:
                 continue
             break
-    assert {State.PLANNED, State.CREATED, State.COPYING, State.CATCHING_UP, State.VERIFIED, State.SWITCHING} <= died
+    assert {
+        MigrationState.PLANNED,
+        MigrationState.CREATED,
+        MigrationState.COPYING,
+        MigrationState.CATCHING_UP,
+        MigrationState.VERIFIED,
+        MigrationState.SWITCHING,
+    } <= died
     site.check(site.new, other)
     assert site.old.name not in site.door.names()
 
@@ -318,7 +331,7 @@ def test_the_encoder_server_dies_meanwhile(site: Site, other: Encoder, other_art
 
         with pytest.raises(ServerUnavailable):
             site.run(door=Watched(site.door, kill), encoder=connected)
-    assert site.run() is State.SETTLED
+    assert site.run() is MigrationState.SETTLED
     site.check(site.new, other)
 
 
@@ -337,25 +350,25 @@ def test_types_and_references_are_copied_as_they_are(
     }  # fmt: skip
     with site_in(store, tmp_path, server, other, other_server) as site:
         schema = site.door.schema(site.old.name) or {}
-        site.door.drop(site.old.name)
+        site.door.delete_collection(site.old.name)
         nested = [{"name": "a", "dataType": ["text"]}, {"name": "b", "dataType": ["number[]"]}]
         schema["properties"] += [{"name": name, "dataType": [kind]} for name, kind in kinds.items()]
         schema["properties"].append({"name": "nested", "dataType": ["object"], "nestedProperties": nested})
         schema["properties"].append({"name": "next", "dataType": [site.old.name]})
         site.door.create(schema)
         records = [
-            Record(
+            StoredObject(
                 identity(n),
                 {"text": text(n), **values},
-                {"next": (f"weaviate://localhost/{site.old.name}/{identity(n + 1)}",)},
+                references={"next": (f"weaviate://localhost/{site.old.name}/{identity(n + 1)}",)},
             )
             for n in range(5)
         ]  # the last one refers to what is not there
-        assert site.door.write(site.old.name, "", records) == []
-        before = list(stream(site.door, site.old.name, ""))
-        assert site.run() is State.SETTLED
-        after = list(stream(site.door, site.new, ""))
-        assert [(each.id, each.properties) for each in after] == [(each.id, each.properties) for each in before]
+        assert site.door.write(site.old.name, records) == []
+        before = list(stream(site.door, site.old.name))
+        assert site.run() is MigrationState.SETTLED
+        after = list(stream(site.door, site.new))
+        assert [(each.uuid, each.properties) for each in after] == [(each.uuid, each.properties) for each in before]
         assert after[0].references == {"next": (f"weaviate://localhost/{site.new}/{identity(1)}",)}
         assert [len(each.references) for each in after] == [1] * 5
 
@@ -366,20 +379,20 @@ def test_tenants_hot_and_cold(
     """Each tenant is copied by itself, cold ones are woken for it, and all are left as they were; and back again."""
     with site_in(store, tmp_path, server, other, other_server, multiTenancyConfig={"enabled": True}) as site:
         for place, tenant in enumerate(("first", "second", "third")):
-            site.door.set_tenant(site.old.name, tenant, "HOT")
+            site.door.set_tenant_state(site.old.name, tenant, "HOT")
             site.write(range(10 * place, 10 * place + 10), tenant)
-        site.door.set_tenant(site.old.name, "second", "COLD")
-        found = site.door.tenants(site.old.name)
-        assert site.run() is State.SETTLED
-        assert site.door.tenants(site.old.name) == found
-        assert site.door.tenants(site.new) == found
-        site.door.set_tenant(site.new, "second", "HOT")
+        site.door.set_tenant_state(site.old.name, "second", "COLD")
+        found = site.door.tenant_states(site.old.name)
+        assert site.run() is MigrationState.SETTLED
+        assert site.door.tenant_states(site.old.name) == found
+        assert site.door.tenant_states(site.new) == found
+        site.door.set_tenant_state(site.new, "second", "HOT")
         site.check(site.new, other, ("first", "second", "third"))
-        site.door.set_tenant(site.new, "second", "COLD")
+        site.door.set_tenant_state(site.new, "second", "COLD")
         site.write(range(50, 52), "third")
-        assert site.run("rollback") is State.ROLLED_BACK
-        assert site.door.tenants(site.old.name) == found
-        site.door.set_tenant(site.old.name, "second", "HOT")
+        assert site.run("rollback") is MigrationState.ROLLED_BACK
+        assert site.door.tenant_states(site.old.name) == found
+        site.door.set_tenant_state(site.old.name, "second", "HOT")
         site.check(site.old.name, encoder, ("first", "second", "third"))
 
 
@@ -389,8 +402,8 @@ def test_a_collection_without_alias_and_pin(
     """Reached by its own name, with one unnamed vector: it gets an alias first, and a pin by migrating."""
     with site_in(store, tmp_path, server, other, other_server) as site:
         name = site.old.name
-        site.door._send("DELETE", f"/aliases/{site.alias}", allowed=(204,))
-        site.door.drop(name)
+        site.door.delete_alias(site.alias)
+        site.door.delete_collection(name)
         site.door.create({"class": name, "vectorizer": "none", "properties": [
             {"name": "text", "dataType": ["text"]},
             {"name": "passageId", "dataType": ["text"], "tokenization": "field"},
@@ -398,9 +411,9 @@ def test_a_collection_without_alias_and_pin(
         site.write(range(10), name=name)
         with pytest.raises(MigrationBlocked, match="--alias"):
             plan_migration(Wanted(name, other.space_id), "x", {name: site.door.schema(name) or {}}, {})
-        assert site.run() is State.SETTLED
+        assert site.run() is MigrationState.SETTLED
         site.check(site.new, other)
-        assert site.run("finish") is State.FINISHED
+        assert site.run("finish") is MigrationState.FINISHED
         assert site.door.aliases()[name] == site.new
         assert PinnedCollection.open(store, name, other).search(text(4), 1)[0].properties["passageId"] == "4"
 
@@ -412,48 +425,15 @@ def test_weaviate_restarts_meanwhile(
     binary = os.environ.get("WEAVIATE_BINARY")
     if not binary:
         pytest.skip("WEAVIATE_BINARY does not name a Weaviate that may be killed")
-    rest = free_ports(6)
-    data = {**os.environ, "PERSISTENCE_DATA_PATH": str(tmp_path / "data"), "GRPC_PORT": str(rest + 1),
-        "CLUSTER_GOSSIP_BIND_PORT": str(rest + 2), "CLUSTER_DATA_BIND_PORT": str(rest + 3), "RAFT_PORT": str(rest + 4),
-        "RAFT_INTERNAL_RPC_PORT": str(rest + 5), "CLUSTER_HOSTNAME": "node1", "CLUSTER_IN_LOCALHOST": "true",
-        "CLUSTER_BIND_ADDR": "127.0.0.1", "CLUSTER_ADVERTISE_ADDR": "127.0.0.1", "RAFT_BOOTSTRAP_EXPECT": "1",
-        "RAFT_TIMEOUTS_MULTIPLIER": "1", "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true", "DISABLE_TELEMETRY": "true",
-        "ENABLE_MODULES": "text2vec-transformers", "TRANSFORMERS_INFERENCE_API": "http://127.0.0.1:9",
-        "TRANSFORMERS_WAIT_FOR_STARTUP": "false", "GO_PROFILING_DISABLE": "true"}  # fmt: skip
-    command = [binary, "--host", "127.0.0.1", "--port", str(rest), "--scheme", "http"]
-    started: list[subprocess.Popen[bytes]] = []
+    with weaviate_process(binary, tmp_path / "data") as running:
 
-    def start() -> None:
-        quiet = subprocess.DEVNULL
-        started.append(subprocess.Popen(command, env=data, stdout=quiet, stderr=quiet))
+        def restart(call: str) -> None:
+            if call == "write" and len(running.started) == 1:
+                running.kill()
+                running.start()
 
-    def restart(call: str) -> None:
-        if call == "write" and len(started) == 1:
-            started[-1].kill()
-            started[-1].wait()
-            start()
-
-    try:
-        start()
-        address = Address.parse(f"http://127.0.0.1:{rest}", rest + 1)
-        with closing(RestDoor(address)) as waiting:
-            waiting._send("GET", "/.well-known/ready")
-        with Store.connect(address) as store, site_in(store, tmp_path, server, other, other_server) as site:
+        with Store.connect(running.address) as store, site_in(store, tmp_path, server, other, other_server) as site:
             site.write(range(300))
-            assert site.run(door=Watched(site.door, restart)) is State.SETTLED
+            assert site.run(door=Watched(site.door, restart)) is MigrationState.SETTLED
             site.check(site.new, other)
-        assert len(started) == 2
-    finally:
-        for each in started:
-            each.kill()
-            each.wait()
-
-
-def free_ports(count: int) -> int:
-    """The first of so many free ports in a row: Weaviate takes its data port to be the one behind the gossip port."""
-    for first in range(20_000, 30_000, count):
-        with ExitStack() as held, contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
-    raise AssertionError("no free ports")
+        assert len(running.started) == 2

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -14,23 +13,24 @@ from fakes.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.vectors import cosine_distance
-from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Severity, Store, check_pin, create
-from samespace_weaviate.access.address import Address
-from samespace_weaviate.migration import RestDoor
+from samespace_weaviate import (
+    CollectionSpec,
+    Passage,
+    PinnedCollection,
+    Severity,
+    Store,
+    StoredObject,
+    check_pin,
+    create,
+)
+from samespace_weaviate.access.database import stream
 from samespace_weaviate.migration.bridge import Bridge
-from samespace_weaviate.migration.door import Record, stream
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 
 SAME = 1e-3  # 1 - cos: the same model in other batches, perhaps in bf16
 WORDS = ("red", "green", "blue", "fast", "slow", "north", "south", "early", "late", "open")
 PASSAGES = [Passage(str(n), f"{WORDS[n % 10]} {WORDS[n // 10]} is text {n}") for n in range(100)]
-
-
-@pytest.fixture
-def door(store: Store) -> Iterator[RestDoor]:
-    with closing(RestDoor(Address.parse(store.address, store.grpc_port))) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -48,24 +48,24 @@ def run(store: Store, *arguments: str) -> tuple[int, str]:
 
 
 def test_every_object_gets_the_new_encoders_vector_beside_its_own(
-    store: Store, door: RestDoor, name: str, encoder: Encoder, other: Encoder, other_server: Server
+    store: Store, name: str, encoder: Encoder, other: Encoder, other_server: Server
 ) -> None:
     """Clients name one or the other; again, it finds nothing to do; an object written meanwhile is the module's."""
-    before = {record.id: record for record in stream(door, name, "", vectors=True)}
+    before = {record.uuid: record for record in stream(store, name, vectors=True)}
     migrate = ["migrate", name, "--strategy", "named-vector", "--to", other_server.grpc, "--server", other_server.http]
     code, output = run(store, *migrate)
     assert code == 0, output
     assert "100 objects got" in output
-    assert door.write(name, "", [Record("00000000-0000-0000-0000-000000000001", {"text": "a late one"})]) == []
-    after = {record.id: record for record in stream(door, name, "", vectors=True)}
+    assert store.write(name, [StoredObject(UUID(int=1), {"text": "a late one"})]) == []
+    after = {record.uuid: record for record in stream(store, name, vectors=True)}
     assert len(after) == 101
     old, new = f"e_{encoder.space_id[:12]}", f"e_{other.space_id[:12]}"
     for record in after.values():
         right = np.asarray(other.encode([str(record.properties["text"])], "passage").__array__())[0]
         assert cosine_distance(record.vectors[new], right) < SAME
-        if record.id in before:
-            assert (record.vectors[old] == before[record.id].vectors[old]).all()
-            assert record.same_content(before[record.id])
+        if record.uuid in before:
+            assert (record.vectors[old] == before[record.uuid].vectors[old]).all()
+            assert record.same_content(before[record.uuid])
     code, output = run(store, *migrate)
     assert "0 objects got" in output
     found = PinnedCollection.open(store, name, other).search(PASSAGES[7].text, 1)
@@ -76,7 +76,7 @@ def test_every_object_gets_the_new_encoders_vector_beside_its_own(
 
 
 def test_a_bridge_is_measured_refused_or_added_under_its_own_name(
-    store: Store, door: RestDoor, name: str, other: Encoder, other_server: Server, tmp_path: Path
+    store: Store, name: str, other: Encoder, other_server: Server, tmp_path: Path
 ) -> None:
     """Below the least retention nothing is written; else each object gets the mapped vector, and `check` tells."""
     path = tmp_path / "map.npz"
@@ -95,7 +95,7 @@ def test_a_bridge_is_measured_refused_or_added_under_its_own_name(
     assert found.worst is Severity.DRIFT
     assert any("approximate" in each.message for each in found.findings)
     old, new = f"e_{made.from_space[:12]}", f"e_{made.space_id[:12]}"
-    records = list(stream(door, name, "", vectors=True))
+    records = list(stream(store, name, vectors=True))
     mapped = made.passages(np.stack([record.vectors[old] for record in records])).__array__()
     assert cosine_distance(np.stack([record.vectors[new] for record in records]), mapped).max() < 1e-5
     query = made.queries(other.encode([PASSAGES[3].text], "query"))

@@ -6,8 +6,6 @@ Nothing here imports weaviate or reads the environment by itself: the command li
 from __future__ import annotations
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +13,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from samespace.errors import ConfigInvalid
+from samespace.errors import ConfigInvalid, ServerUnavailable
+from samespace.web import WebClient, WebOptions, basic_authorization, without_credentials
 
 Mode = Literal["auto", "url", "embedded", "off"]
 
@@ -34,8 +33,12 @@ class Address:
 
     Attributes:
         host, port, secure: of REST.
-        grpc_port: of gRPC, on the same host.
+        grpc_port: of gRPC, with TLS where REST has it.
         api_key: "" for anonymous access; never printed.
+        headers: (name, value) sent with each request over REST and gRPC; never printed. User and password of a URL
+            are one of them.
+        ca: PEM file of the authorities to trust over REST; "" for the system's.
+        grpc_host: of gRPC; "" for the same as REST's.
     """
 
     host: str
@@ -43,10 +46,15 @@ class Address:
     secure: bool
     grpc_port: int
     api_key: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    ca: str = ""
+    grpc_host: str = ""
 
     @staticmethod
     def parse(url: str, grpc_port: int | None = None, api_key: str = "") -> Address:
         """Read "http://HOST:PORT"; 50051 is gRPC's port unless given (443 with https).
+
+        User and password before HOST are sent as Basic authorization, unless there is an API key.
 
         Raises:
             ConfigInvalid: not such an address.
@@ -55,15 +63,18 @@ class Address:
         try:
             port = parts.port
         except ValueError as error:
-            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{url!r}: {error}") from error
+            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{without_credentials(url)!r}: {error}") from error
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/"):
-            raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{url!r}; expected http://HOST:PORT or https://HOST")
+            raise ConfigInvalid(
+                key="WEAVIATE_URL", reason=f"{without_credentials(url)!r}; expected http://HOST:PORT or https://HOST"
+            )
         return Address(
             host=parts.hostname,
             port=port or _DEFAULT_PORTS[parts.scheme],
             secure=parts.scheme == "https",
             grpc_port=grpc_port or _DEFAULT_GRPC_PORTS[parts.scheme],
             api_key=api_key,
+            headers=tuple(basic_authorization(parts).items()) if not api_key else (),
         )
 
     def __str__(self) -> str:
@@ -74,7 +85,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedWeaviate:
     """A Weaviate that weaviate-client starts as a child process.
 
     Attributes:
@@ -101,7 +112,7 @@ class NoWeaviate:
         return self.reason
 
 
-Found: TypeAlias = Address | Embedded | NoWeaviate
+Found: TypeAlias = Address | EmbeddedWeaviate | NoWeaviate
 
 
 def find_weaviate(
@@ -148,10 +159,11 @@ def cached_versions(cache: Path) -> list[str]:
 def download_refused(url: str, timeout_s: float = 5.0) -> str | None:
     """Why *url* cannot be downloaded; None if it can."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout_s):
-            return None
-    except (urllib.error.URLError, OSError) as error:
-        return str(getattr(error, "reason", None) or error)
+        with WebClient(url, WebOptions(timeout_s=timeout_s, follow=True, proxies=True)) as web:
+            status = web.ask("HEAD").status
+    except ServerUnavailable as error:
+        return error.reason
+    return None if status < 400 else f"status {status}"
 
 
 def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str], str | None]) -> Found:
@@ -159,10 +171,10 @@ def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str],
     cache = Path(folder) if folder else Path.home() / ".cache" / "weaviate-embedded"
     versions = cached_versions(cache)
     if versions:
-        return Embedded(versions[0], cached=True, cache=cache)
+        return EmbeddedWeaviate(versions[0], cached=True, cache=cache)
     refused = can_download(DOWNLOAD.format(EMBEDDED_VERSION))
     if refused is None:
-        return Embedded(EMBEDDED_VERSION, cached=False, cache=cache)
+        return EmbeddedWeaviate(EMBEDDED_VERSION, cached=False, cache=cache)
     return NoWeaviate(
         f"WEAVIATE_URL is not set, no embedded Weaviate is cached in {cache}, and it cannot be downloaded ({refused})"
     )

@@ -1,19 +1,34 @@
-"""The values that cross the door to Weaviate, and the door's shape.
-
-`Database` is what `collection` and `importer` need of `store.Store`; tests put a fake in its place.
-"""
+"""The values that cross the border to Weaviate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from samespace.vectors import Float32
 
-from ..pinning.index import HNSW, Index
-from ..pinning.spec import MODULE
+Consistency = Literal["ONE", "QUORUM", "ALL"]
+"""Of how many replicas of a shard an answer is, or has to take a write."""
+CONSISTENCIES: Final[tuple[Consistency, ...]] = ("ONE", "QUORUM", "ALL")
+PAGE: Final = 256
+"""Objects of one read or write; a few megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How many replicas take part where a call does not say so itself.
+
+    Attributes:
+        write: of writes and deletes.
+        decide: of reads that a decision rests on: `page`, `stream`, `get`, `read`, `ids`, `has`.
+        search: of searches; None for Weaviate's own default.
+    """
+
+    write: Consistency = "QUORUM"
+    decide: Consistency = "ALL"
+    search: Consistency | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +42,30 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as it is written: properties and vector together, under an id that never changes.
+    """One object, as it is read or written.
 
-    The vector's shape is (dim,), or (windows, dim) where the collection stores multi-vectors.
+    Attributes:
+        uuid: its id; their order is that of Weaviate's pages.
+        properties: all but references, or those that were asked for. `page`, `get` and `write` have them as REST's
+            JSON, which can be written back as it was read (dates with their offset, phone numbers, nested objects);
+            `insert` and `read` as Python's types.
+        vector: the one that the call names (`insert`, `read`), shape (dim,), or (windows, dim) for a multi-vector;
+            `read` always gives rows, (1, dim) or (windows, dim). None where there is none, or the call names none.
+        vectors: by name, where the call names none (`page`, `get`, `write`); "" is the vector without a name.
+        references: for each reference property its beacons, in order.
+        updated_ms: when it was last written, by Weaviate's clock; 0 for one that is to be written, or not asked for.
     """
 
     uuid: UUID
     properties: Mapping[str, Any]
-    vector: Float32
+    vector: Float32 | None = None
+    vectors: Mapping[str, Float32] = field(default_factory=dict)
+    references: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    updated_ms: int = 0
+
+    def same_content(self, other: StoredObject) -> bool:
+        """Whether properties and references are equal."""
+        return self.properties == other.properties and self.references == other.references
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,55 +108,41 @@ class Blend:
     query_vector: Float32 | None = None
 
 
-class Database(Protocol):
-    """What is needed of a Weaviate. Every vector is named, at write and at query."""
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A replica of a shard, as its node tells of it.
 
-    def of_tenant(self, tenant: str) -> Database:
-        """The same database, where everything about objects is about those of one tenant."""
+    Attributes:
+        name: of the shard; with tenants, the tenant.
+        node: that holds this replica.
+        objects: lags behind what was written last.
+        indexing: "READY", or what the vector index does meanwhile.
+        collection: that it belongs to.
+        queued: vectors that wait to be indexed (ASYNC_INDEXING).
+    """
 
-    def schema(self, name: str) -> dict[str, Any] | None:
-        """The schema of a collection; None where there is no such collection."""
+    name: str
+    node: str
+    objects: int
+    indexing: str
+    collection: str = ""
+    queued: int = 0
 
-    def create(self, schema: Mapping[str, Any]) -> None:
-        """Make a collection."""
 
-    def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
-        """Add a property."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of Weaviate.
 
-    def add_vector(
-        self, name: str, vector: str, settings: Mapping[str, Any], *, module: str = MODULE, index: Index = HNSW
-    ) -> None:
-        """Add a named vector; the caller has made sure that there is none of that name."""
+    Attributes:
+        name, version: its own.
+        status: "HEALTHY", or what is wrong.
+        shards: replicas that it holds; of collections with tenants, those that are loaded.
+    """
 
-    def insert(self, name: str, vector: str, objects: Sequence[StoredObject]) -> list[Failure]:
-        """Write objects under *vector*; what was refused comes back with its reason."""
-
-    def has(self, name: str, uuid: UUID) -> bool:
-        """Whether there is an object of that id."""
-
-    def delete_windows(self, name: str, documents: Sequence[str], first: int) -> int:
-        """Delete the windows from number *first* on of some documents; how many there were."""
-
-    def tenants(self, name: str) -> dict[str, bool]:
-        """The tenants of a collection that has them, and whether each can be read."""
-
-    def add_tenant(self, name: str, tenant: str) -> None:
-        """Make a tenant."""
-
-    def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
-        """Search with a text that Weaviate's module encodes; *filters* is a `Filter` of weaviate-client, or None."""
-
-    def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
-        """Search with one vector, shape (dim,), or a multi-vector, shape (vectors, dim)."""
-
-    def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
-        """Search by words."""
-
-    def hybrid(self, name: str, vector: str, query: str, limit: int, blend: Blend, filters: Any = None) -> list[Hit]:
-        """Search by words and by vector."""
-
-    def count(self, name: str) -> int:
-        """How many objects a collection has."""
+    name: str
+    status: str
+    version: str
+    shards: tuple[Shard, ...]
 
 
 def object_uuid(collection: str, passage: str) -> UUID:

@@ -7,15 +7,15 @@ length, of an older text or of another text recipe pass every check that a datab
     report.clean, report.at_most      # nothing wrong was found, and at most this share can be (99 %)
 
 `sampling` and `bounds` say which objects are looked at and what that is worth, `tolerance` how far apart right
-vectors may be, `compare` and `explain` what a wrong one is; `findings` is the report, `words` the report for people,
-`door` what is needed of a Weaviate. What it gives up: drift that is smaller than the bound of the build that wrote,
+vectors may be, `compare` and `explain` what a wrong one is; `findings` is the report, `words` the report for people.
+What it gives up: drift that is smaller than the bound of the build that wrote,
 which matters for int8.
 """
 
-from .door import AuditedDatabase, ReadObject, Shard
+from ..access.values import Shard
 from .findings import AuditReport, Kind, Offender, TenantAudit
 from .run import AuditOptions, audit
 
 __all__ = [
-    "AuditOptions", "AuditReport", "AuditedDatabase", "Kind", "Offender", "ReadObject", "Shard", "TenantAudit", "audit",
+    "AuditOptions", "AuditReport", "Kind", "Offender", "Shard", "TenantAudit", "audit",
 ]  # fmt: skip

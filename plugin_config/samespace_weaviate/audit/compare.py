@@ -20,7 +20,7 @@ FEWEST: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SuspectVectors:
     """What is kept of an object that may be wrong.
 
     Attributes:
@@ -59,7 +59,7 @@ class Checked:
     kind: Kind | None
     reason: str
     distance: float | None
-    evidence: Evidence | None = None
+    evidence: SuspectVectors | None = None
 
 
 def fault(stored: Float32 | None, right: Float32 | None) -> tuple[Kind, str] | None:
@@ -111,7 +111,7 @@ def shared(vectors: Sequence[Float32], texts: Sequence[str]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class RightVectors:
     """Right vectors, (n, dim) unit rows, with the objects that they belong to: what this space looks like."""
 
     uuids: tuple[UUID, ...]

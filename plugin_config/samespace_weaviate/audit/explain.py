@@ -20,7 +20,7 @@ from samespace.errors import Overloaded, short
 from samespace.text import LongTexts, Role
 from samespace.vectors import Float32
 
-from .compare import Checked, Evidence, Reference, distance, shared
+from .compare import Checked, RightVectors, SuspectVectors, distance, shared
 from .findings import Kind
 from .recipes import InputRecipe
 from .tolerance import apart, bounds_of
@@ -81,7 +81,7 @@ def encode_rows(
 
 
 def explain(
-    suspects: Sequence[Checked], texts: Texts, reference: Reference, *, tight: float, loose: float
+    suspects: Sequence[Checked], texts: Texts, reference: RightVectors, *, tight: float, loose: float
 ) -> dict[int, Explanation]:
     """Index of a suspect -> what it is, for those that anything explains. All have evidence.
 
@@ -164,7 +164,7 @@ def _by_space(
             found[index] = Kind.KNOWN_SPACE, f"of space {short(other.space_id)} ({other.name})"
 
 
-def _by_neighbours(suspect: Checked, reference: Reference, kinship: float, tight: float) -> Explanation | None:
+def _by_neighbours(suspect: Checked, reference: RightVectors, kinship: float, tight: float) -> Explanation | None:
     """Whose vector it is, or whether it is one of this space at all; None where too little is known to tell."""
     evidence = _evidence(suspect)
     row = evidence.stored[evidence.worst_row]
@@ -182,6 +182,6 @@ def _by_neighbours(suspect: Checked, reference: Reference, kinship: float, tight
     return Kind.STALE, "of another text, such as an older one, or of a related encoder"
 
 
-def _evidence(suspect: Checked) -> Evidence:
+def _evidence(suspect: Checked) -> SuspectVectors:
     assert suspect.evidence is not None
     return suspect.evidence

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from ..access.values import Shard
 from .bounds import overall_at_most, share_at_most
-from .door import Shard
 from .tolerance import Tolerance
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 
+from ..access.database import Database
 from ..pinning.pin import Pin, Severity, check_pin, find_pin, read_pins
 from ..pinning.spec import collection_name, vector_name
-from .door import AuditedDatabase
 from .explain import Texts
 from .findings import AuditReport
 from .recipes import declared, mistakes, text_properties
@@ -58,7 +58,7 @@ class AuditOptions:
 
 
 def audit(
-    database: AuditedDatabase,
+    database: Database,
     name: str,
     encoder: Encoder,
     options: AuditOptions | None = None,
@@ -122,7 +122,7 @@ def audit(
     )
 
 
-def _wait_for_the_index(database: AuditedDatabase, name: str, wait_s: float) -> None:
+def _wait_for_the_index(database: Database, name: str, wait_s: float) -> None:
     """Return when no vector waits to be indexed, or when *wait_s* is over; the report says what waits still."""
     until = time.monotonic() + wait_s
     while sum(each.queued for each in database.shards(name)) and time.monotonic() < until:

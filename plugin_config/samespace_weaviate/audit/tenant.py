@@ -13,8 +13,9 @@ import numpy as np
 
 from samespace.vectors import Float32, normalise
 
-from .compare import Checked, Evidence, Reference, distance, fault, off_unit
-from .door import AuditedDatabase, ReadObject
+from ..access.database import Database
+from ..access.values import StoredObject
+from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off_unit
 from .explain import Explanation, Texts, encode_rows, explain
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
@@ -79,7 +80,7 @@ class _Seen:
 
 
 def audit_tenant(
-    database: AuditedDatabase, tenant: str, audited: Audited, size: int | None, chance: random.Random
+    database: Database, tenant: str, audited: Audited, size: int | None, chance: random.Random
 ) -> TenantAudit:
     """Compare *size* objects of a tenant (None: all) with what the encoder gives for their texts."""
     chosen, population = reservoir(_counted(database.ids(audited.name), audited.progress), size, chance)
@@ -101,14 +102,14 @@ def audit_tenant(
     return TenantAudit(tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances), seen.tied)
 
 
-def _search(database: AuditedDatabase, objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> None:
+def _search(database: Database, objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
     """Note which of the objects their own vectors do not find."""
 
     def nearest(query: Float32, limit: int) -> list[tuple[UUID, float]]:
         return database.nearest(audited.name, audited.vector, query, limit)
 
-    def missed(these: Sequence[ReadObject]) -> list[ReadObject]:
-        searched = [(each.uuid, _query(each.vectors, audited)) for each in these if _is_searchable(each, audited)]
+    def missed(these: Sequence[StoredObject]) -> list[StoredObject]:
+        searched = [(each.uuid, _query(each.vector, audited)) for each in these if _is_searchable(each, audited)]
         found = dict(zip((uuid for uuid, _ in searched), search_each(nearest, searched), strict=True))
         seen.tied += sum(each is SelfSearch.TIES for each in found.values())
         return [each for each in these if found.get(each.uuid) is SelfSearch.NO]
@@ -119,9 +120,9 @@ def _search(database: AuditedDatabase, objects: Sequence[ReadObject], audited: A
         seen.unsearchable |= {each.uuid for each in missed(again)}
 
 
-def _is_searchable(each: ReadObject, audited: Audited) -> bool:
+def _is_searchable(each: StoredObject, audited: Audited) -> bool:
     """Whether the object has a vector that its index can hold; others are told of as what they are."""
-    vectors = each.vectors
+    vectors = each.vector
     dims = audited.texts.encoder.dims
     return vectors is not None and vectors.shape[1:] == (dims,) and bool(np.isfinite(vectors).all() and vectors.any())
 
@@ -131,7 +132,7 @@ def _query(vectors: Float32 | None, audited: Audited) -> Float32:
     return vectors if audited.texts.windows else vectors[0]
 
 
-def _compare(objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> None:
+def _compare(objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
     """Encode the texts of some objects and add what was seen."""
     texts = [audited.texts.declared.text(each.properties) for each in objects]
     there = [text for text in texts if text]
@@ -139,17 +140,17 @@ def _compare(objects: Sequence[ReadObject], audited: Audited, seen: _Seen) -> No
     rows = iter(encoded)
     for each, text in zip(objects, texts, strict=True):
         right, windows = next(rows) if text else (None, 0)
-        wrong = fault(each.vectors, right)
+        wrong = fault(each.vector, right)
         far = None
-        if wrong is None and right is not None and each.vectors is not None:
-            far = distance(each.vectors, right)
-            wrong = off_unit(each.vectors) if far <= audited.loose else None
+        if wrong is None and right is not None and each.vector is not None:
+            far = distance(each.vector, right)
+            wrong = off_unit(each.vector) if far <= audited.loose else None
         evidence = None
         if right is not None:
             if len(seen.right) < MOST_REFERENCES:
                 seen.right.append((each.uuid, right[0]))
-            if each.vectors is not None and _worth_keeping(wrong, far, audited, seen):
-                evidence = Evidence(each.properties, text, windows, each.vectors, right)
+            if each.vector is not None and _worth_keeping(wrong, far, audited, seen):
+                evidence = SuspectVectors(each.properties, text, windows, each.vector, right)
         kind, reason = wrong or (None, "")
         seen.checked.append(Checked(each.uuid, kind, reason, far, evidence))
 
@@ -169,7 +170,7 @@ def _worth_keeping(wrong: Explanation | None, far: float | None, audited: Audite
 
 def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance) -> tuple[Offender, ...]:
     suspects = [each for each in seen.checked if each.evidence is not None]
-    reference = Reference(
+    reference = RightVectors(
         tuple(uuid for uuid, _ in seen.right),
         normalise(np.stack([row for _, row in seen.right])) if seen.right else np.empty((0, 0), np.float32),
     )

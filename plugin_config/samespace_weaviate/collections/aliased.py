@@ -12,7 +12,7 @@ from typing import TypeVar
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, SpaceMismatch, WeaviateError, WeaviateUnavailable
 
-from ..access.values import Database
+from ..access.database import Database
 from ..pinning.pin import read_pins
 from .collection import PinnedCollection
 

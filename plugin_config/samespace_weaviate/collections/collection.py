@@ -21,7 +21,8 @@ from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid
 from samespace.vectors import Float32, Vectors
 
-from ..access.values import Blend, Database, Hit, Passage
+from ..access.database import Database
+from ..access.values import Blend, Hit, Passage
 from ..importing.importer import BATCH, ImportOptions, import_passages
 from ..importing.report import ImportReport
 from ..importing.windows import Target

@@ -18,10 +18,11 @@ from typing import Any
 from samespace.bulk.cluster import Cluster, map_numbers
 from samespace.errors import RequestInvalid
 
-from ..access.values import Database, Failure, object_uuid
+from ..access.database import Database
+from ..access.values import Failure, object_uuid
 from ..importing.embedded import EmbeddedFolder, KnownVectors, read_documents
 from ..importing.importer import ImportOptions
-from ..importing.journal import Finished, Journal, write_failures
+from ..importing.journal import FinishedBatch, ImportJournal, write_failures
 from ..importing.pipeline import Crew
 from ..importing.report import ImportReport
 from ..importing.windows import ASKED_FOR
@@ -85,10 +86,13 @@ def import_parts(
             skipped += job.folder.texts[number]
             progress(job.folder.texts[number])
     reports: list[ImportReport] = []
-    for number, first, report in _each(job, open_database, todo, cluster):
-        reports.append(report)
-        journal.append(_finished(job, number, first, report))
-        progress(job.folder.texts[number])
+    try:
+        for number, first, report in _each(job, open_database, todo, cluster):
+            reports.append(report)
+            journal.note(_finished(job, number, first, report))
+            progress(job.folder.texts[number])
+    finally:
+        journal.close()
     whole = _added(reports, form=form, skipped=skipped, seconds=time.monotonic() - began)
     write_failures(Path(f"{state}.failures.jsonl"), whole.failed)
     if not whole.failed:
@@ -156,7 +160,7 @@ def _check(job: PartImport, database: Database) -> Any:
     return collection.pin.long_texts
 
 
-def _journal(job: PartImport, database: Database, state: Path) -> Journal:
+def _journal(job: PartImport, database: Database, state: Path) -> ImportJournal:
     key = {
         "collection": job.collection,
         "space": job.folder.space_id,
@@ -164,7 +168,7 @@ def _journal(job: PartImport, database: Database, state: Path) -> Journal:
         "tenant": job.tenant,
         "tenantProperty": job.tenant_property,
     }
-    journal = Journal.open(Path(f"{state}.journal"), key)
+    journal = ImportJournal.open(Path(f"{state}.journal"), key)
     for done in journal.some(_CHECKED):
         assert done.uuid is not None
         door = database.of_tenant(done.tenant) if done.tenant else database
@@ -175,11 +179,11 @@ def _journal(job: PartImport, database: Database, state: Path) -> Journal:
     return journal
 
 
-def _finished(job: PartImport, number: int, first: str, report: ImportReport) -> Finished:
+def _finished(job: PartImport, number: int, first: str, report: ImportReport) -> FinishedBatch:
     """With the id of one object, to look for later; where a property names tenants none, for each has its own door."""
     failed = tuple(dict.fromkeys(failure.passage for failure in report.failed))
     known = first and first not in failed and not job.tenant_property
-    return Finished(
+    return FinishedBatch(
         number, job.folder.digests[number], object_uuid(job.collection, first) if known else None, job.tenant, failed
     )
 

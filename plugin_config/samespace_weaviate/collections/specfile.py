@@ -24,7 +24,7 @@ from samespace.artifact import open_artifact
 from samespace.errors import ConfigInvalid, PinBroken, RequestInvalid
 from samespace.extras import require_extra
 
-from ..access.values import Database
+from ..access.database import Database
 from ..pinning.index import Index
 from ..pinning.plan import Plan, plan
 from ..pinning.spec import CollectionSpec, collection_name

@@ -8,14 +8,14 @@ from hashlib import blake2b
 from typing import Final
 
 from ..access.values import Failure, Passage, object_uuid
-from .journal import Journal
+from .journal import ImportJournal
 
 CHARS: Final = 1_000_000
 """A batch of long documents ends here, before it has its number of passages."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PassageBatch:
     """Some passages.
 
     Attributes:
@@ -42,11 +42,11 @@ def batches(
     passages: Iterable[Passage],
     collection: str,
     size: int,
-    journal: Journal | None = None,
+    journal: ImportJournal | None = None,
     *,
     tenant_property: str = "",
     chars: int = CHARS,
-) -> Iterator[Batch]:
+) -> Iterator[PassageBatch]:
     """*passages* in batches of *size*; of those that the journal has, only what failed.
 
     An id may come once, or once for each value of *tenant_property*.
@@ -69,7 +69,7 @@ def batches(
                 good.append(passage)
             else:
                 refused.append(Failure(object_uuid(collection, passage.id), reason, passage.id))
-        yield Batch(number, digest, tuple(good), tuple(refused), len(chunk) - len(left))
+        yield PassageBatch(number, digest, tuple(good), tuple(refused), len(chunk) - len(left))
 
 
 def _chunks(passages: Iterable[Passage], size: int, chars: int) -> Iterator[list[Passage]]:

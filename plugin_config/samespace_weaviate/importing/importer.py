@@ -24,10 +24,12 @@ from samespace.errors import (
     WeaviateUnavailable,
 )
 
-from ..access.values import Database, Passage
+from ..access.database import Database
+from ..access.patience import Patience
+from ..access.values import Passage
 from ..pinning.spec import DOCUMENT_PROPERTY
 from .batches import batches
-from .journal import Finished, Journal, write_failures
+from .journal import FinishedBatch, ImportJournal, write_failures
 from .pipeline import Crew, run
 from .report import ImportReport, Tally
 from .stages import Stages, Written, door_of
@@ -76,7 +78,7 @@ def import_passages(
     batch: int = BATCH,
     options: ImportOptions | None = None,
     progress: Callable[[int], None] | None = None,
-    pause: Callable[[float], None] = time.sleep,
+    patience: Patience | None = None,
 ) -> ImportReport:
     """Encode *passages* and write them into *target*.
 
@@ -84,6 +86,7 @@ def import_passages(
         passages: are read once, from other threads, one thread at a time.
         batch: passages of a batch; another number is another import to the journal.
         progress: gets each number of passages done.
+        patience: with outages of either side; a minute and a half unless given.
 
     Raises:
         SpaceMismatch: the encoder is of another space; nothing was encoded or sent.
@@ -95,11 +98,11 @@ def import_passages(
         raise SpaceMismatch(
             expected=target.space_id, found=encoder.space_id, where=f"import into collection {target.collection}"
         )
-    options = options or ImportOptions()
+    options, patience = options or ImportOptions(), patience or Patience()
     _check(target, options)
     start, tally = time.monotonic(), Tally()
-    work = Stages(database, target, encoder, batch, options.tenant_property, pause)
-    journal = _journal(database, target, options, batch)
+    work = Stages(database, target, encoder, batch, options.tenant_property, patience)
+    journal = _journal(database.patient(patience), target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
     wanted = passages if options.only is None else (each for each in passages if each.id in options.only)
     source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property)
@@ -107,7 +110,7 @@ def import_passages(
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
             if journal is not None:
-                journal.append(done.finished)
+                journal.note(done.finished)
             if progress is not None:
                 progress(done.prepared.batch.size)
     except BaseException:
@@ -115,6 +118,9 @@ def import_passages(
         if tally.failed and options.failures is not None and options.only is None:
             write_failures(options.failures, tally.failed)
         raise
+    finally:
+        if journal is not None:
+            journal.close()
     if journal is not None and not tally.failed:
         journal.remove()
     if options.failures is not None:
@@ -139,7 +145,7 @@ def _check(target: Target, options: ImportOptions) -> None:
         )
 
 
-def _journal(database: Database, target: Target, options: ImportOptions, batch: int) -> Journal | None:
+def _journal(database: Database, target: Target, options: ImportOptions, batch: int) -> ImportJournal | None:
     """The journal to go on with; empty where the collection no longer has what it says."""
     if options.journal is None:
         return None
@@ -151,14 +157,14 @@ def _journal(database: Database, target: Target, options: ImportOptions, batch: 
         "tenant": target.tenant,
         "tenantProperty": options.tenant_property,
     }
-    journal = Journal.open(options.journal, key)
+    journal = ImportJournal.open(options.journal, key)
     if not all(_is_there(database, target, done) for done in journal.some(_CHECKED)):
         journal.finished.clear()  # the collection was deleted or emptied since
     journal.begin()
     return journal
 
 
-def _is_there(database: Database, target: Target, done: Finished) -> bool:
+def _is_there(database: Database, target: Target, done: FinishedBatch) -> bool:
     assert done.uuid is not None
     try:
         return door_of(database, target, done.tenant).has(target.collection, done.uuid)

@@ -1,15 +1,16 @@
 """Which batches of an import are finished, in a file, so that an import that was killed goes on where it was.
 
-The first line says what is imported where: collection, space, and the options on which batches depend. Each further
-line is one finished batch with the digest of its input, appended after Weaviate has answered for all its objects.
-Whatever a kill leaves out is done again, which changes nothing, because ids come from the passages. A last line that
-is torn does not count, and neither does a batch whose input has changed. A journal of another import is replaced.
+The first entry says what is imported where: collection, space, and the options on which batches depend. Each further
+one is a finished batch with the digest of its input, noted after Weaviate has answered for all its objects (the file
+itself: `access.journal`). Whatever a kill leaves out is done again, which changes nothing, because ids come from the
+passages. A batch whose input has changed does not count. A journal of another import is replaced.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +19,15 @@ from uuid import UUID
 from samespace.errors import DataInvalid
 from samespace.folders import whole_file
 
+from ..access.journal import Journal, is_journal, read_journal
 from ..access.values import Failure
 
-_FORMAT: Final = 1
+_MARK: Final = "samespaceImport"
+_PLAIN, _FORMAT = 1, 2  # plain lines, which are still read; the checked lines of `access.journal`
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedBatch:
     """One finished batch.
 
     Attributes:
@@ -43,63 +46,74 @@ class Finished:
 
 
 @dataclass(slots=True)
-class Journal:
-    """An open journal; `Journal.open` reads one."""
+class ImportJournal:
+    """What is finished of an import; `open` reads it, and `begin` makes it a file that `note` adds to."""
 
     path: Path
     key: Mapping[str, Any]
-    finished: dict[int, Finished] = field(default_factory=dict)
+    finished: dict[int, FinishedBatch] = field(default_factory=dict)
+    _file: Journal | None = None
 
     @staticmethod
-    def open(path: Path, key: Mapping[str, Any]) -> Journal:
+    def open(path: Path, key: Mapping[str, Any]) -> ImportJournal:
         """The journal at *path* as far as it is of the import that *key* describes; else an empty one, not yet written.
 
         Raises:
-            DataInvalid: there is another kind of file at *path*.
+            DataInvalid: there is another kind of file at *path*, or the journal is damaged in the middle.
         """
-        journal = Journal(path, dict(key))
-        if not path.exists():
+        journal = ImportJournal(path, dict(key))
+        if not path.exists() or not path.stat().st_size:
             return journal
-        first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]  # what follows the last newline is torn
-        header = _json(first)
-        if path.stat().st_size and first and (header is None or "samespaceImport" not in header):
-            raise DataInvalid(
-                path=str(path),
-                reason="is not the journal of an import; choose another --state, or, if it was one that got damaged, "
-                "remove it: everything is imported again then, under the same ids",
-            )
-        if header is None or header.get("samespaceImport") != _FORMAT or header.get("key") != journal.key:
+        header, *entries = _read(path) or [{}]
+        if header.get(_MARK) not in (_PLAIN, _FORMAT) or header.get("key") != journal.key:
             return journal
-        for entry in map(_json, lines):
-            if entry is not None:
-                done = _finished(entry)
-                journal.finished[done.number] = done
+        for entry in entries:
+            done = _finished(entry)
+            journal.finished[done.number] = done
         return journal
 
     def begin(self) -> None:
-        """Write the file anew: what was read and still counts, in whole lines."""
-        header = json.dumps({"samespaceImport": _FORMAT, "key": self.key})
-        write_whole(self.path, "\n".join([header, *map(_line, self.finished.values())]) + "\n")
+        """Write the file anew, with what was read and still counts, and keep it open.
 
-    def has(self, number: int, digest: str) -> Finished | None:
+        Raises:
+            JournalBusy: another import holds it.
+        """
+        header = {_MARK: _FORMAT, "key": self.key}
+        with ExitStack() as held:
+            if self.path.exists() and is_journal(self.path):
+                held.enter_context(Journal(self.path))  # of another import, it is not replaced under its feet
+            self._file = Journal.anew(self.path, [header, *map(_entry, self.finished.values())])
+
+    def has(self, number: int, digest: str) -> FinishedBatch | None:
         """The batch, if it is finished with just this input."""
         done = self.finished.get(number)
         return done if done is not None and done.digest == digest else None
 
-    def some(self, most: int) -> list[Finished]:
+    def some(self, most: int) -> list[FinishedBatch]:
         """A few finished batches that wrote something, spread over all."""
         wrote = [done for done in self.finished.values() if done.uuid is not None]
         step = max(1, -(-len(wrote) // most))
         return wrote[::step] + (wrote[-1:] if wrote and (len(wrote) - 1) % step else [])
 
-    def append(self, done: Finished) -> None:
-        """Note a finished batch; one write, so that a kill leaves the line whole or out."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(_line(done).encode() + b"\n")
+    def note(self, done: FinishedBatch) -> None:
+        """Note a finished batch; it is on the disk when this returns.
+
+        Raises:
+            JournalFull: the disk did not take it.
+        """
+        assert self._file is not None, "begin comes first"
+        self._file.append(_entry(done))
         self.finished[done.number] = done
+
+    def close(self) -> None:
+        """Let go of the file; it stays for the next run."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def remove(self) -> None:
         """Nothing is left to do: a journal that stayed would keep the next import from writing."""
+        self.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -139,15 +153,30 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def _line(done: Finished) -> str:
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The entries of a journal in either format."""
+    if is_journal(path):
+        return read_journal(path)
+    first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]  # what follows the last newline is torn
+    header = _json(first)
+    if first and (header is None or _MARK not in header):
+        raise DataInvalid(
+            path=str(path),
+            reason="is not the journal of an import; choose another --state, or, if it was one that got damaged, "
+            "remove it: everything is imported again then, under the same ids",
+        )
+    return [header or {}, *(entry for entry in map(_json, lines) if entry is not None)]
+
+
+def _entry(done: FinishedBatch) -> dict[str, Any]:
     entry: dict[str, Any] = {"batch": done.number, "digest": done.digest, "failed": done.failed}
     entry |= {"uuid": str(done.uuid)} if done.uuid else {}
-    return json.dumps(entry | ({"tenant": done.tenant} if done.tenant else {}))
+    return entry | ({"tenant": done.tenant} if done.tenant else {})
 
 
-def _finished(entry: Mapping[str, Any]) -> Finished:
+def _finished(entry: Mapping[str, Any]) -> FinishedBatch:
     uuid = entry.get("uuid")
-    return Finished(
+    return FinishedBatch(
         number=int(entry["batch"]),
         digest=str(entry["digest"]),
         uuid=UUID(uuid) if uuid else None,

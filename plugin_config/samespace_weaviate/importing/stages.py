@@ -6,27 +6,22 @@ may pass is waited out here; what goes wrong with one passage is noted with its 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from samespace.encoder import Encoded, Encoder
 from samespace.errors import DeadlineExceeded, Overloaded, RequestInvalid, ServerUnavailable, WeaviateUnavailable
 
-from ..access.values import Database, Failure, Passage, StoredObject, object_uuid
-from .batches import Batch
-from .journal import Finished
+from ..access.database import Database
+from ..access.patience import Patience
+from ..access.transient import reason_may_pass
+from ..access.values import Failure, Passage, StoredObject, object_uuid
+from .batches import PassageBatch
+from .journal import FinishedBatch
 from .windows import ASKED_FOR, Target, objects_of, parts_of, typed
-
-RETRIES: Final = 6
-"""After 1, 2, 4, ... seconds: a minute in all, in which a Weaviate or a server restarts."""
-_TRANSIENT: Final = re.compile(
-    r"\b50[23]\b|timed? ?out|deadline|unavailable|connection (refused|reset)|context canceled|too many requests", re.I
-)
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class Prepared:
         long_texts: passages beyond the token limit.
     """
 
-    batch: Batch
+    batch: PassageBatch
     objects: dict[str, dict[str, list[StoredObject]]]
     failed: tuple[Failure, ...]
     long_texts: int
@@ -60,7 +55,7 @@ class Written:
     written: int
     removed: int
     failed: tuple[Failure, ...]
-    finished: Finished
+    finished: FinishedBatch
 
 
 def door_of(database: Database, target: Target, tenant: str) -> Database:
@@ -78,16 +73,18 @@ class Stages:
         encoder: Encoder,
         size: int,
         tenant_property: str,
-        pause: Callable[[float], None],
+        patience: Patience,
     ) -> None:
-        self._database, self._target, self._encoder = database, target, encoder
-        self._size, self._tenant_property, self._pause = size, tenant_property, pause
+        self._database, self._target, self._encoder = database.patient(patience), target, encoder
+        self._size, self._tenant_property, self._patience = size, tenant_property, patience
         # Nothing can be stale in what was empty.
-        self._sweeps = target.long_texts == "windows" and (target.multi_tenant or database.count(target.collection) > 0)
-        self._tenants = set(database.tenants(target.collection)) if target.multi_tenant else set[str]()
+        self._sweeps = target.long_texts == "windows" and (
+            target.multi_tenant or self._database.count(target.collection) > 0
+        )
+        self._tenants = set(self._database.tenants(target.collection)) if target.multi_tenant else set[str]()
         self._making = threading.Lock()
 
-    def prepare(self, batch: Batch) -> Prepared:
+    def prepare(self, batch: PassageBatch) -> Prepared:
         """Encode a batch, and put its objects together."""
         good: list[tuple[Passage, str, dict[str, Any]]] = []
         failed: list[Failure] = []
@@ -114,7 +111,7 @@ class Stages:
         """Write a prepared batch, and take away what its documents no longer have."""
         written = removed = 0
         failed: list[Failure] = []
-        finished = Finished(prepared.batch.number, prepared.batch.digest)
+        finished = FinishedBatch(prepared.batch.number, prepared.batch.digest)
         for tenant, documents in prepared.objects.items():
             self._make_tenant(tenant)
             owners = {entry.uuid: passage for passage, entries in documents.items() for entry in entries}
@@ -153,7 +150,7 @@ class Stages:
         def ask() -> Encoded:
             return self._encoder.encode_detailed(texts, "passage", long_texts=ASKED_FOR[self._target.long_texts])
 
-        return self._patiently(ask, (Overloaded, ServerUnavailable, DeadlineExceeded))
+        return self._patience.ask(ask, (Overloaded, ServerUnavailable, DeadlineExceeded))
 
     def _properties(self, passage: Passage, left_out: Counter[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -190,25 +187,13 @@ class Stages:
         return final
 
     def _insert_some(self, objects: Sequence[StoredObject], tenant: str) -> list[Failure]:
-        final: list[Failure] = []
-        left = list(objects)
-        for attempt in range(RETRIES + 1):
-            if attempt:
-                self._pause(2.0 ** (attempt - 1))
-            refused = self._patiently(lambda: self._put(left, tenant), (WeaviateUnavailable,))  # noqa: B023 - called here
-            final += [failure for failure in refused if not _TRANSIENT.search(failure.reason)]
-            passing = {failure.uuid: failure for failure in refused if _TRANSIENT.search(failure.reason)}
-            left = [entry for entry in left if entry.uuid in passing]
-            if not left:
-                return final
-        if len(left) == len(objects) > 1:
-            reason = next(iter(passing.values())).reason
-            raise WeaviateUnavailable(address=f"collection {self._target.collection}", reason=reason)
-        return final + list(passing.values())
-
-    def _put(self, objects: Sequence[StoredObject], tenant: str) -> list[Failure]:
         door = door_of(self._database, self._target, tenant)
-        return door.insert(self._target.collection, self._target.vector, objects)
+        refused = self._patience.write(
+            objects, lambda left: door.insert(self._target.collection, self._target.vector, left)
+        )
+        if len(refused) == len(objects) > 1 and all(reason_may_pass(failure.reason) for failure in refused):
+            raise WeaviateUnavailable(address=f"collection {self._target.collection}", reason=refused[0].reason)
+        return refused
 
     def _sweep(self, documents: dict[str, int], tenant: str) -> int:
         """Take away the windows beyond those that documents have now."""
@@ -226,12 +211,3 @@ class Stages:
                 if tenant not in self._tenants:
                     self._database.add_tenant(self._target.collection, tenant)
                     self._tenants.add(tenant)
-
-    def _patiently(self, ask: Callable[[], _Answer], passing: tuple[type[Exception], ...]) -> _Answer:
-        """Ask again after what may pass, later every time, or as late as a busy server says."""
-        for attempt in range(RETRIES):
-            try:
-                return ask()
-            except passing as error:
-                self._pause(error.retry_after_ms / 1000 if isinstance(error, Overloaded) else 2.0**attempt)
-        return ask()

@@ -54,7 +54,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DocumentPart:
     """A piece of a document with its vector: shape (dim,), or (windows, dim) where all are in one object."""
 
     text: str
@@ -69,28 +69,28 @@ def window_uuid(collection: str, passage: str, number: int) -> UUID:
     return first if number == 0 else uuid5(first, str(number))
 
 
-def parts_of(passages: Sequence[Passage], encoded: Encoded, form: LongTextForm) -> Iterator[list[Part]]:
+def parts_of(passages: Sequence[Passage], encoded: Encoded, form: LongTextForm) -> Iterator[list[DocumentPart]]:
     """The parts of each passage, in order."""
     rows = encoded.vectors.__array__()
     if form == "pool":
         for row, passage in enumerate(passages):
-            yield [Part(passage.text, rows[row], 0, len(passage.text))]
+            yield [DocumentPart(passage.text, rows[row], 0, len(passage.text))]
         return
     row = 0
     for passage, count in zip(passages, encoded.windows, strict=True):
         spans = encoded.spans[row : row + count]
         if form == "multivector":
-            yield [Part(passage.text, rows[row : row + count], 0, len(passage.text))]
+            yield [DocumentPart(passage.text, rows[row : row + count], 0, len(passage.text))]
         else:
             yield [
-                Part(passage.text[start:end], rows[row + number], start, end)
+                DocumentPart(passage.text[start:end], rows[row + number], start, end)
                 for number, (_, start, end) in enumerate(spans)
             ]
         row += count
 
 
 def objects_of(
-    target: Target, passage: Passage, parts: Sequence[Part], properties: Mapping[str, Any]
+    target: Target, passage: Passage, parts: Sequence[DocumentPart], properties: Mapping[str, Any]
 ) -> list[StoredObject]:
     """What is stored of one passage; *properties* are those of the passage that the collection has."""
     objects = []

@@ -3,24 +3,22 @@
 What each module is for: `plan` (what will be done, from the schemas), `cost` (what that takes), `progress` (the state
 machine), `journal` (what was done, on disk), `compare` (which objects differ), `transfer` (carries them), `survey` and
 `verification` (look at what is there before and after), `runner` (drives it), `refusals` (what only people can
-decide), `named_vector` and `backfill` (the other strategy), `door` and `rest` (Weaviate). `plan`, `cost`, `progress`
-and `compare` are pure.
+decide), `named_vector` and `backfill` (the other strategy). `plan`, `cost`, `progress` and `compare` are pure. Which
+Weaviate: `access.client.Store`, or any other `access.database.Database`.
 """
 
-from ..access.rest import RestDoor
 from .backfill import backfill
-from .cost import Cost, Trial, estimate
-from .door import Door, Record
-from .journal import Journal
+from .cost import Cost, EncodingTrial, estimate
+from .journal import MigrationJournal
 from .plan import Migration, Wanted, new_schema, plan_migration, references_from_others, sentences, target_schema
-from .progress import Progress, State
+from .progress import MigrationProgress, MigrationState
 from .runner import Migrator, Terms
 from .survey import survey
-from .transfer import Pace
+from .transfer import CopyPace
 from .verification import Verification
 
 __all__ = [
-    "Cost", "Door", "Journal", "Migration", "Migrator", "Pace", "Progress", "Record", "RestDoor", "State", "Terms",
-    "Trial", "Verification", "Wanted", "backfill", "estimate", "new_schema", "plan_migration", "references_from_others",
-    "sentences", "survey", "target_schema",
+    "CopyPace", "Cost", "EncodingTrial", "Migration", "MigrationJournal", "MigrationProgress", "MigrationState",
+    "Migrator", "Terms", "Verification", "Wanted", "backfill", "estimate", "new_schema", "plan_migration",
+    "references_from_others", "sentences", "survey", "target_schema",
 ]  # fmt: skip

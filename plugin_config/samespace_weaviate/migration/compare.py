@@ -4,8 +4,8 @@ One comparison serves everything: the first copy (the target is empty), a copy t
 catching up with writes and deletions that came meanwhile, and the way back. It needs no timestamps and no memory: what
 is in the source and not, or otherwise, in the target is written; what is in the target alone is deleted.
 
-Once the alias has moved, clients write to the target. From then on a `Window` says whose word counts: the source's for
-what was last written there before the move and may have been missed by the last round, else the target's.
+Once the alias has moved, clients write to the target. From then on a `WriteWindow` says whose word counts: the source's
+for what was last written there before the move and may have been missed by the last round, else the target's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
+from uuid import UUID
 
-from .door import Record
+from ..access.values import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WriteWindow:
     """The time around the move of the alias, by Weaviate's clock.
 
     Attributes:
@@ -34,25 +35,27 @@ class Window:
 class Write:
     """An object of the source that the target lacks, or has otherwise."""
 
-    record: Record
+    record: StoredObject
 
     @property
-    def id(self) -> str:
+    def uuid(self) -> UUID:
         """Of the object."""
-        return self.record.id
+        return self.record.uuid
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
     """An object that the target alone has."""
 
-    id: str
+    uuid: UUID
 
 
 Change: TypeAlias = Write | Delete
 
 
-def changes(source: Iterable[Record], target: Iterable[Record], window: Window | None = None) -> Iterator[Change]:
+def changes(
+    source: Iterable[StoredObject], target: Iterable[StoredObject], window: WriteWindow | None = None
+) -> Iterator[Change]:
     """What has to be done to *target*, in order of the ids; both sides have to be in that order, too.
 
     Args:
@@ -66,22 +69,24 @@ def changes(source: Iterable[Record], target: Iterable[Record], window: Window |
                 yield Write(left)
         elif left is None:
             if window is None or right.updated_ms < window.moved_ms:
-                yield Delete(right.id)
+                yield Delete(right.uuid)
         elif not left.same_content(right) and (
             window is None or (left.updated_ms >= window.since_ms and right.updated_ms < window.moved_ms)
         ):
             yield Write(left)
 
 
-def _paired(source: Iterable[Record], target: Iterable[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+def _paired(
+    source: Iterable[StoredObject], target: Iterable[StoredObject]
+) -> Iterator[tuple[StoredObject | None, StoredObject | None]]:
     """Both sides side by side; None where only the other one has the id."""
     lefts, rights = iter(source), iter(target)
     left, right = next(lefts, None), next(rights, None)
     while left is not None or right is not None:
-        if right is None or (left is not None and left.id < right.id):
+        if right is None or (left is not None and left.uuid < right.uuid):
             yield left, None
             left = next(lefts, None)
-        elif left is None or right.id < left.id:
+        elif left is None or right.uuid < left.uuid:
             yield None, right
             right = next(rights, None)
         else:

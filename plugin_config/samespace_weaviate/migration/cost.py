@@ -18,7 +18,7 @@ _WRITE_SHARE: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class EncodingTrial:
     """A short test of speed: some texts of the collection, encoded.
 
     Attributes:
@@ -68,7 +68,7 @@ class Cost:
         return lines
 
 
-def estimate(objects: int, cold_tenants: int, dims: int, trial: Trial, max_objects_per_s: float = 0.0) -> Cost:
+def estimate(objects: int, cold_tenants: int, dims: int, trial: EncodingTrial, max_objects_per_s: float = 0.0) -> Cost:
     """The cost of *objects* objects, judged by the trial; 0 objects a second means without a limit."""
     n = max(1, len(trial.tokens))
     seconds = objects * trial.seconds / n * _WRITE_SHARE

@@ -16,11 +16,13 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, short
 from samespace.vectors import Float32
 
+from ..access.database import Database
+from ..access.values import StoredObject
+from ..pinning.index import HNSW, Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
-from .backfill import VectorDoor, backfill, schema_of
-from .door import Record
-from .transfer import Pace, text_of
+from .backfill import backfill, schema_of
+from .transfer import CopyPace, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,16 @@ class SecondVector:
     Attributes:
         collection: its real name.
         vector: the new name.
-        config: its entry in the schema.
+        module, settings, index: of it.
         text_property: what is encoded.
         old: pins that were there.
     """
 
     collection: str
     vector: str
-    config: dict[str, Any]
+    module: str
+    settings: dict[str, Any]
+    index: Index
     text_property: str
     old: tuple[Pin, ...]
 
@@ -52,13 +56,13 @@ class SecondVector:
         ]
 
 
-def plan_encoder(door: VectorDoor, name: str, encoder: Encoder, server: str, text_property: str = "") -> SecondVector:
+def plan_encoder(database: Database, name: str, encoder: Encoder, server: str, text_property: str = "") -> SecondVector:
     """What `fill` needs to give the collection vectors of *encoder*.
 
     Raises:
         MigrationBlocked: the collection has no named vector that is pinned, or windows of its own.
     """
-    schema = schema_of(door, name)
+    schema = schema_of(database, name)
     old = pins_of(schema)
     spec = CollectionSpec(
         schema["class"],
@@ -69,12 +73,20 @@ def plan_encoder(door: VectorDoor, name: str, encoder: Encoder, server: str, tex
         long_texts=old[0].long_texts,
     )
     others = tuple(pin for pin in old if pin.vector != spec.vector_name)
-    return SecondVector(schema["class"], spec.vector_name, spec.vector_config(), spec.text_property, others)
+    return SecondVector(
+        schema["class"],
+        spec.vector_name,
+        spec.module,
+        dict(spec.vectorizer_settings),
+        spec.index,
+        spec.text_property,
+        others,
+    )
 
 
-def plan_bridge(door: VectorDoor, name: str, space_id: str, spaces: tuple[str, str]) -> SecondVector:
+def plan_bridge(database: Database, name: str, space_id: str, spaces: tuple[str, str]) -> SecondVector:
     """What `backfill` needs for bridged vectors: the approximate space's own name, and both spaces in the schema."""
-    schema = schema_of(door, name)
+    schema = schema_of(database, name)
     old = tuple(pin for pin in pins_of(schema) if pin.space == spaces[0])
     if not old:
         raise MigrationBlocked(
@@ -87,38 +99,39 @@ def plan_bridge(door: VectorDoor, name: str, space_id: str, spaces: tuple[str, s
         LONG_TEXTS_KEY: old[0].long_texts,
         BRIDGE_KEY: f"from {spaces[0]} to {spaces[1]}",
     }
-    config = {
-        "vectorizer": {"none": settings},
-        "vectorIndexType": "hnsw",
-        "vectorIndexConfig": {"distance": "cosine"},
-    }
-    return SecondVector(schema["class"], f"e_{short(space_id)}", config, text_property, old)
+    return SecondVector(schema["class"], f"e_{short(space_id)}", "none", settings, HNSW, text_property, old)
 
 
-def fill(door: VectorDoor, plan: SecondVector, encoder: Encoder, pace: Pace) -> int:
+def fill(database: Database, plan: SecondVector, encoder: Encoder, pace: CopyPace) -> int:
     """Add the vector and encode every object that lacks it; how many there were. Doing it again changes nothing."""
 
-    def make(records: Sequence[Record]) -> Float32:
+    def make(records: Sequence[StoredObject]) -> Float32:
         texts = [text_of(record, plan.text_property) for record in records]
         return np.asarray(encoder.encode(texts, "passage").__array__())
 
-    door.add_vector(plan.collection, plan.vector, plan.config)
-    return backfill(door, plan.collection, plan.vector, plan.text_property, make, pace)
+    add(database, plan)
+    return backfill(database, plan.collection, plan.vector, plan.text_property, make, pace)
 
 
-def drop_old(door: VectorDoor, plan: SecondVector) -> list[str]:
+def add(database: Database, plan: SecondVector) -> None:
+    """Add the vector to the schema; one of that name that is there is left as it is."""
+    if plan.vector not in (schema_of(database, plan.collection).get("vectorConfig") or {}):
+        database.add_vector(plan.collection, plan.vector, plan.settings, module=plan.module, index=plan.index)
+
+
+def drop_old(database: Database, plan: SecondVector) -> list[str]:
     """Drop the vectors that were there; a sentence for each.
 
     Raises:
         MigrationBlocked: the new vector is not there.
     """
-    if plan.vector not in (schema_of(door, plan.collection).get("vectorConfig") or {}):
+    if plan.vector not in (schema_of(database, plan.collection).get("vectorConfig") or {}):
         raise MigrationBlocked(
             collection=plan.collection, reason=f"it has no vector {plan.vector}", remedy="run it without --finish first"
         )
     told = []
     for pin in plan.old:
-        refused = door.drop_vector(plan.collection, pin.vector)
+        refused = database.drop_vector(plan.collection, pin.vector)
         told.append(f"{pin.vector} stays: {refused}" if refused else f"{pin.vector} is dropped.")
     return told
 

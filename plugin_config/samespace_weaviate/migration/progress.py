@@ -24,7 +24,7 @@ from samespace.errors import DataInvalid, MigrationBlocked
 Wish = Literal["migrate", "rollback", "finish"]
 
 
-class State(StrEnum):
+class MigrationState(StrEnum):
     """How far a migration is."""
 
     NEW = "new"
@@ -61,7 +61,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class MigrationProgress:
     """What a journal tells.
 
     Attributes:
@@ -78,7 +78,7 @@ class Progress:
         settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
     """
 
-    state: State = State.NEW
+    state: MigrationState = MigrationState.NEW
     plan: Mapping[str, Any] = field(default_factory=dict)
     cursors: Mapping[str, str] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
@@ -89,62 +89,74 @@ class Progress:
     settled_ms: int = 0
 
 
-_BEFORE_SWITCH: Final = (State.PLANNED, State.CREATED, State.COPYING, State.CATCHING_UP, State.VERIFIED)
-_ANY: Final = tuple(State)
+_BEFORE_SWITCH: Final = (
+    MigrationState.PLANNED,
+    MigrationState.CREATED,
+    MigrationState.COPYING,
+    MigrationState.CATCHING_UP,
+    MigrationState.VERIFIED,
+)
+_ANY: Final = tuple(MigrationState)
 # event -> (states in which it may come, the state afterwards; None for "the same")
-_EVENTS: Final[dict[str, tuple[tuple[State, ...], State | None]]] = {
-    "planned": ((State.NEW,), State.PLANNED),
-    "created": ((State.PLANNED,), State.CREATED),
-    "copied": ((State.CREATED, State.COPYING), State.COPYING),
-    "tenant_done": ((State.CREATED, State.COPYING), State.COPYING),
-    "copied_all": ((State.CREATED, State.COPYING), State.CATCHING_UP),
+_EVENTS: Final[dict[str, tuple[tuple[MigrationState, ...], MigrationState | None]]] = {
+    "planned": ((MigrationState.NEW,), MigrationState.PLANNED),
+    "created": ((MigrationState.PLANNED,), MigrationState.CREATED),
+    "copied": ((MigrationState.CREATED, MigrationState.COPYING), MigrationState.COPYING),
+    "tenant_done": ((MigrationState.CREATED, MigrationState.COPYING), MigrationState.COPYING),
+    "copied_all": ((MigrationState.CREATED, MigrationState.COPYING), MigrationState.CATCHING_UP),
     "round": (_ANY, None),
     "woken": (_ANY, None),
     "asleep": (_ANY, None),
-    "verified": ((State.CATCHING_UP,), State.VERIFIED),
-    "switching": ((State.VERIFIED,), State.SWITCHING),
-    "not_switched": ((State.SWITCHING,), State.VERIFIED),
-    "switched": ((State.SWITCHING,), State.SWITCHED),
-    "settled": ((State.SWITCHED,), State.SETTLED),
-    "finished": ((State.SETTLED,), State.FINISHED),
-    "returning": ((State.SETTLED,), State.RETURNING),
-    "unswitching": ((State.RETURNING,), State.UNSWITCHING),
-    "not_unswitched": ((State.UNSWITCHING,), State.RETURNING),
-    "unswitched": ((State.UNSWITCHING,), State.UNSWITCHED),
-    "settled_back": ((State.UNSWITCHED,), State.DISCARDING),
-    "discarding": (_BEFORE_SWITCH, State.DISCARDING),
-    "rolled_back": ((State.DISCARDING,), State.ROLLED_BACK),
+    "verified": ((MigrationState.CATCHING_UP,), MigrationState.VERIFIED),
+    "switching": ((MigrationState.VERIFIED,), MigrationState.SWITCHING),
+    "not_switched": ((MigrationState.SWITCHING,), MigrationState.VERIFIED),
+    "switched": ((MigrationState.SWITCHING,), MigrationState.SWITCHED),
+    "settled": ((MigrationState.SWITCHED,), MigrationState.SETTLED),
+    "finished": ((MigrationState.SETTLED,), MigrationState.FINISHED),
+    "returning": ((MigrationState.SETTLED,), MigrationState.RETURNING),
+    "unswitching": ((MigrationState.RETURNING,), MigrationState.UNSWITCHING),
+    "not_unswitched": ((MigrationState.UNSWITCHING,), MigrationState.RETURNING),
+    "unswitched": ((MigrationState.UNSWITCHING,), MigrationState.UNSWITCHED),
+    "settled_back": ((MigrationState.UNSWITCHED,), MigrationState.DISCARDING),
+    "discarding": (_BEFORE_SWITCH, MigrationState.DISCARDING),
+    "rolled_back": ((MigrationState.DISCARDING,), MigrationState.ROLLED_BACK),
 }
 
-_MIGRATE: Final[dict[State, Step]] = {
-    State.PLANNED: Step.CREATE,
-    State.CREATED: Step.COPY,
-    State.COPYING: Step.COPY,
-    State.CATCHING_UP: Step.CATCH_UP,
-    State.VERIFIED: Step.SWITCH,
-    State.SWITCHING: Step.CONFIRM,
-    State.SWITCHED: Step.SETTLE,
+_MIGRATE: Final[dict[MigrationState, Step]] = {
+    MigrationState.PLANNED: Step.CREATE,
+    MigrationState.CREATED: Step.COPY,
+    MigrationState.COPYING: Step.COPY,
+    MigrationState.CATCHING_UP: Step.CATCH_UP,
+    MigrationState.VERIFIED: Step.SWITCH,
+    MigrationState.SWITCHING: Step.CONFIRM,
+    MigrationState.SWITCHED: Step.SETTLE,
 }
-_ROLL_BACK: Final[dict[State, Step]] = {
-    **dict.fromkeys((*_BEFORE_SWITCH, State.DISCARDING), Step.DISCARD),
-    State.SWITCHING: Step.CONFIRM,
-    State.SWITCHED: Step.SETTLE,
-    State.SETTLED: Step.RETURN,
-    State.RETURNING: Step.RETURN,
-    State.UNSWITCHING: Step.CONFIRM_BACK,
-    State.UNSWITCHED: Step.SETTLE_BACK,
+_ROLL_BACK: Final[dict[MigrationState, Step]] = {
+    **dict.fromkeys((*_BEFORE_SWITCH, MigrationState.DISCARDING), Step.DISCARD),
+    MigrationState.SWITCHING: Step.CONFIRM,
+    MigrationState.SWITCHED: Step.SETTLE,
+    MigrationState.SETTLED: Step.RETURN,
+    MigrationState.RETURNING: Step.RETURN,
+    MigrationState.UNSWITCHING: Step.CONFIRM_BACK,
+    MigrationState.UNSWITCHED: Step.SETTLE_BACK,
 }
-_FINISH: Final[dict[State, Step]] = {
-    State.SWITCHING: Step.CONFIRM,
-    State.SWITCHED: Step.SETTLE,
-    State.SETTLED: Step.DROP,
+_FINISH: Final[dict[MigrationState, Step]] = {
+    MigrationState.SWITCHING: Step.CONFIRM,
+    MigrationState.SWITCHED: Step.SETTLE,
+    MigrationState.SETTLED: Step.DROP,
 }
 _GOING_BACK: Final = frozenset(
-    {State.RETURNING, State.UNSWITCHING, State.UNSWITCHED, State.DISCARDING, State.ROLLED_BACK}
+    {
+        MigrationState.RETURNING,
+        MigrationState.UNSWITCHING,
+        MigrationState.UNSWITCHED,
+        MigrationState.DISCARDING,
+        MigrationState.ROLLED_BACK,
+    }
 )
 
 
-def next_step(progress: Progress, wish: Wish) -> Step | None:
+def next_step(progress: MigrationProgress, wish: Wish) -> Step | None:
     """What is to be done next to fulfil *wish*; None when it is fulfilled.
 
     Raises:
@@ -154,13 +166,13 @@ def next_step(progress: Progress, wish: Wish) -> Step | None:
     if wish != "rollback" and state in _GOING_BACK:
         raise MigrationBlocked(
             collection=name,
-            reason=f"this migration is {'' if state is State.ROLLED_BACK else 'being '}rolled back ({state})",
+            reason=f"this migration is {'' if state is MigrationState.ROLLED_BACK else 'being '}rolled back ({state})",
             remedy="to migrate again, take another --journal"
-            if state is State.ROLLED_BACK
+            if state is MigrationState.ROLLED_BACK
             else "complete it with --rollback",
         )
     if wish == "rollback":
-        if state is State.FINISHED:
+        if state is MigrationState.FINISHED:
             raise MigrationBlocked(
                 collection=name,
                 reason="the migration is finished: the old index is gone",
@@ -168,7 +180,7 @@ def next_step(progress: Progress, wish: Wish) -> Step | None:
             )
         return _ROLL_BACK.get(state)
     if wish == "finish":
-        if state is not State.FINISHED and state not in _FINISH:
+        if state is not MigrationState.FINISHED and state not in _FINISH:
             raise MigrationBlocked(
                 collection=name,
                 reason=f"the migration is {state}: the alias does not point to the new collection yet",
@@ -178,7 +190,7 @@ def next_step(progress: Progress, wish: Wish) -> Step | None:
     return _MIGRATE.get(state)
 
 
-def advance(progress: Progress, event: str, facts: Mapping[str, Any]) -> Progress:
+def advance(progress: MigrationProgress, event: str, facts: Mapping[str, Any]) -> MigrationProgress:
     """The progress after *event*.
 
     Raises:

@@ -5,16 +5,28 @@ Each function raises `MigrationBlocked` with what is in the way and what to do; 
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from samespace.errors import MigrationBlocked
 
-from .door import Door, stream
+from ..access.database import Database, stream
 from .plan import Migration, references_from_others
 from .transfer import Transfer
 
 
-def refuse_if_named(door: Door, name: str) -> None:
+def refuse_without_aliases(database: Database) -> None:
+    """A migration ends by moving an alias, which older versions of Weaviate do not have."""
+    if not database.has_aliases():
+        raise MigrationBlocked(
+            collection="every collection",
+            reason="this Weaviate has no aliases; they came with version 1.32",
+            remedy="upgrade Weaviate, or use --strategy named-vector",
+        )
+
+
+def refuse_if_named(database: Database, name: str) -> None:
     """Other aliases point to a collection that is about to be deleted; they would dangle."""
-    others = sorted(alias for alias, target in door.aliases().items() if target == name)
+    others = sorted(alias for alias, target in database.aliases().items() if target == name)
     if others:
         raise MigrationBlocked(
             collection=name,
@@ -23,9 +35,9 @@ def refuse_if_named(door: Door, name: str) -> None:
         )
 
 
-def refuse_if_referred_to(door: Door, migration: Migration) -> None:
+def refuse_if_referred_to(database: Database, migration: Migration) -> None:
     """Other collections refer to the old one; their references would lead nowhere."""
-    referring = references_from_others(migration, {name: door.schema(name) or {} for name in door.names()})
+    referring = references_from_others(migration, {name: database.schema(name) or {} for name in database.names()})
     if referring:
         raise MigrationBlocked(
             collection=migration.old,
@@ -36,10 +48,11 @@ def refuse_if_referred_to(door: Door, migration: Migration) -> None:
 
 def refuse_late_writes(transfer: Transfer, migration: Migration, settled_ms: int, because: str) -> None:
     """Somebody wrote to the old collection, by its own name, after the alias had moved."""
-    late: list[str] = []
+    late: list[UUID] = []
     for tenant in transfer.tenants():
         with transfer.awake(tenant, make=False):
-            late += [each.id for each in stream(transfer.door, migration.old, tenant) if each.updated_ms >= settled_ms]
+            objects = stream(transfer.database.of_tenant(tenant), migration.old)
+            late += [each.uuid for each in objects if each.updated_ms >= settled_ms]
     if late:
         raise MigrationBlocked(
             collection=migration.old,
@@ -50,9 +63,9 @@ def refuse_late_writes(transfer: Transfer, migration: Migration, settled_ms: int
         )
 
 
-def refuse_without_module(door: Door, migration: Migration) -> None:
+def refuse_without_module(database: Database, migration: Migration) -> None:
     """Nothing encodes for the old collection, so what was written since the switch would have no vector there."""
-    schema = door.schema(migration.old) or {}
+    schema = database.schema(migration.old) or {}
     vector = (schema.get("vectorConfig") or {}).get(migration.old_vector) or {}
     module = next(iter(vector.get("vectorizer") or {}), "none") if vector else schema.get("vectorizer", "none")
     if module == "none":

@@ -16,14 +16,20 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, SpaceMismatch, WeaviateError
 from samespace.vectors import Float32
 
+from ..access.database import Database
 from ..audit import AuditReport
-from .compare import Window
-from .door import Door
-from .journal import Journal
+from .compare import WriteWindow
+from .journal import MigrationJournal
 from .plan import Migration
-from .progress import State, Step, Wish, next_step
-from .refusals import refuse_if_named, refuse_if_referred_to, refuse_late_writes, refuse_without_module
-from .transfer import Moved, Pace, Route, Transfer, put_to_sleep
+from .progress import MigrationState, Step, Wish, next_step
+from .refusals import (
+    refuse_if_named,
+    refuse_if_referred_to,
+    refuse_late_writes,
+    refuse_without_aliases,
+    refuse_without_module,
+)
+from .transfer import CopyPace, CopyRoute, Moved, Transfer, put_to_sleep
 from .verification import Verification, verify
 
 QUIET: Final = 64
@@ -48,7 +54,7 @@ class Terms:
         tell: gets a sentence for each thing that happens.
     """
 
-    pace: Pace = field(default_factory=Pace)
+    pace: CopyPace = field(default_factory=CopyPace)
     sample: int = 256
     audit: Callable[[str], AuditReport] | None = None
     queries: tuple[str, ...] = ()
@@ -61,7 +67,7 @@ class Migrator:
     """One migration, from wherever its journal says to wherever it is wanted.
 
     Args:
-        door: the Weaviate.
+        database: the Weaviate.
         journal: of this migration; `planned` is its first fact.
         schema: of the new collection; needed until that is made.
         encoder: of the new space; needed until the collection has switched.
@@ -70,14 +76,14 @@ class Migrator:
 
     def __init__(
         self,
-        door: Door,
-        journal: Journal,
+        database: Database,
+        journal: MigrationJournal,
         *,
         schema: dict[str, Any] | None = None,
         encoder: Encoder | None = None,
         terms: Terms | None = None,
     ) -> None:
-        self.door, self.journal, self.terms = door, journal, terms or Terms()
+        self.database, self.journal, self.terms = database, journal, terms or Terms()
         self.migration = Migration(**journal.progress.plan)
         self._schema, self._encoder = schema, encoder
         if encoder is not None and encoder.space_id != self.migration.to_space:
@@ -85,7 +91,7 @@ class Migrator:
                 expected=self.migration.to_space, found=encoder.space_id, where=f"migration of {self.migration.alias}"
             )
 
-    def run(self, wish: Wish) -> State:
+    def run(self, wish: Wish) -> MigrationState:
         """Do what *wish* needs, step by step; call it again after whatever stopped it.
 
         Raises:
@@ -93,7 +99,7 @@ class Migrator:
             WeaviateUnavailable, ServerUnavailable: run it again when they are back.
         """
         for collection, tenant in sorted(self.journal.progress.woken):
-            put_to_sleep(self.door, self.journal, collection, tenant)
+            put_to_sleep(self.database, self.journal, collection, tenant)
         while (step := next_step(self.journal.progress, wish)) is not None:
             self._do(step)
         return self.journal.progress.state
@@ -104,7 +110,7 @@ class Migrator:
                 self._create()
             case Step.COPY:
                 self._forth().first_copy()
-                self.journal.append("copied_all")
+                self.journal.note("copied_all")
             case Step.CATCH_UP:
                 self._catch_up(self._forth())
                 self._verify()
@@ -114,14 +120,14 @@ class Migrator:
                 self._confirm("switched", "not_switched", self.migration.new)
             case Step.SETTLE:
                 settled = self._settle(self._forth())
-                self.journal.append("settled", at_ms=settled.latest_ms + 1)
+                self.journal.note("settled", at_ms=settled.latest_ms + 1)
             case Step.RETURN:
                 self._return()
             case Step.CONFIRM_BACK:
                 self._confirm("unswitched", "not_unswitched", self.migration.old)
             case Step.SETTLE_BACK:
                 self._settle(self._back())
-                self.journal.append("settled_back")
+                self.journal.note("settled_back")
             case Step.DISCARD:
                 self._discard()
             case Step.DROP:
@@ -133,22 +139,23 @@ class Migrator:
             raise MigrationBlocked(
                 collection=migration.new, reason="its schema is not known", remedy="give --to and --server again"
             )
+        refuse_without_aliases(self.database)
         if not self._is_ours():
             try:
-                self.door.create(schema)
+                self.database.create(schema)
             except WeaviateError:
                 if not self._is_ours():  # else the answer to an earlier try got lost
                     raise
         if migration.makes_alias:
-            self.door.point_alias(migration.alias, migration.old)
+            self.database.point_alias(migration.alias, migration.old)
             self.terms.tell(f"{migration.alias} is an alias of {migration.old} now: let clients use it.")
-        self.journal.append("created")
+        self.journal.note("created")
 
     def _is_ours(self) -> bool:
         """Whether the new collection is there, and was made by this migration."""
-        if self.migration.new not in self.door.names():
+        if self.migration.new not in self.database.names():
             return False
-        found = self.door.schema(self.migration.new) or {}
+        found = self.database.schema(self.migration.new) or {}
         if self.migration.mark in str(found.get("description")):
             return True
         raise MigrationBlocked(
@@ -190,7 +197,7 @@ class Migrator:
                 remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
             )
         self._audit()
-        self.journal.append(
+        self.journal.note(
             "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap
         )
 
@@ -213,7 +220,7 @@ class Migrator:
     def _switch(self, transfer: Transfer, intent: str) -> None:
         """Move the alias to the route's target, right after a round that changed next to nothing."""
         source, target = transfer.route.source, transfer.route.target
-        found = self.door.aliases().get(self.migration.alias)
+        found = self.database.aliases().get(self.migration.alias)
         if found != source:
             raise MigrationBlocked(
                 collection=self.migration.alias,
@@ -222,32 +229,32 @@ class Migrator:
             )
         moved = self._catch_up(transfer)
         moved_ms = self._next_second()
-        self.journal.append(intent, since_ms=moved.since_ms, moved_ms=moved_ms)
-        self.door.point_alias(self.migration.alias, target)
+        self.journal.note(intent, since_ms=moved.since_ms, moved_ms=moved_ms)
+        self.database.point_alias(self.migration.alias, target)
         self.terms.tell(f"{self.migration.alias} points to {target}.")
 
     def _next_second(self) -> int:
         """The beginning of a second by Weaviate's clock: what we wrote is older, what clients write next is not."""
-        before = self.door.now_ms()
-        while (now := self.door.now_ms()) <= before:
+        before = self.database.now_ms()
+        while (now := self.database.now_ms()) <= before:
             self.terms.pace.pause(_TICK_S)
         return now
 
     def _confirm(self, moved: str, not_moved: str, target: str) -> None:
         """Note where the alias really points: a crash may have come on either side of moving it."""
-        found, migration = self.door.aliases().get(self.migration.alias), self.migration
+        found, migration = self.database.aliases().get(self.migration.alias), self.migration
         if found not in (migration.old, migration.new):
             raise MigrationBlocked(
                 collection=migration.alias,
                 reason=f"the alias points to {found or 'nothing'}",
                 remedy=f"point it to {migration.old} or {migration.new}, then run the same command",
             )
-        self.journal.append(moved if found == target else not_moved)
+        self.journal.note(moved if found == target else not_moved)
 
     def _settle(self, transfer: Transfer) -> Moved:
         """Carry over what reached the source around the move, until nothing does any more; the last round."""
         progress = self.journal.progress
-        window = Window(progress.since_ms, progress.moved_ms)
+        window = WriteWindow(progress.since_ms, progress.moved_ms)
         for _ in range(ROUNDS):
             self.terms.pace.pause(self.terms.settle_s)
             moved = transfer.round(window)
@@ -261,60 +268,60 @@ class Migrator:
 
     def _return(self) -> None:
         if not self.terms.force:
-            refuse_without_module(self.door, self.migration)
+            refuse_without_module(self.database, self.migration)
         self._refuse_late_writes("they would be overwritten by the way back")
-        if self.journal.progress.state is State.SETTLED:
-            self.journal.append("returning")
+        if self.journal.progress.state is MigrationState.SETTLED:
+            self.journal.note("returning")
         self._switch(self._back(), "unswitching")
 
     def _discard(self) -> None:
         migration = self.migration
-        if self.journal.progress.state is not State.DISCARDING:
-            self.journal.append("discarding")
-        there = migration.new in self.door.names() and self._is_ours()
+        if self.journal.progress.state is not MigrationState.DISCARDING:
+            self.journal.note("discarding")
+        there = migration.new in self.database.names() and self._is_ours()
         if there:
-            refuse_if_named(self.door, migration.new)
-            self.door.drop(migration.new)
-        self.journal.append("rolled_back")
+            refuse_if_named(self.database, migration.new)
+            self.database.delete_collection(migration.new)
+        self.journal.note("rolled_back")
         self.terms.tell(f"Rolled back: {migration.alias} is {migration.old}, {migration.new} is gone.")
 
     def _drop(self) -> None:
         migration = self.migration
-        if self.door.aliases().get(migration.alias) != migration.new:
+        if self.database.aliases().get(migration.alias) != migration.new:
             raise MigrationBlocked(
                 collection=migration.alias, reason=f"the alias does not point to {migration.new}", remedy="mend that"
             )
-        if migration.old in self.door.names():
-            refuse_if_named(self.door, migration.old)
+        if migration.old in self.database.names():
+            refuse_if_named(self.database, migration.old)
             if not self.terms.force:
-                refuse_if_referred_to(self.door, migration)
+                refuse_if_referred_to(self.database, migration)
             self._refuse_late_writes(f"they are not in {migration.new}")
-            self.door.drop(migration.old)
+            self.database.delete_collection(migration.old)
         if migration.makes_alias:
-            self.door.point_alias(migration.old, migration.new)
-        self.journal.append("finished")
+            self.database.point_alias(migration.old, migration.new)
+        self.journal.note("finished")
         self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
 
     def _refuse_late_writes(self, because: str) -> None:
         progress = self.journal.progress
-        if not self.terms.force and progress.state is State.SETTLED:
+        if not self.terms.force and progress.state is MigrationState.SETTLED:
             refuse_late_writes(self._forth(), self.migration, progress.settled_ms, because)
 
     def _forth(self) -> Transfer:
         migration = self.migration
         encode = None if self._encoder is None else _passages(self._needed())
-        if encode is None and self.journal.progress.state is not State.SETTLED:
+        if encode is None and self.journal.progress.state is not MigrationState.SETTLED:
             self._needed()
-        route = Route(
+        route = CopyRoute(
             migration.old, migration.new, migration.text_property, migration.tenants, migration.new_vector, encode
         )
-        return Transfer(self.door, self.journal, route, self.terms.pace)
+        return Transfer(self.database, self.journal, route, self.terms.pace)
 
     def _back(self) -> Transfer:
         """The way back: the old collection's own module encodes what was written since the switch."""
         migration = self.migration
-        route = Route(migration.new, migration.old, migration.text_property, migration.tenants)
-        return Transfer(self.door, self.journal, route, self.terms.pace)
+        route = CopyRoute(migration.new, migration.old, migration.text_property, migration.tenants)
+        return Transfer(self.database, self.journal, route, self.terms.pace)
 
     def _needed(self) -> Encoder:
         if self._encoder is None:

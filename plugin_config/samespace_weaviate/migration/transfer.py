@@ -6,36 +6,33 @@ already, with the same content, is not encoded again.
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
+from uuid import UUID
 
 from samespace.errors import MigrationBlocked
 from samespace.vectors import Float32
 
-from .compare import Change, Delete, Window, Write, changes
+from ..access.database import Database, stream
+from ..access.patience import Patience
+from ..access.values import PAGE, StoredObject
+from .compare import Change, Delete, Write, WriteWindow, changes
 from .cost import pause_s
-from .door import PAGE, Door, Record, stream
-from .journal import Journal
+from .journal import MigrationJournal
 
-RETRIES: Final = 4
 MARGIN_MS: Final = 2000
 """How far the clocks of Weaviate's nodes may differ, and its second is cut off."""
-_TRANSIENT: Final = re.compile(
-    r"\b50[234]\b|timed? ?out|deadline|unavailable|connection (refused|reset)|canceled", re.I
-)
 
 Encode = Callable[[Sequence[str]], Float32]
 """Texts of passages to vectors, shape (n, dims)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class CopyRoute:
     """From one collection to another.
 
     Attributes:
@@ -76,20 +73,33 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast, and who is told; *clock* and *pause* are the caller's time in seconds."""
+class CopyPace:
+    """How fast, and who is told.
+
+    Attributes:
+        max_objects_per_s: 0 for no limit.
+        progress: gets each number of objects that were written.
+        patience: with objects that are refused for a reason that may pass; its clock and pause are those of all.
+    """
 
     max_objects_per_s: float = 0.0
     progress: Callable[[int], None] = lambda count: None
-    clock: Callable[[], float] = time.monotonic
-    pause: Callable[[float], None] = time.sleep
+    patience: Patience = field(default_factory=Patience)
+
+    def clock(self) -> float:
+        """Seconds."""
+        return self.patience.clock()
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        self.patience.pause(seconds)
 
 
 class Transfer:
     """Passes along one route."""
 
-    def __init__(self, door: Door, journal: Journal, route: Route, pace: Pace) -> None:
-        self.door, self.journal, self.route, self.pace = door, journal, route, pace
+    def __init__(self, database: Database, journal: MigrationJournal, route: CopyRoute, pace: CopyPace) -> None:
+        self.database, self.journal, self.route, self.pace = database, journal, route, pace
         self._started, self._done = pace.clock(), 0
 
     def first_copy(self) -> None:
@@ -100,18 +110,18 @@ class Transfer:
             with self.awake(tenant):
 
                 def note(cursor: str, written: int, tenant: str = tenant) -> None:
-                    self.journal.append("copied", tenant=tenant, cursor=cursor, objects=written)
+                    self.journal.note("copied", tenant=tenant, cursor=cursor, objects=written)
 
                 self._pass(tenant, after=self.journal.progress.cursors.get(tenant, ""), note=note)
-            self.journal.append("tenant_done", tenant=tenant)
+            self.journal.note("tenant_done", tenant=tenant)
 
-    def round(self, window: Window | None = None) -> Moved:
+    def round(self, window: WriteWindow | None = None) -> Moved:
         """One pass over everything; the journal gets its sum."""
-        since_ms = self.door.now_ms() - MARGIN_MS
+        since_ms = self.database.now_ms() - MARGIN_MS
         total = Moved(since_ms)
         tenants = self.tenants()
         for tenant in tenants:
-            if tenant and not self.door.tenant(self.route.source, tenant):
+            if tenant and not self.database.tenant_state(self.route.source, tenant):
                 continue  # deleted since they were listed
             with self.awake(tenant, make=window is None):
                 one = self._pass(tenant, window=window)
@@ -122,15 +132,15 @@ class Transfer:
                 max(total.latest_ms, one.latest_ms),
             )
         if self.route.tenants and window is None:
-            for tenant in sorted(set(self.door.tenants(self.route.target)) - set(tenants)):
-                self.door.remove_tenant(self.route.target, tenant)
+            for tenant in sorted(set(self.database.tenant_states(self.route.target)) - set(tenants)):
+                self.database.remove_tenant(self.route.target, tenant)
                 total = replace(total, deleted=total.deleted + 1)
-        self.journal.append("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
+        self.journal.note("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
         return total
 
     def tenants(self) -> list[str]:
         """Of the source, in order; [""] without tenants."""
-        return sorted(self.door.tenants(self.route.source)) if self.route.tenants else [""]
+        return sorted(self.database.tenant_states(self.route.source)) if self.route.tenants else [""]
 
     @contextmanager
     def awake(self, tenant: str, *, make: bool = True) -> Iterator[None]:
@@ -142,71 +152,72 @@ class Transfer:
             yield
             return
         source, target = self.route.source, self.route.target
-        found = self.door.tenant(source, tenant)
+        found = self.database.tenant_state(source, tenant)
         if found not in ("HOT", "COLD"):
             raise MigrationBlocked(
                 collection=source,
                 reason=f"tenant {tenant!r} is {found or 'gone'}",
                 remedy="bring it back to ACTIVE or INACTIVE, or delete it; then run the same command again",
             )
-        names = [source, target] if make or self.door.tenant(target, tenant) else [source]
+        names = [source, target] if make or self.database.tenant_state(target, tenant) else [source]
         for name in names:
             if found == "COLD":
-                self.journal.append("woken", collection=name, tenant=tenant)
-            self.door.set_tenant(name, tenant, "HOT")
+                self.journal.note("woken", collection=name, tenant=tenant)
+            self.database.set_tenant_state(name, tenant, "HOT")
         yield
         if found == "COLD":
             for name in names:
-                put_to_sleep(self.door, self.journal, name, tenant)
+                put_to_sleep(self.database, self.journal, name, tenant)
 
     def _pass(
         self,
         tenant: str,
         *,
         after: str = "",
-        window: Window | None = None,
+        window: WriteWindow | None = None,
         note: Callable[[str, int], None] = lambda cursor, written: None,
     ) -> Moved:
         route, total = self.route, Moved()
-        has_target = not tenant or bool(self.door.tenant(route.target, tenant))
+        source = onto = self.database.of_tenant(tenant)
+        has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
         latest_ms = 0
 
-        def translated() -> Iterator[Record]:
+        def translated() -> Iterator[StoredObject]:
             nonlocal latest_ms
-            for record in stream(self.door, route.source, tenant, after):
+            for record in stream(source, route.source, after):
                 latest_ms = max(latest_ms, record.updated_ms)
                 yield self._translated(record)
 
-        target = stream(self.door, route.target, tenant, after) if has_target else iter(())
+        target = stream(onto, route.target, after) if has_target else iter(())
         for batch, vectors in self._encoded(changes(translated(), target, window)):
             writes = [change.record for change in batch if isinstance(change, Write)]
-            deletes = [change.id for change in batch if isinstance(change, Delete)]
+            deletes = [change.uuid for change in batch if isinstance(change, Delete)]
             if writes and not has_target:
-                self.door.set_tenant(route.target, tenant, "HOT")
+                self.database.set_tenant_state(route.target, tenant, "HOT")
             writes = [
-                replace(each, vectors={route.vector: vectors[each.id]}) if each.id in vectors else each
+                replace(each, vectors={route.vector: vectors[each.uuid]}) if each.uuid in vectors else each
                 for each in writes
             ]
-            self._write(tenant, writes)
-            self.door.remove(route.target, tenant, deletes)
-            note(batch[-1].id, len(writes))
+            self._write(onto, writes)
+            onto.delete(route.target, deletes)
+            note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
             self._keep_pace(len(writes))
         return replace(total, latest_ms=latest_ms)
 
-    def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[str, Float32]]]:
+    def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[UUID, Float32]]]:
         """Batches of changes, with the vector of each object that has a text; the next one is encoded meanwhile."""
         encode = self.route.encode
 
-        def work(batch: list[Change]) -> dict[str, Float32]:
+        def work(batch: list[Change]) -> dict[UUID, Float32]:
             written = {
-                each.id: text_of(each.record, self.route.text_property) for each in batch if isinstance(each, Write)
+                each.uuid: text_of(each.record, self.route.text_property) for each in batch if isinstance(each, Write)
             }
             texts = {key: text for key, text in written.items() if text}
             return dict(zip(texts, encode(list(texts.values())), strict=True)) if encode is not None and texts else {}
 
         with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
-            waiting: tuple[list[Change], Future[dict[str, Float32]]] | None = None
+            waiting: tuple[list[Change], Future[dict[UUID, Float32]]] | None = None
             for batch in _batches(found, PAGE):
                 ahead = (batch, pool.submit(work, batch))
                 if waiting is not None:
@@ -215,25 +226,17 @@ class Transfer:
             if waiting is not None:
                 yield waiting[0], waiting[1].result()
 
-    def _write(self, tenant: str, records: Sequence[Record]) -> None:
+    def _write(self, onto: Database, objects: Sequence[StoredObject]) -> None:
         """Write, and write again what failed for a reason that may pass; what fails for good ends the migration."""
-        left = list(records)
-        for attempt in range(RETRIES):
-            refused = {each.id: each.reason for each in self.door.write(self.route.target, tenant, left)}
-            if not refused:
-                return
-            left = [record for record in left if record.id in refused]
-            if not all(_TRANSIENT.search(reason) for reason in refused.values()):
-                break
-            self.pace.pause(2.0**attempt)
-        first, reason = next(iter(refused.items()))
-        raise MigrationBlocked(
-            collection=self.route.target,
-            reason=f"{len(refused)} objects were refused, the first of them {first}: {reason}",
-            remedy="nothing is lost; mend the cause and run the same command again",
-        )
+        refused = self.pace.patience.write(objects, lambda left: onto.write(self.route.target, left))
+        if refused:
+            raise MigrationBlocked(
+                collection=self.route.target,
+                reason=f"{len(refused)} objects were refused, the first of them {refused[0].uuid}: {refused[0].reason}",
+                remedy="nothing is lost; mend the cause and run the same command again",
+            )
 
-    def _translated(self, record: Record) -> Record:
+    def _translated(self, record: StoredObject) -> StoredObject:
         """A record of the source as it has to be in the target: references to itself go to the target."""
         old, new = f"/{self.route.source}/", f"/{self.route.target}/"
         references = {
@@ -249,14 +252,14 @@ class Transfer:
             self.pace.pause(wait)
 
 
-def put_to_sleep(door: Door, journal: Journal, name: str, tenant: str) -> None:
+def put_to_sleep(database: Database, journal: MigrationJournal, name: str, tenant: str) -> None:
     """Deactivate what we activated, and note it."""
-    if name in door.names() and door.tenant(name, tenant):
-        door.set_tenant(name, tenant, "COLD")
-    journal.append("asleep", collection=name, tenant=tenant)
+    if name in database.names() and database.tenant_state(name, tenant):
+        database.set_tenant_state(name, tenant, "COLD")
+    journal.note("asleep", collection=name, tenant=tenant)
 
 
-def text_of(record: Record, text_property: str) -> str:
+def text_of(record: StoredObject, text_property: str) -> str:
     """What is encoded of an object; "" where it has no text: Weaviate makes no vector of that, and neither do we."""
     return str(record.properties.get(text_property) or "")
 

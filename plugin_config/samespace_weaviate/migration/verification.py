@@ -17,7 +17,8 @@ from samespace.encoder import Encoder
 from samespace.errors import WeaviateError
 from samespace.vectors import Float32, cosine_distance
 
-from .door import Door, Record
+from ..access.database import Database
+from ..access.values import Hit, StoredObject
 from .plan import Migration
 from .transfer import Transfer, text_of
 
@@ -80,27 +81,28 @@ def verify(
         queries: texts to ask both collections; of collections with tenants the first tenant is asked.
         seed: of the random places in the ids.
     """
-    door, tenants, chance = transfer.door, transfer.tenants(), random.Random(seed)
+    database, tenants, chance = transfer.database, transfer.tenants(), random.Random(seed)
     chosen = set(chance.sample(tenants, min(_MOST_TENANTS, len(tenants))))
     counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
     for tenant in tenants:
         with transfer.awake(tenant):
-            counts += [door.count(migration.old, tenant), door.count(migration.new, tenant)]
+            own = database.of_tenant(tenant)
+            counts += [own.count(migration.old), own.count(migration.new)]
             if tenant in chosen:
-                records = spread(door, migration.new, tenant, -(-sample // len(chosen)), chance)
+                records = spread(own, migration.new, -(-sample // len(chosen)), chance)
                 distances = distances_of(records, migration.new_vector, migration.text_property, encoder)
-                wrong += [record.id for record, far in zip(records, distances, strict=True) if not far <= BOUND]
+                wrong += [str(record.uuid) for record, far in zip(records, distances, strict=True) if not far <= BOUND]
                 sampled, worst = sampled + len(records), max([worst, *distances])
     found = Verification(int(counts[0]), int(counts[1]), sampled, worst, tuple(wrong))
     return _with_overlap(found, transfer, migration, encoder, queries, tenants)
 
 
-def distances_of(records: Sequence[Record], vector: str, text_property: str, encoder: Encoder) -> list[float]:
+def distances_of(records: Sequence[StoredObject], vector: str, text_property: str, encoder: Encoder) -> list[float]:
     """1 - cos of each record's stored vector to its text encoded again; infinite where one of the two is missing."""
-    texts = {record.id: text for record in records if (text := text_of(record, text_property))}
+    texts = {record.uuid: text for record in records if (text := text_of(record, text_property))}
     rows = np.asarray(encoder.encode(list(texts.values()), "passage").__array__()) if texts else ()
     again = dict(zip(texts, rows, strict=True))
-    return [_apart(record.vectors.get(vector), again.get(record.id)) for record in records]
+    return [_apart(record.vectors.get(vector), again.get(record.uuid)) for record in records]
 
 
 def _apart(stored: Float32 | None, right: Float32 | None) -> float:
@@ -109,12 +111,12 @@ def _apart(stored: Float32 | None, right: Float32 | None) -> float:
     return float(cosine_distance(stored, right)) if stored.shape == right.shape else float("inf")
 
 
-def spread(door: Door, name: str, tenant: str, count: int, chance: random.Random) -> list[Record]:
+def spread(database: Database, name: str, count: int, chance: random.Random) -> list[StoredObject]:
     """About *count* objects from random places among the ids, with their vectors; all of them where there are few."""
-    found: dict[str, Record] = {}
+    found: dict[UUID, StoredObject] = {}
     spots = [""] + [str(UUID(int=chance.getrandbits(128))) for _ in range(-(-count // _SPOT) - 1)]
     for spot in spots if count else ():
-        found |= {record.id: record for record in door.page(name, tenant, spot, min(count, _SPOT), vectors=True)}
+        found |= {record.uuid: record for record in database.page(name, spot, min(count, _SPOT), vectors=True)}
     return list(found.values())
 
 
@@ -128,14 +130,19 @@ def _with_overlap(
 ) -> Verification:
     if not queries or not tenants:
         return found
-    door, tenant, shares = transfer.door, tenants[0], list[float]()
+    tenant, shares = tenants[0], list[float]()
+    database = transfer.database.of_tenant(tenant)
     rows = np.asarray(encoder.encode(list(queries), "query").__array__())
     with transfer.awake(tenant):
         for text, row in zip(queries, rows, strict=True):
             try:
-                before = door.nearest(migration.old, tenant, migration.old_vector, text, LIMIT)
+                before = _nearest(database.near_text(migration.old, migration.old_vector, text, LIMIT))
             except WeaviateError as error:
                 return replace(found, unasked=str(error))
-            after = door.nearest(migration.new, tenant, migration.new_vector, row, LIMIT)
-            shares.append(len(set(before) & set(after)) / max(1, min(LIMIT, len(before))))
+            after = _nearest(database.near_vector(migration.new, migration.new_vector, row, LIMIT))
+            shares.append(len(before & after) / max(1, min(LIMIT, len(before))))
     return replace(found, queries=len(shares), overlap=float(np.mean(shares)))
+
+
+def _nearest(hits: Sequence[Hit]) -> set[UUID]:
+    return {hit.uuid for hit in hits}

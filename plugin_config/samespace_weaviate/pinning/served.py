@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from samespace.errors import ConfigInvalid
+from samespace.errors import ConfigInvalid, ServerUnavailable
+from samespace.web import WebClient, WebOptions
 
 from .pin import Finding, Pin, Severity
 from .spec import shown
@@ -22,7 +18,7 @@ _MOST_BYTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServedSpaces:
     """What a server said.
 
     Attributes:
@@ -48,7 +44,7 @@ class Servers:
         if instead and urlsplit(instead).scheme not in ("http", "https"):
             raise ConfigInvalid(key="--encoder-url", reason=f"{shown(instead)!r}; expected http://HOST:PORT")
         self._instead, self._ca, self._timeout_s = instead.rstrip("/"), ca, timeout_s
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, ServedSpaces] = {}
 
     def judge(self, pin: Pin) -> list[Finding]:
         """What the server behind *pin* says about its space; nothing for pins that name no server."""
@@ -61,7 +57,7 @@ class Servers:
         return [_judged(pin, shown(address), self._answers[address])]
 
 
-def _judged(pin: Pin, where: str, answer: Answer) -> Finding:
+def _judged(pin: Pin, where: str, answer: ServedSpaces) -> Finding:
     def finding(severity: Severity, message: str) -> Finding:
         return Finding(severity, f"{pin.vector}: {message}")
 
@@ -81,30 +77,25 @@ def _judged(pin: Pin, where: str, answer: Answer) -> Finding:
     )
 
 
-def _ask(base: str, ca: str, timeout_s: float) -> Answer:
-    parts = urlsplit(base)
-    host = parts.netloc.rpartition("@")[2]
-    request = urllib.request.Request(urlunsplit((parts.scheme, host, f"{parts.path}/meta", "", "")))
-    if parts.password is not None:
-        pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-        request.add_header("authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+def _ask(base: str, ca: str, timeout_s: float) -> ServedSpaces:
     try:
-        context = ssl.create_default_context(cafile=ca or None) if parts.scheme == "https" else None
-        with urllib.request.urlopen(request, timeout=timeout_s, context=context) as response:
-            content: Any = json.loads(response.read(_MOST_BYTES))
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 404:
-                return Answer(None, "status 404 for /meta", is_other=True)
-            return Answer(None, f"status {error.code}" + (", it wants a token" if error.code == 401 else ""))
-    except (OSError, ValueError) as error:
-        if isinstance(error, ValueError):
-            return Answer(None, "/meta is not JSON", is_other=True)
-        return Answer(None, str(getattr(error, "reason", None) or error))
-    return _read(content)
+        with WebClient(base, WebOptions(ca=ca, timeout_s=timeout_s, follow=True, proxies=True)) as web:
+            reply = web.ask("GET", "/meta", most_bytes=_MOST_BYTES)
+    except ServerUnavailable as error:
+        return ServedSpaces(None, error.reason)
+    except ConfigInvalid as error:
+        return ServedSpaces(None, str(error))
+    if reply.status == 404:
+        return ServedSpaces(None, "status 404 for /meta", is_other=True)
+    if reply.status != 200:
+        return ServedSpaces(None, f"status {reply.status}" + (", it wants a token" if reply.status == 401 else ""))
+    try:
+        return _read(reply.json())
+    except ValueError:
+        return ServedSpaces(None, "/meta is not JSON", is_other=True)
 
 
-def _read(content: Any) -> Answer:
+def _read(content: Any) -> ServedSpaces:
     if not isinstance(content, Mapping) or content.get("server") != "samespace":
-        return Answer(None, "/meta is another's", is_other=True)
-    return Answer(tuple(str(each.get("space_id")) for each in content.get("spaces") or ()))
+        return ServedSpaces(None, "/meta is another's", is_other=True)
+    return ServedSpaces(tuple(str(each.get("space_id")) for each in content.get("spaces") or ()))

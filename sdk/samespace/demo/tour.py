@@ -8,16 +8,14 @@ re-encoding a sample of the objects finds it afterwards.
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from samespace.errors import PinBroken, SpaceMismatch, WeaviateError, short
+from samespace.errors import PinBroken, ServerUnavailable, SpaceMismatch, WeaviateError, short
 from samespace.vectors import Vectors
+from samespace.web import WebClient, WebOptions
 from samespace_weaviate.access.client import Store
 from samespace_weaviate.access.values import StoredObject, object_uuid
 from samespace_weaviate.collections.collection import PinnedCollection, create
@@ -91,22 +89,20 @@ def show_refusals(store: Store, collection: PinnedCollection, server: str, other
 def _over_http(server: str, pinned: str, foreign: str) -> Refusal:
     """Ask the encoder server itself for a vector of the other space."""
     attempt = "ask the encoder server over HTTP"
-    request = urllib.request.Request(
-        f"{server.rstrip('/')}/e/{foreign}/vectors",
-        data=json.dumps({"text": "of another space", "config": {"task_type": "passage"}}).encode(),
-        headers={"content-type": "application/json"},
-    )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
-            raise NotRefused(attempt=attempt, pinned=pinned, other=foreign)
-    except urllib.error.HTTPError as error:
-        with error:
-            body = error.read().decode(errors="replace")
-            if error.code != 409:
-                raise WeaviateError(f"{server}: expected status 409, got {error.code}: {body}") from error
-    except OSError as error:
-        raise WeaviateError(f"{server}: the encoder server does not answer: {error}") from error
-    return Refusal(attempt, "encoder server", f"409: {json.loads(body)['error']}")
+        with WebClient(server, WebOptions(timeout_s=_TIMEOUT_S)) as web:
+            reply = web.ask(
+                "POST",
+                f"/e/{foreign}/vectors",
+                body={"text": "of another space", "config": {"task_type": "passage"}},
+            )
+    except ServerUnavailable as error:
+        raise WeaviateError(f"{error.address}: the encoder server does not answer: {error.reason}") from error
+    if reply.status < 400:
+        raise NotRefused(attempt=attempt, pinned=pinned, other=foreign)
+    if reply.status != 409:
+        raise WeaviateError(f"{web.address}: expected status 409, got {reply.status}: {reply.text()}")
+    return Refusal(attempt, "encoder server", f"409: {reply.json()['error']}")
 
 
 def _repin(store: Store, collection: PinnedCollection, foreign: str) -> Refusal:

@@ -11,9 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("sdk/samespace", "inference_server/samespace_server", "plugin_config/samespace_weaviate")
 GENERATED = ROOT / "sdk" / "samespace" / "rpc" / "v1"
 # Names that still have two classes. Take a name out when one of the two is renamed; add none.
-WAITING: frozenset[str] = frozenset(
-    {"Answer", "Embedded", "Journal", "Route", "Window"}
-)  # fmt: skip
+WAITING: frozenset[str] = frozenset()
 
 
 def modules() -> Iterator[Path]:

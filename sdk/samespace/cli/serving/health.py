@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 from collections.abc import Mapping
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import click
 
-from ...errors import RequestInvalid
+from ...errors import ConfigInvalid, RequestInvalid, ServerUnavailable
 from ..console import say
 
 
@@ -53,24 +50,26 @@ def _grpc(text: str, timeout_ms: int) -> str | None:
 
 
 def _http(text: str, environment: Mapping[str, str], timeout_ms: int) -> str | None:
+    from ...extras import require_extra
+
+    require_extra("server", feature="asking a server over HTTP", modules=("httpx",))
+    from ...web import WebClient, WebOptions
+
     url = urlsplit(text)
     if not url.hostname:
         raise RequestInvalid(field="ADDRESS", reason=f"{text!r}; expected http://HOST:PORT")
+    where = url.netloc.rpartition("@")[2]
+    options = WebOptions(
+        ca=environment.get("SAMESPACE_CA", ""),
+        certificate=environment.get("SAMESPACE_CERT", ""),
+        key=environment.get("SAMESPACE_KEY", ""),
+        timeout_s=timeout_ms / 1000,
+    )
     try:
-        with closing(_connection(url, environment, timeout_ms / 1000)) as connection:
-            connection.request("GET", f"{url.path.rstrip('/')}/.well-known/ready")
-            response = connection.getresponse()
-            told = response.read(500).decode("utf-8", errors="replace")
-    except (OSError, ValueError, HTTPException) as error:
-        return f"{url.netloc}: {error}"
-    return None if response.status in (200, 204) else f"{url.netloc}: status {response.status} {told}".rstrip()
-
-
-def _connection(url: SplitResult, environment: Mapping[str, str], timeout_s: float) -> HTTPConnection:
-    assert url.hostname is not None
-    if url.scheme == "http":
-        return HTTPConnection(url.hostname, url.port, timeout=timeout_s)
-    context = ssl.create_default_context(cafile=environment.get("SAMESPACE_CA") or None)
-    if certificate := environment.get("SAMESPACE_CERT"):
-        context.load_cert_chain(certificate, environment.get("SAMESPACE_KEY") or None)
-    return HTTPSConnection(url.hostname, url.port, timeout=timeout_s, context=context)
+        with WebClient(text, options) as web:
+            reply = web.ask("GET", "/.well-known/ready", most_bytes=500)
+    except ServerUnavailable as error:
+        return f"{where}: {error.reason}"
+    except ConfigInvalid as error:
+        return f"{where}: {error}"
+    return None if reply.status in (200, 204) else f"{where}: status {reply.status} {reply.text()}".rstrip()

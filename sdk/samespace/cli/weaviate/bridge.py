@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from .migrate import queries_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from samespace_weaviate.migration import Record, RestDoor
+    from samespace_weaviate import Database, StoredObject
     from samespace_weaviate.migration.bridge import Bridge
 
     from ...encoder import Encoder
@@ -92,18 +91,17 @@ def bridge(
       samespace weaviate bridge Article --to artifacts/new --queries queries.txt --least-retention 0.7
     """
     require_weaviate()
-    from samespace_weaviate.access.address import Address
-    from samespace_weaviate.migration import Pace, RestDoor, backfill
+    from samespace_weaviate.access.patience import Patience
+    from samespace_weaviate.migration import CopyPace, backfill
     from samespace_weaviate.migration.bridge import Bridge
-    from samespace_weaviate.migration.named_vector import plan_bridge
+    from samespace_weaviate.migration.named_vector import add, plan_bridge
 
     from ..encoders import open_encoder
 
     path = path or Path(f"{name}.bridge.npz")
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
-        address = Address.parse(store.address, store.grpc_port, os.environ.get("WEAVIATE_API_KEY", "").strip())
-        door = stack.enter_context(closing(RestDoor(address)))
+        database = store.patient(Patience())
         encoder = stack.enter_context(open_encoder(to))
         if path.exists():
             found = Bridge.load(path)
@@ -111,7 +109,7 @@ def bridge(
                 raise SpaceMismatch(expected=found.to_space, found=encoder.space_id, where=str(path))
         else:
             found, retention = _fitted(
-                _stored(door, name, sample, encoder.space_id),
+                _stored(database, name, sample, encoder.space_id),
                 encoder,
                 stack.enter_context(open_encoder(from_)) if from_ else None,
                 (data, split),
@@ -121,7 +119,7 @@ def bridge(
                 raise GateFailed(build="bridge", measure="retention", measured=retention, gate=least_retention)
             if not dry_run:
                 found.save(path)
-        plan = plan_bridge(door, name, found.space_id, (found.from_space, found.to_space))
+        plan = plan_bridge(database, name, found.space_id, (found.from_space, found.to_space))
         click.echo(
             f"{plan.collection} gets the vector {plan.vector}, space {found.space_id}: approximate, made by a bridge. "
             "Only who asks for this space finds it; queries are encoded by the new encoder and declared with "
@@ -133,14 +131,14 @@ def bridge(
             click.confirm("Go on?", abort=True, err=True)
         source = plan.old[0].vector
 
-        def make(records: Sequence[Record]) -> Float32:
+        def make(records: Sequence[StoredObject]) -> Float32:
             rows = np.stack([record.vectors[source] for record in records])
             return np.asarray(found.passages(rows).__array__())
 
-        door.add_vector(plan.collection, plan.vector, plan.config)
+        add(database, plan)
         with progress("objects", 0) as advance:
-            pace = Pace(max_objects_per_s=max_objects_per_s, progress=advance)
-            done = backfill(door, plan.collection, plan.vector, plan.text_property, make, pace, needs=source)
+            pace = CopyPace(max_objects_per_s=max_objects_per_s, progress=advance)
+            done = backfill(database, plan.collection, plan.vector, plan.text_property, make, pace, needs=source)
     say(f"{done} objects got {plan.vector}. New objects get it when this command is run again with --map {path}.")
 
 
@@ -168,20 +166,20 @@ class _Given:
         return search(self.queries, self.passages, depth)
 
 
-def _stored(door: RestDoor, name: str, sample: int, to_space: str) -> _Sample:
+def _stored(database: Database, name: str, sample: int, to_space: str) -> _Sample:
     """Objects from random places among the ids."""
     from samespace_weaviate.migration.named_vector import pins_of
     from samespace_weaviate.migration.verification import spread
 
-    schema = door.schema(name) or {}
+    schema = database.schema(name) or {}
     pins = [pin for pin in pins_of(schema) if pin.space != to_space]
     if len(pins) != 1:
         raise RequestInvalid(field="NAME", reason=f"{name} has {len(pins)} vectors to build a bridge from; expected 1")
     pin, tenant = pins[0], ""
     if (schema.get("multiTenancyConfig") or {}).get("enabled"):
-        awake = {one: door.count(name, one) for one, status in door.tenants(name).items() if status == "HOT"}
+        awake = {one: database.of_tenant(one).count(name) for one, there in database.tenants(name).items() if there}
         tenant = max(awake, key=lambda one: awake[one], default="")
-    records = spread(door, name, tenant, sample, random.Random(0))
+    records = spread(database.of_tenant(tenant), name, sample, random.Random(0))
     texts = str(pin.settings["properties"][0])
     kept = [record for record in records if pin.vector in record.vectors and record.properties.get(texts)]
     rows = np.stack([record.vectors[pin.vector] for record in kept]) if kept else np.zeros((0, 1), np.float32)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,9 @@ from ..console import progress, say
 from .connection import connection, open_store, require_weaviate
 
 if TYPE_CHECKING:
-    from samespace_weaviate import Store
+    from samespace_weaviate.access.database import Database
     from samespace_weaviate.audit import AuditReport
-    from samespace_weaviate.migration import Journal, Migration, RestDoor
+    from samespace_weaviate.migration import Migration, MigrationJournal
 
     from ...encoder import Encoder
 
@@ -112,8 +111,8 @@ def migrate(
       samespace weaviate migrate Articles --finish
     """
     require_weaviate()
-    from samespace_weaviate.access.address import Address
-    from samespace_weaviate.migration import Journal, Migration, RestDoor, State
+    from samespace_weaviate.access.patience import Patience
+    from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
 
     from ..encoders import open_encoder
 
@@ -129,33 +128,33 @@ def migrate(
         )
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
-        address = Address.parse(store.address, store.grpc_port, os.environ.get("WEAVIATE_API_KEY", "").strip())
-        door = stack.enter_context(closing(RestDoor(address)))
+        database = store.patient(Patience())
         encoder = stack.enter_context(open_encoder(to)) if to else None
+        wanted = _Wanted(name, alias, text_property, guard, encoder, server)
         if strategy == "named-vector":
-            _second_vector(door, _Wanted(name, alias, text_property, guard, encoder, server), wish, dry_run, yes, terms)
+            _second_vector(database, wanted, wish, dry_run, yes, terms)
             return
-        journal = stack.enter_context(Journal(path)) if path.exists() else None
-        if journal is None or journal.progress.state is State.NEW:
+        journal = stack.enter_context(MigrationJournal(path)) if path.exists() else None
+        if journal is None or journal.progress.state is MigrationState.NEW:
             migration = _planned(
-                door, _Wanted(name, alias, text_property, guard, encoder, server), terms["max_objects_per_s"]
+                database, _Wanted(name, alias, text_property, guard, encoder, server), terms["max_objects_per_s"]
             )
             if dry_run:
                 return
             if not yes:
                 click.confirm("Go on?", abort=True, err=True)
-            journal = journal or stack.enter_context(Journal(path))
-            journal.append("planned", plan=migration.to_json())
+            journal = journal or stack.enter_context(MigrationJournal(path))
+            journal.note("planned", plan=migration.to_json())
         else:
             migration = Migration(**journal.progress.plan)
             say(f"{path}: {migration.alias} to space {migration.to_space[:12]} is {journal.progress.state}.")
             if dry_run:
                 return
-            if finish and not yes and journal.progress.state is State.SETTLED:
+            if finish and not yes and journal.progress.state is MigrationState.SETTLED:
                 click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
         if encoder is not None:
-            terms["audit"] = partial(_audit, store, encoder, terms["sample"])
-        _run(door, journal, migration, wish, encoder, server, terms)
+            terms["audit"] = partial(_audit, database, encoder, terms["sample"])
+        _run(database, journal, migration, wish, encoder, server, terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ class _Wanted:
     server: str | None
 
 
-def _planned(door: RestDoor, wanted: _Wanted, max_objects_per_s: float) -> Migration:
+def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> Migration:
     """The plan, printed with its cost."""
     from samespace_weaviate.migration import (
         Wanted,
@@ -180,28 +179,32 @@ def _planned(door: RestDoor, wanted: _Wanted, max_objects_per_s: float) -> Migra
         sentences,
         survey,
     )
+    from samespace_weaviate.migration.refusals import refuse_without_aliases
 
     encoder, server = wanted.encoder, wanted.server
     if encoder is None or not server:
         raise RequestInvalid(field="--to and --server", reason="a new migration needs both")
-    schemas = {name: door.schema(name) or {} for name in door.names()}
+    refuse_without_aliases(database)
+    schemas = {name: database.schema(name) or {} for name in database.names()}
     migration = plan_migration(
         Wanted(wanted.name, encoder.space_id, wanted.alias, wanted.text_property, wanted.guard),
         uuid4().hex[:12],
         schemas,
-        door.aliases(),
+        database.aliases(),
     )
     new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas)):
         click.echo(sentence)
-    for sentence in survey(door, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
+    for sentence in survey(database, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
         click.echo(sentence)
     return migration
 
 
-def _second_vector(door: RestDoor, wanted: _Wanted, wish: str, dry_run: bool, yes: bool, terms: dict[str, Any]) -> None:
+def _second_vector(
+    database: Database, wanted: _Wanted, wish: str, dry_run: bool, yes: bool, terms: dict[str, Any]
+) -> None:
     """The other strategy, from plan to end."""
-    from samespace_weaviate.migration import Pace
+    from samespace_weaviate.migration import CopyPace
     from samespace_weaviate.migration.named_vector import drop_old, fill, plan_encoder
 
     encoder, server = wanted.encoder, wanted.server
@@ -211,7 +214,7 @@ def _second_vector(door: RestDoor, wanted: _Wanted, wish: str, dry_run: bool, ye
         raise RequestInvalid(
             field="--rollback", reason="nothing was moved: clients go back by naming the old vector again"
         )
-    plan = plan_encoder(door, wanted.name, encoder, server, wanted.text_property)
+    plan = plan_encoder(database, wanted.name, encoder, server, wanted.text_property)
     for sentence in plan.sentences():
         click.echo(sentence)
     if dry_run:
@@ -221,44 +224,44 @@ def _second_vector(door: RestDoor, wanted: _Wanted, wish: str, dry_run: bool, ye
             "Drop the old vectors? It cannot be undone." if wish == "finish" else "Go on?", abort=True, err=True
         )
     if wish == "finish":
-        for sentence in drop_old(door, plan):
+        for sentence in drop_old(database, plan):
             say(sentence)
         return
     with progress("objects", 0) as advance:
-        done = fill(door, plan, encoder, Pace(max_objects_per_s=terms["max_objects_per_s"], progress=advance))
+        done = fill(database, plan, encoder, CopyPace(max_objects_per_s=terms["max_objects_per_s"], progress=advance))
     say(f"{done} objects got {plan.vector}. Run it again at any time: those that have it are passed over.")
 
 
-def _audit(store: Store, encoder: Encoder, sample: int, name: str) -> AuditReport:
+def _audit(database: Database, encoder: Encoder, sample: int, name: str) -> AuditReport:
     from samespace_weaviate.audit import AuditOptions, audit
 
-    return audit(store, name, encoder, AuditOptions(sample=sample))
+    return audit(database, name, encoder, AuditOptions(sample=sample))
 
 
 def _run(
-    door: RestDoor,
-    journal: Journal,
+    database: Database,
+    journal: MigrationJournal,
     migration: Migration,
     wish: Literal["migrate", "rollback", "finish"],
     encoder: Encoder | None,
     server: str | None,
     terms: dict[str, Any],
 ) -> None:
-    from samespace_weaviate.migration import Migrator, Pace, State, Terms, new_schema
+    from samespace_weaviate.migration import CopyPace, MigrationState, Migrator, Terms, new_schema
 
     schema = None
-    if journal.progress.state is State.PLANNED and wish == "migrate":
+    if journal.progress.state is MigrationState.PLANNED and wish == "migrate":
         if encoder is None or not server:
             raise MigrationBlocked(
                 collection=migration.new, reason="it is not made yet", remedy="give --to and --server again"
             )
-        schema = new_schema(door.schema(migration.old) or {}, migration, server, encoder.name)
-    copying = journal.progress.state in (State.PLANNED, State.CREATED, State.COPYING)
-    total = door.count(migration.old, "") if copying and wish == "migrate" and not migration.tenants else 0
+        schema = new_schema(database.schema(migration.old) or {}, migration, server, encoder.name)
+    copying = journal.progress.state in (MigrationState.PLANNED, MigrationState.CREATED, MigrationState.COPYING)
+    total = database.count(migration.old) if copying and wish == "migrate" and not migration.tenants else 0
     with progress("objects", total) as advance:
-        pace = Pace(max_objects_per_s=terms["max_objects_per_s"], progress=advance)
+        pace = CopyPace(max_objects_per_s=terms["max_objects_per_s"], progress=advance)
         state = Migrator(
-            door,
+            database,
             journal,
             schema=schema,
             encoder=encoder,
@@ -272,7 +275,7 @@ def _run(
                 tell=say,
             ),
         ).run(wish)
-    if state is State.SETTLED:
+    if state is MigrationState.SETTLED:
         say(
             f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "
             "--rollback leads back to it, --finish deletes it."

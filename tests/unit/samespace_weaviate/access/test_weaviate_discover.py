@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from samespace.errors import ConfigInvalid
-from samespace_weaviate.access.address import EMBEDDED_VERSION, Address, Embedded, NoWeaviate, find_weaviate
+from samespace_weaviate.access.address import EMBEDDED_VERSION, Address, EmbeddedWeaviate, NoWeaviate, find_weaviate
 
 
 def cached(cache: Path, *versions: str) -> dict[str, str]:
@@ -34,7 +34,7 @@ def test_a_named_weaviate_comes_first(tmp_path: Path) -> None:
     found = find_weaviate("auto", environment, can_download=nothing)
     assert found == Address("db", 8085, False, 50052, "secret")
     assert "secret" not in repr(found) + str(found)
-    assert isinstance(find_weaviate("embedded", environment, can_download=nothing), Embedded)
+    assert isinstance(find_weaviate("embedded", environment, can_download=nothing), EmbeddedWeaviate)
 
 
 def test_the_newest_cached_binary_is_used_without_asking_the_network(tmp_path: Path) -> None:
@@ -42,13 +42,13 @@ def test_the_newest_cached_binary_is_used_without_asking_the_network(tmp_path: P
     environment = cached(tmp_path, "1.9.9", "1.34.2", "1.30.5")
     (tmp_path / ("weaviate-v9.9.9-" + "0" * 64)).touch()
     found = find_weaviate("auto", environment, can_download=lambda url: pytest.fail("asked the network"))
-    assert found == Embedded("1.34.2", cached=True, cache=tmp_path)
+    assert found == EmbeddedWeaviate("1.34.2", cached=True, cache=tmp_path)
 
 
 def test_without_a_binary_it_is_downloaded_or_the_reason_is_one_line(tmp_path: Path) -> None:
     """The version that would be downloaded is one whose behaviour is known."""
     environment = cached(tmp_path)
-    assert find_weaviate("auto", environment, can_download=lambda url: None) == Embedded(
+    assert find_weaviate("auto", environment, can_download=lambda url: None) == EmbeddedWeaviate(
         EMBEDDED_VERSION, cached=False, cache=tmp_path
     )
     found = find_weaviate("auto", environment, can_download=nothing)

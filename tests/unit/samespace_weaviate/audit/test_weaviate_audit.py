@@ -127,7 +127,7 @@ def test_a_constant_vector_is_told_from_equal_texts() -> None:
 def test_swapped_vectors_name_the_object_whose_they_are() -> None:
     """An import that is off by one gives each object its neighbour's vector."""
     database, ids = filled()
-    database.set_vectors(ids[0], database.objects[""][ids[1]].vectors)
+    database.set_vectors(ids[0], database.objects[""][ids[1]].vector)
     (offender,) = audit(database, "Article", RIGHT, ALL).offenders
     assert (offender.uuid, offender.kind) == (ids[0], Kind.OTHER_TEXT)
     assert str(ids[1]) in offender.reason
@@ -185,7 +185,7 @@ def test_multi_vectors_are_compared_window_by_window() -> None:
         assert len(rows) == 2
         database.set_vectors(uuid, rows)
     assert audit(database, "Article", RIGHT, ALL).clean
-    changed = np.array(database.objects[""][ids[0]].vectors)
+    changed = np.array(database.objects[""][ids[0]].vector)
     changed[1] = row(WRONG, "another")[0]
     database.set_vectors(ids[0], changed)
     database.set_vectors(ids[1], changed[:1])
@@ -291,7 +291,7 @@ def test_vectors_that_wait_to_be_indexed_are_no_clean_audit() -> None:
     """An asynchronous index is waited for, and what waits still is told with exit code 1 in mind."""
     database, _ = filled()
     queues = iter([7, 7, 5, 5, 5])
-    database.shards = lambda name: [Shard("one", "node1", 300, "INDEXING", next(queues, 5))]  # type: ignore[method-assign]
+    database.shards = lambda name: [Shard("one", "node1", 300, "INDEXING", queued=next(queues, 5))]  # type: ignore[method-assign]
     report = audit(database, "Article", RIGHT, AuditOptions(sample=None, wait_s=0.01))
     assert (report.clean, report.wrong, report.queued) == (False, 0, 5)
     assert "5 vectors wait to be indexed" in verdict(report)
@@ -301,6 +301,6 @@ def test_an_index_that_catches_up_is_waited_for() -> None:
     """The queue is empty after a while, and the audit begins then."""
     database, _ = filled()
     queues = iter([7, 3])
-    database.shards = lambda name: [Shard("one", "node1", 300, "READY", next(queues, 0))]  # type: ignore[method-assign]
+    database.shards = lambda name: [Shard("one", "node1", 300, "READY", queued=next(queues, 0))]  # type: ignore[method-assign]
     assert audit(database, "Article", RIGHT, AuditOptions(sample=20, wait_s=10)).clean
     assert next(queues, None) is None

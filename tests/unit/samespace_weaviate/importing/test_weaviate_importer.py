@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fakes.clock import FakeClock
 from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
 from samespace.encoder import Encoded
 from samespace.errors import Overloaded, RequestInvalid, SpaceMismatch, WeaviateError, WeaviateUnavailable
@@ -19,7 +20,6 @@ from samespace.text import LongTexts, Role
 from samespace_weaviate import CollectionSpec, Passage, create
 from samespace_weaviate.access.values import StoredObject, object_uuid
 from samespace_weaviate.importing.importer import ImportOptions, import_passages
-from samespace_weaviate.importing.stages import RETRIES
 from samespace_weaviate.importing.windows import Target, window_uuid
 
 SPEC = CollectionSpec("Article", SPACE, "http://encoder:8080")
@@ -84,20 +84,20 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_reported_with_its_reas
             return "no such vector"
         return "deadline exceeded" if entry.properties["passageId"] == "5" and attempt < 3 else None
 
-    pauses: list[float] = []
+    time = FakeClock()
     store = database(refuse=refuse)
-    report = import_passages(store, TARGET, FakeEncoder(), PASSAGES, batch=10, pause=pauses.append)
-    assert (report.written, store.batches, pauses) == (9, [10, 1, 1], [1.0, 2.0])
+    report = import_passages(store, TARGET, FakeEncoder(), PASSAGES, batch=10, patience=time.patience())
+    assert (report.written, store.batches, time.pauses) == (9, [10, 1, 1], [1.0, 2.0])
     assert [(failure.passage, failure.reason) for failure in report.failed] == [("3", "no such vector")]
 
 
 def test_a_weaviate_that_stays_away_ends_the_import(tmp_path: Path) -> None:
     """Where nothing at all is taken any more, an outage is no reason to write off every passage: run it again."""
     store = database(refuse=lambda entry, attempt: "503 service unavailable")
-    options = ImportOptions(state=tmp_path / "run")
+    options, time = ImportOptions(state=tmp_path / "run"), FakeClock()
     with pytest.raises(WeaviateUnavailable, match="503"):
-        import_passages(store, TARGET, FakeEncoder(), PASSAGES, options=options, pause=lambda seconds: None)
-    assert store.batches == [10] * (RETRIES + 1)
+        import_passages(store, TARGET, FakeEncoder(), PASSAGES, options=options, patience=time.patience(20))
+    assert (store.batches, time.pauses) == ([10] * 6, [1.0, 2.0, 4.0, 8.0, 5.0])
     assert not (tmp_path / "run.failures.jsonl").exists()
 
 
@@ -110,9 +110,9 @@ def test_a_weaviate_that_comes_back_is_waited_for() -> None:
             raise WeaviateUnavailable(address="here", reason="connection refused")
         return None
 
-    pauses: list[float] = []
-    report = import_passages(database(refuse=refuse), TARGET, FakeEncoder(), PASSAGES, pause=pauses.append)
-    assert (report.written, pauses) == (10, [1.0, 2.0])
+    time = FakeClock()
+    report = import_passages(database(refuse=refuse), TARGET, FakeEncoder(), PASSAGES, patience=time.patience())
+    assert (report.written, time.pauses) == (10, [1.0, 2.0])
 
 
 class BusyEncoder(FakeEncoder):
@@ -135,9 +135,9 @@ class BusyEncoder(FakeEncoder):
 
 def test_an_overloaded_encoder_is_waited_for_as_long_as_it_says() -> None:
     """Back-pressure of the encoder server slows the import down and does not end it."""
-    pauses: list[float] = []
-    assert import_passages(database(), TARGET, BusyEncoder(), PASSAGES, pause=pauses.append).written == 10
-    assert pauses == [0.25]
+    time = FakeClock()
+    assert import_passages(database(), TARGET, BusyEncoder(), PASSAGES, patience=time.patience()).written == 10
+    assert time.pauses == [0.25]
 
 
 def test_a_failing_writer_stops_the_encoding_thread() -> None:
@@ -249,7 +249,7 @@ def test_a_list_of_failures_that_is_worked_off_is_kept_until_that_is_done(tmp_pa
     gone = database(refuse=lambda entry, attempt: "503 service unavailable")
     with pytest.raises(WeaviateUnavailable):
         some = replace(options, only=frozenset({"3", "5"}))
-        import_passages(gone, TARGET, FakeEncoder(), PASSAGES, options=some, pause=lambda seconds: None)
+        import_passages(gone, TARGET, FakeEncoder(), PASSAGES, options=some, patience=FakeClock().patience())
     assert (tmp_path / "run.failures.jsonl").read_text() == before
 
 

@@ -14,14 +14,14 @@ from samespace.errors import DataInvalid
 from samespace_weaviate import Failure, Passage
 from samespace_weaviate.access.values import NAMESPACE_URL, object_uuid
 from samespace_weaviate.importing.batches import batches
-from samespace_weaviate.importing.journal import Finished, Journal, read_failed_ids, write_failures
+from samespace_weaviate.importing.journal import FinishedBatch, ImportJournal, read_failed_ids, write_failures
 
 KEY = {"collection": "Article", "batch": 2}
 PASSAGES = [Passage(str(number), f"text {number}") for number in range(7)]
 
 
-def done(number: int) -> Finished:
-    return Finished(number, f"d{number}", uuid5(NAMESPACE_URL, str(number)), "acme", ("3", "ü"))
+def done(number: int) -> FinishedBatch:
+    return FinishedBatch(number, f"d{number}", uuid5(NAMESPACE_URL, str(number)), "acme", ("3", "ü"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -30,36 +30,39 @@ def test_a_journal_that_was_cut_anywhere_is_read_up_to_its_last_whole_line(count
     """Whatever a kill leaves: no error, no batch that is not there, and appending goes on in a line of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.journal"
-        journal = Journal.open(path, KEY)
+        journal = ImportJournal.open(path, KEY)
         journal.begin()
         header = path.stat().st_size
         for number in range(count):
-            journal.append(done(number))
+            journal.note(done(number))
+        journal.close()
         whole = path.read_bytes()
         path.write_bytes(whole[: max(header, len(whole) - cut)])
         kept = path.read_bytes().count(b"\n") - 1
-        again = Journal.open(path, KEY)
+        again = ImportJournal.open(path, KEY)
         assert again.finished == {number: done(number) for number in range(kept)}
         again.begin()
-        again.append(done(99))
-        assert list(Journal.open(path, KEY).finished) == [*range(kept), 99]
+        again.note(done(99))
+        again.close()
+        assert list(ImportJournal.open(path, KEY).finished) == [*range(kept), 99]
 
 
 def test_a_journal_of_another_import_is_not_continued(tmp_path: Path) -> None:
     """Another collection, space or batch size: nothing of it counts. A file that is no journal is not overwritten."""
     path = tmp_path / "x.journal"
-    journal = Journal.open(path, KEY)
+    journal = ImportJournal.open(path, KEY)
     journal.begin()
-    journal.append(done(0))
-    assert Journal.open(path, {**KEY, "batch": 3}).finished == {}
+    journal.note(done(0))
+    journal.close()
+    assert ImportJournal.open(path, {**KEY, "batch": 3}).finished == {}
     path.write_text("my notes\n")
     with pytest.raises(DataInvalid, match="journal"):
-        Journal.open(path, KEY)
+        ImportJournal.open(path, KEY)
 
 
 def test_a_few_batches_stand_for_all(tmp_path: Path) -> None:
     """The first and the last are among them, and no more than were asked for, and one."""
-    journal = Journal(tmp_path / "x", KEY, {number: done(number) for number in range(50)})
+    journal = ImportJournal(tmp_path / "x", KEY, {number: done(number) for number in range(50)})
     some = [each.number for each in journal.some(8)]
     assert (some[0], some[-1]) == (0, 49)
     assert len(some) <= 9
@@ -69,8 +72,8 @@ def test_batches_come_out_the_same_and_those_that_are_done_are_left_out() -> Non
     """A batch counts as done with just its own input; of one that failed in part, the failed are left to do."""
     first = list(batches(PASSAGES, "Article", 3))
     assert [len(batch.passages) for batch in first] == [3, 3, 1]
-    finished = {0: Finished(0, first[0].digest), 1: Finished(1, first[1].digest, failed=("4",))}
-    journal = Journal(Path("x"), KEY, finished)
+    finished = {0: FinishedBatch(0, first[0].digest), 1: FinishedBatch(1, first[1].digest, failed=("4",))}
+    journal = ImportJournal(Path("x"), KEY, finished)
     again = list(batches(PASSAGES, "Article", 3, journal))
     assert [[passage.id for passage in batch.passages] for batch in again] == [[], ["4"], ["6"]]
     assert [batch.skipped for batch in again] == [3, 2, 0]

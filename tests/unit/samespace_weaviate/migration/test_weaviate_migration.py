@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 
 from fakes.database import OTHER_SPACE, SPACE, FakeEncoder
-from fakes.door import FakeDoor, Killed
+from fakes.weaviate_in_memory import FakeWeaviate, Killed
 from samespace.encoder import Encoded
 from samespace.errors import MigrationBlocked, SpaceMismatch
 from samespace.vectors import Float32, Vectors
-from samespace_weaviate import CollectionSpec
+from samespace_weaviate import CollectionSpec, StoredObject
+from samespace_weaviate.access.patience import Patience
 from samespace_weaviate.audit import AuditReport, Kind, Offender, TenantAudit
 from samespace_weaviate.audit.tolerance import Bound, Tolerance
 from samespace_weaviate.migration import (
-    Journal,
+    CopyPace,
     Migration,
+    MigrationJournal,
+    MigrationState,
     Migrator,
-    Pace,
-    Record,
-    State,
     Terms,
     Wanted,
     new_schema,
@@ -56,11 +56,11 @@ def row(encoder: Encoder, text: str) -> Float32:
     return np.asarray(encoder.encode([text], "passage").__array__())[0]
 
 
-def record(number: int, text: str = "") -> Record:
-    return Record(str(uuid.UUID(int=number * 2**100)), {"text": text or f"text {number}", "n": number})
+def record(number: int, text: str = "") -> StoredObject:
+    return StoredObject(uuid.UUID(int=number * 2**100), {"text": text or f"text {number}", "n": number})
 
 
-class Hasty(Journal):
+class Hasty(MigrationJournal):
     """A journal that does not wait for the disk, which hundreds of runs would."""
 
     def sync(self) -> None:
@@ -72,7 +72,7 @@ class World:
 
     def __init__(self, folder: Path, *, tenants: dict[str, str] | None = None, named: bool = True) -> None:
         self.path = folder / "journal"
-        self.door = FakeDoor()
+        self.door = FakeWeaviate()
         schema = CollectionSpec("Article_old", SPACE, "http://old").schema()
         if tenants is not None:
             schema["multiTenancyConfig"] = {"enabled": True}
@@ -80,7 +80,7 @@ class World:
         if named:
             self.door.point_alias("Articles", "Article_old")
         self.tenants = tenants or {"": "HOT"}
-        self.believed: dict[str, dict[str, Record]] = {tenant: {} for tenant in self.tenants}
+        self.believed: dict[str, dict[uuid.UUID, StoredObject]] = {tenant: {} for tenant in self.tenants}
         self.modules("Article_old", OLD)
         for tenant, status in self.tenants.items():
             if tenant:
@@ -93,11 +93,11 @@ class World:
     def modules(self, name: str, encoder: Encoder) -> None:
         self.door.modules[name] = (f"e_{encoder.space_id[:12]}", lambda text: row(encoder, text))
 
-    def client_writes(self, tenant: str, one: Record) -> None:
+    def client_writes(self, tenant: str, one: StoredObject) -> None:
         self.door.put(self.door.pointers.get("Articles", "Article_old"), tenant, one)
-        self.believed[tenant][one.id] = one
+        self.believed[tenant][one.uuid] = one
 
-    def client_deletes(self, tenant: str, key: str) -> None:
+    def client_deletes(self, tenant: str, key: uuid.UUID) -> None:
         self.door.objects[self.door.real("Articles")][tenant].pop(key, None)
         self.believed[tenant].pop(key, None)
 
@@ -107,26 +107,25 @@ class World:
         *,
         encoder: Encoder | None = NEW,
         force: bool = False,
-        journal: type[Journal] | None = None,
+        journal: type[MigrationJournal] | None = None,
         audit: Callable[[str], AuditReport] | None = None,
-    ) -> State:
+    ) -> MigrationState:
         """As the command does: plan if there is no journal, else go on."""
-        terms = Terms(
-            Pace(clock=lambda: self.door.clock_ms / 1000, pause=self.door.pause), sample=8, force=force, audit=audit
-        )
+        time = Patience(clock=lambda: self.door.clock_ms / 1000, pause=self.door.pause)
+        terms = Terms(CopyPace(patience=time), sample=8, force=force, audit=audit)
         named = bool(self.door.pointers)
         wanted = Wanted("Articles" if named else "Article_old", OTHER_SPACE, "" if named else "Articles")
         with (journal or Hasty)(self.path) as opened:
-            if opened.progress.state is State.NEW:
+            if opened.progress.state is MigrationState.NEW:
                 found = plan_migration(wanted, "m1", self.door.schemas, self.door.pointers)
-                opened.append("planned", plan=found.to_json())
+                opened.note("planned", plan=found.to_json())
             migration = Migration(**opened.progress.plan)
             old = self.door.schema(migration.old)
             schema = new_schema(old, migration, "http://new", "new") if old else None
             self.modules(migration.new, NEW)
             return Migrator(self.door, opened, schema=schema, encoder=encoder, terms=terms).run(wish)
 
-    def run_through(self, wish: Wish = "migrate") -> State:
+    def run_through(self, wish: Wish = "migrate") -> MigrationState:
         """Again and again until it is not killed."""
         while True:
             try:
@@ -179,7 +178,7 @@ def calls_of(world: World, wish: Wish) -> list[str]:
 
 def test_a_collection_moves_with_everything_in_it(world: World) -> None:
     """Ids and properties are kept, vectors are new, the alias has moved, the old collection is still there."""
-    assert world.run() is State.SETTLED
+    assert world.run() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)
     assert "Article_old" in world.door.schemas
     assert world.door.module_calls == OBJECTS  # the old module's, when the objects were made; the new one's: none
@@ -228,12 +227,12 @@ def test_writes_that_come_meanwhile_are_carried_over(tmp_path: Path, seed: int) 
             number = chance.randrange(2 * OBJECTS)
             # An object written just before the move and deleted just after it may come back: see docs/weaviate.md
             if chance.random() < 0.3 and not moving:
-                world.client_deletes("", record(number).id)
+                world.client_deletes("", record(number).uuid)
             else:
                 world.client_writes("", record(number, f"changed {chance.random()}"))
 
     world.door.on_call = client
-    assert world.run_through() is State.SETTLED
+    assert world.run_through() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)
 
 
@@ -245,7 +244,7 @@ def test_the_way_back_takes_along_what_was_written_since(tmp_path: Path, seed: i
     for _ in range(50):
         world.client_writes("", record(chance.randrange(2 * OBJECTS), f"changed {chance.random()}"))
     for number in chance.sample(range(OBJECTS), 20):
-        world.client_deletes("", record(number).id)
+        world.client_deletes("", record(number).uuid)
     budget = 50
 
     def client(name: str) -> None:
@@ -257,7 +256,7 @@ def test_the_way_back_takes_along_what_was_written_since(tmp_path: Path, seed: i
             world.client_writes("", record(chance.randrange(2 * OBJECTS), f"changed {chance.random()}"))
 
     world.door.on_call = client
-    assert world.run_through("rollback") is State.ROLLED_BACK
+    assert world.run_through("rollback") is MigrationState.ROLLED_BACK
     world.check("Article_old", OLD)
     assert "Articles_bbbbbbbbbbbb" not in world.door.schemas
 
@@ -267,7 +266,7 @@ def test_rolling_back_before_the_switch_drops_the_copy(world: World) -> None:
     world.door.on_call = killing(world, 12)
     with pytest.raises(Killed):
         world.run()
-    assert world.run("rollback", encoder=None) is State.ROLLED_BACK
+    assert world.run("rollback", encoder=None) is MigrationState.ROLLED_BACK
     world.check("Article_old", OLD)
     assert list(world.door.schemas) == ["Article_old"]
 
@@ -275,7 +274,7 @@ def test_rolling_back_before_the_switch_drops_the_copy(world: World) -> None:
 def test_finish_drops_the_old_collection_and_only_then_rollback_is_refused(world: World) -> None:
     """Until --finish there is a way back."""
     world.run()
-    assert world.run("finish", encoder=None) is State.FINISHED
+    assert world.run("finish", encoder=None) is MigrationState.FINISHED
     assert list(world.door.schemas) == ["Articles_bbbbbbbbbbbb"]
     with pytest.raises(MigrationBlocked, match="finished"):
         world.run("rollback")
@@ -299,7 +298,7 @@ def test_finish_is_refused_while_somebody_writes_to_the_old_collection_by_name(w
         world.run("finish")
     with pytest.raises(MigrationBlocked, match="after the switch"):
         world.run("rollback")
-    assert world.run("finish", force=True) is State.FINISHED
+    assert world.run("finish", force=True) is MigrationState.FINISHED
 
 
 def test_there_is_no_way_back_without_a_vector(world: World) -> None:
@@ -309,7 +308,7 @@ def test_there_is_no_way_back_without_a_vector(world: World) -> None:
     world.run()
     with pytest.raises(MigrationBlocked, match="no vectorizer"):
         world.run("rollback")
-    assert world.run("rollback", force=True) is State.ROLLED_BACK
+    assert world.run("rollback", force=True) is MigrationState.ROLLED_BACK
 
 
 def test_finish_is_refused_while_others_refer_to_the_old_collection(world: World) -> None:
@@ -322,15 +321,15 @@ def test_finish_is_refused_while_others_refer_to_the_old_collection(world: World
     world.door.create({"class": "Person", "properties": [{"name": "wrote", "dataType": ["Article_old"]}]})
     with pytest.raises(MigrationBlocked, match=r"Person\.wrote"):
         world.run("finish")
-    assert world.run("finish", force=True) is State.FINISHED
+    assert world.run("finish", force=True) is MigrationState.FINISHED
 
 
 def test_a_collection_without_an_alias_gets_one(tmp_path: Path) -> None:
     """The alias is made first; at the end the collection's own name is an alias too."""
     world = World(tmp_path, named=False)
-    assert world.run() is State.SETTLED
+    assert world.run() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)
-    assert world.run("finish") is State.FINISHED
+    assert world.run("finish") is MigrationState.FINISHED
     assert world.door.pointers == {"Articles": "Articles_bbbbbbbbbbbb", "Article_old": "Articles_bbbbbbbbbbbb"}
 
 
@@ -361,7 +360,7 @@ def test_an_object_that_weaviate_refuses_stops_it_and_nothing_is_lost(world: Wor
     with pytest.raises(MigrationBlocked, match="too large"):
         world.run()
     world.door.refuse = lambda one: ""
-    assert world.run() is State.SETTLED
+    assert world.run() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)
 
 
@@ -370,7 +369,7 @@ def test_a_foreign_vector_in_the_new_collection_is_found_before_the_switch(world
     spoilt = row(OLD, "something else")
     write = world.door.put
     world.door.put = lambda name, tenant, one: write(  # type: ignore[method-assign]
-        name, tenant, Record(one.id, one.properties, vectors=dict.fromkeys(one.vectors, spoilt))
+        name, tenant, StoredObject(one.uuid, one.properties, vectors=dict.fromkeys(one.vectors, spoilt))
     )
     with pytest.raises(MigrationBlocked, match="not those of the encoder"):
         world.run()
@@ -386,15 +385,15 @@ def test_an_audit_that_finds_something_keeps_the_alias_where_it_is(world: World)
         world.run(audit=lambda name: found)
     assert world.door.pointers["Articles"] == "Article_old"
     clean = replace(found, tenants=(replace(tenant, offenders=()),))
-    assert world.run(audit=lambda name: clean) is State.SETTLED
+    assert world.run(audit=lambda name: clean) is MigrationState.SETTLED
 
 
 def test_an_object_without_text_has_no_vector_afterwards_either(world: World) -> None:
     """Weaviate makes no vector of nothing, so neither does a migration; and its check does not miss it."""
-    empty = Record(str(uuid.UUID(int=5)), {"n": -1})
-    world.door.objects["Article_old"][""][empty.id] = empty
-    assert world.run() is State.SETTLED
-    assert world.door.objects["Articles_bbbbbbbbbbbb"][""][empty.id].vectors == {}
+    empty = StoredObject(uuid.UUID(int=5), {"n": -1})
+    world.door.objects["Article_old"][""][empty.uuid] = empty
+    assert world.run() is MigrationState.SETTLED
+    assert world.door.objects["Articles_bbbbbbbbbbbb"][""][empty.uuid].vectors == {}
 
 
 def test_another_encoder_is_refused(world: World) -> None:
@@ -408,17 +407,17 @@ class FullDisk(Hasty):
 
     room = 7
 
-    def write(self, line: bytes) -> None:
+    def put(self, line: bytes) -> None:
         type(self).room -= 1
         if type(self).room < 0:
-            super().write(line[: len(line) // 2])
+            super().put(line[: len(line) // 2])
             raise OSError(28, "No space left on device")
-        super().write(line)
+        super().put(line)
 
 
 def test_a_full_disk_stops_it_and_it_goes_on_later(world: World) -> None:
     """The journal takes back the half line; with room again, everything is there once."""
     with pytest.raises(MigrationBlocked, match="No space left"):
         world.run(journal=FullDisk)
-    assert world.run() is State.SETTLED
+    assert world.run() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from samespace.errors import DataInvalid, MigrationBlocked
-from samespace_weaviate.migration import Journal, State
+from samespace_weaviate.migration import MigrationJournal, MigrationState
 
 PLAN = {"id": "m1", "alias": "Articles"}
 
@@ -16,28 +16,28 @@ PLAN = {"id": "m1", "alias": "Articles"}
 def path(tmp_path: Path) -> Path:
     """A journal of a migration that has copied up to an object."""
     made = tmp_path / "journal"
-    with Journal(made) as journal:
-        journal.append("planned", plan=PLAN)
-        journal.append("created")
-        journal.append("copied", tenant="", cursor="0f", objects=256)
+    with MigrationJournal(made) as journal:
+        journal.note("planned", plan=PLAN)
+        journal.note("created")
+        journal.note("copied", tenant="", cursor="0f", objects=256)
     return made
 
 
 def test_it_tells_what_was_noted(path: Path) -> None:
-    """State, plan and cursor are there for the next process."""
-    with Journal(path) as journal:
+    """MigrationState, plan and cursor are there for the next process."""
+    with MigrationJournal(path) as journal:
         found = journal.progress
-    assert (found.state, found.plan, found.cursors, found.copied) == (State.COPYING, PLAN, {"": "0f"}, 256)
+    assert (found.state, found.plan, found.cursors, found.copied) == (MigrationState.COPYING, PLAN, {"": "0f"}, 256)
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])
 def test_a_line_that_was_cut_short_is_taken_off(path: Path, cut: int) -> None:
     """It was never promised; what is noted next follows the last whole line."""
     path.write_bytes(path.read_bytes()[:-cut])
-    with Journal(path) as journal:
-        assert journal.progress.state is State.CREATED
-        journal.append("copied", tenant="", cursor="0e", objects=1)
-    with Journal(path) as journal:
+    with MigrationJournal(path) as journal:
+        assert journal.progress.state is MigrationState.CREATED
+        journal.note("copied", tenant="", cursor="0e", objects=1)
+    with MigrationJournal(path) as journal:
         assert journal.progress.cursors == {"": "0e"}
     assert path.read_bytes().count(b"\n") == 3
 
@@ -48,7 +48,7 @@ def test_damage_in_the_middle_is_an_error(path: Path) -> None:
     text[text.index(b"created")] ^= 1
     path.write_bytes(text)
     with pytest.raises(DataInvalid, match="line 2"):
-        Journal(path)
+        MigrationJournal(path)
 
 
 def test_a_missing_line_is_an_error(path: Path) -> None:
@@ -56,21 +56,21 @@ def test_a_missing_line_is_an_error(path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[2] + lines[2])
     with pytest.raises(DataInvalid, match="line 2"):
-        Journal(path)
+        MigrationJournal(path)
 
 
 def test_one_process_at_a_time(path: Path) -> None:
     """Two migrators of one collection would copy everything twice."""
-    with Journal(path), pytest.raises(MigrationBlocked, match="another process"):
-        Journal(path)
-    Journal(path).close()
+    with MigrationJournal(path), pytest.raises(MigrationBlocked, match="another process"):
+        MigrationJournal(path)
+    MigrationJournal(path).close()
 
 
 def test_an_event_that_cannot_come_is_an_error_and_is_not_written(path: Path) -> None:
     """Nothing is finished before it has settled."""
     before = path.read_bytes()
-    with Journal(path) as journal, pytest.raises(DataInvalid, match="'finished' cannot come in state copying"):
-        journal.append("finished")
+    with MigrationJournal(path) as journal, pytest.raises(DataInvalid, match="'finished' cannot come in state copying"):
+        journal.note("finished")
     assert path.read_bytes() == before
 
 

@@ -9,8 +9,8 @@ import pytest
 from samespace.errors import MigrationBlocked
 from samespace_weaviate import CollectionSpec, Severity, check_pin
 from samespace_weaviate.migration import (
+    EncodingTrial,
     Migration,
-    Trial,
     Wanted,
     estimate,
     new_schema,
@@ -116,7 +116,7 @@ def test_references_from_other_collections_are_listed() -> None:
 
 def test_the_cost_follows_the_trial() -> None:
     """Tokens and long texts by the sample, disk by the dimensions, time by the slower of encoder and limit."""
-    trial = Trial(tokens=(100, 300), windows=(1, 2), seconds=0.2)
+    trial = EncodingTrial(tokens=(100, 300), windows=(1, 2), seconds=0.2)
     cost = estimate(1000, 3, 384, trial)
     assert (cost.tokens, cost.long_share) == (200_000, 0.5)
     assert 100 <= cost.seconds <= 150

@@ -6,21 +6,25 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
 from samespace.errors import WeaviateError
 from samespace.vectors import Float32
-from samespace_weaviate.migration.door import Record, Refused
+from samespace_weaviate import Failure, Hit, StoredObject
+
+OF_OBJECTS = ("page", "write", "delete", "count", "near_text", "near_vector")
 
 
 class Killed(BaseException):
     """The process is gone: nothing of it runs any more. No Exception, as no handler may catch it."""
 
 
-class FakeDoor:
-    """The `Door` of `samespace_weaviate.migration`.
+class FakeWeaviate:
+    """What a migration asks of a `Database`.
 
     Args:
         modules: for each collection what its vectorizer makes of a text: (vector's name, encode).
@@ -29,14 +33,23 @@ class FakeDoor:
 
     def __init__(self, on_call: Callable[[str], None] = lambda name: None) -> None:
         self.schemas: dict[str, dict[str, Any]] = {}
-        self.objects: dict[str, dict[str, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
+        self.objects: dict[str, dict[str, dict[UUID, StoredObject]]] = defaultdict(lambda: defaultdict(dict))
         self.status: dict[str, dict[str, str]] = defaultdict(dict)
         self.pointers: dict[str, str] = {}
         self.modules: dict[str, tuple[str, Callable[[str], Float32]]] = {}
-        self.refuse: Callable[[Record], str] = lambda record: ""
+        self.refuse: Callable[[StoredObject], str] = lambda record: ""
         self.on_call = on_call
         self.clock_ms = 1_000_000
         self.module_calls = 0
+
+    def of_tenant(self, tenant: str) -> OfTenant:
+        """The same Weaviate; what is about objects is about the tenant's."""
+        return OfTenant(self, tenant)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OF_OBJECTS:
+            return getattr(OfTenant(self, ""), name)
+        raise AttributeError(name)
 
     def pause(self, seconds: float) -> None:
         """Time passes."""
@@ -46,7 +59,7 @@ class FakeDoor:
         """The collection that a name means."""
         return self.pointers.get(name, name)
 
-    def put(self, name: str, tenant: str, record: Record) -> None:
+    def put(self, name: str, tenant: str, record: StoredObject) -> None:
         """Write as a client does: the module makes the vector unless it is brought."""
         name = self.real(name)
         vectors = record.vectors
@@ -56,7 +69,7 @@ class FakeDoor:
             vectors = {vector: encode(text)}
             self.module_calls += 1
         self.clock_ms += 1
-        self.objects[name][tenant][record.id] = replace(record, vectors=vectors, updated_ms=self.clock_ms)
+        self.objects[name][tenant][record.uuid] = replace(record, vectors=vectors, updated_ms=self.clock_ms)
 
     def schema(self, name: str) -> dict[str, Any] | None:
         return copy.deepcopy(self.schemas.get(self.real(name)))
@@ -72,7 +85,7 @@ class FakeDoor:
             raise WeaviateError(f"class {schema['class']} already exists")
         self.schemas[schema["class"]] = copy.deepcopy(dict(schema))
 
-    def drop(self, name: str) -> None:
+    def delete_collection(self, name: str) -> None:
         def effect() -> None:
             self.schemas.pop(name, None)
             self.objects.pop(name, None)
@@ -91,13 +104,16 @@ class FakeDoor:
 
         self._effect("point_alias", effect)
 
-    def tenants(self, name: str) -> dict[str, str]:
+    def has_aliases(self) -> bool:
+        return True
+
+    def tenant_states(self, name: str) -> dict[str, str]:
         return dict(self.status[self.real(name)])
 
-    def tenant(self, name: str, tenant: str) -> str:
+    def tenant_state(self, name: str, tenant: str) -> str:
         return self.status[self.real(name)].get(tenant, "")
 
-    def set_tenant(self, name: str, tenant: str, status: str) -> None:
+    def set_tenant_state(self, name: str, tenant: str, status: str) -> None:
         def effect() -> None:
             self.status[name][tenant] = status
 
@@ -111,50 +127,53 @@ class FakeDoor:
 
         self._effect("remove_tenant", effect)
 
-    def page(self, name: str, tenant: str, after: str, limit: int, *, vectors: bool = False) -> list[Record]:
+    def _page(
+        self, tenant: str, name: str, after: str, limit: int, *, vectors: bool = False, consistency: Any = None
+    ) -> list[StoredObject]:
         self.on_call("page")
-        found = sorted(self._awake(name, tenant).values(), key=lambda record: record.id)
-        page = [record for record in found if record.id > after][:limit]
+        found = sorted(self._awake(name, tenant).values(), key=lambda record: record.uuid)
+        page = [record for record in found if str(record.uuid) > after][:limit]
         return page if vectors else [replace(record, vectors={}) for record in page]
 
-    def write(self, name: str, tenant: str, records: Sequence[Record]) -> list[Refused]:
-        refused: list[Refused] = []
+    def _write(self, tenant: str, name: str, objects: Sequence[StoredObject]) -> list[Failure]:
+        refused: list[Failure] = []
 
         def effect() -> None:
             self._awake(name, tenant)
-            for record in records:
+            for record in objects:
                 if reason := self.refuse(record):
-                    refused.append(Refused(record.id, reason))
+                    refused.append(Failure(record.uuid, reason))
                 else:
                     self.put(name, tenant, record)
 
-        if records:
+        if objects:
             self._effect("write", effect)
         return refused
 
-    def remove(self, name: str, tenant: str, ids: Sequence[str]) -> None:
+    def _delete(self, tenant: str, name: str, uuids: Sequence[UUID]) -> None:
         def effect() -> None:
-            for key in ids:
-                self._awake(name, tenant).pop(key, None)
+            for uuid in uuids:
+                self._awake(name, tenant).pop(uuid, None)
 
-        if ids:
-            self._effect("remove", effect)
+        if uuids:
+            self._effect("delete", effect)
 
-    def count(self, name: str, tenant: str) -> int:
+    def _count(self, tenant: str, name: str) -> int:
         return len(self._awake(name, tenant))
 
-    def nearest(self, name: str, tenant: str, vector: str, query: str | Float32, limit: int) -> list[str]:
-        if isinstance(query, str):
-            query = self.modules[self.real(name)][1](query)
+    def _near_text(self, tenant: str, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+        return self._near_vector(tenant, name, vector, self.modules[self.real(name)][1](query), limit)
+
+    def _near_vector(self, tenant: str, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
         found = self._awake(name, tenant).values()
         ranked = sorted(found, key=lambda record: -float(np.dot(record.vectors[vector], query)))
-        return [record.id for record in ranked[:limit]]
+        return [Hit(record.uuid, record.properties) for record in ranked[:limit]]
 
     def now_ms(self) -> int:
         self.clock_ms += 1
         return self.clock_ms // 1000 * 1000
 
-    def _awake(self, name: str, tenant: str) -> dict[str, Record]:
+    def _awake(self, name: str, tenant: str) -> dict[UUID, StoredObject]:
         name = self.real(name)
         if name not in self.schemas:
             raise WeaviateError(f"no collection {name}")
@@ -166,3 +185,15 @@ class FakeDoor:
         self.on_call(f"before {name}")
         effect()
         self.on_call(f"after {name}")
+
+
+class OfTenant:
+    """What `of_tenant` gives: calls about objects are about the tenant's, everything else is the Weaviate's."""
+
+    def __init__(self, whole: FakeWeaviate, tenant: str) -> None:
+        self._whole, self._tenant = whole, tenant
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OF_OBJECTS:
+            return partial(getattr(self._whole, f"_{name}"), self._tenant)
+        return getattr(self._whole, name)

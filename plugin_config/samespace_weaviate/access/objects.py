@@ -1,0 +1,174 @@
+"""Objects over REST: as they can be written back, by id, and of as many replicas as a decision needs.
+
+weaviate-client turns dates, phone numbers and nested objects into Python's types, and not all find their way back.
+
+A list of objects is always what one replica of each shard has. What `page` adds at a higher level is that each of
+these objects is then read by its id from so many replicas: it is the newest that they have, and what was deleted on
+them is left out. An object that the listing replica lacks altogether is not in the list; whether replicas differ in
+number is told by `nodes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+
+from samespace.vectors import Float32
+
+from .rest import GOOD, Rest, class_path
+from .schemas import SchemaCalls
+from .values import Consistency, Failure, Levels, StoredObject
+
+_BEACON: Final = "weaviate://localhost/"
+_READERS: Final = 8
+"""Objects that are read by id at a time."""
+
+
+class ObjectCalls(SchemaCalls):
+    """What of `ReadDatabase` and `WriteDatabase` goes over REST."""
+
+    rest: Rest
+    tenant: str
+    levels: Levels
+
+    def page(
+        self, name: str, after: str, limit: int, *, vectors: bool = False, consistency: Consistency | None = None
+    ) -> list[StoredObject]:
+        """The next *limit* objects behind the id *after* ("" for the first), in order of their ids."""
+        level = consistency or self.levels.decide
+        query = {"class": name, "limit": str(limit), **self._tenant(), **_include(vectors)}
+        agree = level != "ONE" and self.replicas(name) > 1
+        while True:
+            found = [
+                _object(each) for each in self.rest.ask("GET", "/objects", query={**query, "after": after})["objects"]
+            ]
+            if not agree or not found:
+                return found
+            if agreed := self.agreed(name, [each.uuid for each in found], vectors=vectors, consistency=level):
+                return agreed
+            after = str(found[-1].uuid)  # all of these are gone
+
+    def agreed(
+        self, name: str, uuids: Sequence[UUID], *, vectors: bool, consistency: Consistency
+    ) -> list[StoredObject]:
+        """Each object as so many replicas have it, in the order of *uuids*; those that are gone are left out."""
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="samespace-read") as pool:
+            found = pool.map(lambda uuid: self.get(name, uuid, vectors=vectors, consistency=consistency), uuids)
+            return [each for each in found if each is not None]
+
+    def get(
+        self, name: str, uuid: UUID, *, vectors: bool = False, node: str = "", consistency: Consistency | None = None
+    ) -> StoredObject | None:
+        """One object, of so many replicas, or as the replica on one *node* has it; None where it is not there."""
+        of = {"node_name": node} if node else {"consistency_level": consistency or self.levels.decide}
+        status, answer = self.rest.send(
+            "GET", _path(name, uuid), query={**of, **self._tenant(), **_include(vectors)}, allowed=(200, 404)
+        )
+        return _object(answer) if status == 200 else None
+
+    def has(self, name: str, uuid: UUID, consistency: Consistency | None = None) -> bool:
+        """Whether there is an object of that id."""
+        query = {"consistency_level": consistency or self.levels.decide, **self._tenant()}
+        return self.rest.send("HEAD", _path(name, uuid), query=query, allowed=(204, 404))[0] == 204
+
+    def replicas(self, name: str) -> int:
+        """How many replicas each shard of a collection has; 0 where there is no such collection."""
+        schema = self.schema(name)
+        return 0 if schema is None else int((schema.get("replicationConfig") or {}).get("factor") or 1)
+
+    def write(
+        self, name: str, objects: Sequence[StoredObject], consistency: Consistency | None = None
+    ) -> list[Failure]:
+        """Write objects whole, replacing those of the same id; what was refused, with its reason."""
+        if not objects:
+            return []
+        query = {"consistency_level": consistency or self.levels.write}
+        body = {"objects": [self._entry(name, each) for each in objects]}
+        answer = self.rest.ask("POST", "/batch/objects", body, query=query)
+        refused = {UUID(str(each["id"])): reason for each in answer if (reason := _refusal(each))}
+        # A reference that comes with its object is refused unless its target is there; one that comes alone is not.
+        references = [
+            (each.uuid, {"from": f"{_BEACON}{name}/{each.uuid}/{key}", "to": beacon, **self._tenant()})
+            for each in objects
+            if each.uuid not in refused
+            for key, beacons in each.references.items()
+            for beacon in beacons
+        ]
+        if references:
+            sent = [reference for _, reference in references]
+            answer = self.rest.ask("POST", "/batch/references", sent, query={**query, **self._tenant()})
+            for (uuid, _), each in zip(references, answer, strict=True):
+                if reason := _refusal(each):
+                    refused[uuid] = reason
+        return [Failure(uuid, reason) for uuid, reason in refused.items()]
+
+    def patch_vector(
+        self, name: str, uuid: UUID, vector: str, row: Float32, consistency: Consistency | None = None
+    ) -> None:
+        """Set one vector of one object, which may be gone."""
+        body = {"class": name, "id": str(uuid), "vectors": {vector: _numbers(row)}, **self._tenant()}
+        query = {"consistency_level": consistency or self.levels.write}
+        self.rest.send("PATCH", _path(name, uuid), body, query=query, allowed=(*GOOD, 404))
+
+    def delete(self, name: str, uuids: Sequence[UUID], consistency: Consistency | None = None) -> None:
+        """Delete objects by id; those that are not there are passed over."""
+        query = {"consistency_level": consistency or self.levels.write, **self._tenant()}
+        for uuid in uuids:
+            self.rest.send("DELETE", _path(name, uuid), query=query, allowed=(*GOOD, 404))
+
+    def _tenant(self) -> dict[str, str]:
+        return {"tenant": self.tenant} if self.tenant else {}
+
+    def _entry(self, name: str, entry: StoredObject) -> dict[str, Any]:
+        found: dict[str, Any] = {"class": name, "id": str(entry.uuid), "properties": dict(entry.properties)}
+        named = {key: _numbers(rows) for key, rows in entry.vectors.items() if key}
+        unnamed = {"vector": _numbers(entry.vectors[""])} if "" in entry.vectors else {}
+        return {**found, **self._tenant(), **({"vectors": named} if named else {}), **unnamed}
+
+
+def rows_of(value: Any) -> Float32 | None:
+    """A vector as one row, a multi-vector as its rows; None for no vector."""
+    if value is None:
+        return None
+    rows = np.asarray(value, dtype=np.float32)
+    return rows[None, :] if rows.ndim == 1 else rows
+
+
+def _path(name: str, uuid: UUID) -> str:
+    return f"/objects/{class_path(name)}/{uuid}"
+
+
+def _include(vectors: bool) -> dict[str, str]:
+    return {"include": "vector"} if vectors else {}
+
+
+def _object(entry: Mapping[str, Any]) -> StoredObject:
+    properties, references = {}, {}
+    for key, value in (entry.get("properties") or {}).items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping) and "beacon" in value[0]:
+            references[key] = tuple(str(each["beacon"]) for each in value)
+        elif value is not None and value != []:  # an empty list comes back as nothing at all
+            properties[key] = value
+    named: Iterable[tuple[str, Any]] = {**(entry.get("vectors") or {}), "": entry.get("vector")}.items()
+    return StoredObject(
+        uuid=UUID(str(entry["id"])),
+        properties=properties,
+        vectors={key: np.asarray(rows, dtype=np.float32) for key, rows in named if rows},
+        references=references,
+        updated_ms=int(entry["lastUpdateTimeUnix"]),
+    )
+
+
+def _refusal(entry: Mapping[str, Any]) -> str:
+    """Why one entry of a batch was refused; "" where it was not."""
+    errors = (entry["result"].get("errors") or {}).get("error") or []
+    failed = entry["result"].get("status") == "FAILED" or errors
+    return ("; ".join(str(error["message"]) for error in errors) or "no reason given") if failed else ""
+
+
+def _numbers(rows: Float32) -> Any:
+    return np.asarray(rows, dtype=np.float32).tolist()

@@ -1,0 +1,188 @@
+"""Collections, aliases, tenants and nodes, over REST.
+
+Not through weaviate-client: what it makes of a schema leaves out settings, and it fails on a collection that has both a
+vector without a name and named ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from samespace.errors import WeaviateError, WeaviateUnavailable
+
+from ..pinning.index import HNSW, Index
+from ..pinning.spec import MODULE
+from .address import Address
+from .rest import GOOD, Rest, class_path
+from .values import Node, Shard
+
+_STATES: Final = {"HOT": "HOT", "ACTIVE": "HOT", "COLD": "COLD", "INACTIVE": "COLD"}
+_OWN_VIEW: Final = {"consistency": "false"}
+"""A node that is asked with this header answers by itself; else it asks the leader."""
+
+
+class SchemaCalls:
+    """The `SchemaDatabase` of one Weaviate."""
+
+    rest: Rest
+
+    def names(self) -> list[str]:
+        """The collections, sorted, without aliases."""
+        return sorted(entry["class"] for entry in self.rest.ask("GET", "/schema")["classes"])
+
+    def schema(self, name: str) -> dict[str, Any] | None:
+        """The schema of a collection (or of an alias's), as the leader has it; None where there is none."""
+        return _schema(self.rest, name, {})
+
+    def own_schema(self, name: str) -> dict[str, Any] | None:
+        """The same as the node has it that answers here, by which it encodes and searches."""
+        return _schema(self.rest, name, _OWN_VIEW)
+
+    def schema_views(self, name: str, nodes: Sequence[Address] = ()) -> dict[str, dict[str, Any] | None]:
+        """The schema as each node has it, by the node's address: of *nodes*, and of the one that answers here.
+
+        Raises:
+            WeaviateUnavailable: one of them does not answer; what it would say is not known, so nothing is said.
+        """
+        views = {self.rest.address: self.own_schema(name)}
+        for address in nodes:
+            if str(address) not in views:
+                rest = Rest.open(address, self.rest.patience)
+                try:
+                    views[str(address)] = _schema(rest, name, _OWN_VIEW)
+                finally:
+                    rest.web.close()
+        return views
+
+    def create(self, schema: Mapping[str, Any]) -> None:
+        """Make a collection of exactly this schema."""
+        self.rest.ask("POST", "/schema", schema)
+
+    def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Add a property, given as REST takes it."""
+        self.rest.ask("POST", f"/schema/{class_path(name)}/properties", entry)
+
+    def add_vector(
+        self, name: str, vector: str, settings: Mapping[str, Any], *, module: str = MODULE, index: Index = HNSW
+    ) -> None:
+        """Add a named vector. The caller makes sure that there is none of that name: it would be sent anew."""
+        schema = self.schema(name)
+        if schema is None:
+            raise WeaviateError(f"{self.rest.address}: no collection {name}, which was to get vector {vector}")
+        config = {
+            "vectorizer": {module: dict(settings)},
+            "vectorIndexType": index.kind,
+            "vectorIndexConfig": index.config(),
+        }
+        schema["vectorConfig"] = {**(schema.get("vectorConfig") or {}), vector: config}
+        self.rest.ask("PUT", f"/schema/{class_path(name)}", schema)
+
+    def drop_vector(self, name: str, vector: str) -> str:
+        """Drop a vector's index; "" if Weaviate did, else why it cannot."""
+        path = f"/schema/{class_path(name)}/vectors/{quote(vector, safe='')}/index"
+        try:
+            status, _ = self.rest.send("DELETE", path, allowed=(*GOOD, 404, 405))
+        except WeaviateUnavailable:
+            raise
+        except WeaviateError as error:
+            return str(error)
+        return "" if status in GOOD else "this version cannot drop a vector; 1.37 and later can"
+
+    def delete_collection(self, name: str) -> None:
+        """Delete a collection and all its objects; no error where there is none."""
+        self.rest.ask("DELETE", f"/schema/{class_path(name)}")
+
+    def has_aliases(self) -> bool:
+        """Whether this Weaviate knows aliases at all; they came with version 1.32."""
+        return self.rest.send("GET", "/aliases", allowed=(*GOOD, 404))[0] != 404
+
+    def aliases(self) -> dict[str, str]:
+        """From each alias to its collection; none where this Weaviate knows no aliases."""
+        _, answer = self.rest.send("GET", "/aliases", allowed=(*GOOD, 404))
+        found = answer.get("aliases") if isinstance(answer, Mapping) else None
+        return {entry["alias"]: entry["class"] for entry in found or ()}
+
+    def point_alias(self, alias: str, name: str) -> None:
+        """Make *alias* point to the collection *name*, in one atomic step; it is made if it is not there."""
+        if alias in self.aliases():
+            self.rest.ask("PUT", f"/aliases/{class_path(alias)}", {"class": name})
+        else:
+            self.rest.ask("POST", "/aliases", {"alias": alias, "class": name})
+
+    def delete_alias(self, alias: str) -> None:
+        """Delete an alias; no error where there is none."""
+        self.rest.send("DELETE", f"/aliases/{class_path(alias)}", allowed=(*GOOD, 404))
+
+    def tenants(self, name: str) -> dict[str, bool]:
+        """Tenant to whether its objects can be read now; empty for a collection without tenants."""
+        schema = self.schema(name) or {}
+        if not (schema.get("multiTenancyConfig") or {}).get("enabled"):
+            return {}
+        return {tenant: state == "HOT" for tenant, state in self.tenant_states(name).items()}
+
+    def tenant_states(self, name: str) -> dict[str, str]:
+        """Tenant to its state: HOT, COLD or anything else that cannot be read at once."""
+        found = self.rest.ask("GET", f"/schema/{class_path(name)}/tenants")
+        return {entry["name"]: _STATES.get(entry["activityStatus"], entry["activityStatus"]) for entry in found}
+
+    def tenant_state(self, name: str, tenant: str) -> str:
+        """The state of one tenant; "" where there is none."""
+        path = f"/schema/{class_path(name)}/tenants/{quote(tenant, safe='')}"
+        status, answer = self.rest.send("GET", path, allowed=(*GOOD, 404))
+        return "" if status == 404 else _STATES.get(answer["activityStatus"], answer["activityStatus"])
+
+    def set_tenant_state(self, name: str, tenant: str, state: str) -> None:
+        """Give a tenant a state; it is made if it is not there."""
+        found = self.tenant_state(name, tenant)
+        if found != state:
+            body = [{"name": tenant, "activityStatus": state}]
+            self.rest.ask("PUT" if found else "POST", f"/schema/{class_path(name)}/tenants", body)
+
+    def add_tenant(self, name: str, tenant: str) -> None:
+        """Make a tenant."""
+        self.rest.ask("POST", f"/schema/{class_path(name)}/tenants", [{"name": tenant}])
+
+    def remove_tenant(self, name: str, tenant: str) -> None:
+        """Delete a tenant with its objects."""
+        self.rest.ask("DELETE", f"/schema/{class_path(name)}/tenants", [tenant])
+
+    def nodes(self) -> list[Node]:
+        """The nodes, each with the replicas that it holds; their objects are counted now and then."""
+        found = self.rest.ask("GET", "/nodes", query={"output": "verbose"})["nodes"]
+        return [_node(entry) for entry in found or ()]
+
+    def shards(self, name: str) -> list[Shard]:
+        """The replicas of a collection's shards; of one with tenants, those that are loaded."""
+        found = self.rest.ask("GET", f"/nodes/{class_path(name)}", query={"output": "verbose"})["nodes"]
+        return [shard for entry in found or () for shard in _node(entry).shards]
+
+    def now_ms(self) -> int:
+        """Weaviate's clock, cut to the whole second."""
+        reply = self.rest.patience.ask(
+            lambda: self.rest.exchange("GET", "/.well-known/live"), is_back=self.rest.is_ready
+        )
+        return int(parsedate_to_datetime(reply.headers["date"]).timestamp()) * 1000
+
+
+def _schema(rest: Rest, name: str, headers: Mapping[str, str]) -> dict[str, Any] | None:
+    status, answer = rest.send("GET", f"/schema/{class_path(name)}", headers=headers, allowed=(200, 404))
+    return dict(answer) if status == 200 else None
+
+
+def _node(entry: Mapping[str, Any]) -> Node:
+    name = str(entry["name"])
+    shards = tuple(
+        Shard(
+            name=str(shard["name"]),
+            node=name,
+            objects=int(shard.get("objectCount") or 0),
+            indexing=str(shard.get("vectorIndexingStatus") or ""),
+            collection=str(shard.get("class") or ""),
+            queued=int(shard.get("vectorQueueLength") or 0),
+        )
+        for shard in entry.get("shards") or ()
+    )
+    return Node(name, str(entry.get("status") or ""), str(entry.get("version") or ""), shards)
