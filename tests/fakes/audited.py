@@ -81,6 +81,7 @@ class AuditedFake:
         self.reads: list[str] = []
         self.unindexed: set[UUID] = set()
         """Objects that are stored and in no index."""
+        self.patched: list[UUID] = []
 
     def fill(self, encoder: Encoder, texts: Sequence[str], tenant: str = "", **more: str) -> list[UUID]:
         """Store texts with the vectors that the encoder gives for them; their ids."""
@@ -94,11 +95,22 @@ class AuditedFake:
         """Give an object other vectors, as a careless client would."""
         self.objects[tenant][uuid] = replace(self.objects[tenant][uuid], vector=vectors)
 
+    def patch_vector(self, name: str, uuid: UUID, vector: str, row: Float32) -> None:
+        """As Weaviate does: another vector goes into the index, the very same one does not."""
+        each = self.objects[self.tenant].get(uuid)
+        if each is None:
+            return
+        rows = np.atleast_2d(row)
+        if each.vector is None or not np.array_equal(each.vector, rows):
+            self.unindexed.discard(uuid)
+        self.patched.append(uuid)
+        self.objects[self.tenant][uuid] = replace(each, vector=rows)
+
     def of_tenant(self, tenant: str) -> AuditedFake:
         assert tenant in self.objects
         other = AuditedFake(self._schema, active=self._active)
         other.objects, other.tenant, other.reads = self.objects, tenant, self.reads
-        other.unindexed = self.unindexed
+        other.unindexed, other.patched = self.unindexed, self.patched
         return other
 
     def schema(self, name: str) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "import": ("samespace.cli.weaviate.importing:import_data", "Encode passages and write them with their vectors."),
     "search": ("samespace.cli.weaviate.search:search", "Search a pinned collection, through Weaviate's own module."),
     "audit": ("samespace.cli.weaviate.audit:audit", "Compare stored vectors with what the encoder gives."),
+    "repair": ("samespace.cli.weaviate.repair:repair", "Mend wrong, missing and unsearchable vectors."),
     "migrate": ("samespace.cli.weaviate.migrate:migrate", "Carry a collection to another encoder, without downtime."),
     "bridge": ("samespace.cli.weaviate.bridge:bridge", "Approximate vectors of a new encoder, from stored ones."),
     "check": ("samespace.cli.weaviate.check:check", "Check the pins of collections; of all, if none is named."),

@@ -87,9 +87,9 @@ def audit(
         written_within=written_within,
     )
     with ExitStack() as stack:
-        running, *others = [stack.enter_context(_open(each, build)) for each in (encoder, *against)]
+        running, *others = [stack.enter_context(open_for_audit(each, build)) for each in (encoder, *against)]
         store = stack.enter_context(open_store(url, grpc_port, embedded))
-        report = run_audit(store, name, running, options, against=others, progress=_progress())
+        report = run_audit(store, name, running, options, against=others, progress=progress_lines())
     if html is not None:
         try:
             html.write_text(audit_page(report), encoding="utf-8")
@@ -114,7 +114,7 @@ def audit(
         sys.exit(1)
 
 
-def _open(name: str, build: str) -> Encoder:
+def open_for_audit(name: str, build: str) -> Encoder:
     """An artifact with the build that was asked for, or whatever else can encode."""
     from ...encoder import Encoder
     from ..encoders import open_encoder
@@ -126,15 +126,16 @@ def _open(name: str, build: str) -> Encoder:
     return open_encoder(name)
 
 
-def _progress() -> Callable[[str, int], None]:
+def progress_lines() -> Callable[[str, int], None]:
     """A line now and then, on stderr: how many there will be is not known before the ids are read."""
-    done, last = {"ids": 0, "objects": 0}, time.monotonic()
+    done, last = {"ids": 0, "objects": 0, "mended": 0}, time.monotonic()
 
     def advance(what: str, count: int) -> None:
         nonlocal last
         done[what] += count
         if time.monotonic() - last >= _TELL_EVERY_S:
             last = time.monotonic()
-            say(f"audit: {done['ids']} ids read, {done['objects']} objects compared")
+            mended = f", {done['mended']} mended" if done["mended"] else ""
+            say(f"audit: {done['ids']} ids read, {done['objects']} objects compared{mended}")
 
     return advance

@@ -1,0 +1,165 @@
+"""The repair itself: audit, mend what it named, audit again.
+
+Only vectors are written, each by itself (PATCH), so properties, references and all other vectors of an object stay,
+and objects that were not named stay byte for byte. A wrong or missing vector becomes what the encoder gives for the
+object's text now. An unsearchable one is right already, but Weaviate does not index the same vector again: it is scaled
+by a hair, which changes no cosine, and so goes into the index.
+
+What cannot be mended is left alone and told: a vector without a text, and objects that are wrong again afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.vectors import Float32
+
+from ..access.database import Database
+from ..access.values import StoredObject
+from ..audit.explain import encode_rows
+from ..audit.findings import AuditReport, Kind
+from ..audit.recipes import InputRecipe, declared
+from ..audit.run import AuditOptions, audit
+from ..pinning.pin import Pin, require_pin
+from ..pinning.spec import collection_name
+from .journal import Mend, RepairJournal
+
+HAIR: Final = np.float32(1 + 1e-6)
+"""Far above float32's rounding, so that the vector counts as another one; far below what any cosine shows."""
+PAGE: Final = 64
+TRIES: Final = 3
+"""Of a page whose texts change while it is mended."""
+NOT_MENDABLE: Final = frozenset({Kind.NO_TEXT})
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair did.
+
+    Attributes:
+        collection: its name.
+        named: how many objects the audit named, by kind.
+        mended: how many were written.
+        gone: how many were deleted meanwhile, or have no text any more.
+        after: the audit that proves it; None for a dry run.
+    """
+
+    collection: str
+    named: Mapping[Kind, int]
+    mended: int = 0
+    gone: int = 0
+    after: AuditReport | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether the audit afterwards found nothing; before it nobody knows."""
+        return self.after is not None and self.after.clean
+
+
+def repair(
+    database: Database,
+    name: str,
+    encoder: Encoder,
+    journal: RepairJournal,
+    options: AuditOptions | None = None,
+    *,
+    dry_run: bool = False,
+    progress: Progress = lambda what, count: None,
+) -> RepairReport:
+    """Mend what an audit of the collection names; goes on where its *journal* ends.
+
+    Args:
+        encoder: of the pinned space.
+        options: of both audits; all objects unless given, because what a sample does not see stays wrong.
+        dry_run: audit, and write nothing.
+        progress: gets "ids", "objects" or "mended" and how many more.
+
+    Raises:
+        SpaceMismatch, PinBroken: the encoder is not of the pin; nothing was written.
+        WeaviateError: Weaviate refused a vector; run it again to go on.
+    """
+    options = options or AuditOptions(sample=None)
+    name = collection_name(name)
+    schema = database.schema(name) or {}
+    pin = require_pin(schema, encoder.space_id)
+    if journal.mends is None:
+        offenders = audit(database, name, encoder, options, progress=progress).offenders
+        if dry_run:
+            return RepairReport(name, Counter(each.kind for each in offenders))
+        journal.plan(offenders)
+    named = Counter(each.kind for each in journal.mends or ())
+    if dry_run:
+        return RepairReport(name, named)
+    work = _Work(database, name, pin, encoder, declared(schema, pin.settings), progress)
+    mended, gone = 0, 0
+    for page in _pages([each for each in journal.left if each.kind not in NOT_MENDABLE]):
+        written = work.mend(page)
+        journal.mended(page)
+        mended, gone = mended + written, gone + len(page) - written
+    after = audit(database, name, encoder, replace(options, seed=None), progress=progress)
+    return RepairReport(name, named, mended, gone, after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is the same for all pages of one repair."""
+
+    database: Database
+    name: str
+    pin: Pin
+    encoder: Encoder
+    recipe: InputRecipe
+    progress: Progress
+
+    def mend(self, page: Sequence[Mend]) -> int:
+        """Write the vectors of some objects of one tenant; how many of them are there and have a text.
+
+        Each is read again afterwards: a text that a client changed meanwhile gets the vector of the new text.
+        """
+        database = self.database.of_tenant(page[0].tenant) if page[0].tenant else self.database
+        kinds = {each.uuid: each.kind for each in page}
+        todo, written = self._read(database, list(kinds)), set()
+        for _ in range(TRIES):
+            texts = {each.uuid: self.recipe.text(each.properties) for each in todo}
+            todo = [each for each in todo if texts[each.uuid]]
+            for each, right in zip(todo, self._encoded([texts[each.uuid] for each in todo]), strict=True):
+                row = self._row(each, right, kinds[each.uuid])
+                database.patch_vector(self.name, each.uuid, self.pin.vector, row)
+                written.add(each.uuid)
+            again = self._read(database, [each.uuid for each in todo])
+            todo = [each for each in again if self.recipe.text(each.properties) != texts[each.uuid]]
+            if not todo:
+                break
+        self.progress("mended", len(written))
+        return len(written)
+
+    def _read(self, database: Database, uuids: Sequence[UUID]) -> list[StoredObject]:
+        return database.read(self.name, self.pin.vector, uuids, self.recipe.properties) if uuids else []
+
+    def _encoded(self, texts: Sequence[str]) -> Iterator[Float32]:
+        windows = self.pin.long_texts == "multivector"
+        yield from (rows for rows, _ in encode_rows(self.encoder, texts, self.recipe.role, windows=windows))
+
+    def _row(self, each: StoredObject, right: Float32, kind: Kind) -> Float32:
+        """The vector to write, (dim,), or (windows, dim) for a multi-vector."""
+        rows = right
+        if kind is Kind.UNSEARCHABLE and each.vector is not None and each.vector.shape == right.shape:
+            rows = each.vector * HAIR
+        return rows if self.pin.long_texts == "multivector" else rows[0]
+
+
+def _pages(mends: Sequence[Mend]) -> Iterator[list[Mend]]:
+    """Some objects of one tenant at a time."""
+    for _, group in groupby(sorted(mends, key=lambda each: (each.tenant, each.uuid)), key=lambda each: each.tenant):
+        while page := list(islice(group, PAGE)):
+            yield page

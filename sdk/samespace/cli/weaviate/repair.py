@@ -1,0 +1,79 @@
+"""`samespace weaviate repair`: mend what an audit names, and prove it by another audit."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from ...errors import short
+from ..console import say, wrapped
+from .audit import open_for_audit, progress_lines
+from .connection import connection, open_store, require_weaviate
+
+
+@click.command()
+@click.argument("name")
+@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="Encoder of the pinned space.")
+@click.option(
+    "--build", default="fp32", show_default=True, help="Build of an artifact that encodes; auto: the fastest."
+)
+@click.option("--tenant", "tenants", multiple=True, help="Only this tenant; may be repeated.")
+@click.option(
+    "--journal",
+    "journal_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that remembers what is mended [default: NAME-SPACE.repair in this folder].",
+)
+@click.option("--dry-run", is_flag=True, help="Audit, print what would be mended, and stop.")
+@connection
+def repair(
+    name: str,
+    encoder: str,
+    build: str,
+    tenants: tuple[str, ...],
+    journal_path: Path | None,
+    dry_run: bool,
+    url: str | None,
+    grpc_port: int | None,
+    embedded: Path | None,
+) -> None:
+    """Mend wrong, missing and unsearchable vectors.
+
+    Audits every object, encodes wrong and missing vectors again, writes unsearchable ones into the index again, and
+    audits once more. Objects that the audit does not name stay as they are. Killed at any time, the same command goes
+    on where it was. Exit code 1 if anything is wrong afterwards.
+
+    \b
+    Example:
+      samespace weaviate repair Article --encoder artifacts/pydoc --dry-run
+      samespace weaviate repair Article --encoder artifacts/pydoc
+    """
+    require_weaviate()
+    from samespace_weaviate.audit import AuditOptions
+    from samespace_weaviate.audit.words import verdict
+    from samespace_weaviate.pinning.spec import collection_name
+    from samespace_weaviate.repair.journal import RepairJournal
+    from samespace_weaviate.repair.mend import repair as run
+
+    with ExitStack() as stack:
+        running = stack.enter_context(open_for_audit(encoder, build))
+        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        path = journal_path or Path(f"{collection_name(name)}-{short(running.space_id)}.repair")
+        journal = stack.enter_context(RepairJournal(path, collection_name(name), running.space_id))
+        options = AuditOptions(sample=None, tenants=tenants)
+        report = run(store, name, running, journal, options, dry_run=dry_run, progress=progress_lines())
+    if report.after is not None or not journal.mends:
+        path.unlink(missing_ok=True)  # the repair is over; the next one begins with an audit of its own
+    for kind, count in sorted(report.named.items(), key=lambda pair: -pair[1]):
+        click.echo(wrapped(f"{count} {kind.words}."))
+    if report.after is None:
+        click.echo(f"{sum(report.named.values())} objects would be mended; nothing was written.")
+        return
+    click.echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
+    click.echo(wrapped(f"Audited again: {verdict(report.after)}"))
+    if not report.clean:
+        say("What is left is named by `samespace weaviate audit`.")
+        sys.exit(1)

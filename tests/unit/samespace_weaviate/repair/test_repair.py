@@ -1,0 +1,144 @@
+"""samespace_weaviate.repair: what an audit named is mended, nothing else is touched, and an audit proves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from fakes.audited import AuditedFake, WordEncoder
+from fakes.database import OTHER_SPACE, SPACE
+from samespace.errors import DataInvalid, SpaceMismatch
+from samespace_weaviate import CollectionSpec
+from samespace_weaviate.audit import AuditOptions, Kind, audit
+from samespace_weaviate.repair.journal import RepairJournal
+from samespace_weaviate.repair.mend import RepairReport, repair
+
+RIGHT, WRONG = WordEncoder(), WordEncoder(OTHER_SPACE)
+SPEC = CollectionSpec("Article", SPACE, "http://encoder:8080", long_texts="pool")
+TEXTS = [
+    f"the {one} near the {other} {number}" for number in range(20) for one in ("river", "mill") for other in "abcd"
+]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def filled() -> tuple[AuditedFake, list[UUID]]:
+    database = AuditedFake(SPEC.schema())
+    return database, database.fill(RIGHT, TEXTS)
+
+
+def mended(database: AuditedFake, path: Path, **more: Any) -> RepairReport:
+    with RepairJournal(path, "Article", SPACE) as journal:
+        return repair(database, "Article", RIGHT, journal, **more)  # type: ignore[arg-type]
+
+
+def spoiled() -> tuple[AuditedFake, list[UUID], dict[UUID, Kind]]:
+    """A collection with one object of each fault, and what an audit says of them."""
+    database, ids = filled()
+    database.set_vectors(ids[0], None)
+    database.set_vectors(ids[1], np.asarray(WRONG.encode(["x"], "passage").__array__()))
+    database.set_vectors(ids[2], np.asarray(RIGHT.encode(["an older text"], "passage").__array__()))
+    database.unindexed |= {ids[3], ids[4]}
+    named = {each.uuid: each.kind for each in audit(database, "Article", RIGHT, AuditOptions(sample=None)).offenders}  # type: ignore[arg-type]
+    assert set(named) == set(ids[:5])
+    return database, ids, named
+
+
+def test_everything_that_an_audit_names_is_mended_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    """Wrong, missing, stale and unsearchable vectors; the others stay byte for byte."""
+    database, ids, named = spoiled()
+    before = dict(database.objects[""])
+    report = mended(database, tmp_path / "journal")
+    assert (
+        report.clean
+        and report.mended == 5
+        and dict(report.named) == {kind: list(named.values()).count(kind) for kind in named.values()}
+    )
+    assert sorted(database.patched) == sorted(ids[:5])
+    assert all(database.objects[""][uuid] is before[uuid] for uuid in ids[5:])
+
+
+def test_an_unsearchable_vector_keeps_its_direction(tmp_path: Path) -> None:
+    """It is made another vector by a hair, because Weaviate does not index the same one again."""
+    database, ids = filled()
+    database.unindexed.add(ids[7])
+    before = database.objects[""][ids[7]].vector
+    assert mended(database, tmp_path / "journal").clean
+    after = database.objects[""][ids[7]].vector
+    assert before is not None and after is not None
+    assert not np.array_equal(before, after) and np.allclose(before, after, rtol=1e-5)
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    """It says how many would be mended, and leaves neither a change nor a plan that the next run would believe."""
+    database, _, named = spoiled()
+    report = mended(database, tmp_path / "journal", dry_run=True)
+    assert sum(report.named.values()) == len(named) and report.after is None and not report.clean
+    assert database.patched == []
+    with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
+        assert journal.mends is None
+
+
+def test_a_killed_repair_goes_on(tmp_path: Path) -> None:
+    """Killed before any single write in turn, the same call mends the rest, and what was mended is not audited anew."""
+    for last in range(5):
+        database, _, _ = spoiled()
+        patch, left = database.patch_vector, [last]
+
+        def dying(*arguments: Any, patch: Any = patch, left: list[int] = left) -> None:
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+            patch(*arguments)
+
+        database.patch_vector = dying  # type: ignore[method-assign]
+        path = tmp_path / f"journal{last}"
+        with pytest.raises(Killed):
+            mended(database, path)
+        database.patch_vector = patch  # type: ignore[method-assign]
+        report = mended(database, path)
+        assert report.clean and sum(report.named.values()) == 5, last
+
+
+def test_a_text_that_changes_meanwhile_gets_the_vector_of_the_new_one(tmp_path: Path) -> None:
+    """It is read again after it was written."""
+    database, ids, _ = spoiled()
+    patch = database.patch_vector
+
+    def changing(name: str, uuid: UUID, vector: str, row: Any) -> None:
+        patch(name, uuid, vector, row)
+        if uuid == ids[0] and database.objects[""][uuid].properties["text"] != "new words":
+            each = database.objects[""][uuid]
+            database.objects[""][uuid] = type(each)(each.uuid, {"text": "new words"}, each.vector)
+
+    database.patch_vector = changing  # type: ignore[method-assign]
+    assert mended(database, tmp_path / "journal").clean
+
+
+def test_what_cannot_be_mended_is_no_clean_repair(tmp_path: Path) -> None:
+    """A vector without a text has nothing that it could be made of: it is left alone and told."""
+    database, ids = filled()
+    each = database.objects[""][ids[0]]
+    database.objects[""][ids[0]] = type(each)(each.uuid, {}, each.vector)
+    report = mended(database, tmp_path / "journal")
+    assert not report.clean and report.after is not None
+    assert [offender.kind for offender in report.after.offenders] == [Kind.NO_TEXT]
+    assert database.patched == []
+
+
+def test_the_journal_of_something_else_is_refused(tmp_path: Path) -> None:
+    """Of another collection or space; and an encoder of another space writes nothing."""
+    database, _, _ = spoiled()
+    with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
+        journal.plan([])
+    with pytest.raises(DataInvalid, match="--journal"):
+        RepairJournal(tmp_path / "journal", "Other", SPACE)
+    with RepairJournal(tmp_path / "new", "Article", OTHER_SPACE) as journal, pytest.raises(SpaceMismatch):
+        repair(database, "Article", WRONG, journal)  # type: ignore[arg-type]
+    assert database.patched == []
