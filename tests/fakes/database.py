@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from samespace.text import BY_WINDOW, LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
 from samespace_weaviate.access.patience import NONE, Patience
-from samespace_weaviate.access.values import Consistency
+from samespace_weaviate.access.values import Consistency, Shard
 from samespace_weaviate.pinning.index import HNSW, Index
 from samespace_weaviate.pinning.spec import MODULE
 
@@ -35,6 +36,8 @@ class FakeDatabase:
         self.batches: list[int] = []
         self.asked: list[tuple[int, Any]] = []
         self.tenant, self.doors, self.patience = "", dict[str, FakeDatabase](), NONE
+        self.unindexed: set[UUID] = set()
+        """Objects that are stored and in no index."""
         self._refuse, self._attempts = refuse, dict[Any, int]()
 
     def schema(self, name: str) -> dict[str, Any] | None:
@@ -92,6 +95,33 @@ class FakeDatabase:
         self.asked.append((limit, filters))
         ranked = sorted(self.objects[name].values(), key=lambda entry: -float(entry.vector @ query))
         return [Hit(entry.uuid, entry.properties, 1 - float(entry.vector @ query)) for entry in ranked[:limit]]
+
+    def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
+        """By the index, from which objects may be missing."""
+        row = np.atleast_2d(query)[0]
+        found = [
+            (entry.uuid, 1 - float(np.atleast_2d(entry.vector)[0] @ row))
+            for entry in self.objects[name].values()
+            if entry.uuid not in self.unindexed
+        ]
+        return sorted(found, key=lambda pair: pair[1])[:limit]
+
+    def ids(self, name: str, consistency: Consistency | None = None) -> Iterator[UUID]:
+        yield from sorted(self.objects[name])
+
+    def read(
+        self,
+        name: str,
+        vector: str,
+        ids: Sequence[UUID],
+        properties: Sequence[str],
+        consistency: Consistency | None = None,
+    ) -> list[StoredObject]:
+        there = self.objects[name]
+        return [replace(there[uuid], vector=np.atleast_2d(there[uuid].vector)) for uuid in ids if uuid in there]
+
+    def shards(self, name: str) -> list[Shard]:
+        return []
 
     def bm25(self, name: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
         self.sent.append("bm25")

@@ -15,8 +15,11 @@ import numpy as np
 from samespace.errors import WeaviateError
 from samespace.vectors import Float32
 from samespace_weaviate import Failure, Hit, StoredObject
+from samespace_weaviate.access.values import Shard
 
-OF_OBJECTS = ("page", "write", "delete", "count", "near_text", "near_vector")
+OF_OBJECTS = (
+    "page", "write", "delete", "count", "near_text", "near_vector", "ids", "read", "nearest", "patch_vector",
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -41,6 +44,8 @@ class FakeWeaviate:
         self.on_call = on_call
         self.clock_ms = 1_000_000
         self.module_calls = 0
+        self.unindexed: set[UUID] = set()
+        """Objects that are stored and in no index."""
 
     def of_tenant(self, tenant: str) -> OfTenant:
         """The same Weaviate; what is about objects is about the tenant's."""
@@ -168,6 +173,37 @@ class FakeWeaviate:
         found = self._awake(name, tenant).values()
         ranked = sorted(found, key=lambda record: -float(np.dot(record.vectors[vector], query)))
         return [Hit(record.uuid, record.properties) for record in ranked[:limit]]
+
+    def _ids(self, tenant: str, name: str, consistency: Any = None) -> list[UUID]:
+        return sorted(self._awake(name, tenant))
+
+    def _read(
+        self, tenant: str, name: str, vector: str, ids: Sequence[UUID], properties: Any, consistency: Any = None
+    ) -> list[StoredObject]:
+        there = self._awake(name, tenant)
+        found = [there[uuid] for uuid in ids if uuid in there]
+        return [replace(each, vector=np.atleast_2d(each.vectors[vector])) for each in found if vector in each.vectors]
+
+    def _nearest(self, tenant: str, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
+        found = [
+            (each.uuid, 1 - float(np.dot(each.vectors[vector], query)))
+            for each in self._awake(name, tenant).values()
+            if vector in each.vectors and each.uuid not in self.unindexed
+        ]
+        return sorted(found, key=lambda pair: pair[1])[:limit]
+
+    def _patch_vector(self, tenant: str, name: str, uuid: UUID, vector: str, row: Float32) -> None:
+        def effect() -> None:
+            there = self._awake(name, tenant)
+            if uuid in there:
+                if not np.array_equal(there[uuid].vectors.get(vector), row):
+                    self.unindexed.discard(uuid)
+                there[uuid] = replace(there[uuid], vectors={**there[uuid].vectors, vector: row})
+
+        self._effect("patch_vector", effect)
+
+    def shards(self, name: str) -> list[Shard]:
+        return []
 
     def now_ms(self) -> int:
         self.clock_ms += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from ..pinning.spec import collection_name, vector_name
 from .explain import Texts
 from .findings import AuditReport
 from .recipes import declared, mistakes, text_properties
+from .searchable import wait_for_index
 from .tenant import Audited, Progress, audit_tenant
 from .tolerance import Bound, bounds_of
 
@@ -98,7 +98,7 @@ def audit(
         writers=writers,
         progress=progress,
     )
-    _wait_for_the_index(database, name, options.wait_s)
+    wait_for_index(database, name, options.wait_s)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     chosen, unread = _tenants(database.tenants(name), options.tenants, name)
     return AuditReport(
@@ -120,13 +120,6 @@ def audit(
             if each.severity >= Severity.UNSAFE
         ),
     )
-
-
-def _wait_for_the_index(database: Database, name: str, wait_s: float) -> None:
-    """Return when no vector waits to be indexed, or when *wait_s* is over; the report says what waits still."""
-    until = time.monotonic() + wait_s
-    while sum(each.queued for each in database.shards(name)) and time.monotonic() < until:
-        time.sleep(min(0.5, wait_s))
 
 
 def _pin(name: str, schema: Mapping[str, Any] | None, space_id: str) -> Pin:

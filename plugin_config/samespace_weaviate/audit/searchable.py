@@ -10,19 +10,31 @@ other objects have the very same vector, nothing can be said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
+import numpy as np
+
 from samespace.vectors import Float32
+
+from ..access.database import Database
 
 LIMITS: Final = (10, 100, 1000)
 """Results asked for: the first is enough where the index is whole."""
 SAME: Final = 1e-4
 """Results within this distance of the nearest have, for all that can be told, the same vector; room for quantizers."""
 WORKERS: Final = 4
+
+PAGE: Final = 128
+HAIR: Final = np.float32(1 + 1e-6)
+"""Weaviate does not index the same vector again. Scaled by this it counts as another one, being far above float32's
+rounding, and no cosine shows it."""
 
 Nearest = Callable[[Float32, int], Sequence[tuple[UUID, float]]]
 """(vector, limit) to the ids and distances of the nearest objects, nearest first."""
@@ -56,3 +68,69 @@ def search_each(nearest: Nearest, objects: Sequence[tuple[UUID, Float32]]) -> li
     """`finds_itself` for each, a few at a time."""
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="samespace-search") as pool:
         return list(pool.map(lambda each: finds_itself(nearest, *each), objects))
+
+
+def wait_for_index(database: Database, name: str, wait_s: float) -> int:
+    """Return when no vector waits to be indexed (asynchronous indexing), or after *wait_s*; how many wait still."""
+    until = time.monotonic() + wait_s
+    while queued := sum(each.queued for each in database.shards(name)):
+        if time.monotonic() >= until:
+            break
+        time.sleep(min(0.5, wait_s))
+    return queued
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCheck:
+    """What searching for stored objects with their own vectors found.
+
+    Attributes:
+        searched: objects with a vector.
+        lost: those that no search finds.
+        tied: those of which it cannot be told, because too many have the same vector.
+    """
+
+    searched: int = 0
+    lost: tuple[UUID, ...] = ()
+    tied: int = 0
+
+    def __add__(self, other: SearchCheck) -> SearchCheck:
+        return SearchCheck(self.searched + other.searched, self.lost + other.lost, self.tied + other.tied)
+
+
+def check_searchable(database: Database, name: str, vector: str, uuids: Iterable[UUID]) -> SearchCheck:
+    """Search for each of some objects with its own vector; those that are gone, or have no vector, are passed over.
+
+    Args:
+        database: of the tenant.
+        vector: the named vector whose index is asked.
+    """
+    source, found = iter(uuids), SearchCheck()
+    while page := list(islice(source, PAGE)):
+        once = _checked(database, name, vector, page)
+        # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
+        again = _checked(database, name, vector, once.lost) if once.lost else SearchCheck()
+        found += SearchCheck(once.searched, again.lost, once.tied + again.tied)
+    return found
+
+
+def _checked(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> SearchCheck:
+    stored = {
+        each.uuid: _query(each.vector)
+        for each in database.read(name, vector, uuids, [])
+        if each.vector is not None and each.vector.size and np.isfinite(each.vector).all() and each.vector.any()
+    }
+    answers = search_each(lambda query, limit: database.nearest(name, vector, query, limit), list(stored.items()))
+    lost = tuple(uuid for uuid, answer in zip(stored, answers, strict=True) if answer is SelfSearch.NO)
+    return SearchCheck(len(stored), lost, answers.count(SelfSearch.TIES))
+
+
+def _query(rows: Float32) -> Float32:
+    return rows if len(rows) > 1 else rows[0]
+
+
+def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> None:
+    """Bring vectors that are stored and in no index into it, without changing their direction."""
+    for each in database.read(name, vector, uuids, []):
+        if each.vector is not None:
+            database.patch_vector(name, each.uuid, vector, _query(each.vector * HAIR))

@@ -200,6 +200,8 @@ def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int, seconds:
         token_limit=max((report.token_limit for report in reports), default=0),
         left_out=tuple(sorted(left_out.items())),
         seconds=seconds,
+        searched=sum(report.searched for report in reports),
+        lost=tuple(uuid for report in reports for uuid in report.lost),
         passages=sum(report.passages for report in reports),
         skipped=skipped,
         removed=sum(report.removed for report in reports),

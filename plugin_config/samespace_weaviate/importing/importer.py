@@ -27,6 +27,7 @@ from samespace.errors import (
 from ..access.database import Database
 from ..access.patience import Patience
 from ..access.values import Passage
+from ..audit.searchable import SearchCheck, check_searchable, wait_for_index
 from ..pinning.spec import DOCUMENT_PROPERTY
 from .batches import batches
 from .journal import FinishedBatch, ImportJournal, write_failures
@@ -37,6 +38,8 @@ from .windows import Target
 
 BATCH: Final = 256
 """Passages of one batch, and objects of one write; a few megabytes, well below gRPC's limit."""
+_INDEX_WAIT_S: Final = 600.0
+"""How long an asynchronous index may take after the last write."""
 _CHECKED: Final = 16
 """Finished batches that are looked for before a journal is believed."""
 
@@ -51,12 +54,16 @@ class ImportOptions:
             interrupted import begins anew.
         only: ids to import, None for all.
         crew: threads; with an artifact in this process only one encodes.
+        search: whether objects are searched for by their own vector at the end: a sample of them, or all where
+            Weaviate was away in between or the import goes on an earlier one, because a Weaviate that is killed may
+            leave what it stored out of its index.
     """
 
     tenant_property: str = ""
     state: Path | None = None
     only: frozenset[str] | None = None
     crew: Crew = field(default_factory=Crew)
+    search: bool = True
 
     @property
     def journal(self) -> Path | None:
@@ -98,7 +105,8 @@ def import_passages(
         raise SpaceMismatch(
             expected=target.space_id, found=encoder.space_id, where=f"import into collection {target.collection}"
         )
-    options, patience = options or ImportOptions(), patience or Patience()
+    options, outages = options or ImportOptions(), _Outages(patience or Patience())
+    patience = outages.counted
     _check(target, options)
     start, tally = time.monotonic(), Tally()
     work = Stages(database, target, encoder, batch, options.tenant_property, patience)
@@ -125,7 +133,42 @@ def import_passages(
         journal.remove()
     if options.failures is not None:
         write_failures(options.failures, tally.failed)
-    return tally.report(token_limit=encoder.token_limit, form=target.long_texts, seconds=time.monotonic() - start)
+    found = SearchCheck()
+    if options.search:
+        found = _search(database.patient(patience), target, work, whole=bool(outages.pauses or tally.skipped))
+    return tally.report(
+        found, token_limit=encoder.token_limit, form=target.long_texts, seconds=time.monotonic() - start
+    )
+
+
+class _Outages:
+    """Counts the pauses that an import made because something was away."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.pauses, self._pause = 0, patience.pause
+        self.counted = replace(patience, pause=self._count)
+
+    def _count(self, seconds: float) -> None:
+        self.pauses += 1
+        self._pause(seconds)
+
+
+def _search(database: Database, target: Target, work: Stages, *, whole: bool) -> SearchCheck:
+    """Search for what was written, or with *whole* for everything that the tenants written to have."""
+    if not work.tenants:
+        return SearchCheck()
+    found, queued = SearchCheck(), wait_for_index(database, target.collection, _INDEX_WAIT_S)
+    if queued:
+        raise WeaviateUnavailable(
+            address=f"collection {target.collection}",
+            reason=f"{queued} vectors are written and wait to be indexed still; everything was imported. Look later "
+            "with `samespace weaviate audit`",
+        )
+    for tenant in sorted(work.tenants):
+        door = door_of(database, target, tenant)
+        uuids = door.ids(target.collection) if whole else (uuid for of, uuid in work.written if of == tenant)
+        found += check_searchable(door, target.collection, target.vector, uuids)
+    return found
 
 
 def _check(target: Target, options: ImportOptions) -> None:

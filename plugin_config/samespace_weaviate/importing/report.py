@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from ..access.values import Failure
+from ..audit.searchable import SearchCheck
 from ..pinning.spec import LongTextForm
 
 _SHOWN_FAILURES = 10
@@ -26,6 +28,8 @@ class ImportReport:
         skipped: passages that an earlier, interrupted run had finished.
         removed: windows of documents that have become shorter, taken away.
         form: how long texts are stored.
+        searched: objects of which it was tried whether their own vector finds them.
+        lost: those that are stored and that no search finds.
     """
 
     written: int
@@ -38,6 +42,13 @@ class ImportReport:
     skipped: int = 0
     removed: int = 0
     form: LongTextForm = "pool"
+    searched: int = 0
+    lost: tuple[UUID, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether all passages were written, and no search missed one of them."""
+        return not self.failed and not self.lost
 
     def sentences(self) -> list[str]:
         """For people."""
@@ -56,6 +67,13 @@ class ImportReport:
             f"(`create` with --also-property {name} makes one)."
             for name, count in self.left_out
         ]
+        if self.lost:
+            lines.append(
+                f"{len(self.lost)} of {self.searched} objects are stored and NO search finds them, the first "
+                f"{self.lost[0]}: `samespace weaviate repair` brings them into the index."
+            )
+        elif self.searched:
+            lines.append(f"{self.searched} objects were searched for by their own vector, and found.")
         if self.failed:
             lines.append(f"{len(self.failed)} passages were NOT written:")
             lines += [f"  {failure.passage}: {failure.reason}" for failure in self.failed[:_SHOWN_FAILURES]]
@@ -81,8 +99,8 @@ class Tally:
     failed: list[Failure] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def report(self, *, token_limit: int, form: LongTextForm, seconds: float) -> ImportReport:
-        """The report of what was counted."""
+    def report(self, found: SearchCheck, *, token_limit: int, form: LongTextForm, seconds: float) -> ImportReport:
+        """The report of what was counted, and of what searching for it found."""
         return ImportReport(
             written=self.written,
             failed=tuple(self.failed),
@@ -94,4 +112,6 @@ class Tally:
             skipped=self.skipped,
             removed=self.removed,
             form=form,
+            searched=found.searched,
+            lost=found.lost,
         )

@@ -6,11 +6,13 @@ may pass is waited out here; what goes wrong with one passage is noted with its 
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from samespace.encoder import Encoded, Encoder
 from samespace.errors import DeadlineExceeded, Overloaded, RequestInvalid, ServerUnavailable, WeaviateUnavailable
@@ -22,6 +24,9 @@ from ..access.values import Failure, Passage, StoredObject, object_uuid
 from .batches import PassageBatch
 from .journal import FinishedBatch
 from .windows import ASKED_FOR, Target, objects_of, parts_of, typed
+
+SAMPLE: Final = 1000
+"""Objects that are searched for when an import ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class Stages:
         )
         self._tenants = set(self._database.tenants(target.collection)) if target.multi_tenant else set[str]()
         self._making = threading.Lock()
+        self.written: list[tuple[str, UUID]] = []
+        """A uniform sample of what was written: (tenant, id)."""
+        self.tenants: set[str] = set()
+        self._seen, self._chance = 0, random.Random(0)
 
     def prepare(self, batch: PassageBatch) -> Prepared:
         """Encode a batch, and put its objects together."""
@@ -118,6 +127,7 @@ class Stages:
             entries = [entry for each in documents.values() for entry in each]
             refused = self._insert(entries, tenant)
             written += len(entries) - len(refused)
+            self._note(tenant, owners.keys() - {failure.uuid for failure in refused})
             first: dict[str, Failure] = {}
             for failure in refused:
                 named = replace(failure, passage=owners[failure.uuid], tenant=tenant)
@@ -130,6 +140,17 @@ class Stages:
         failures = (*prepared.batch.refused, *prepared.failed, *failed)
         finished = replace(finished, failed=tuple(dict.fromkeys(failure.passage for failure in failures)))
         return Written(prepared, written, removed, tuple(failed), finished)
+
+    def _note(self, tenant: str, uuids: Iterable[UUID]) -> None:
+        """Keep a sample of what was written (algorithm R, as in `audit.sampling`)."""
+        with self._making:
+            self.tenants.add(tenant)
+            for uuid in sorted(uuids):
+                self._seen += 1
+                if len(self.written) < SAMPLE:
+                    self.written.append((tenant, uuid))
+                elif (place := self._chance.randrange(self._seen)) < SAMPLE:
+                    self.written[place] = (tenant, uuid)
 
     # -- encoding
 

@@ -196,6 +196,19 @@ class Migrator:
                 f"{found.wrong[0]}",
                 remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
             )
+        if found.queued:
+            raise MigrationBlocked(
+                collection=migration.new,
+                reason=f"{found.queued} vectors wait to be indexed still (asynchronous indexing)",
+                remedy="migrate on when Weaviate has caught up",
+            )
+        if found.lost:
+            raise MigrationBlocked(
+                collection=migration.new,
+                reason=f"{len(found.lost)} of {found.searched} objects are stored and no search finds them, the first "
+                f"{found.lost[0]}",
+                remedy=f"mend them with `samespace weaviate repair {migration.new}`, then migrate on",
+            )
         self._audit()
         self.journal.note(
             "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap

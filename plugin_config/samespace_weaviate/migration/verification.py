@@ -19,6 +19,7 @@ from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database
 from ..access.values import Hit, StoredObject
+from ..audit.searchable import SearchCheck, check_searchable, index_again, wait_for_index
 from .plan import Migration
 from .transfer import Transfer, text_of
 
@@ -28,6 +29,8 @@ int8 differs a little with its batch. Vectors of another encoder are hundreds of
 _SPOT: Final = 8
 _MOST_TENANTS: Final = 32
 LIMIT: Final = 10
+_INDEX_ROUNDS: Final = 3
+_INDEX_WAIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Verification:
         wrong: ids of those beyond `BOUND`, or without the new vector.
         queries: how many were asked of both collections.
         overlap: mean share of the first 10 answers that both give, 0 to 1; None where none could be asked.
+        queued: vectors of the new collection that wait to be indexed still.
+        searched: objects of the new collection that were searched for by their own vector.
+        lost: objects of the new collection that are stored and that no search finds.
+        mended: of which so many were brought into the index.
         unasked: why the old collection could not be asked; "" where it could.
     """
 
@@ -52,6 +59,10 @@ class Verification:
     queries: int = 0
     overlap: float | None = None
     unasked: str = ""
+    queued: int = 0
+    searched: int = 0
+    mended: int = 0
+    lost: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """For people."""
@@ -59,6 +70,9 @@ class Verification:
             f"{self.new:,} objects in the new collection, {self.old:,} in the old one.",
             f"{self.sampled} of them encoded again: 1 - cos is at most {self.worst:.2g}; {len(self.wrong)} are wrong.",
         ]
+        if self.mended:
+            lines.append(f"{self.mended} were stored and in no index (Weaviate was restarted?); they are indexed now.")
+        lines.append(f"{self.searched - len(self.lost):,} of {self.searched:,} are found by their own vector.")
         if self.overlap is not None:
             lines.append(
                 f"Of the first {LIMIT} answers to {self.queries} queries, {self.overlap:.0%} are the same, old and new."
@@ -84,17 +98,45 @@ def verify(
     database, tenants, chance = transfer.database, transfer.tenants(), random.Random(seed)
     chosen = set(chance.sample(tenants, min(_MOST_TENANTS, len(tenants))))
     counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
+    searched, mended = SearchCheck(), 0
+    queued = wait_for_index(database, migration.new, _INDEX_WAIT_S)
     for tenant in tenants:
         with transfer.awake(tenant):
             own = database.of_tenant(tenant)
             counts += [own.count(migration.old), own.count(migration.new)]
+            found_now, indexed = _searchable(own, migration)
+            searched, mended = searched + found_now, mended + indexed
             if tenant in chosen:
                 records = spread(own, migration.new, -(-sample // len(chosen)), chance)
                 distances = distances_of(records, migration.new_vector, migration.text_property, encoder)
                 wrong += [str(record.uuid) for record, far in zip(records, distances, strict=True) if not far <= BOUND]
                 sampled, worst = sampled + len(records), max([worst, *distances])
-    found = Verification(int(counts[0]), int(counts[1]), sampled, worst, tuple(wrong))
+    found = Verification(
+        queued=queued,
+        old=int(counts[0]),
+        new=int(counts[1]),
+        sampled=sampled,
+        worst=worst,
+        wrong=tuple(wrong),
+        searched=searched.searched,
+        mended=mended,
+        lost=tuple(map(str, searched.lost)),
+    )
     return _with_overlap(found, transfer, migration, encoder, queries, tenants)
+
+
+def _searchable(own: Database, migration: Migration) -> tuple[SearchCheck, int]:
+    """(what searching for every object of the new collection found, how many were brought into the index for it)."""
+    name, vector = migration.new, migration.new_vector
+    found, indexed = check_searchable(own, name, vector, own.ids(name)), 0
+    for _ in range(_INDEX_ROUNDS):
+        if not found.lost:
+            break
+        index_again(own, name, vector, found.lost)
+        again = check_searchable(own, name, vector, found.lost)
+        indexed += len(found.lost) - len(again.lost)
+        found = SearchCheck(found.searched, again.lost, found.tied)
+    return found, indexed
 
 
 def distances_of(records: Sequence[StoredObject], vector: str, text_property: str, encoder: Encoder) -> list[float]:

@@ -17,8 +17,6 @@ from itertools import groupby, islice
 from typing import Final
 from uuid import UUID
 
-import numpy as np
-
 from samespace.encoder import Encoder
 from samespace.vectors import Float32
 
@@ -28,12 +26,11 @@ from ..audit.explain import encode_rows
 from ..audit.findings import AuditReport, Kind
 from ..audit.recipes import InputRecipe, declared
 from ..audit.run import AuditOptions, audit
+from ..audit.searchable import HAIR
 from ..pinning.pin import Pin, require_pin
 from ..pinning.spec import collection_name
 from .journal import Mend, RepairJournal
 
-HAIR: Final = np.float32(1 + 1e-6)
-"""Far above float32's rounding, so that the vector counts as another one; far below what any cosine shows."""
 PAGE: Final = 64
 TRIES: Final = 3
 """Of a page whose texts change while it is mended."""

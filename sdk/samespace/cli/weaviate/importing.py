@@ -125,4 +125,5 @@ def import_data(
         say(sentence)
     if report.failed:
         say(f"All ids and reasons are in {options.failures}; the same command again tries them again.")
+    if not report.clean:
         sys.exit(1)

@@ -81,4 +81,5 @@ def import_folder(name: str, data: tuple[str, ...], chosen: PartOptions, opened:
         say(sentence)
     if report.failed:
         say(f"All ids and reasons are in {state}.failures.jsonl; the same command again tries them again.")
+    if not report.clean:
         sys.exit(1)

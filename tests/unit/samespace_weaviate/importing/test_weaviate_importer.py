@@ -344,3 +344,26 @@ def test_a_collection_of_windows_needs_their_properties() -> None:
     """Without them a window could not say where it is from; nothing is sent."""
     with pytest.raises(WeaviateError, match="documentId"):
         import_passages(database(), replace(TARGET, long_texts="windows"), FakeEncoder(), PASSAGES)
+
+
+def test_what_is_written_and_not_searchable_is_no_clean_import() -> None:
+    """Each written object's own vector has to find it; the report names what no search finds."""
+    store = database()
+    lost = object_uuid("Article", "4")
+    store.unindexed.add(lost)
+    report = import_passages(store, TARGET, FakeEncoder(), PASSAGES)
+    assert (report.searched, report.lost, report.failed, report.clean) == (10, (lost,), (), False)
+    assert any("NO search finds" in line and "repair" in line for line in report.sentences())
+    assert import_passages(database(), TARGET, FakeEncoder(), PASSAGES).clean
+
+
+def test_after_an_outage_everything_is_searched_for_and_not_a_sample() -> None:
+    """What an earlier run wrote may be what the crash took out of the index."""
+    earlier = database()
+    import_passages(earlier, TARGET, FakeEncoder(), [Passage(f"old{n}", f"text {n}") for n in range(20)])
+    earlier.unindexed.add(object_uuid("Article", "old7"))
+    assert import_passages(earlier, TARGET, FakeEncoder(), PASSAGES).searched == 10
+    attempts = iter(["503 service unavailable"])
+    earlier._refuse = lambda entry, attempt: next(attempts, None)
+    report = import_passages(earlier, TARGET, FakeEncoder(), PASSAGES, batch=10, patience=FakeClock().patience())
+    assert (report.searched, report.lost) == (30, (object_uuid("Article", "old7"),))

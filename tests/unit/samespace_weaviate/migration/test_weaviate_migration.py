@@ -421,3 +421,34 @@ def test_a_full_disk_stops_it_and_it_goes_on_later(world: World) -> None:
         world.run(journal=FullDisk)
     assert world.run() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)
+
+
+def test_what_a_restart_left_out_of_the_index_is_indexed_before_the_switch(tmp_path: Path) -> None:
+    """Stored is not searchable: the copy is complete, and some of it would never be found."""
+    world = World(tmp_path)
+    lost = {record(number).uuid for number in range(590, 600)}
+    create = world.door.create
+
+    def created(schema: dict[str, Any]) -> None:
+        create(schema)
+        world.door.unindexed |= lost
+
+    world.door.create = created  # type: ignore[method-assign]
+    assert world.run() is MigrationState.SETTLED
+    assert world.door.unindexed == set()
+    there, vector = world.door.objects[world.door.pointers["Articles"]][""], f"e_{OTHER_SPACE[:12]}"
+    for each in map(there.__getitem__, lost):
+        assert np.allclose(each.vectors[vector], row(NEW, each.properties["text"]), rtol=1e-5)
+
+
+def test_what_cannot_be_indexed_is_not_switched_to(tmp_path: Path) -> None:
+    """The alias stays where it is, and the objects are counted."""
+    world = World(tmp_path)
+
+    class Forgetful(set):  # type: ignore[type-arg]
+        def discard(self, uuid: object) -> None: ...
+
+    world.door.unindexed = Forgetful({record(5).uuid})
+    with pytest.raises(MigrationBlocked, match="1 of 600 objects are stored and no search finds them"):
+        world.run()
+    assert world.door.pointers["Articles"] == "Article_old"
