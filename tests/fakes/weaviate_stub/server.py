@@ -38,6 +38,11 @@ class StubWeaviate(StubState):
     def address(self) -> Address:
         return Address("127.0.0.1", self._http_port, False, self._grpc_port)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it listens."""
+        return self._http is not None
+
     def come_back(self) -> None:
         """Listen, on the same ports as before."""
         self._http = ThreadingHTTPServer(("127.0.0.1", self._http_port), _handler(self))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -106,7 +107,7 @@ def test_unavailable_after_the_clients_own_retries_is_an_outage(
     stub: StubWeaviate, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """weaviate-client gives up after a few tries, with an error of its own; that was taken for a refusal once."""
-    monkeypatch.setattr("weaviate.retry.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("weaviate.retry.time", SimpleNamespace(sleep=lambda seconds: None))
     for what, call in (CALLS["insert"], CALLS["ids"], CALLS["count"], CALLS["near_vector"]):
         stub.faults = [Fault(what, code="UNAVAILABLE", times=99)]
         with pytest.raises(WeaviateUnavailable):
