@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from fakes.serving import Server
+from fakes.weaviate_process import weaviate_process
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.vectors import cosine_distance
@@ -154,3 +158,26 @@ def test_properties_are_stored_as_what_they_are(store: Store, spec: CollectionSp
     stored = collection.search_words("x", 1)[0].properties
     assert (stored["year"], stored["price"], stored["sold"], stored["tags"]) == (2026, 1.0, True, ["a"])
     assert stored["seen"].year == 2026
+
+
+@pytest.mark.slow
+def test_an_import_outlives_a_minute_without_weaviate(server: Server, encoder: Encoder, tmp_path: Path) -> None:
+    """Killed in the middle and started again a minute later: every passage is there once, and none is written off."""
+    binary = os.environ.get("WEAVIATE_BINARY")
+    if not binary:
+        pytest.skip("WEAVIATE_BINARY does not name a Weaviate that may be killed")
+    spec = CollectionSpec("Absent", server.space_id, server.http)
+    with weaviate_process(binary, tmp_path / "data") as running, Store.connect(running.address) as store:
+        create(store, spec)
+
+        def passages() -> Iterator[Passage]:
+            for number in range(3000):
+                if number == 1500:
+                    running.kill()
+                    threading.Timer(60.0, running.start).start()
+                yield Passage(str(number), f"red is text {number}")
+
+        report = PinnedCollection.open(store, spec.name, encoder).import_passages(passages(), batch=64)
+        assert report.failed == ()
+        assert len(running.started) == 2
+        assert len(set(store.ids(spec.name))) == 3000

@@ -37,7 +37,8 @@ class Address:
         api_key: "" for anonymous access; never printed.
         headers: (name, value) sent with each request over REST and gRPC; never printed. User and password of a URL
             are one of them.
-        ca: PEM file of the authorities to trust over REST; "" for the system's.
+        ca: PEM file of the authorities to trust; "" for the system's. What weaviate-client itself asks over REST, when
+            it connects, goes by SSL_CERT_FILE instead.
         grpc_host: of gRPC; "" for the same as REST's.
     """
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _INIT_TIMEOUT_S: Final = 10
 _QUERY_TIMEOUT_S: Final = 60
 _INSERT_TIMEOUT_S: Final = 120
+# By default the pauses of a channel grow to two minutes: a Weaviate that is back would stay away for that long.
+_RECONNECTING: Final = (("grpc.initial_reconnect_backoff_ms", 500), ("grpc.max_reconnect_backoff_ms", 4000))
 
 # An embedded server is for this machine alone; the encoder of a collection is in the collection's own inferenceUrl.
 _EMBEDDED_ENVIRONMENT: Final = {
@@ -79,7 +81,7 @@ class Store(QueryCalls):
                 grpc_secure=address.secure,
                 headers=dict(address.headers) or None,
                 auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
-                additional_config=_config(),
+                additional_config=_config(address.ca),
             )
         return Store(client, address, levels)
 
@@ -176,10 +178,19 @@ def _weaviate() -> Any:
     return weaviate
 
 
-def _config() -> Any:
+def _config(ca: str = "") -> Any:
     from weaviate.classes.init import AdditionalConfig, Timeout
 
-    return AdditionalConfig(timeout=Timeout(init=_INIT_TIMEOUT_S, query=_QUERY_TIMEOUT_S, insert=_INSERT_TIMEOUT_S))
+    timeout = Timeout(init=_INIT_TIMEOUT_S, query=_QUERY_TIMEOUT_S, insert=_INSERT_TIMEOUT_S)
+    try:
+        from weaviate.classes.init import GrpcConfig
+    except ImportError:  # before 4.17, which has no say in this
+        return AdditionalConfig(timeout=timeout)
+    import grpc
+
+    credentials = grpc.ssl_channel_credentials(Path(ca).read_bytes()) if ca else None
+    channel = GrpcConfig(channel_options=list(_RECONNECTING), credentials=credentials)
+    return AdditionalConfig(timeout=timeout, grpc_config=channel)
 
 
 def _without_objects(record: logging.LogRecord) -> bool:

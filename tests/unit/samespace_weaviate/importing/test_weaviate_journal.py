@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from samespace.errors import DataInvalid
 from samespace_weaviate import Failure, Passage
+from samespace_weaviate.access.journal import JournalBusy, read_journal
 from samespace_weaviate.access.values import NAMESPACE_URL, object_uuid
 from samespace_weaviate.importing.batches import batches
 from samespace_weaviate.importing.journal import FinishedBatch, ImportJournal, read_failed_ids, write_failures
 
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "journals"
 KEY = {"collection": "Article", "batch": 2}
 PASSAGES = [Passage(str(number), f"text {number}") for number in range(7)]
 
@@ -57,6 +59,34 @@ def test_a_journal_of_another_import_is_not_continued(tmp_path: Path) -> None:
     assert ImportJournal.open(path, {**KEY, "batch": 3}).finished == {}
     path.write_text("my notes\n")
     with pytest.raises(DataInvalid, match="journal"):
+        ImportJournal.open(path, KEY)
+
+
+def test_journals_of_before_checked_lines_are_read(tmp_path: Path) -> None:
+    """They were plain lines; from the next run on the same facts are checked ones."""
+    path = tmp_path / "x.journal"
+    path.write_bytes((GOLDEN / "import.format1.journal").read_bytes() + b'{"batch": 2, "dig')
+    wanted = {0: FinishedBatch(0, "d0", UUID(int=1), "acme", ("3", "ü")), 1: FinishedBatch(1, "d1")}
+    for _ in range(2):
+        journal = ImportJournal.open(path, KEY)
+        assert journal.finished == wanted
+        journal.begin()
+        journal.close()
+    assert [entry.get("batch") for entry in read_journal(path)] == [None, 0, 1]
+
+
+def test_a_damaged_journal_is_an_error_and_two_imports_do_not_share_one(tmp_path: Path) -> None:
+    """A batch that is wrongly taken for finished is never imported."""
+    path = tmp_path / "x.journal"
+    journal = ImportJournal.open(path, KEY)
+    journal.begin()
+    journal.note(done(0))
+    with pytest.raises(JournalBusy):
+        ImportJournal.open(path, KEY).begin()
+    journal.note(done(1))
+    journal.close()
+    path.write_bytes(path.read_bytes().replace(b'"d0"', b'"d9"'))
+    with pytest.raises(DataInvalid, match="damaged"):
         ImportJournal.open(path, KEY)
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from samespace.errors import DataInvalid, MigrationBlocked
 from samespace_weaviate.migration import MigrationJournal, MigrationState
+from samespace_weaviate.migration.journal import read_progress
 
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "journals"
 PLAN = {"id": "m1", "alias": "Articles"}
 
 
@@ -28,6 +30,16 @@ def test_it_tells_what_was_noted(path: Path) -> None:
     with MigrationJournal(path) as journal:
         found = journal.progress
     assert (found.state, found.plan, found.cursors, found.copied) == (MigrationState.COPYING, PLAN, {"": "0f"}, 256)
+
+
+def test_a_journal_of_format_1_is_read(tmp_path: Path) -> None:
+    """As a released version wrote it, byte for byte."""
+    made = tmp_path / "journal"
+    made.write_bytes((GOLDEN / "migration.format1.journal").read_bytes())
+    assert read_progress(made) == MigrationJournal(made).progress
+    found = read_progress(made)
+    assert (found.state, found.plan, found.copied) == (MigrationState.COPYING, PLAN, 256)
+    assert found.cursors == {"tenant ü": "00000000-0000-0000-0000-00000000000f"}
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])
