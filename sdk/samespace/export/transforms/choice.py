@@ -4,7 +4,7 @@ A transform comes after the encoder, so the texts are encoded once, without one.
 exported graph ends with it, and pooling the windows of a long text comes later. So windows are kept apart here,
 each candidate is applied to them, and they are pooled as `embed` pools them: the score is that of the artifact.
 
-What it leaves to others: the fits (`fit`), running the encoder (`export.fastest`), metrics and bootstrap (`evaluation`).
+What it leaves to others: fits (`fit`), running the encoder (`export.fastest`), metrics and bootstrap (`evaluation`).
 What it gives up: sets whose window vectors do not fit into memory (a million windows of 384 dims are 1.5 GB).
 """
 
