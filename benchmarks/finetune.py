@@ -38,11 +38,12 @@ from samespace.evaluation import (
     paired_bootstrap,
     splits,
 )
+from samespace.export.fastest import fastest
 from samespace.export.transforms.fit import TransformCandidate, fit, moments
 from samespace.model.checkpoint import Checkpoint, load_checkpoint
 from samespace.training.finetuning.config import read_config
 from samespace.training.finetuning.trainer import train
-from samespace.training.scoring.outcome import Once, all_texts, fastest
+from samespace.training.scoring.outcome import Once, all_texts
 
 RECIPES: Final = Path(__file__).resolve().parents[1] / "recipes"
 FORGETTING: Final = "scifact"

@@ -21,9 +21,10 @@ from typing import Any, Final
 from loadgen.machine import command_line, machine, versions
 from samespace.cli.console import quiet_libraries, say
 from samespace.evaluation import load_dataset
+from samespace.export.fastest import EXPORT_FROM
 from samespace.model.checkpoint import Overrides, load_checkpoint
 from samespace.model.hub import MINILM
-from samespace.training.finetuning.encoding import EXPORT_FROM, encode_many
+from samespace.training.finetuning.encoding import encode_many
 from samespace.training.finetuning.mining import Mining, choose, rank_bm25, rank_vectors
 from samespace.training.finetuning.model import load_plain
 from samespace.training.losses.masking import known_pairs

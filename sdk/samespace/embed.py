@@ -15,7 +15,19 @@ import numpy as np
 
 from .errors import RequestInvalid, SamespaceError, TextTooLong
 from .slices import slice_texts
-from .text import BY_WINDOW, LONG_TEXTS, ROLES, Int64, LongTexts, Role, TextEncoder, TokenizedText, pad, pool_windows
+from .text import (
+    BY_WINDOW,
+    LONG_TEXTS,
+    ROLES,
+    Int64,
+    LongTexts,
+    Role,
+    TextEncoder,
+    TokenizedText,
+    Window,
+    pad,
+    pool_windows,
+)  # fmt: skip
 from .vectors import Float32
 
 Model = Callable[[Int64, Int64], Float32]
@@ -71,14 +83,39 @@ def embed_texts(
     windows = [window for text in tokenized for window in text.windows]
     owners = [index for index, text in enumerate(tokenized) for _ in text.windows]
     missing = [len(text.windows) for text in tokenized]
+
+    def run(ids: Int64, mask: Int64) -> Float32:
+        return checked(model(ids, mask), rows=len(ids), dims=dims)
+
+    def done(rows: Sequence[int]) -> None:
+        for row in rows:
+            missing[owners[row]] -= 1
+        if progress is not None:
+            progress(sum(missing[text] == 0 for text in {owners[row] for row in rows}))
+
+    vectors = run_windows(run, windows, dims=dims, batch_tokens=batch_tokens, done=done)
+    return assemble(tokenized, vectors, long_texts)
+
+
+def run_windows(
+    model: Model,
+    windows: Sequence[Window],
+    *,
+    dims: int,
+    batch_tokens: int = BATCH_TOKENS,
+    done: Callable[[Sequence[int]], None] = lambda rows: None,
+) -> Float32:
+    """The vectors of *windows*, (windows, dims) float32 in their order, in batches of like length.
+
+    Args:
+        batch_tokens: padded tokens of one batch, at most; a longer window runs alone.
+        done: gets the rows of each batch after it.
+    """
     vectors = np.empty((len(windows), dims), dtype=np.float32)
     for rows in length_batches([len(window.ids) for window in windows], batch_tokens):
-        vectors[rows] = checked(model(*pad([windows[row] for row in rows])), rows=len(rows), dims=dims)
-        if progress is not None:
-            for row in rows:
-                missing[owners[row]] -= 1
-            progress(sum(missing[text] == 0 for text in {owners[row] for row in rows}))
-    return assemble(tokenized, vectors, long_texts)
+        vectors[rows] = model(*pad([windows[row] for row in rows]))
+        done(rows)
+    return vectors
 
 
 def embed_roles(

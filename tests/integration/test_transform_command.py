@@ -21,7 +21,8 @@ from samespace.cli import cli
 from samespace.errors import DataInvalid, ModelUnsupported, RequestInvalid
 from samespace.evaluation import DenseRanker, evaluate, load_dataset
 from samespace.export.builds.exact import GATES
-from samespace.export.transforms.choice import encode_windows, exact_session
+from samespace.export.fastest import exact_session
+from samespace.export.transforms.choice import encode_windows
 from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 from samespace.model.transform import Transform
 from samespace.vectors import cosine_distance
@@ -153,9 +154,9 @@ def test_bad_requests_are_refused_before_any_encoding(
     tiny_checkpoint: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A size above the model's, a word that means nothing, a split that is not there."""
-    from samespace.export.transforms import choice as transform_choice
+    from samespace.export.transforms import request
 
-    monkeypatch.setattr(transform_choice, "exact_session", lambda _: pytest.fail("work was begun"))
+    monkeypatch.setattr(request, "exact_session", lambda _: pytest.fail("work was begun"))
     base = ["transform", str(tiny_checkpoint), "--data", str(data)]
     for arguments in (["--candidates", "none,pca:33"], ["--pick", "zca"]):
         with pytest.raises(RequestInvalid, match="candidates: "):

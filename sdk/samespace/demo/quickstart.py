@@ -285,7 +285,7 @@ def _train(steps: _Steps, data: Path, options: QuickstartOptions, out: Path) -> 
 
     recipe = Path(__file__).with_name("quickstart.toml")
     config = read_config(recipe, [*options.overrides, f"data={data}", f"base={options.base}"], out)
-    record = train(config, steps.console.progress).record
+    record = train(config, steps.console.progress, doctor=False).record
     losses, vitals = record["loss"], record["sentinel"]["train"]
     steps.say(
         f"{record['steps']} steps in {record['precision']}; loss {losses[0]:.2f} to {losses[-1]:.2f} "

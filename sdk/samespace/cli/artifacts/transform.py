@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import RequestInvalid
 from ...extras import require_extra
 from ..console import progress, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 
 if TYPE_CHECKING:
     from ...export.transforms.choice import CandidateScore
+    from ...export.transforms.request import TransformChoice
 
 
 @click.command()
@@ -86,76 +84,29 @@ def transform(
     """
     require_extra("train", feature="transform", modules=("torch", "transformers", "onnx", "onnxscript", "onnxruntime"))
     quiet_libraries()
-    from ...evaluation import load_dataset
-    from ...export.transforms.choice import best, encode_windows, exact_session, fit_all, score_all, smallest
-    from ...export.transforms.fit import TransformCandidate, default_candidates, moments
-    from ...model.checkpoint import Overrides, load_checkpoint
-    from ...model.evidence import TransformEvidence
+    from ...export.transforms.request import TransformRequest, choose_transform
+    from ...model.checkpoint import Overrides
 
-    dataset = load_dataset(data, split)
-    say(f"Reading {model}.")
-    checkpoint = load_checkpoint(model, Overrides(**overrides))
-    dims, space = checkpoint.dims, checkpoint.identity.space_id()
-    asked = candidates.split(",") if candidates else [str(each) for each in default_candidates(dims)]
-    if pick not in ("best", "smallest"):
-        asked.append(pick)
-    tried = tuple(TransformCandidate.parse(each, source_dims=dims) for each in asked)
-    say("Exporting the fp32 graph: the fastest exact way to encode.")
-    with exact_session(checkpoint) as session:
-        say(f"Encoding {len(dataset.passages)} passages and {len(dataset.queries)} queries of {split}, once.")
-        with progress("texts", len(dataset.passages) + len(dataset.queries)) as advance:
-            text_encoder = checkpoint.text_encoder
-            queries = encode_windows(session, text_encoder, dataset.queries, "query", dims=dims, progress=advance)
-            passages = encode_windows(session, text_encoder, dataset.passages, "passage", dims=dims, progress=advance)
-    fitted_on = moments(passages.sample(sample, seed=seed))
-    transforms, refused = fit_all(tried, fitted_on, fitted_on=space)
-    for error in refused:
-        say(f"left out: {error}")
-    scores = score_all(dataset, queries, passages, transforms)
-    found = {"best": best(scores), "smallest": smallest(scores, max_loss=max_loss)}
-    picked = found.get(pick) or next((each for each in scores if str(each.candidate) == pick), None)
-    if picked is None:
-        raise RequestInvalid(field="pick", reason=f"{pick} could not be fitted, as said above")
-    chosen = transforms[picked.candidate]
-    if out and chosen and picked.change:
-        evidence = TransformEvidence(
-            transform=str(picked.candidate),
-            pick=pick,
-            max_loss=max_loss,
-            tried=len(scores) - 1,
-            data=dataset.name,
-            split=split,
-            sampled_windows=fitted_on.samples,
-            ndcg_10=picked.ndcg_10,
-            ndcg_10_none=scores[0].ndcg_10,
-            change=picked.change,
-            date=datetime.now(UTC).date().isoformat(),
-        )
-        replace(chosen, evidence=evidence).save(out)
+    listed = tuple(candidates.split(",")) if candidates else ()
+    wanted = TransformRequest(
+        model, data, split, listed, sample, seed, max_loss, pick, out, Overrides(**overrides)
+    )  # fmt: skip
+    found = choose_transform(wanted, progress=progress, say=say)
     if as_json:
-        record = {
-            "model": model,
-            "space_id": space,
-            "data": dataset.name,
-            "split": split,
-            "queries": len(dataset.queries),
-            "sampled_windows": fitted_on.samples,
-            "shrinkage": fitted_on.shrinkage,
-            "scores": [each.to_json() for each in scores],
-            "best": str(found["best"].candidate),
-            "smallest": str(found["smallest"].candidate),
-            "picked": str(picked.candidate),
-            "written": str(out) if out and chosen else None,
-        }
-        click.echo(json.dumps(record, ensure_ascii=False))
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
     else:
-        click.echo(table(["transform", "dims", "nDCG@10", "recall@100", "rank", "cosine", "bytes", "change", "p"],
-                         [_row(each) for each in scores]))  # fmt: skip
-        click.echo(_answer(scores, found["best"], found["smallest"], max_loss))
-        say("rank: dims in use (effective rank). cosine: of random passages. bytes: a float32 vector.")
-        say("change: points of nDCG@10 against none; p: of that change by chance, uncorrected.")
+        _show(found)
     if out:
-        say(f"written: {out}, {picked.candidate}" if chosen else f"not written: {out}, because the pick is none")
+        picked = found.picked.candidate
+        say(f"written: {out}, {picked}" if found.written else f"not written: {out}, because the pick is none")
+
+
+def _show(found: TransformChoice) -> None:
+    head = ["transform", "dims", "nDCG@10", "recall@100", "rank", "cosine", "bytes", "change", "p"]
+    click.echo(table(head, [_row(each) for each in found.scores]))
+    click.echo(_answer(found.scores, found.best, found.smallest, found.wanted.max_loss))
+    say("rank: dims in use (effective rank). cosine: of random passages. bytes: a float32 vector.")
+    say("change: points of nDCG@10 against none; p: of that change by chance, uncorrected.")
 
 
 def _row(score: CandidateScore) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,8 @@ import click
 from ..console import say, table
 
 if TYPE_CHECKING:
-    from ...artifact import Artifact
+    from ...runtime.choice import BuildCandidate
+    from ...runtime.verification import CheckedBuild, CheckedEncoder
 
 OK, DIFFERS = "ok", "DIFFERS"
 FASTER: Final = 1.3
@@ -32,61 +32,41 @@ def verify(artifact: Path) -> None:
     Example:
       samespace verify artifacts/pydoc
     """
-    from ...artifact import open_artifact, verify_files
-    from ...errors import SamespaceError
-    from ...runtime import load_artifact
+    from ...runtime.verification import verify_artifact
 
-    opened = open_artifact(artifact)
-    say(f"{len(verify_files(opened))} files are what the manifest says.")
-    rows: list[list[str]] = []
-    for part in opened.parts or (opened,):
-        rows += _builds(part, f"{part.folder.name}/" if opened.parts else "")
-    ran, failed = (sum(row[-1] in verdicts for row in rows) for verdicts in ((OK, DIFFERS), (DIFFERS,)))
-    if opened.parts and ran and not failed:
-        whole = load_artifact(opened)
-        rows.append(["whole", whole.runtime, whole.precision, f"{whole.worst:.1e}", f"{whole.bound:.1e}", "", OK])
-    click.echo(table(["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""], rows))
-    if failed:
-        raise SamespaceError(f"{artifact}: {failed} of {ran} builds compute other vectors here than they should")
-    if not ran:
-        raise SamespaceError(f"{artifact}: no build can be run here: pip install 'samespace[cpu]'")
-    click.echo(f"verified: space {opened.space_id}")
+    found = verify_artifact(str(artifact))
+    say(f"{found.files} files are what the manifest says.")
+    for encoder in found.encoders:
+        for build in encoder.builds:
+            if build.error:
+                say(f"{build.where}{build.name} on {build.runtime}: {build.error}")
+        _tell_choice(encoder.order, encoder.where, _times_ms(encoder))
+    head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
+    click.echo(table(head, [_row(build) for build in found.builds()]))
+    found.require()
+    click.echo(f"verified: space {found.artifact.space_id}")
 
 
-def _builds(part: Artifact, where: str) -> list[list[str]]:
-    """The table's rows of one encoder, and, said aside, which of its builds `auto` takes and why."""
-    from ...errors import BuildError, ExtraMissing
-    from ...runtime import open_session, probe_vectors
-
-    text_encoder, probes = part.text_encoder(), part.probes()
-    rows: list[list[str]] = []
-    times_ms: dict[tuple[str, str], int] = {}
-    for build in part.manifest.builds:
-        for measured in build.measured:
-            label, bound = [f"{where}{build.name}", measured.runtime, measured.precision], f"{measured.bound:.1e}"
-            try:
-                session = open_session(part, build, measured)
-                worst = probes.worst(probe_vectors(part, session, text_encoder))
-                began_ns = time.monotonic_ns()
-                probe_vectors(part, session, text_encoder)  # again, now that its kernels are there
-                taken_ms = max(1, (time.monotonic_ns() - began_ns) // 1_000_000)
-            except (BuildError, ExtraMissing) as error:
-                rows.append([*label, "-", bound, "-", "cannot run here"])
-                say(f"{label[0]} on {measured.runtime}: {error}")
-                continue
-            good = worst <= measured.bound
-            if good:
-                times_ms[build.name, measured.runtime] = taken_ms
-            rows.append([*label, f"{worst:.1e}", bound, str(taken_ms), OK if good else DIFFERS])
-    _tell_choice(part, where, times_ms)
-    return rows
+def _row(build: CheckedBuild) -> list[str]:
+    label = [f"{build.where}{build.name}", build.runtime, build.precision]
+    if build.worst is None:
+        return [*label, "-", f"{build.bound:.1e}", "-", "cannot run here"]
+    taken = "" if build.taken_ms is None else str(build.taken_ms)
+    return [*label, f"{build.worst:.1e}", f"{build.bound:.1e}", taken, OK if build.right else DIFFERS]
 
 
-def _tell_choice(part: Artifact, where: str, times_ms: Mapping[tuple[str, str], int]) -> None:
-    from ...runtime.choice import candidates
-    from ...runtime.cpu import this_cpu
+def _times_ms(encoder: CheckedEncoder) -> dict[tuple[str, str], int]:
+    """(build, runtime) -> time of the probes, of those that are right."""
+    return {
+        (build.name, build.runtime): build.taken_ms
+        for build in encoder.builds
+        if build.right and build.taken_ms is not None
+    }
 
-    ways = [(each.build.name, each.measured.runtime, each.why) for each in candidates(part.manifest, cpu=this_cpu())]
+
+def _tell_choice(order: Sequence[BuildCandidate], where: str, times_ms: Mapping[tuple[str, str], int]) -> None:
+    """Which of the builds that were timed `auto` takes and why, and which is clearly faster here."""
+    ways = [(each.build.name, each.measured.runtime, each.why) for each in order]
     first = next((way for way in ways if way[:2] in times_ms), None)
     if first is None:
         return

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from ...errors import RequestInvalid
 from ...extras import require_extra
 from ..console import progress, quiet_libraries, say
 from .train_head import cache_option, head_options, leakage_option, show
@@ -52,29 +51,9 @@ def align(
     modules = ("torch", "transformers", "sentence_transformers", "datasketch", "onnx", "onnxruntime")
     require_extra("train", feature="aligning encoders", modules=modules)
     quiet_libraries()
-    from ...artifact.layout import check_target
-    from ...text import ROLES
     from ...training.heads.config import HeadConfig
-    from ...training.heads.data import of_texts
-    from ...training.heads.frozen import default_cache, open_frozen
-    from ...training.heads.run import export_trained, train_head
+    from ...training.heads.request import HeadRequest, align_encoders
 
-    check_target(out, replace=replace)
-    config = HeadConfig(separate=True, **settings)
-    say(f"Reading {query_encoder}, {passage_encoder} and {data}.")
-    opened = [open_frozen(each, cache=cache or default_cache()) for each in (query_encoder, passage_encoder)]
-    if opened[0].space_id == opened[1].space_id:
-        raise RequestInvalid(
-            field="PASSAGE_ENCODER",
-            reason=f"is of space {opened[0].space_id} as QUERY_ENCODER is: their vectors can be compared already. "
-            "samespace train-head --separate gives each role a head of its own",
-        )
-    encoders = dict(zip(ROLES, opened, strict=True))
-    loaded = of_texts(data, encoders, progress, allow_leakage=allow_leakage)
-    trained = train_head(loaded, config, progress)
-    dims = [each.dims for each in opened]
-    if dims[0] != dims[1]:
-        say(f"before: cannot be compared, {dims[0]} and {dims[1]} dims.")
-    show(trained)
-    exported = export_trained(trained, encoders, out, name=name, replace=replace, say=say)
+    wanted = HeadRequest(data, out, HeadConfig(separate=True, **settings), allow_leakage, cache, name, replace)
+    exported = align_encoders(query_encoder, passage_encoder, wanted, progress=progress, say=say, show=show)
     click.echo(f"exported: {out}, space {exported.artifact.space_id}")

@@ -15,7 +15,6 @@ from ..console import one_line, progress, say, wrapped
 
 if TYPE_CHECKING:
     from ...text import Role, TextEncoder
-    from ...training.data.examples import TrainingData
     from ...training.doctor import DataFinding, Diagnosis, Questions
     from ...training.doctor.material import Material
 
@@ -129,27 +128,6 @@ def text_path(encoder: Any) -> Mapping[Role, TextEncoder] | None:
     inside = getattr(encoder, "loaded", None) or getattr(encoder, "checkpoint", None)
     text_encoder = getattr(inside, "text_encoder", None)
     return None if text_encoder is None else {"query": text_encoder, "passage": text_encoder}
-
-
-def checkup(data: TrainingData, asked: Questions) -> None:
-    """What is said before training: errors and warnings on stderr, and errors end it.
-
-    Raises:
-        DataInvalid: the doctor found an error.
-    """
-    from ...errors import DataInvalid
-    from ...training.doctor import examine
-
-    diagnosis = examine(data, asked)
-    show(diagnosis, notes=False, err=True)
-    errors = diagnosis.findings("error")
-    if errors:
-        more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
-        raise DataInvalid(
-            path=diagnosis.data,
-            reason=f"{errors[0].says}{more} Mend the data (samespace doctor data tells more), or train all the same: "
-            "--no-doctor",
-        )
 
 
 def show(diagnosis: Diagnosis, *, notes: bool = True, err: bool = False) -> None:

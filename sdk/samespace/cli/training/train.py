@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,6 @@ import click
 from ..console import progress, say, table
 
 if TYPE_CHECKING:
-    from ...training.finetuning.config import TrainingConfig
     from ...training.finetuning.rates import Picked
 
 _BAR: Final = 40
@@ -45,15 +45,14 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bo
 
     quiet_libraries()
     from ...training.finetuning import trainer
-    from ...training.finetuning.loop import is_main
     from ...training.scoring import report
+    from .doctor import show
 
-    if doctor and is_main():
-        _look_at_data(settings)
+    looked: dict[str, Any] = {"doctor": doctor, "diagnosed": partial(show, notes=False, err=True)}
     if probe_rates:
-        _show_rates(trainer.probe_rates(settings, progress))
+        _show_rates(trainer.probe_rates(settings, progress, **looked))
         return
-    record = trainer.train(settings, progress, say).record
+    record = trainer.train(settings, progress, say, **looked).record
     if not record:
         return  # a process that helped another one, which speaks for both
     for line in _about(record):
@@ -64,17 +63,6 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bo
         click.secho(said[0], fg="red" if said[1] else "green", bold=said[1])
     click.echo(f"report: {settings.out / report.REPORT}")
     click.echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")
-
-
-def _look_at_data(settings: TrainingConfig) -> None:
-    """The doctor's errors end it; leaks are an error unless the configuration lets them pass."""
-    from ...training.data.sources import load_data
-    from ...training.doctor import Questions
-    from .doctor import checkup
-
-    allowed = "all" if settings.drop_leaks else settings.allow_leakage
-    asked = Questions(settings.train_split, settings.held_out_splits, allowed, cost=False)
-    checkup(load_data(settings.data), asked)
 
 
 def _show_rates(picked: Picked) -> None:

@@ -125,44 +125,22 @@ def train_head(
     """
     modules = ("torch", "transformers", "sentence_transformers", "datasketch", "onnx", "onnxruntime", "safetensors")
     require_extra("train", feature="training a head", modules=modules)
+    quiet_libraries()
+    from ...model.checkpoint import Overrides
+    from ...training.heads.config import HeadConfig
+    from ...training.heads.request import HeadRequest, train_on_encoder, train_on_vectors
+
+    config = HeadConfig(separate=separate, **settings)
+    wanted = HeadRequest(data, out, config, allow_leakage, cache, name, replace, Overrides(**overrides))
     if encoder == VECTORS:
-        _on_vectors(data, out, {**settings, "separate": separate}, space, replace)
+        found = train_on_vectors(wanted, space, progress=progress, show=show).heads.space_id()
+        where = f"space {found}" if found else "of no known space, because --space was not given"
+        click.echo(f"head: {out}, {where}")
         return
     if space is not None:
         raise ConfigInvalid(key="--space", reason=f"{space}; {encoder} says its space itself")
-    quiet_libraries()
-    from ...artifact.layout import check_target
-    from ...model.checkpoint import Overrides
-    from ...training.heads.config import HeadConfig
-    from ...training.heads.data import of_texts
-    from ...training.heads.frozen import default_cache, open_frozen
-    from ...training.heads.run import export_trained
-    from ...training.heads.run import train_head as run_training
-
-    check_target(out, replace=replace)
-    config = HeadConfig(separate=separate, **settings)
-    say(f"Reading {encoder} and {data}.")
-    frozen = open_frozen(encoder, Overrides(**overrides), cache=cache or default_cache())
-    loaded = of_texts(data, {"query": frozen, "passage": frozen}, progress, allow_leakage=allow_leakage)
-    say(f"{frozen.encoded} texts encoded, the others were in the cache.")
-    trained = run_training(loaded, config, progress)
-    show(trained)
-    exported = export_trained(trained, {"query": frozen, "passage": frozen}, out, name=name, replace=replace, say=say)
+    exported = train_on_encoder(encoder, wanted, progress=progress, say=say, show=show)
     click.echo(f"exported: {out}, space {exported.artifact.space_id}")
-
-
-def _on_vectors(data: Path, out: Path, settings: Mapping[str, Any], space: str | None, replace: bool) -> None:
-    from ...training.heads.config import HeadConfig
-    from ...training.heads.run import check_head_target
-    from ...training.heads.run import train_head as run_training
-    from ...training.heads.vectors import of_vectors
-
-    check_head_target(out, replace=replace)
-    trained = run_training(of_vectors(data, space), HeadConfig(**settings), progress)
-    show(trained)
-    trained.heads.save(out, record=trained.record(), replace=replace)
-    found = trained.heads.space_id()
-    click.echo(f"head: {out}, " + (f"space {found}" if found else "of no known space, because --space was not given"))
 
 
 def show(trained: TrainedHead) -> None:

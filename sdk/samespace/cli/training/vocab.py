@@ -50,12 +50,9 @@ def extend(model: str, data: Path, out: Path, most: int, scored_on: Path | None,
       samespace pretrain models/medical data/medquad --out models/medical-mlm
       samespace train medical.toml --set base=models/medical-mlm --out models/medical-trained
     """
-    from ...errors import ConfigInvalid
     from ...extras import require_extra
 
     require_extra("train", feature="extending a vocabulary", modules=("torch", "transformers", "sentence_transformers"))
-    if out.exists():
-        raise ConfigInvalid(key="--out", reason=f"{out} exists already; name another folder, or remove it")
     from ..console import quiet_libraries
 
     quiet_libraries()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...artifact import Artifact
 from ...artifact.layout import check_target
 from ...errors import RequestInvalid
 from ...folders import folder_beside
@@ -58,11 +59,7 @@ def export_towers(
             reason="int8 of two towers: it is gated by what it loses in nDCG@10, and neither of the two encoders finds "
             "anything alone. fp32, bf16 and fp16 are gated by their vectors: leave int8 out",
         )
-    query, passage = towers
-    facts = record_of(query) | dict(provenance or {})
-    require_better(facts, _router_of(query) or query.source, anyway=anyway)
-    if not anyway and (not _router_of(query) or _router_of(query) != _router_of(passage)):
-        raise no_evidence()
+    facts = _checked(towers, anyway) | dict(provenance or {})
     target = Path(out)
     check_target(target, replace=replace_existing)
     shown = name or target.name
@@ -89,6 +86,20 @@ def export_towers(
             replace=replace_existing,
             provenance=facts,
         )
+    return _both(artifact, exported)
+
+
+def _checked(towers: Sequence[Checkpoint | BringsGraph], anyway: bool) -> dict[str, Any]:
+    """The training record of the towers, which may be joined and exported."""
+    query, passage = towers
+    facts = record_of(query)
+    require_better(facts, _router_of(query) or query.source, anyway=anyway)
+    if not anyway and (not _router_of(query) or _router_of(query) != _router_of(passage)):
+        raise no_evidence()
+    return facts
+
+
+def _both(artifact: Artifact, exported: Sequence[Exported]) -> Exported:
     return Exported(
         artifact,
         tuple(

@@ -4,14 +4,13 @@ A transform comes after the encoder, so the texts are encoded once, without one.
 exported graph ends with it, and pooling the windows of a long text comes later. So windows are kept apart here,
 each candidate is applied to them, and they are pooled as `embed` pools them: the score is that of the artifact.
 
-What it leaves to others: the fits (`transform_fit`), the metrics and the bootstrap (`evaluation`).
+What it leaves to others: fits (`fit`), running the encoder (`export.fastest`), metrics and bootstrap (`evaluation`).
 What it gives up: sets whose window vectors do not fit into memory (a million windows of 384 dims are 1.5 GB).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -29,14 +28,10 @@ from ...evaluation import (
     paired_bootstrap,
     uniformity,
 )
-from ...model.checkpoint import Checkpoint
 from ...model.transform import Transform
 from ...progress import Advance
-from ...runtime import Session
 from ...text import Role, TextEncoder, TokenizedText
 from ...vectors import Float32
-from ..builds.exact import build_fp32, session_over
-from ..builds.parity import reference
 from .fit import NONE, Moments, TransformCandidate, fit
 
 SAMPLE: Final = 5000
@@ -88,15 +83,6 @@ def encode_windows(
         tuple(replace(text, windows=tuple(replace(each, ids=()) for each in text.windows)) for text in tokenized),
         embedded.vectors,
     )
-
-
-@contextmanager
-def exact_session(checkpoint: Checkpoint) -> Iterator[Session]:
-    """*checkpoint*'s fp32 graph on the faster of the runtimes that agree with torch: minutes less than torch itself."""
-    build = build_fp32(checkpoint, reference(checkpoint))
-    fastest = build.measured[-1]  # onnxruntime, then OpenVINO where it is installed and agrees
-    with session_over(build.data, fastest.runtime, fastest.precision) as session:
-        yield session
 
 
 def fit_all(

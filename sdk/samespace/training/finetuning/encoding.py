@@ -7,8 +7,8 @@ verified and run as a graph. What is scored in the end goes another way: the who
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
@@ -17,28 +17,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...errors import BuildError, ExtraMissing, ModelUnsupported
-from ...export.package import export_artifact
+from ...embed import Model, run_windows
+from ...export.fastest import CANNOT, EXPORT_FROM, exported, pays
 from ...model.checkpoint import Overrides, load_checkpoint
-from ...runtime import Session, load_build
-from ...text import Int64, Role, TextEncoder, Window, pad
+from ...runtime import Session
+from ...text import Int64, Role, TextEncoder, Window
 from ...vectors import Float32
 from .model import save_model
 
-EXPORT_FROM: Final = 15e12
-"""Tokens times weights from which an export, about half a minute on two cores, pays: 1.4 million tokens of MiniLM. By
-what there is to do and not by the clock, so that the same run does the same again."""
-_MINI_BATCH: Final = 32
+_BATCH_TOKENS: Final = 4096
 _TOKENIZED_AT_ONCE: Final = 4096
-
-Run = Callable[[Int64, Int64], Float32]
-"""(batch, tokens) ids and mask to (batch, dim) unit rows."""
 
 
 def encode(model: Any, text_encoder: TextEncoder, texts: Sequence[str], role: Role, *, bf16: bool = False) -> Float32:
     """Unit vectors of *texts*, (texts, dim); without dropout, whatever mode the model is in."""
     with _torch_run(model, bf16=bf16) as run:
-        return _vectors(run, _first_windows(text_encoder, texts, role))
+        return _vectors(run, model, _first_windows(text_encoder, texts, role))
 
 
 def encode_many(
@@ -60,14 +54,13 @@ def encode_many(
     windows_q = _first_windows(text_encoders["query"], queries, "query")
     windows_p = _first_windows(text_encoders["passage"], passages, "passage")
     tokens = sum(len(window.ids) for windows in (windows_q, windows_p) for window in windows)
-    weights = sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, torch.nn.Linear))
-    if next(model.parameters()).device.type == "cpu" and tokens * weights >= export_from:
-        with tempfile.TemporaryDirectory(prefix="samespace-mine-") as scratch:
-            graph = _graph(model, overrides, Path(scratch))
-            if graph is not None:
-                return _vectors(graph, windows_q), _vectors(graph, windows_p)
-    with _torch_run(model, bf16=bf16) as run:
-        return _vectors(run, windows_q), _vectors(run, windows_p)
+    with ExitStack() as stack:
+        run: Model | None = None
+        if next(model.parameters()).device.type == "cpu" and pays(tokens, model, export_from=export_from):
+            run = _graph(model, overrides, stack)
+        if run is None:
+            run = stack.enter_context(_torch_run(model, bf16=bf16))
+        return _vectors(run, model, windows_q), _vectors(run, model, windows_p)
 
 
 def _first_windows(text_encoder: TextEncoder, texts: Sequence[str], role: Role) -> list[Window]:
@@ -77,20 +70,13 @@ def _first_windows(text_encoder: TextEncoder, texts: Sequence[str], role: Role) 
     return windows
 
 
-def _vectors(run: Run, windows: Sequence[Window]) -> Float32:
-    order = sorted(range(len(windows)), key=lambda row: len(windows[row].ids))  # like lengths: little padding
-    parts = [
-        run(*pad([windows[row] for row in order[start : start + _MINI_BATCH]]))
-        for start in range(0, len(order), _MINI_BATCH)
-    ]
-    vectors = np.concatenate(parts)
-    found = np.empty_like(vectors)
-    found[order] = vectors
-    return found
+def _vectors(run: Model, model: Any, windows: Sequence[Window]) -> Float32:
+    dims = int(model.get_embedding_dimension())
+    return run_windows(run, windows, dims=dims, batch_tokens=_BATCH_TOKENS)
 
 
 @contextmanager
-def _torch_run(model: Any, *, bf16: bool) -> Iterator[Run]:
+def _torch_run(model: Any, *, bf16: bool) -> Iterator[Model]:
     device, training = next(model.parameters()).device, model.training
 
     def run(ids: Int64, mask: Int64) -> Float32:
@@ -107,16 +93,14 @@ def _torch_run(model: Any, *, bf16: bool) -> Iterator[Run]:
         model.train(training)
 
 
-def _graph(model: Any, overrides: Overrides, scratch: Path) -> Session | None:
-    """*model* as it is now, as the fastest build whose probes pass here; None where it cannot be had."""
-    save_model(deepcopy(model), scratch / "model")  # a copy, because saving merges adapters
-    try:
-        exported = export_artifact(
-            load_checkpoint(str(scratch / "model"), overrides), scratch / "artifact", anyway=True
-        )
-        return load_build(exported.artifact).session
-    except (BuildError, ModelUnsupported, ExtraMissing):
-        return None
+def _graph(model: Any, overrides: Overrides, stack: ExitStack) -> Session | None:
+    """*model* as it is now, as its fastest verified build, until *stack* ends; None where there is none."""
+    with tempfile.TemporaryDirectory(prefix="samespace-mine-") as scratch:
+        save_model(deepcopy(model), Path(scratch))  # a copy, because saving merges adapters
+        try:
+            return stack.enter_context(exported(load_checkpoint(scratch, overrides))).loaded.session
+        except CANNOT:
+            return None
 
 
 def reciprocal_rank(

@@ -11,7 +11,6 @@ What it leaves to others: the loop (`loop`), the loss (`contrastive`), data and 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
 import platform
@@ -29,7 +28,11 @@ from ...export.provenance import RECORD
 from ...folders import whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
+from ..data.sources import load_data
+from ..doctor.checkup import Show, checkup
+from ..doctor.examine import Questions
 from ..scoring import outcome, report
+from ..scoring.record import versions
 from ..sentinel import judge as sentinel
 from . import rates
 from .config import AUTO, TrainingConfig
@@ -38,7 +41,6 @@ from .loop import Alarmed, History, fit, is_main, processes
 from .model import blend, load_plain, save_model
 from .setup import Setup, prepare, sample_rows
 
-_RECORDED: Final = ("torch", "transformers", "sentence-transformers", "tokenizers", "accelerate", "numpy", "samespace")
 _RESTARTS: Final = 2
 _POOL: Final = 128  # development pairs that the rate probe looks at
 
@@ -58,78 +60,43 @@ class TrainingRun:
     record: dict[str, Any]
 
 
-def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda _: None) -> TrainingRun:
+def train(
+    config: TrainingConfig,
+    progress: Progress = silent,
+    say: Say = lambda _: None,
+    *,
+    doctor: bool = True,
+    diagnosed: Show = lambda _: None,
+) -> TrainingRun:
     """Fine-tune `config.base` on the examples of `config.data` and write the model to `config.out`.
 
     A run that was killed is gone on with: its checkpoints are in a folder beside `out`, with the configuration and
     the data that they belong to.
 
+    Args:
+        doctor: look at the data first, and stop at errors; False trains on it all the same.
+        diagnosed: gets what the doctor says, before it stops anything.
+
     Raises:
         ConfigInvalid: the target exists, a limit is beyond the base's, or checkpoints of another run are there.
-        DataInvalid: the data cannot be read, is too little, or leaks.
+        DataInvalid: the data cannot be read, is too little, leaks, or the doctor found an error in it.
         ModelUnsupported: the base cannot be read or could not be exported afterwards.
         TrainingFailed: the sentinel stopped the run, or the loss is no longer a number.
     """
     if config.out.exists():
         raise ConfigInvalid(key="out", reason=f"{config.out} exists already; name another folder, or remove it")
+    if doctor:
+        look_at_data(config, diagnosed)
     began = time.perf_counter()
     setup = prepare(config)
     checkpoints = _checkpoints(config, setup)
-    trained, history = time.perf_counter(), History()
-    picked = _picked(setup, checkpoints, progress) if config.learning_rate == AUTO else None
-    if picked is not None:
-        say(f"learning_rate {picked.rate:g}: {picked.reason}")
-    rate = picked.rate if picked is not None else config.rate
-    restarts: list[dict[str, Any]] = []
-    while True:
-        # A folder for each rate: a resumed run takes the same turns, and finds the checkpoints of its own rate.
-        plan = setup.plan(rate, checkpoints / f"{rate:.3g}" if checkpoints else None)
-        try:
-            history = fit(plan, progress)
-            break
-        except Alarmed as alarmed:
-            rate_then = _another_rate(config, rate, alarmed.alarm, len(restarts))
-            if rate_then is None:
-                _forget(checkpoints)
-                raise TrainingFailed(f"{alarmed.alarm}; on_collapse = 'warn' goes on regardless") from alarmed
-            say(f"{alarmed.alarm}. Starting again with learning_rate {rate_then:g}.")
-            restarts.append({"rate": rate, "alarm": alarmed.alarm.to_json()})
-            rate = rate_then
-            setup.start_over()
-    training_s = time.perf_counter() - trained
-    for alarm in history.alarms:
+    fitted = _fitted(setup, checkpoints, progress, say)
+    for alarm in fitted.history.alarms:
         say(str(alarm))
     if not is_main():
         return TrainingRun(config.out, {})
 
-    whole = setup.plan(0.0)
-    epochs = whole.total_steps() / whole.steps_of_an_epoch()  # not the steps: processes may have changed in between
-    record: dict[str, Any] = {
-        "config": config.to_json(),
-        "base_space_id": setup.checkpoint.identity.space_id(),
-        "data": {"folder": config.data.resolve().name, "split": config.train_split, **setup.data.to_json()},
-        "precision": setup.precision,
-        "learning_rate": rate,
-        "rate_probe": picked.to_json() if picked is not None else None,
-        "temperature": setup.loss.temperature_now(),
-        "steps": len(history.losses),
-        "epochs": round(epochs, 3),
-        "loss": history.losses,
-        "gradient_norm": history.norms,
-        "loss_of_guessing": setup.trivial,
-        "sentinel": {
-            "alarms": [alarm.to_json() for alarm in history.alarms],
-            "restarts": restarts,
-            **{name: [each.to_json() for each in sample.vitals] for name, sample in setup.samples.items()},
-        },
-        "texts_cut": {role: round(count / max(1.0, epochs)) for role, count in setup.collator.cut.items()},
-        "training_s": round(training_s, 3),
-        "processes": processes(),
-        "threads": torch.get_num_threads(),
-        "device": str(setup.model.device),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
-    }
+    record = _record(setup, fitted)
     if config.blend < 1:
         blend(setup.model, load_plain(config.base), config.blend)
     with whole_folder(config.out) as work:
@@ -148,8 +115,100 @@ def train(config: TrainingConfig, progress: Progress = silent, say: Say = lambda
     return TrainingRun(config.out, record)
 
 
-def probe_rates(config: TrainingConfig, progress: Progress = silent) -> rates.Picked:
-    """Try learning rates in short runs, whatever that is of a whole run; nothing is written."""
+def look_at_data(config: TrainingConfig, show: Show = lambda _: None) -> None:
+    """The doctor's errors end it; leaks are an error unless the configuration lets them pass.
+
+    Of several processes one looks, and speaks for all.
+
+    Raises:
+        DataInvalid: the data cannot be read, or the doctor found an error.
+    """
+    if not is_main():
+        return
+    allowed = "all" if config.drop_leaks else config.allow_leakage
+    asked = Questions(config.train_split, config.held_out_splits, allowed, cost=False)
+    checkup(load_data(config.data), asked, show)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """The run that went to its end, and those before it that did not."""
+
+    rate: float
+    picked: rates.Picked | None
+    history: History
+    restarts: list[dict[str, Any]]
+    seconds: float
+
+
+def _fitted(setup: Setup, checkpoints: Path | None, progress: Progress, say: Say) -> _Fitted:
+    """Train, and start again with another rate where the sentinel says so and the configuration wants it.
+
+    Raises:
+        TrainingFailed: the sentinel stopped the run for good, or the loss is no longer a number.
+    """
+    config, began = setup.config, time.perf_counter()
+    picked = _picked(setup, checkpoints, progress) if config.learning_rate == AUTO else None
+    if picked is not None:
+        say(f"learning_rate {picked.rate:g}: {picked.reason}")
+    rate = picked.rate if picked is not None else config.rate
+    restarts: list[dict[str, Any]] = []
+    while True:
+        # A folder for each rate: a resumed run takes the same turns, and finds the checkpoints of its own rate.
+        plan = setup.plan(rate, checkpoints / f"{rate:.3g}" if checkpoints else None)
+        try:
+            history = fit(plan, progress)
+            return _Fitted(rate, picked, history, restarts, time.perf_counter() - began)
+        except Alarmed as alarmed:
+            rate_then = _another_rate(config, rate, alarmed.alarm, len(restarts))
+            if rate_then is None:
+                _forget(checkpoints)
+                raise TrainingFailed(f"{alarmed.alarm}; on_collapse = 'warn' goes on regardless") from alarmed
+            say(f"{alarmed.alarm}. Starting again with learning_rate {rate_then:g}.")
+            restarts.append({"rate": rate, "alarm": alarmed.alarm.to_json()})
+            rate = rate_then
+            setup.start_over()
+
+
+def _record(setup: Setup, fitted: _Fitted) -> dict[str, Any]:
+    """What run.json says of the training; the scores come later."""
+    config, history, picked = setup.config, fitted.history, fitted.picked
+    whole = setup.plan(0.0)
+    epochs = whole.total_steps() / whole.steps_of_an_epoch()  # not the steps: processes may have changed in between
+    return {
+        "config": config.to_json(),
+        "base_space_id": setup.checkpoint.identity.space_id(),
+        "data": {"folder": config.data.resolve().name, "split": config.train_split, **setup.data.to_json()},
+        "precision": setup.precision,
+        "learning_rate": fitted.rate,
+        "rate_probe": picked.to_json() if picked is not None else None,
+        "temperature": setup.loss.temperature_now(),
+        "steps": len(history.losses),
+        "epochs": round(epochs, 3),
+        "loss": history.losses,
+        "gradient_norm": history.norms,
+        "loss_of_guessing": setup.trivial,
+        "sentinel": {
+            "alarms": [alarm.to_json() for alarm in history.alarms],
+            "restarts": fitted.restarts,
+            **{name: [each.to_json() for each in sample.vitals] for name, sample in setup.samples.items()},
+        },
+        "texts_cut": {role: round(count / max(1.0, epochs)) for role, count in setup.collator.cut.items()},
+        "training_s": round(fitted.seconds, 3),
+        "processes": processes(),
+        "threads": torch.get_num_threads(),
+        "device": str(setup.model.device),
+        "python": platform.python_version(),
+        "versions": versions(),
+    }
+
+
+def probe_rates(
+    config: TrainingConfig, progress: Progress = silent, *, doctor: bool = True, diagnosed: Show = lambda _: None
+) -> rates.Picked:
+    """Try learning rates in short runs, whatever that is of a whole run; nothing is written. See `train`."""
+    if doctor:
+        look_at_data(config, diagnosed)
     setup = prepare(config)
     steps = rates.steps_each(setup.plan(0.0).total_steps()) or rates.LEAST_STEPS
     return try_rates(setup, steps, progress)

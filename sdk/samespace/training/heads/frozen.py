@@ -13,8 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +24,13 @@ import numpy.typing as npt
 from ...artifact import Artifact, open_artifact
 from ...artifact import manifest as manifests
 from ...errors import ModelUnsupported
-from ...export.transforms.choice import encode_windows, exact_session
+from ...export.fastest import exact_session
+from ...export.transforms.choice import encode_windows
 from ...heads import Head
 from ...model.checkpoint import Checkpoint, Overrides, load_checkpoint
 from ...npz import read_arrays
 from ...progress import Advance
-from ...runtime import Session, load_build
-from ...text import Role, TextEncoder
+from ...text import Role
 from ...vectors import Float32, normalise
 
 _ARRAYS: Final = {"vectors": "<f4", "windows": "<i8", "weights": "<i8"}
@@ -105,7 +104,9 @@ class FrozenEncoder:
         if file is not None and (found := _read(file, len(texts), self.dims)) is not None:
             progress(len(texts))
             return found
-        with self._session() as (session, text_encoder):
+        source = self.source
+        text_encoder = source.text_encoder if isinstance(source, Checkpoint) else source.text_encoder()
+        with exact_session(source) as session:
             windows = encode_windows(session, text_encoder, texts, role, dims=self.dims, progress=progress)
         counts = [len(text.windows) for text in windows.texts]
         weights = [window.content for text in windows.texts for window in text.windows]
@@ -114,15 +115,6 @@ class FrozenEncoder:
         if file is not None:
             _write(file, made)
         return made
-
-    @contextmanager
-    def _session(self) -> Iterator[tuple[Session, TextEncoder]]:
-        if isinstance(self.source, Checkpoint):
-            with exact_session(self.source) as session:
-                yield session, self.source.text_encoder
-        else:
-            loaded = load_build(self.source, build="fp32")
-            yield loaded.session, loaded.text_encoder
 
 
 def open_frozen(name: str, overrides: Overrides | None = None, *, cache: Path | None = None) -> FrozenEncoder:

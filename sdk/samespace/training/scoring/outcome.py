@@ -1,18 +1,14 @@
 """What training came to: the trained encoder beside its base and BM25, on the splits that it did not see.
 
 Each encoder encodes the corpus once, whatever the number of splits. Long texts get the vector that the encoder
-gives them everywhere else: windows, pooled. Where there is much to encode, a checkpoint is exported first to a
-graph that is verified against it, and that the fastest runtime here runs; small sets are quicker with torch.
+gives them everywhere else: windows, pooled.
 
-What it leaves to others: the metrics (`evaluation`), showing it (`report`).
+What it leaves to others: how an encoder is run (`export.fastest`), metrics (`evaluation`), showing it (`report`).
 """
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ...encoder import Encoder
-from ...errors import BuildError, ExtraMissing, ModelUnsupported
+from ...errors import ExtraMissing
 from ...evaluation import (
     Bm25Ranker,
     Comparison,
@@ -36,18 +31,14 @@ from ...evaluation import (
     paired_bootstrap,
     uniformity,
 )
-from ...export.package import export_artifact
-from ...model.checkpoint import Checkpoint, CheckpointEncoder
+from ...export.fastest import fastest
+from ...model.checkpoint import Checkpoint
 from ...progress import Progress, silent
 from ...text import Role
 from ...vectors import Vectors
 from ..data.examples import TrainingData
 from ..data.sources import as_dataset
-from ..sentinel.vitals import spread_evenly
 
-EXPORT_FROM_S: Final = 90.0
-"""Estimated seconds of encoding with torch from which an export, about half a minute, pays."""
-_TIMED_TEXTS: Final = 32
 _ISOTROPY_TEXTS: Final = 1000
 _COSINES: Final = 5000
 _CHANGES: Final = 5
@@ -167,32 +158,6 @@ def held_out(data: TrainingData, folder: Path, splits: Sequence[str]) -> dict[st
         for split in splits
         if split in data.splits
     }
-
-
-@contextmanager
-def fastest(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[tuple[Embedder, str]]:
-    """An encoder of *checkpoint* for as many texts as *texts*, like these, and the name of what runs it."""
-    torch_encoder = CheckpointEncoder(checkpoint)
-    sample = [texts[row] for row in spread_evenly(len(texts), _TIMED_TEXTS)]
-    torch_encoder.encode(sample[:2], "passage")  # the first run allocates
-    began = time.perf_counter()
-    torch_encoder.encode(sample, "passage")
-    if (time.perf_counter() - began) / len(sample) * len(texts) < EXPORT_FROM_S:
-        yield torch_encoder, "torch"
-        return
-    with tempfile.TemporaryDirectory(prefix="samespace-score-") as scratch:
-        try:
-            exported = export_artifact(checkpoint, Path(scratch) / "artifact", name="scoring", anyway=True)
-        except (BuildError, ModelUnsupported) as error:
-            yield torch_encoder, f"torch, slowly, because it cannot be exported: {error}"
-            return
-        with Encoder.load(exported.artifact) as encoder:
-            yield encoder, _runtime(encoder)
-
-
-def _runtime(encoder: Encoder) -> str:
-    loaded = getattr(encoder, "loaded", None)
-    return "an exported graph" if loaded is None else f"{loaded.build_name} on {loaded.runtime}"
 
 
 class Once:

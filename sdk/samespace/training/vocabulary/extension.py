@@ -18,7 +18,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from ...errors import DataInvalid, ModelUnsupported
+from ...errors import ConfigInvalid, DataInvalid, ModelUnsupported
 from ...evaluation import Dataset
 from ...folders import whole_folder
 from ...model.checkpoint import Checkpoint, load_checkpoint
@@ -82,7 +82,10 @@ def extend(
     Raises:
         ModelUnsupported: the model cannot be read, or its vocabulary cannot be extended.
         DataInvalid: no term is frequent and shattered.
+        ConfigInvalid: *out* exists.
     """
+    if out.exists():
+        raise ConfigInvalid(key="out", reason=f"{out} exists already; name another folder, or remove it")
     base = load_checkpoint(model)
     root = read_model_folder(resolve_model(model), model, None).root
     terms = find_terms(Tokenizer.from_buffer(base.tokenizer), domain.all, most, model)

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from samespace.cli import COMMANDS, cli
 from samespace.cli.console import progress, table
+from samespace.errors import BuildUnavailable, SamespaceError
 
 HELP_S = 0.5  # of CPU: how long it takes by the clock is the machine's other work
 # What a base install does not have: a command's --help has to work without any of it.
@@ -104,15 +106,33 @@ def test_verify_names_what_is_faster_here(tiny_artifact: Path, capsys: pytest.Ca
     """The order of `auto` is that of other machines; where this one clearly differs, verify says what to ask for."""
     from samespace.artifact import open_artifact
     from samespace.cli.artifacts.verify import _tell_choice
+    from samespace.runtime.choice import candidates
+    from samespace.runtime.cpu import this_cpu
 
-    artifact = open_artifact(tiny_artifact)
+    order = candidates(open_artifact(tiny_artifact).manifest, cpu=this_cpu())
     times_ms = {("fp32", "openvino"): 300, ("fp32", "onnxruntime"): 100}
-    _tell_choice(artifact, "", times_ms)
+    _tell_choice(order, "", times_ms)
     told = capsys.readouterr().err
     assert "auto takes fp32 on openvino" in told
     assert "3.0 times as fast is --build fp32 --runtime onnxruntime" in told
-    _tell_choice(artifact, "", {**times_ms, ("fp32", "openvino"): 110})
+    _tell_choice(order, "", {**times_ms, ("fp32", "openvino"): 110})
     assert "times as fast" not in capsys.readouterr().err
+
+
+def test_verify_is_a_function_that_sees_another_space(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds whose probes come out wrong here are in the answer, and `require` refuses them."""
+    from samespace.runtime import verification
+
+    found = verification.verify_artifact(str(tiny_artifact))
+    found.require()
+    assert all(build.right for build in found.builds()) and found.files > 3
+    monkeypatch.setattr(verification, "probe_vectors", lambda artifact, *_: np.roll(artifact.probes().vectors, 1, 0))
+    with pytest.raises(SamespaceError, match="compute other vectors here than they should"):
+        verification.verify_artifact(str(tiny_artifact)).require()
+    monkeypatch.setattr(verification, "open_session", lambda *_: (_ for _ in ()).throw(BuildUnavailable(
+        wanted="fp32", available=(), reason="nothing is installed")))  # fmt: skip
+    with pytest.raises(SamespaceError, match="no build can be run here"):
+        verification.verify_artifact(str(tiny_artifact)).require()
 
 
 def test_an_error_is_one_sentence(tmp_path: Path) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import numpy as np
 import pytest
 
-from samespace.errors import DataInvalid, RequestInvalid, SpaceMismatch
+from fakes.database import FakeEncoder
+from fakes.weaviate_in_memory import FakeWeaviate
+from samespace.errors import DataInvalid, GateFailed, RequestInvalid, SpaceMismatch
 from samespace.vectors import Vectors, cosine_distance, normalise
-from samespace_weaviate import Severity, check_pin
-from samespace_weaviate.migration.bridge import Bridge, crossed, fit, overlap
+from samespace_weaviate import Severity, StoredObject, check_pin
+from samespace_weaviate.migration.bridge import Bridge, BridgeTerms, bridge, crossed, fit, overlap
 from samespace_weaviate.pinning.spec import BRIDGE_KEY, SPACE_KEY
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -138,3 +142,37 @@ def test_check_says_that_it_is_approximate() -> None:
     found = [each for each in check_pin(schema, space).findings if "approximate" in each.message]
     assert [each.severity for each in found] == [Severity.DRIFT]
     assert OLD in found[0].message
+
+
+class _Weaviate(FakeWeaviate):
+    """A `FakeWeaviate` whose collections can get vectors."""
+
+    def add_vector(self, name: str, vector: str, settings: Any, **_: Any) -> None:
+        self.schemas[name]["vectorConfig"][vector] = {"vectorizer": {"none": dict(settings)}}
+
+    def patch_vector(self, name: str, uuid: UUID, vector: str, row: Any) -> None:
+        found = self.objects[name][""][uuid]
+        self.objects[name][""][uuid] = replace(found, vectors={**found.vectors, vector: row})
+
+
+def test_a_bridge_below_its_retention_is_refused(tmp_path: Path) -> None:
+    """By the function itself: what was measured is shown, and neither file nor vector is written; insisting goes on."""
+    old, new, database = FakeEncoder(OLD), FakeEncoder(NEW), _Weaviate()
+    vector = "e_" + OLD[:12]
+    settings = {SPACE_KEY: OLD, "properties": ["text"]}
+    database.create({"class": "Article", "vectorConfig": {vector: {"vectorizer": {"none": settings}}}})
+    for number in range(120):
+        text = f"text {number}"
+        row = np.random.default_rng(number).permutation(old.encode([text], "passage").__array__()[0])
+        database.put("Article", "", StoredObject(uuid5(NAMESPACE_OID, text), {"text": text}, vectors={vector: row}))
+    shown: list[float] = []
+    terms = BridgeTerms(tmp_path / "map.npz")
+    with pytest.raises(GateFailed, match="retention"):
+        bridge(database, "Article", new, terms, show=lambda found: shown.append(found.kept))
+    assert shown[0] < 0.9 and not terms.path.exists() and list(database.schemas["Article"]["vectorConfig"]) == [vector]
+    assert bridge(database, "Article", new, replace(terms, least_retention=0), agreed=lambda *_: False) is None
+    assert list(database.schemas["Article"]["vectorConfig"]) == [vector]
+    assert bridge(database, "Article", new, replace(terms, least_retention=0)) == 120
+    assert list(database.schemas["Article"]["vectorConfig"]) == [vector, f"e_{Bridge.load(terms.path).space_id[:12]}"]
+    with pytest.raises(SpaceMismatch):
+        bridge(database, "Article", FakeEncoder("c" * 64), terms)

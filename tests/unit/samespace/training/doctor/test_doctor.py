@@ -458,6 +458,25 @@ def test_training_stops_at_an_error(tmp_path: Path) -> None:
     assert isinstance(done.exception, ModelUnsupported)
 
 
+def test_the_functions_stop_at_an_error_too(tmp_path: Path) -> None:
+    """Whoever calls `train` or `probe_rates` is told what the doctor says; doctor=False goes on."""
+    pytest.importorskip("sentence_transformers", reason="needs the extra train")
+    from samespace.training.finetuning.config import make_config
+    from samespace.training.finetuning.trainer import probe_rates, train
+
+    rows = healthy()
+    for row in rows["train"]:
+        row["positive"] = "the only answer that there is"
+    config = make_config({"data": write(tmp_path / "set", rows), "out": tmp_path / "out", "base": str(tmp_path / "no")})
+    shown: list[int] = []
+    for run in (train, probe_rates):
+        with pytest.raises(DataInvalid, match=r"have the same passage.*doctor=False"):
+            run(config, diagnosed=lambda found: shown.append(len(found.findings("error"))))
+        with pytest.raises(ModelUnsupported):
+            run(config, doctor=False)
+    assert shown == [1, 1]
+
+
 def test_a_missing_training_split_is_an_error(tmp_path: Path) -> None:
     """It says which splits there are."""
     with pytest.raises(DataInvalid, match=r"has no split 'more' to train on; it has dev, test, train"):

@@ -69,6 +69,6 @@ def test_what_no_runtime_takes_is_done_by_torch(
     def none(_: object) -> None:
         raise BuildUnavailable(wanted="auto", available=(), reason="nothing is installed")
 
-    monkeypatch.setattr(encoding, "load_build", none)
+    monkeypatch.setattr(encoding, "exported", none)
     for made, expected in zip(encoded(parts, 0), encoded(parts, float("inf")), strict=True):
         np.testing.assert_allclose(made, expected, atol=SAME)

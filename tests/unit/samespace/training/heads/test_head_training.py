@@ -25,6 +25,7 @@ from samespace.training.heads.config import HeadConfig
 from samespace.training.heads.data import Anchors, HeadData, of_texts
 from samespace.training.heads.fit import HeadBatch, HeadPairs, HeadState, examples, fit, start, trivial_loss
 from samespace.training.heads.frozen import EmbeddedTexts, open_frozen
+from samespace.training.heads.request import HeadRequest, align_encoders
 from samespace.training.heads.run import train_head
 from samespace.training.heads.vectors import of_vectors
 from samespace.training.heads.watch import judge, watch
@@ -396,6 +397,8 @@ def test_the_command_aligns_two_encoders(tiny_artifact: Path, other_artifact: Pa
         "query": open_artifact(tiny_artifact).space_id,
         "passage": open_artifact(other_artifact).space_id,
     }
+    with pytest.raises(RequestInvalid, match="can be compared already"):
+        align_encoders(str(tiny_artifact), str(tiny_artifact), HeadRequest(folder, tmp_path / "same"))
     with pytest.raises(RequestInvalid, match="can be compared already"):
         CliRunner().invoke(
             cli, ["align", str(tiny_artifact), str(tiny_artifact), *common, "--replace"], catch_exceptions=False

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer  # noqa: E402
 
 from fakes.architectures import TOKENIZERS, save_tiny  # noqa: E402
 from samespace.cli.training.vocab import vocab  # noqa: E402
-from samespace.errors import DataInvalid, ModelUnsupported  # noqa: E402
+from samespace.errors import ConfigInvalid, DataInvalid, ModelUnsupported  # noqa: E402
 from samespace.model.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402
 from samespace.training.pretraining.domain import read_domain  # noqa: E402
 from samespace.training.vocabulary.coverage import add_terms, first_new_id  # noqa: E402
@@ -155,6 +155,8 @@ def test_a_new_embedding_is_the_mean_of_its_pieces(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "base", "bert")
     (tmp_path / "texts.txt").write_text("\n".join(f"{text} ({number})" for number, text in enumerate(TEXTS)))
     made = extend(str(folder), read_domain(tmp_path / "texts.txt"), tmp_path / "out", 5, {})
+    with pytest.raises(ConfigInvalid, match="exists already"):
+        extend(str(folder), read_domain(tmp_path / "texts.txt"), tmp_path / "out", 5, {})
     old, new = (
         load_checkpoint(place).module.backbone.get_input_embeddings().weight for place in (folder, tmp_path / "out")
     )

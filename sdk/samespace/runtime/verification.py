@@ -1,0 +1,127 @@
+"""Is an artifact whole, and does this machine compute its space? Every file hashed, every build's probes recomputed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..artifact import Artifact, open_artifact, verify_files
+from ..artifact.manifest import Measured
+from ..errors import BuildError, ExtraMissing, SamespaceError
+from .choice import BuildCandidate, candidates
+from .composite import load_artifact
+from .cpu import this_cpu
+from .load import open_session, probe_vectors
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBuild:
+    """One build with one way of running it, on this machine.
+
+    Attributes:
+        where: "" for an encoder; "part1/" and so on for those of a composite.
+        name: the build's; "whole" for a composite by its own probes.
+        runtime, precision: how it was run.
+        bound: the largest 1 - cos over the probes that a machine may show.
+        worst: what this machine shows; None where it cannot run the build.
+        taken_ms: the time of the probes, kernels being there; None where nothing was timed.
+        error: why it cannot be run here; "" where it can.
+    """
+
+    where: str
+    name: str
+    runtime: str
+    precision: str
+    bound: float
+    worst: float | None = None
+    taken_ms: int | None = None
+    error: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether it runs here within its bound."""
+        return self.worst is not None and self.worst <= self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEncoder:
+    """The builds of one encoder, and in which order `auto` tries the ways of running them."""
+
+    where: str
+    builds: tuple[CheckedBuild, ...]
+    order: tuple[BuildCandidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactVerification:
+    """What was found.
+
+    Attributes:
+        files: how many are what the manifest says; any other is an error at once.
+        encoders: of the artifact, or each part of a composite.
+        whole: a composite by its own probes, where all parts are right.
+    """
+
+    artifact: Artifact
+    files: int
+    encoders: tuple[CheckedEncoder, ...]
+    whole: CheckedBuild | None
+
+    def builds(self) -> Sequence[CheckedBuild]:
+        """All of them, the whole last."""
+        return (*(build for each in self.encoders for build in each.builds), *([self.whole] if self.whole else []))
+
+    def require(self) -> None:
+        """Raise `SamespaceError` where a build computes another space here, or none can be run."""
+        ran = [build for each in self.encoders for build in each.builds if build.worst is not None]
+        failed = sum(not build.right for build in ran)
+        if failed:
+            raise SamespaceError(
+                f"{self.artifact.folder}: {failed} of {len(ran)} builds compute other vectors here than they should"
+            )
+        if not ran:
+            raise SamespaceError(f"{self.artifact.folder}: no build can be run here: pip install 'samespace[cpu]'")
+
+
+def verify_artifact(artifact: Artifact | str) -> ArtifactVerification:
+    """Hash every file, and recompute the probes with every build that a runtime on this machine can run.
+
+    What comes of the builds is in the answer; `ArtifactVerification.require` makes an error of it.
+
+    Raises:
+        ArtifactError: the artifact cannot be read, or a file is not what the manifest says.
+        BuildError: a composite whose parts are right is wrong as a whole.
+    """
+    opened = open_artifact(artifact) if isinstance(artifact, str) else artifact
+    files = len(verify_files(opened))
+    encoders = tuple(
+        _checked(part, f"{part.folder.name}/" if opened.parts else "") for part in opened.parts or [opened]
+    )
+    builds = [build for each in encoders for build in each.builds]
+    whole = None
+    if opened.parts and any(build.right for build in builds) and all(build.right or build.error for build in builds):
+        loaded = load_artifact(opened)
+        whole = CheckedBuild("", "whole", loaded.runtime, loaded.precision, loaded.bound, loaded.worst)
+    return ArtifactVerification(opened, files, encoders, whole)
+
+
+def _checked(encoder: Artifact, where: str) -> CheckedEncoder:
+    ways = [(build, measured) for build in encoder.manifest.builds for measured in build.measured]
+    builds = tuple(_run(encoder, where, build.name, measured) for build, measured in ways)
+    return CheckedEncoder(where, builds, tuple(candidates(encoder.manifest, cpu=this_cpu())))
+
+
+def _run(encoder: Artifact, where: str, name: str, measured: Measured) -> CheckedBuild:
+    build = encoder.manifest.build(name)
+    assert build is not None
+    text_encoder = encoder.text_encoder()
+    try:
+        session = open_session(encoder, build, measured)
+        worst = encoder.probes().worst(probe_vectors(encoder, session, text_encoder))
+        began_ns = time.monotonic_ns()
+        probe_vectors(encoder, session, text_encoder)  # again, now that its kernels are there
+        taken_ms = max(1, (time.monotonic_ns() - began_ns) // 1_000_000)
+    except (BuildError, ExtraMissing) as error:
+        return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, error=str(error))
+    return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms)

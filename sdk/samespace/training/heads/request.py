@@ -1,0 +1,124 @@
+"""`samespace train-head` and `samespace align` as functions: encoders and data in, one artifact (or one head) out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...artifact.layout import check_target
+from ...errors import RequestInvalid
+from ...export.package import Exported
+from ...model.checkpoint import Overrides
+from ...progress import Progress, silent
+from ...text import ROLES
+from .config import HeadConfig
+from .data import of_texts
+from .frozen import default_cache, open_frozen
+from .run import Say, TrainedHead, check_head_target, export_trained, train_head
+from .vectors import of_vectors
+
+Show = Callable[[TrainedHead], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRequest:
+    """What is to be trained, and where it goes.
+
+    Attributes:
+        data: what `samespace train` takes; for `train_on_vectors` a folder of vectors.
+        out: folder of the artifact, or of the head.
+        config: how it is trained.
+        allow_leakage: "none", "passages" or "all": held-out texts that may be trained on.
+        cache: folder of vectors that were computed already; None for the user's own.
+        name: display name; None for that of *out*.
+        replace: put it in the place of what is at *out*.
+        overrides: which encoder a checkpoint is.
+    """
+
+    data: Path
+    out: Path
+    config: HeadConfig = field(default_factory=HeadConfig)
+    allow_leakage: str = "none"
+    cache: Path | None = None
+    name: str | None = None
+    replace: bool = False
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+def train_on_encoder(
+    encoder: str,
+    wanted: HeadRequest,
+    *,
+    progress: Progress = silent,
+    say: Say = lambda _: None,
+    show: Show = lambda _: None,
+) -> Exported:
+    """Train a head on *encoder*, an artifact, a model folder or a hub name; *show* gets it before it is exported.
+
+    Raises:
+        ArtifactError: the folder is taken, or the encoder's artifact cannot be trusted.
+        ConfigInvalid, DataInvalid, ModelUnsupported, TrainingFailed: see `open_frozen`, `of_texts` and `train_head`.
+        GateFailed: the graph with the head does not agree with its reference: nothing is written.
+    """
+    check_target(wanted.out, replace=wanted.replace)
+    say(f"Reading {encoder} and {wanted.data}.")
+    frozen = open_frozen(encoder, wanted.overrides, cache=wanted.cache or default_cache())
+    encoders = dict.fromkeys(ROLES, frozen)
+    loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage)
+    say(f"{frozen.encoded} texts encoded, the others were in the cache.")
+    trained = train_head(loaded, wanted.config, progress)
+    show(trained)
+    return export_trained(trained, encoders, wanted.out, name=wanted.name, replace=wanted.replace, say=say)
+
+
+def train_on_vectors(
+    wanted: HeadRequest, space: str | None = None, *, progress: Progress = silent, show: Show = lambda _: None
+) -> TrainedHead:
+    """Train a head on vectors that somebody else made, and write it alone, for `samespace.heads.load_heads`.
+
+    Args:
+        space: the space id of the vectors, where it is known.
+
+    Raises:
+        ArtifactError: the folder is taken.
+        ConfigInvalid, DataInvalid, TrainingFailed: see `of_vectors` and `train_head`.
+    """
+    check_head_target(wanted.out, replace=wanted.replace)
+    trained = train_head(of_vectors(wanted.data, space), wanted.config, progress)
+    show(trained)
+    trained.heads.save(wanted.out, record=trained.record(), replace=wanted.replace)
+    return trained
+
+
+def align_encoders(
+    query: str,
+    passage: str,
+    wanted: HeadRequest,
+    *,
+    progress: Progress = silent,
+    say: Say = lambda _: None,
+    show: Show = lambda _: None,
+) -> Exported:
+    """Bring two frozen encoders into one space, by a head on each: one two-tower. Raises as `train_on_encoder` does.
+
+    Raises:
+        RequestInvalid: both encoders are of one space already.
+    """
+    check_target(wanted.out, replace=wanted.replace)
+    say(f"Reading {query}, {passage} and {wanted.data}.")
+    opened = [open_frozen(each, cache=wanted.cache or default_cache()) for each in (query, passage)]
+    if opened[0].space_id == opened[1].space_id:
+        raise RequestInvalid(
+            field="PASSAGE_ENCODER",
+            reason=f"is of space {opened[0].space_id} as QUERY_ENCODER is: their vectors can be compared already. "
+            "samespace train-head --separate gives each role a head of its own",
+        )
+    encoders = dict(zip(ROLES, opened, strict=True))
+    loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage)
+    trained = train_head(loaded, wanted.config, progress)
+    dims = [each.dims for each in opened]
+    if dims[0] != dims[1]:
+        say(f"before: cannot be compared, {dims[0]} and {dims[1]} dims.")
+    show(trained)
+    return export_trained(trained, encoders, wanted.out, name=wanted.name, replace=wanted.replace, say=say)
