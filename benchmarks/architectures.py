@@ -1,6 +1,7 @@
 """Export every architecture with every pooling, and write how far each build is from torch.
 
-    python benchmarks/architectures.py --out benchmarks/results/architectures.json --docs docs/architectures.md
+    python benchmarks/architectures.py --out benchmarks/results/architectures.json \\
+        --docs benchmarks/results/architectures.md
 
 The models are tiny and random, those of the tests (`tests/fakes/architectures.py`): they show whether a graph is
 right, not how good an encoder is. `--only agreement`, `--only int8` and `--only speed` do one part and keep the others

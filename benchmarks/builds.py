@@ -1,6 +1,6 @@
 """Measure every build on every runtime: speed, distance to fp32, and what it changes in nDCG@10.
 
-    python benchmarks/builds.py DATA_FOLDER... --out benchmarks/results/builds.json --docs docs/builds.md
+    python benchmarks/builds.py DATA_FOLDER... --out benchmarks/results/builds.json --docs benchmarks/results/builds.md
 
 Each DATA_FOLDER is a set in the BEIR layout with a test split; the first also needs a dev split, on which int8 is
 gated, and train queries, with which it is calibrated. The int8 file is measured on both runtimes, also on one that its

@@ -1,6 +1,6 @@
 """What fine-tuning is worth, and each part of a recipe: base, full recipe, and the recipe without one thing at a time.
 
-    python benchmarks/finetune.py DATA --out benchmarks/results/finetune.json --table docs/training.md
+    python benchmarks/finetune.py DATA --out benchmarks/results/finetune.json --table benchmarks/results/finetune.md
 
 DATA holds `stackfaq`, `medquad` and `scifact` in the BEIR layout. Every encoder is scored on the dev and test splits of
 the set that it was trained on; base and full recipe also on the test split of scifact, which none was trained on: what

@@ -1,6 +1,7 @@
 """Score centring, PCA, whitening and truncation of one encoder on retrieval sets, and write what was seen.
 
-    python benchmarks/transforms.py DATA_FOLDER... --out benchmarks/results/transforms.json --page docs/transforms.md
+    python benchmarks/transforms.py DATA_FOLDER... --out benchmarks/results/transforms.json \\
+        --page benchmarks/results/transforms.md
 
 Each DATA_FOLDER is a set in the BEIR layout with a dev and a test split. Passages are encoded once, in exact fp32;
 transforms are fitted on up to 5000 of their windows; dev chooses, and test stands beside it, chosen or not. Without

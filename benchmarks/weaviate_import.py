@@ -2,7 +2,7 @@
 
     WEAVIATE_URL=http://localhost:8080 python benchmarks/weaviate_import.py data/stackfaq data/medquad \\
         --artifact artifacts/minilm --model MODEL_FOLDER --container-python PYTHON --container-code FOLDER \\
-        --out benchmarks/results/weaviate_import.json --docs docs/weaviate.md
+        --out benchmarks/results/weaviate_import.json --docs benchmarks/results/weaviate_import.md
 
 MODEL_FOLDER is the sentence-transformers folder that the artifact was exported from; the container is
 weaviate/t2v-transformers-models, started as `benchmarks/peers.py` does. The Weaviate runs on this machine, with
