@@ -34,23 +34,25 @@ if TYPE_CHECKING:
 
 SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _OVERRIDES: Final = {
-    "pooling": click.option("--pooling", help="For plain transformers folders: mean, cls, max, last or weighted_mean."),
+    "pooling": click.option(
+        "--pooling", help="Pooling of a plain transformers folder: mean, cls, max, last or weighted_mean."
+    ),
     "token_limit": click.option(
         "--max-tokens",
         "token_limit",
         type=int,
         metavar="N",
-        help="Token limit of one model input; the model's own unless given.",
+        help="Token limit of one model input [default: the model's].",
     ),
     "window_overlap": click.option(
         "--overlap",
         "window_overlap",
         type=int,
         metavar="N",
-        help="Tokens that windows of a long text share; a quarter of the limit unless given.",
+        help="Tokens shared by neighbouring windows of a long text [default: a quarter of the limit].",
     ),
-    "query_prompt": click.option("--query-prompt", help="Put in front of every query."),
-    "passage_prompt": click.option("--passage-prompt", help="Put in front of every passage."),
+    "query_prompt": click.option("--query-prompt", help="Prompt in front of every query."),
+    "passage_prompt": click.option("--passage-prompt", help="Prompt in front of every passage."),
 }
 
 

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the new artifact.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the new artifact.")
 @click.option(
     "--weight",
     "weights",
     multiple=True,
     type=float,
-    help="Weight of a part's unit vectors, once for each part in order; equal unless given.",
+    help="Weight of a part, once per part in order [default: equal].",
 )
 @click.option(
     "--two-tower",
     is_flag=True,
-    help="The first encodes queries, the second passages; they have to have been trained together. Needs --data.",
+    help="Use the first for queries and the second for passages; both must be trained together. Needs --data.",
 )
-@click.option("--name", help="Display name; the name of the folder unless given. Not part of the space id.")
-@click.option("--data", type=click.Path(path_type=Path), help="BEIR folder: score the result beside its parts.")
+@click.option("--name", help="Display name, not part of the space id [default: name of the output folder].")
+@click.option("--data", type=click.Path(path_type=Path), help="BEIR folder to score the result and its parts on.")
 @click.option("--split", default="dev", show_default=True, help="Split of the data.")
-@click.option("--anyway", is_flag=True, help="Join two encoders of which no score shows that they share a space.")
-@click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at --out.")
+@click.option("--anyway", is_flag=True, help="Join two encoders even if no score shows that they share a space.")
+@click.option("--replace", is_flag=True, help="Replace the artifact at --out.")
 def combine(
     artifacts: tuple[Path, ...],
     out: Path,

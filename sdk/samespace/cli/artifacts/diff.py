@@ -18,7 +18,7 @@ _VERDICTS = {
 @click.command()
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def diff(first: Path, second: Path, as_json: bool) -> None:
     """Say whether two artifacts are the same space, and what differs.
 

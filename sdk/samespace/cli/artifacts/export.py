@@ -19,26 +19,34 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--name", help="Display name; the name of OUT unless given. Not part of the space id.")
+@click.option("--name", help="Display name, not part of the space id [default: name of OUT].")
 @click.option(
     "--build",
     "builds",
     multiple=True,
     type=click.Choice(["fp32", "fp16", "int8"]),
-    help="fp32 is always written; fp16 is for CUDA; int8 needs --gate-data. May be given several times.",
+    help="Build to add to fp32: fp16 for CUDA, or int8, which needs --gate-data. May be repeated.",
 )
 @checkpoint_options
-@click.option("--transform", type=click.Path(path_type=Path), help="What `samespace transform --out` wrote.")
-@click.option("--gate-data", type=click.Path(path_type=Path), help="BEIR folder on which int8 may lose 0.5 points.")
+@click.option(
+    "--transform", type=click.Path(path_type=Path), help="Transform file written by `samespace transform --out`."
+)
+@click.option(
+    "--gate-data",
+    type=click.Path(path_type=Path),
+    help="BEIR folder; int8 may lose at most 0.5 points of nDCG@10 on it.",
+)
 @click.option("--gate-split", default="test", show_default=True, help="Split of the gate data.")
 @click.option(
     "--calibration-data",
     type=click.Path(path_type=Path),
-    help="Texts that int8 is scaled with, no labels: a BEIR folder, a .jsonl file or one text a line. Unless given, "
-    "passages and train queries of the gate data; never queries that the gate asks.",
+    help="Unlabelled texts to calibrate int8: a BEIR folder, a .jsonl file, or one text per line [default:"
+    " passages and train queries of the gate data, without the queries of the gate].",
 )
-@click.option("--anyway", is_flag=True, help="Also where the training record says: not better than its base.")
-@click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at OUT.")
+@click.option(
+    "--anyway", is_flag=True, help="Export even if the training record says that the model is not better than its base."
+)
+@click.option("--replace", is_flag=True, help="Replace the artifact at OUT.")
 def export(
     model: str,
     out: Path,

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def inspect(artifact: Path, as_json: bool) -> None:
-    """Show what an artifact is.
+    """Show what an artifact holds.
 
     Reads the manifest and looks at the files' sizes; `samespace verify` checks their contents.
 

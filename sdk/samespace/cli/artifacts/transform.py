@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder in the BEIR layout.")
-@click.option("--split", default="dev", show_default=True, help="Whose queries choose; not the ones you report.")
+@click.option(
+    "--split", default="dev", show_default=True, help="Split whose queries choose; do not report scores on it."
+)
 @click.option(
     "--candidates",
     metavar="LIST",
-    help="none, centre, pca:K, whiten, whiten:K, truncate:K, with commas between; unless given, all of them at "
-    "3/4 to 1/8 of the dims.",
+    help="Comma-separated: none, centre, pca:K, whiten, whiten:K, truncate:K [default: all, at 3/4 to 1/8 "
+    "of the dims].",
 )
 @click.option(
     "--sample",
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=5000,
     show_default=True,
-    help="Windows of passages that the fits see; more make large transforms steadier.",
+    help="Windows of passages to fit on; more make large transforms more stable.",
 )
 @click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Random seed of the sample.")
 @click.option(
@@ -43,17 +45,19 @@ if TYPE_CHECKING:
     metavar="POINTS",
     default=1.0,
     show_default=True,
-    help="What a smaller size may cost, in points of nDCG@10.",
+    help="Loss allowed for fewer dimensions, in points of nDCG@10.",
 )
 @click.option(
     "--pick",
     default="best",
     show_default=True,
     metavar="WORD",
-    help="What --out gets: best, smallest, or a candidate such as pca:128.",
+    help="Transform to write to --out: best, smallest, or a candidate such as pca:128.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File for the picked transform: for `export --transform`.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Output file for the picked transform, for `export --transform`."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @checkpoint_options
 def transform(
     model: str,
@@ -68,7 +72,7 @@ def transform(
     as_json: bool,
     overrides: Mapping[str, Any],
 ) -> None:
-    """Choose a linear map after the encoder by nDCG.
+    """Choose a linear transform after the encoder by nDCG@10.
 
     MODEL is what `samespace export` takes, with the same options. The texts of DATA are encoded once; every
     candidate is fitted on windows of its passages (never on queries) and scored on the queries of --split.

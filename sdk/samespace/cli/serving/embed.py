@@ -49,33 +49,41 @@ class OpenForBulk:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", required=True, metavar="FOLDER", help="Where the parts go: a folder or a URI.")
-@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="An artifact, or host:port of servers.")
+@click.option("--out", required=True, metavar="FOLDER", help="Output folder or URI.")
+@click.option(
+    "--encoder", required=True, metavar="ARTIFACT|SERVER", help="Artifact, or host:port of servers, comma-separated."
+)
 @click.option("--role", type=click.Choice(["passage", "query"]), default="passage", show_default=True)
 @click.option(
     "--long-texts",
     type=click.Choice(["pool", "windows", "slices", "reject"]),
     default="pool",
     show_default=True,
-    help="Beyond the token limit: a pooled row; a row a window, or a slice encoded by itself; or an error.",
+    help="Texts beyond the token limit: one pooled row, one row per window or slice, or an error.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
-@click.option("--dims", type=int, metavar="N", help="Fewer dimensions, where the encoder was trained for it.")
-@click.option("--text-column", multiple=True, metavar="NAME", help="May be repeated: joined by blanks. [default: text]")
-@click.option("--id-column", metavar="NAME", help="[default: _id or id]")
-@click.option("--number-rows", is_flag=True, help="Ids are FILE#ROW.")
+@click.option("--dims", type=int, metavar="N", help="Keep this many dimensions; only for encoders trained for it.")
+@click.option(
+    "--text-column", multiple=True, metavar="NAME", help="Text column; several are joined by blanks [default: text]."
+)
+@click.option("--id-column", metavar="NAME", help="Id column [default: _id or id].")
+@click.option("--number-rows", is_flag=True, help="Use FILE#ROW as ids.")
 @click.option("--keep", multiple=True, metavar="NAME", help="Copy this column to the output; may be repeated.")
 @click.option("--without-text", is_flag=True, help="Do not copy the texts to the output.")
-@click.option("--skip-empty", is_flag=True, help="Leave rows without a text out, and say how many.")
-@click.option("--part-rows", type=int, metavar="N", help="Rows of one part. [default: 16384]")
-@click.option("--build", default="auto", show_default=True, help="Of an artifact.")
-@click.option("--runtime", default="auto", show_default=True, help="Of an artifact: onnxruntime or openvino.")
-@click.option("--device", default="cpu", show_default=True, help="Of an artifact: cpu, cuda or tensorrt.")
+@click.option("--skip-empty", is_flag=True, help="Skip rows without a text, and report how many.")
+@click.option("--part-rows", type=int, metavar="N", help="Rows per output file [default: 16384].")
+@click.option("--build", default="auto", show_default=True, help="Build of an artifact.")
+@click.option("--runtime", default="auto", show_default=True, help="Runtime of an artifact: onnxruntime or openvino.")
+@click.option("--device", default="cpu", show_default=True, help="Device of an artifact: cpu, cuda or tensorrt.")
 @click.option("--engine", type=click.Choice(["process", "ray"]), default="process", show_default=True)
-@click.option("--cores", type=int, metavar="N", help="Parts at a time, each on a core. [default: all; with ray 1]")
-@click.option("--workers", metavar="MAX|MIN:MAX", help="With ray: actors, of --cores each. [default: one a core]")
-@click.option("--gpus", type=float, metavar="N", help="With ray: of each actor. [default: 1 unless on the CPU]")
-@click.option("--address", metavar="ADDRESS", help="With ray: of a running cluster; without it one is started here.")
+@click.option(
+    "--cores", type=int, metavar="N", help="Parts encoded at a time, one core each [default: all cores; 1 with ray]."
+)
+@click.option(
+    "--workers", metavar="MAX|MIN:MAX", help="With ray: number of actors, of --cores each [default: one per core]."
+)
+@click.option("--gpus", type=float, metavar="N", help="With ray: GPUs per actor [default: 1 unless on the CPU].")
+@click.option("--address", metavar="ADDRESS", help="With ray: address of a running cluster [default: start one here].")
 def embed(**given: Any) -> None:
     """Turn files of texts into files of vectors.
 

@@ -15,7 +15,7 @@ from ..console import say
 
 @click.command()
 @click.argument("address", metavar="ADDRESS")
-@click.option("--timeout-ms", default=2_000, show_default=True, help="How long to wait for the answer.")
+@click.option("--timeout-ms", default=2_000, show_default=True, help="Time to wait for the answer, in ms.")
 def health(address: str, timeout_ms: int) -> None:
     """Exit with 0 if a server is ready, with 1 if it is not.
 

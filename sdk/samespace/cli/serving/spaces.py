@@ -43,7 +43,7 @@ def spaces() -> None:
 
 @spaces.command("list")
 @_admin
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_served(address: str, as_json: bool) -> None:
     """Show what is served, and how it is.
 
@@ -76,10 +76,10 @@ def list_served(address: str, as_json: bool) -> None:
 @spaces.command()
 @click.argument("folder")
 @_admin
-@click.option("--space", metavar="ID", help="Refuse the artifact if it is of another space; 12 or more digits.")
-@click.option("--replace", is_flag=True, help="Where its space is served already, reload it; no request is lost.")
-@click.option("--build", default="", help="As in `samespace serve`; as the server was started, unless given.")
-@click.option("--runtime", default="", help="As in `samespace serve`; as the server was started, unless given.")
+@click.option("--space", metavar="ID", help="Reject the artifact unless it is of this space; 12 or more digits.")
+@click.option("--replace", is_flag=True, help="Reload the space if it is served already; no request is lost.")
+@click.option("--build", default="", help="As in `samespace serve` [default: as the server was started].")
+@click.option("--runtime", default="", help="As in `samespace serve` [default: as the server was started].")
 def load(folder: str, address: str, **options: Any) -> None:
     """Serve one more artifact, or reload one.
 
@@ -99,9 +99,11 @@ def load(folder: str, address: str, **options: Any) -> None:
 @spaces.command()
 @click.argument("space")
 @_admin
-@click.option("--timeout-ms", default=0, help="How long to wait for accepted requests; 0: as a shutdown would.")
+@click.option(
+    "--timeout-ms", default=0, help="Time to wait for accepted requests, in ms; 0 waits as long as a shutdown."
+)
 def unload(space: str, address: str, timeout_ms: int) -> None:
-    """Take a space off.
+    """Stop serving a space.
 
     New requests for it are refused at once. What was accepted is answered in any case, and then its memory is let
     go; exit code 1 where that is not over in time.

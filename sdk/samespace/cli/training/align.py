@@ -17,12 +17,12 @@ from .train_head import cache_option, head_options, leakage_option, show
 @click.argument("query_encoder")
 @click.argument("passage_encoder")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="What `samespace train` takes.")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the new artifact.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the new artifact.")
 @head_options
 @leakage_option
 @cache_option
-@click.option("--name", help="Display name; the name of the folder unless given. Not part of the space id.")
-@click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at --out.")
+@click.option("--name", help="Display name, not part of the space id [default: name of the output folder].")
+@click.option("--replace", is_flag=True, help="Replace the artifact at --out.")
 def align(
     query_encoder: str,
     passage_encoder: str,

@@ -38,17 +38,21 @@ def doctor() -> None:
     type=click.Choice(["none", "passages", "all"]),
     default="none",
     show_default=True,
-    help="Leaks that are a warning instead of an error.",
+    help="Report these leaks as warnings, not as errors.",
 )
-@click.option("--encoder", help="Artifact or model: lengths in tokens, vocabulary, suspected false negatives.")
-@click.option("--tokens-only", is_flag=True, help="Of the encoder use the tokenizer alone: seconds instead of minutes.")
+@click.option("--encoder", help="Artifact or model; adds token lengths, vocabulary and suspected false negatives.")
+@click.option("--tokens-only", is_flag=True, help="Use only the encoder's tokenizer; takes seconds instead of minutes.")
 @click.option(
-    "--sample", default=2000, show_default=True, type=click.IntRange(1), help="Training examples the encoder looks at."
+    "--sample",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Training examples that the encoder checks.",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write the report with pictures to this file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-@click.option("--show-texts", is_flag=True, help="Show the texts of examples, not their ids alone.")
-@click.option("--strict", is_flag=True, help="Exit code 1 for warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--show-texts", is_flag=True, help="Show the texts of examples, not only their ids.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option(
     "--write-splits",
     "splits_out",
@@ -56,7 +60,7 @@ def doctor() -> None:
     metavar="FOLDER",
     help="Write splits that share no near-duplicate.",
 )
-@click.option("--keep", multiple=True, metavar="SPLIT", help="Leave this split as it is when splits are written.")
+@click.option("--keep", multiple=True, metavar="SPLIT", help="Keep this split unchanged when splits are written.")
 def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ...], **options: Any) -> None:
     """Look at training data: leaks, duplicates, false negatives, labels, texts, lengths, languages.
 

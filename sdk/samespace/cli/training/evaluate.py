@@ -13,8 +13,10 @@ from ..console import progress, say, table
 @click.command()
 @click.argument("encoder")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, help="Whose queries are asked: qrels/SPLIT.tsv of DATA.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option(
+    "--split", default="test", show_default=True, help="Split whose queries are scored: qrels/SPLIT.tsv of DATA."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def evaluate(encoder: str, data: Path, split: str, as_json: bool) -> None:
     """Score an encoder or BM25 on a retrieval set.
 

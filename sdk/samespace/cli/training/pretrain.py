@@ -12,17 +12,25 @@ from ..console import progress, say
 @click.command()
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the pretrained model.")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the pretrained model."
+)
 @click.option("--objective", type=click.Choice(["mlm", "tsdae"]), default="mlm", show_default=True,
-              help="Fill in masked tokens, or rebuild texts from the vector of what noise left.")  # fmt: skip
+              help="mlm predicts masked tokens; tsdae reconstructs noised texts from their vector.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(0), default=0, help="Steps; 0 is one pass over the texts.  [default: 0]")
-@click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True, help="Windows of a step.")
+@click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True, help="Windows per step.")
 @click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), default=5e-5, show_default=True)
-@click.option("--max-tokens", type=click.IntRange(8), default=128, show_default=True, help="Tokens of a window.")
+@click.option("--max-tokens", type=click.IntRange(8), default=128, show_default=True, help="Tokens per window.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--checkpoint-every", type=click.IntRange(0), default=200, show_default=True, help="Steps; 0 for none.")
-@click.option("--data", "scored_on", type=click.Path(path_type=Path), help="Score on this set instead of DATA.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(0),
+    default=200,
+    show_default=True,
+    help="Steps between checkpoints; 0 for none.",
+)
+@click.option("--data", "scored_on", type=click.Path(path_type=Path), help="BEIR folder to score on [default: DATA].")
 @click.option("--dev-split", default="dev", show_default=True, help="Split to score on.")
 @click.option("--score/--no-score", default=True, help="Score before and after.  [default: score]")
 def pretrain(
@@ -34,10 +42,10 @@ def pretrain(
     score: bool,
     **settings: str | int | float,
 ) -> None:
-    """Pretrain an encoder on a domain's raw texts.
+    """Experimental: pretrain an encoder on a domain's raw texts.
 
     MODEL is a model folder or a hub name; DATA is what `samespace train` takes, or a .txt file with a text a line.
-    Useful before contrastive training, where there is more text than there are pairs, and after `vocab extend`.
+    Meant for use before contrastive training, where there is more text than there are pairs, and after `vocab extend`.
 
     What is written is a new space, and by itself often a worse retriever: fine-tune it. It is scored beside its base on
     the development split, and `samespace export` refuses it where it is no better. A killed run goes on when the same

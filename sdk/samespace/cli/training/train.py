@@ -19,10 +19,12 @@ _BAR: Final = 40
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Instead of the file's value; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the model, instead of the file's.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a value of the file; may be repeated."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder; overrides the file's.")
 @click.option("--doctor/--no-doctor", default=True, help="Look at the data first; errors end it.  [default: doctor]")
-@click.option("--probe-rates", is_flag=True, help="Only try learning rates in short runs, and say which to take.")
+@click.option("--probe-rates", is_flag=True, help="Only try learning rates in short runs, and recommend one.")
 def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bool, probe_rates: bool) -> None:
     """Fine-tune an encoder from a configuration file.
 

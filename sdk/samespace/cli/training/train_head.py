@@ -27,24 +27,31 @@ _SETTINGS: Final = {
         type=click.Choice(["linear", "mlp"]),
         default="linear",
         show_default=True,
-        help="mlp: a hidden layer.",
+        help="Kind of head; mlp has one hidden layer.",
     ),
     "hidden": click.option(
-        "--hidden", type=int, metavar="N", default=0, help="Its units; twice the dims unless given."
+        "--hidden", type=int, metavar="N", default=0, help="Units of the hidden layer [default: twice the dims]."
     ),
-    "dims": click.option("--dims", type=int, metavar="N", default=0, help="Of the new vectors; the old unless given."),
+    "dims": click.option(
+        "--dims", type=int, metavar="N", default=0, help="Dimensions of the new vectors [default: as before]."
+    ),
     "loss": click.option(
         "--loss",
         type=click.Choice(["infonce", "cosine_mse"]),
         default="infonce",
         show_default=True,
-        help="cosine_mse is for labelled pairs; pairs without labels get random negatives.",
+        help="Loss; cosine_mse is for labelled pairs, and draws random negatives where there are no labels.",
     ),
     "negatives": click.option(
-        "--negatives", type=int, metavar="N", default=1, show_default=True, help="How many, for cosine_mse."
+        "--negatives",
+        type=int,
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Random negatives per pair, for cosine_mse.",
     ),
     "rate": click.option(
-        "--rate", type=float, metavar="R", default=0.0, help="Learning rate; unless given, the dev split chooses one."
+        "--rate", type=float, metavar="R", default=0.0, help="Learning rate [default: chosen on the dev split]."
     ),
     "epochs": click.option("--epochs", type=int, metavar="N", default=10, show_default=True),
     "batch_size": click.option("--batch-size", type=int, metavar="N", default=256, show_default=True),
@@ -71,27 +78,27 @@ leakage_option = click.option(
     type=click.Choice(["none", "passages", "all"]),
     default="none",
     show_default=True,
-    help="Held-out texts that may be trained on.",
+    help="Held-out texts that may be in the training data.",
 )
 cache_option = click.option(
     "--cache",
     type=click.Path(path_type=Path),
-    help="Folder of vectors that were computed already; ~/.cache/samespace/embeddings unless given.",
+    help="Cache folder for computed vectors [default: ~/.cache/samespace/embeddings].",
 )
 
 
 @click.command("train-head")
 @click.argument("encoder")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the new artifact.")
-@click.option("--separate", is_flag=True, help="One head for queries, another for passages.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the new artifact.")
+@click.option("--separate", is_flag=True, help="Train one head for queries and another for passages.")
 @head_options
 @checkpoint_options
 @leakage_option
 @cache_option
-@click.option("--space", metavar="ID", help="With `vectors`: the space id of the vectors.")
-@click.option("--name", help="Display name; the name of the folder unless given. Not part of the space id.")
-@click.option("--replace", is_flag=True, help="Put the new artifact in the place of the one at --out.")
+@click.option("--space", metavar="ID", help="With `vectors`: space id of the vectors.")
+@click.option("--name", help="Display name, not part of the space id [default: name of the output folder].")
+@click.option("--replace", is_flag=True, help="Replace the artifact at --out.")
 def train_head(
     encoder: str,
     data: Path,

@@ -17,7 +17,7 @@ _SHOWN: Final = 15
 
 @click.group()
 def vocab() -> None:
-    """Give an encoder whole-word tokens for a domain's terms.
+    """Experimental: give an encoder whole-word tokens for a domain.
 
     \b
     Example:
@@ -28,10 +28,12 @@ def vocab() -> None:
 @vocab.command()
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder for the extended model.")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the extended model."
+)
 @click.option("--terms", "most", type=click.IntRange(1, 50_000), default=500, show_default=True,
-              help="Most terms to add.")  # fmt: skip
-@click.option("--data", "scored_on", type=click.Path(path_type=Path), help="Score on this set instead of DATA.")
+              help="Terms to add, at most.")  # fmt: skip
+@click.option("--data", "scored_on", type=click.Path(path_type=Path), help="BEIR folder to score on [default: DATA].")
 @click.option("--dev-split", default="dev", show_default=True, help="Split to score on.")
 @click.option("--score/--no-score", default=True, help="Score before and after.  [default: score]")
 def extend(model: str, data: Path, out: Path, most: int, scored_on: Path | None, dev_split: str, score: bool) -> None:

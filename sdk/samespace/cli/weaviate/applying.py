@@ -17,11 +17,11 @@ from .create import make
     "--server",
     default="",
     envvar="SAMESPACE_SERVER",
-    help="The encoder's address as Weaviate sees it, for collections that name none; with a token in it: "
-    "SAMESPACE_SERVER.",
+    help="Encoder's address as seen by Weaviate, for collections that name none; use SAMESPACE_SERVER if "
+    "it holds a token.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
-@click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connection
 def apply_file(
     file: Path, server: str, dry_run: bool, yes: bool, url: str | None, grpc_port: int | None, embedded: Path | None

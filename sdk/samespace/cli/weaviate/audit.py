@@ -26,24 +26,37 @@ _TELL_EVERY_S: Final = 5.0
 
 @click.command()
 @click.argument("name")
-@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER", help="Of the pinned space; an artifact sees most.")
 @click.option(
-    "--build", default="fp32", show_default=True, help="Build of an artifact that encodes; `auto`: the fastest."
+    "--encoder",
+    required=True,
+    metavar="ARTIFACT|SERVER",
+    help="Encoder of the pinned space; an artifact's exact build detects the most.",
 )
-@click.option("--sample", default=500, show_default=True, help="Objects of each tenant.")
-@click.option("--all", "everything", is_flag=True, help="Look at every object.")
+@click.option("--build", default="fp32", show_default=True, help="Build of an artifact; auto for the fastest.")
+@click.option("--sample", default=500, show_default=True, help="Objects sampled per tenant.")
+@click.option("--all", "everything", is_flag=True, help="Audit every object.")
 @click.option("--tenant", "tenants", multiple=True, help="Only this tenant; may be repeated.")
-@click.option("--confidence", default=0.99, show_default=True, help="Of the bound on what can be wrong.")
-@click.option("--seed", type=int, help="Draw the sample of an earlier report again.")
-@click.option("--against", multiple=True, metavar="ARTIFACT|SERVER", help="Whose vectors may have got in; repeatable.")
+@click.option(
+    "--confidence", default=0.99, show_default=True, help="Confidence level of the bound on the share of wrong objects."
+)
+@click.option("--seed", type=int, help="Random seed; repeats the sample of an earlier report.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="ARTIFACT|SERVER",
+    help="Encoder whose vectors may have been mixed in; may be repeated.",
+)
 @click.option(
     "--written-within",
     default=0.0,
     metavar="1-COS",
-    help="Bound of the build that wrote, if --encoder is a server that does not know it (int8: about 0.02).",
+    help="Largest 1 - cos of the build that wrote the vectors, if --encoder is a server that does not know"
+    " it (int8: about 0.02).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, with all that are wrong.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write the report with pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, with every wrong object.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report with pictures to this file."
+)
 @connection
 def audit(
     name: str,

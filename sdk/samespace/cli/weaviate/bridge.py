@@ -20,38 +20,42 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--to", required=True, metavar="ARTIFACT|SERVER", help="The new encoder, which queries are encoded with.")
-@click.option("--from", "from_", metavar="ARTIFACT|SERVER", help="The old encoder; needed with --data.")
+@click.option("--to", required=True, metavar="ARTIFACT|SERVER", help="New encoder, which encodes the queries.")
+@click.option("--from", "from_", metavar="ARTIFACT|SERVER", help="Old encoder; needed with --data.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A BEIR folder to measure on: nDCG@10 of the bridge beside both encoders. Without it answers are compared.",
+    help="BEIR folder to score the bridge and both encoders on [default: compare results only].",
 )
-@click.option("--split", default="test", show_default=True, help="The split of --data.")
+@click.option("--split", default="test", show_default=True, help="Split of --data.")
 @click.option(
     "--queries",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Without --data: queries to compare answers on; lines, or a BEIR queries.jsonl. Else texts of the collection.",
+    help="Queries to compare results on, without --data: one per line, or a BEIR queries.jsonl [default: "
+    "texts of the collection].",
 )
-@click.option(
-    "--sample", default=4000, show_default=True, help="Objects to fit on; more is better, up to 10 a dimension."
-)
+@click.option("--sample", default=4000, show_default=True, help="Objects to fit on; up to 10 per dimension help.")
 @click.option(
     "--least-retention",
     type=click.FloatRange(0, 1),
     default=0.9,
     show_default=True,
-    help="Refuse a bridge that keeps less: of the new encoder's nDCG@10, or of its first 10 answers.",
+    help="Reject a bridge that retains less of the new encoder's nDCG@10, or of its first 10 results.",
 )
 @click.option(
     "--map",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file of the map; used again if it is there. NAME.bridge.npz unless given.",
+    help="File of the fitted map, reused if it exists [default: NAME.bridge.npz].",
 )
-@click.option("--max-objects-per-s", type=click.FloatRange(min=0), default=0.0, help="Go no faster; 0 is no limit.")
+@click.option(
+    "--max-objects-per-s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Speed limit, in objects per second; 0 for none.",
+)
 @click.option("--dry-run", is_flag=True, help="Fit, measure and stop.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connection
 def bridge(
     name: str,

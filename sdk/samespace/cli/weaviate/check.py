@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--encoder", metavar="ARTIFACT|SERVER|SPACE", help="The space that the collections have to be pinned to.")
+@click.option("--encoder", metavar="ARTIFACT|SERVER|SPACE", help="Space that the collections must be pinned to.")
 @click.option(
     "--encoder-url",
     default="",
     metavar="http://HOST:PORT",
-    help="Where this machine reaches the encoder server, if not at the address that Weaviate uses.",
+    help="Encoder server's address as seen from this machine, if it differs from Weaviate's.",
 )
-@click.option("--offline", is_flag=True, help="Read schemas alone; ask no encoder server.")
+@click.option("--offline", is_flag=True, help="Read schemas only; do not contact encoder servers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @connection
 def check(

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     type=click.Choice(["docker", "env", "kubernetes", "embedded"]),
     default="docker",
     show_default=True,
-    help="A compose service, an environment file, a ConfigMap, or Python for weaviate-client's embedded server.",
+    help="Output: a compose service, an environment file, a ConfigMap, or Python for weaviate-client's "
+    "embedded server.",
 )
 @click.option(
     "--server",
     default="http://encoder:8080",
     show_default=True,
-    help="The encoder's HTTP address as Weaviate sees it.",
+    help="Encoder's HTTP address as seen by Weaviate.",
 )
-@click.option("--cohere", is_flag=True, help="Also for collections of route cohere.")
+@click.option("--cohere", is_flag=True, help="Include what collections of route cohere need.")
 def config(platform: Platform, server: str, cohere: bool) -> None:
     """Print the settings that Weaviate itself needs.
 

@@ -24,10 +24,10 @@ def connection(command: _Command) -> _Command:
         click.option(
             "--embedded",
             type=click.Path(path_type=Path, file_okay=False),
-            help="Start a Weaviate for this command; its data stays in this folder.",
+            help="Start a Weaviate for this command, with its data in this folder.",
         ),
-        click.option("--grpc-port", type=int, help="Weaviate's gRPC port; WEAVIATE_GRPC_PORT, else 50051."),
-        click.option("--url", help="Weaviate's REST address; WEAVIATE_URL, else http://localhost:8080."),
+        click.option("--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."),
+        click.option("--url", help="Weaviate's REST address [default: WEAVIATE_URL, else http://localhost:8080]."),
     ):
         command = option(command)
     return command

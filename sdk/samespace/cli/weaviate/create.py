@@ -20,47 +20,57 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--encoder", required=True, metavar="ARTIFACT|SERVER|SPACE", help="Whose space the collection is for.")
+@click.option(
+    "--encoder", required=True, metavar="ARTIFACT|SERVER|SPACE", help="Encoder whose space the collection is pinned to."
+)
 @click.option(
     "--server",
     default="",
     envvar="SAMESPACE_SERVER",
-    help="The encoder's HTTP address as Weaviate sees it, http://HOST:PORT; with a token in it: SAMESPACE_SERVER.",
+    help="Encoder's HTTP address as seen by Weaviate, http://HOST:PORT; use SAMESPACE_SERVER if it holds a token.",
 )
 @click.option(
     "--route",
     type=click.Choice(["transformers", "cohere", "none"]),
     default="transformers",
     show_default=True,
-    help="Who encodes what brings no vector: a module of Weaviate (cohere: batched, easily redirected) or nobody.",
+    help="Who encodes objects and queries without a vector: a module of Weaviate (cohere is batched, but "
+    "easily redirected) or nobody.",
 )
-@click.option("--property", "text_property", default="text", show_default=True, help="The property that is encoded.")
-@click.option("--also-property", "also", multiple=True, help="A text property that is stored only; may be repeated.")
+@click.option("--property", "text_property", default="text", show_default=True, help="Property that is encoded.")
+@click.option(
+    "--also-property", "also", multiple=True, help="Further text property, stored but not encoded; may be repeated."
+)
 @click.option(
     "--long-texts",
     type=click.Choice(["windows", "multivector", "pool"]),
     default="windows",
     show_default=True,
-    help="How texts beyond the token limit are stored: an object a window, a vector a window, or one vector.",
+    help="How texts beyond the token limit are stored: one object per window, one vector per window, or "
+    "one pooled vector.",
 )
 @click.option(
-    "--index", type=click.Choice(["hnsw", "flat", "dynamic"]), default="hnsw", show_default=True, help="Kind of index."
+    "--index",
+    type=click.Choice(["hnsw", "flat", "dynamic"]),
+    default="hnsw",
+    show_default=True,
+    help="Kind of vector index.",
 )
 @click.option(
     "--quantizer",
     type=click.Choice(["none", "rq", "bq", "sq"]),
-    help="How vectors are made smaller; what Weaviate's environment says unless given.",
+    help="Vector compression [default: Weaviate's environment].",
 )
-@click.option("--multi-tenant", is_flag=True, help="Keep objects by tenant.")
-@click.option("--replicas", type=click.IntRange(min=1), help="Copies on as many nodes; else Weaviate's default.")
+@click.option("--multi-tenant", is_flag=True, help="Make a multi-tenant collection.")
+@click.option("--replicas", type=click.IntRange(min=1), help="Replication factor [default: Weaviate's].")
 @click.option(
     "--guard/--no-guard",
     default=True,
     show_default=True,
     help="Add an empty second vector, so that Weaviate rejects vectors and queries that name no vector.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")
-@click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connection
 def create(
     name: str,

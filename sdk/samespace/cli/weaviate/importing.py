@@ -18,29 +18,31 @@ from .connection import connection, open_store, require_weaviate
 @click.argument("name")
 @click.argument("data", nargs=-1, required=True)
 @click.option(
-    "--encoder", metavar="ARTIFACT|SERVER", help="A running server (gRPC) or an artifact; none for `samespace embed`'s."
+    "--encoder",
+    metavar="ARTIFACT|SERVER",
+    help="Running server (gRPC) or artifact; not needed for a folder of `samespace embed`.",
 )
-@click.option("--id-field", default="", help='The field that holds the id; "_id" or "id".')
-@click.option("--text-field", default="", help='The field that holds the text; "text".')
-@click.option("--title-field", default="", help='The field that is put before the text, where it has one; "title".')
-@click.option("--tenant", default="", help="The tenant that all objects belong to; made where it is not there.")
-@click.option("--tenant-property", default="", help="The field that names each object's tenant.")
-@click.option("--batch", default=256, show_default=True, help="Passages of one batch, objects of one write.")
-@click.option("--streams", default=2, show_default=True, help="Batches that are encoded at a time, by a server.")
-@click.option("--writers", default=2, show_default=True, help="Batches that are written at a time.")
+@click.option("--id-field", default="", help='Field of the id [default: "_id" or "id"].')
+@click.option("--text-field", default="", help='Field of the text [default: "text"].')
+@click.option("--title-field", default="", help='Field of the title, put before the text [default: "title"].')
+@click.option("--tenant", default="", help="Tenant of all objects; created if missing.")
+@click.option("--tenant-property", default="", help="Field that names each object's tenant.")
+@click.option("--batch", default=256, show_default=True, help="Passages per batch, and objects per write.")
+@click.option("--streams", default=2, show_default=True, help="Batches encoded at a time by a server.")
+@click.option("--writers", default=2, show_default=True, help="Batches written at a time.")
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
-    help="Beginning of the names of .journal and .failures.jsonl; NAME-SPACE in the current folder.",
+    help="Path prefix of the .journal and .failures.jsonl files [default: NAME-SPACE in this folder].",
 )
 @click.option(
     "--retry-failed",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Import only the passages whose ids are in this file, which an earlier import wrote.",
+    help="Import only the passages listed in this file, written by an earlier import.",
 )
 @click.option("--engine", type=click.Choice(["process", "ray"]), default="process", show_default=True)
-@click.option("--workers", metavar="MAX|MIN:MAX", help="With ray: actors that write parts. [default: one a core]")
-@click.option("--address", metavar="ADDRESS", help="With ray: of a running cluster; without it one is started here.")
+@click.option("--workers", metavar="MAX|MIN:MAX", help="With ray: number of actors that write [default: one per core].")
+@click.option("--address", metavar="ADDRESS", help="With ray: address of a running cluster [default: start one here].")
 @connection
 def import_data(
     name: str,

@@ -28,44 +28,47 @@ _MOST_QUERIES = 200
 
 @click.command()
 @click.argument("name")
-@click.option("--to", metavar="ARTIFACT|SERVER", help="The new encoder: an artifact, or a running server (gRPC).")
+@click.option("--to", metavar="ARTIFACT|SERVER", help="New encoder: an artifact or a running server (gRPC).")
 @click.option(
     "--server",
     envvar="SAMESPACE_SERVER",
-    help="The new encoder's HTTP address as Weaviate sees it, http://HOST:PORT; with a token in it: SAMESPACE_SERVER.",
+    help="New encoder's HTTP address as seen by Weaviate, http://HOST:PORT; use SAMESPACE_SERVER if it holds a token.",
 )
 @click.option(
     "--strategy",
     type=click.Choice(["alias", "named-vector"]),
     default="alias",
     show_default=True,
-    help="A second collection and an alias; or a second vector in the same collection, which takes no journal.",
+    help="alias copies to a second collection; named-vector adds a vector to the same one, without a journal.",
 )
-@click.option("--alias", default="", help="The alias to make, where NAME is a collection that has none.")
-@click.option(
-    "--property", "text_property", default="", help="The property that is encoded; the old pin says unless given."
-)
+@click.option("--alias", default="", help="Alias to create, if NAME is a collection without one.")
+@click.option("--property", "text_property", default="", help="Property that is encoded [default: the old pin's].")
 @click.option(
     "--journal",
     "journal_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file that remembers what was done; NAME.migration in this folder unless given. Keep it until --finish.",
+    help="Journal file; keep it until --finish [default: NAME.migration in this folder].",
 )
 @click.option(
-    "--max-objects-per-s", type=click.FloatRange(min=0), default=0.0, help="Go no faster; 0 is as fast as can be."
+    "--max-objects-per-s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Speed limit, in objects per second; 0 for none.",
 )
-@click.option("--sample", default=256, show_default=True, help="Objects that are encoded again before the switch.")
+@click.option("--sample", default=256, show_default=True, help="Objects to encode again before the switch.")
 @click.option(
     "--queries",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Queries to ask both collections before the switch: lines, or a BEIR queries.jsonl. At most 200 are asked.",
+    help="Queries to compare both collections on before the switch: one per line, or a BEIR queries.jsonl;"
+    " at most 200 are used.",
 )
 @click.option(
     "--settle-s",
     type=click.FloatRange(min=0),
     default=2.0,
     show_default=True,
-    help="Seconds that a request under way at the switch may take; more where clients send large batches.",
+    help="Longest time that a request may be in flight at the switch, in seconds; raise it for clients "
+    "with large batches.",
 )
 @click.option(
     "--guard/--no-guard",
@@ -74,10 +77,10 @@ _MOST_QUERIES = 200
     help="Make the new collection reject vectors and queries that name no vector.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
-@click.option("--rollback", is_flag=True, help="Go back to the old index, with what was written since.")
-@click.option("--finish", is_flag=True, help="Drop the old index; there is no way back afterwards.")
-@click.option("--force", is_flag=True, help="Give up what --finish or --rollback says would be lost.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--rollback", is_flag=True, help="Switch back to the old collection, with what was written since.")
+@click.option("--finish", is_flag=True, help="Delete the old collection; this cannot be undone.")
+@click.option("--force", is_flag=True, help="Accept the losses that --finish or --rollback reports.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connection
 def migrate(
     name: str,

@@ -23,20 +23,24 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.argument("query")
-@click.option("--encoder", metavar="ARTIFACT|SERVER|SPACE", help="Whose space is expected; else what the pin says.")
-@click.option("--limit", default=5, show_default=True, help="How many answers.")
+@click.option("--encoder", metavar="ARTIFACT|SERVER|SPACE", help="Expected space [default: the pin's].")
+@click.option("--limit", default=5, show_default=True, help="Number of results.")
 @click.option("--by", type=click.Choice(["vector", "words", "hybrid"]), default="vector", show_default=True)
 @click.option(
     "--group",
     type=click.Choice(["passage", "document"]),
     default="passage",
     show_default=True,
-    help="document: the best window of each document.",
+    help="document returns the best window of each document.",
 )
 @click.option(
-    "--filter", "filters", multiple=True, metavar="PROPERTY=VALUE", help="Only objects with this value; repeatable."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="PROPERTY=VALUE",
+    help="Only objects with this value; may be repeated.",
 )
-@click.option("--tenant", default="", help="Whose objects, where the collection keeps them by tenant.")
+@click.option("--tenant", default="", help="Tenant to search, in a multi-tenant collection.")
 @connection
 def search(
     name: str,
