@@ -28,6 +28,8 @@ class Node:
         self.process: subprocess.Popen[bytes] | None = None
         rest, grpc, gossip, data, raft, raft_rpc, profiling = range(first_port, first_port + _PORTS)
         self.url, self.rest_port, self.grpc_port = f"http://127.0.0.1:{rest}", rest, grpc
+        key = more.get("AUTHENTICATION_APIKEY_ALLOWED_KEYS", "").partition(",")[0]
+        self.headers = {"authorization": f"Bearer {key}"} if key else {}
         self.gossip = gossip
         self.peers: list[int] = []
         """Gossip ports of the other nodes."""
@@ -159,7 +161,7 @@ class Nodes:
     @staticmethod
     def _healthy(node: Node) -> int:
         try:
-            told = httpx.get(f"{node.url}/v1/nodes", timeout=5).json().get("nodes") or []
+            told = httpx.get(f"{node.url}/v1/nodes", headers=node.headers, timeout=5).json().get("nodes") or []
         except (httpx.HTTPError, ValueError):
             return 0
         return sum(each["status"] == "HEALTHY" for each in told)
@@ -168,7 +170,7 @@ class Nodes:
         """The node that leads the schema's consensus."""
         for node in self.all:
             with contextlib.suppress(httpx.HTTPError):
-                told = httpx.get(f"{node.url}/v1/cluster/statistics", timeout=5).json()
+                told = httpx.get(f"{node.url}/v1/cluster/statistics", headers=node.headers, timeout=5).json()
                 for each in told.get("statistics") or []:
                     named = str(each.get("leaderId") or "")
                     found = [other for other in self.all if other.name == named]

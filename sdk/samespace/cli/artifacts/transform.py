@@ -72,7 +72,7 @@ def transform(
     as_json: bool,
     overrides: Mapping[str, Any],
 ) -> None:
-    """Choose a linear transform after the encoder by nDCG@10.
+    """Choose a linear transform by nDCG@10.
 
     MODEL is what `samespace export` takes, with the same options. The texts of DATA are encoded once; every
     candidate is fitted on windows of its passages (never on queries) and scored on the queries of --split.

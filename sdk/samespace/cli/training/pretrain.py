@@ -42,7 +42,7 @@ def pretrain(
     score: bool,
     **settings: str | int | float,
 ) -> None:
-    """Experimental: pretrain an encoder on a domain's raw texts.
+    """Experimental: pretrain an encoder on raw texts.
 
     MODEL is a model folder or a hub name; DATA is what `samespace train` takes, or a .txt file with a text a line.
     Meant for use before contrastive training, where there is more text than there are pairs, and after `vocab extend`.

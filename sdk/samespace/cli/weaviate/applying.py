@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..encoders import space_of
-from .connection import connection, open_store, require_weaviate
+from .connection import connection, open_store, require_rights, require_weaviate
 from .create import make
 
 
@@ -52,4 +52,6 @@ def apply_file(
 
     specs = read_collections(file, space_of=space_of, server=server)
     with open_store(url, grpc_port, embedded) as store:
+        if not dry_run:
+            require_rights(store, "apply", *(spec.name for spec in specs))
         make(store, specs, dry_run=dry_run, yes=yes)

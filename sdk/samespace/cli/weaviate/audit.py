@@ -15,7 +15,7 @@ import click
 from ...errors import ConfigInvalid, RequestInvalid
 from ..console import say, table, wrapped
 from ..encoders import SPACE_ID
-from .connection import connection, open_store, require_weaviate
+from .connection import connection, open_store, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace.encoder import Encoder
@@ -102,6 +102,7 @@ def audit(
     with ExitStack() as stack:
         running, *others = [stack.enter_context(open_for_audit(each, build)) for each in (encoder, *against)]
         store = stack.enter_context(open_store(url, grpc_port, embedded))
+        require_rights(store, "audit", name)
         report = run_audit(store, name, running, options, against=others, progress=progress_lines())
     if html is not None:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...errors import WeaviateError
 from ..console import say, wrapped
 from ..encoders import space_of
 from .connection import connection, open_store, require_weaviate
@@ -63,14 +64,23 @@ def check(
     """
     require_weaviate()
     from samespace_weaviate import Severity
+    from samespace_weaviate.access.rights import sees_all
     from samespace_weaviate.pinning.check import Inventory, check_all
     from samespace_weaviate.pinning.served import Servers
 
     space_id = space_of(encoder)[0] if encoder else None
     servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
     with open_store(url, grpc_port, embedded) as store:
+        whole = sees_all(store.rest)
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
         inventory = Inventory(schemas, store.aliases())
+    if not whole and not names:
+        if not schemas:
+            raise WeaviateError(
+                "this key is not allowed to see any collection, so nothing could be checked; set WEAVIATE_API_KEY to a "
+                "key with the role samespace_reader (`samespace weaviate config --for rbac`)"
+            )
+        say("WARNING: this key may not see every collection; only those that it may see are checked.")
     checks = check_all(inventory, names, space_id=space_id, servers=servers)
     if as_json:
         click.echo(json.dumps([_as_json(found) for found in checks], indent=2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 @click.option(
     "--for",
     "platform",
-    type=click.Choice(["docker", "env", "kubernetes", "embedded"]),
+    type=click.Choice(["docker", "env", "kubernetes", "embedded", "rbac"]),
     default="docker",
     show_default=True,
-    help="Output: a compose service, an environment file, a ConfigMap, or Python for weaviate-client's "
-    "embedded server.",
+    help="Output: a compose service, an environment file, a ConfigMap, Python for weaviate-client's embedded server, "
+    "or roles with the least rights.",
 )
+@click.option("--collection", default="*", show_default=True, help="With rbac: collection name or pattern.")
 @click.option(
     "--server",
     default="http://encoder:8080",
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     help="Encoder's HTTP address as seen by Weaviate.",
 )
 @click.option("--cohere", is_flag=True, help="Include what collections of route cohere need.")
-def config(platform: Platform, server: str, cohere: bool) -> None:
+def config(platform: str, collection: str, server: str, cohere: bool) -> None:
     """Print the settings that Weaviate itself needs.
 
     Each setting says what happens without it. They have to be the same on every node. What belongs to one collection,
@@ -39,10 +40,16 @@ def config(platform: Platform, server: str, cohere: bool) -> None:
     Example:
       samespace weaviate config > compose.yaml
       samespace weaviate config --for env > weaviate.env
+      samespace weaviate config --for rbac --collection 'Article*'
       samespace weaviate config --for kubernetes --server http://samespace.encoders.svc:8080 | kubectl apply -f -
     """
     from samespace_weaviate.access.environment import render
 
-    click.echo(render(platform, server, cohere=cohere), nl=False)
+    if platform == "rbac":
+        from samespace_weaviate.access.roles import render_roles
+
+        click.echo(render_roles(collection), nl=False)
+        return
+    click.echo(render(cast("Platform", platform), server, cohere=cohere), nl=False)
     if cohere:
         say("WARNING: route cohere can be redirected by any client; see `samespace weaviate create --help`.")

@@ -39,6 +39,19 @@ def require_weaviate() -> None:
     require_extra("weaviate", feature="samespace weaviate", modules=("weaviate", "grpc"))
 
 
+def require_rights(store: Store, command: str, *names: str) -> None:
+    """Return if the key in use may do what *command* needs; asked before anything is done.
+
+    Raises:
+        RightsMissing: it may not; says which rights are missing, and which role has them.
+    """
+    from samespace_weaviate.access.rights import require_rights as ask
+    from samespace_weaviate.pinning.spec import collection_name
+
+    aliases = store.aliases()
+    ask(store.rest, command, [aliases.get(collection_name(name), collection_name(name)) for name in names])
+
+
 @contextmanager
 def open_store(url: str | None, grpc_port: int | None, embedded: Path | None) -> Iterator[Store]:
     """The Weaviate that the options and the environment name."""

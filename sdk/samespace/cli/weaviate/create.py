@@ -10,7 +10,7 @@ import click
 
 from ..console import say
 from ..encoders import space_of
-from .connection import connection, open_store, require_weaviate
+from .connection import connection, open_store, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import CollectionSpec, Store
@@ -121,6 +121,8 @@ def create(
         guard=guard,
     )
     with open_store(url, grpc_port, embedded) as store:
+        if not dry_run:
+            require_rights(store, "create", spec.name)
         make(store, [spec], dry_run=dry_run, yes=yes)
 
 

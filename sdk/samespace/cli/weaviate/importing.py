@@ -11,7 +11,7 @@ import click
 from ...errors import RequestInvalid
 from ..console import progress, say
 from ..encoders import SPACE_ID
-from .connection import connection, open_store, require_weaviate
+from .connection import connection, open_store, require_rights, require_weaviate
 
 
 @click.command(name="import")
@@ -111,6 +111,7 @@ def import_data(
     with ExitStack() as stack:
         running = stack.enter_context(open_encoder(encoder))
         store = stack.enter_context(open_store(url, grpc_port, embedded))
+        require_rights(store, "import", name)
         collection = PinnedCollection.open(store, name, running)
         if tenant:
             collection = collection.of_tenant(tenant)

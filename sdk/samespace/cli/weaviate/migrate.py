@@ -14,7 +14,7 @@ import click
 
 from ...errors import DataInvalid, MigrationBlocked, RequestInvalid
 from ..console import progress, say
-from .connection import connection, open_store, require_weaviate
+from .connection import connection, open_store, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.database import Database
@@ -131,6 +131,7 @@ def migrate(
         )
     with ExitStack() as stack:
         store = stack.enter_context(open_store(url, grpc_port, embedded))
+        require_rights(store, "migrate", name, f"{alias or name}_new")
         database = store.patient(Patience())
         encoder = stack.enter_context(open_encoder(to)) if to else None
         wanted = _Wanted(name, alias, text_property, guard, encoder, server)
