@@ -54,7 +54,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = f"# {name}\n\n" + "\n".join(f"::: {module}\n" for module in modules)
         files.append(File.generated(config, f"reference/python/{name}.md", content=text))
     for name, (module, attribute) in commands().items():
-        block = f"::: mkdocs-click\n    :module: {module}\n    :command: {attribute}\n    :prog_name: samespace {name}\n"
+        block = (
+            f"::: mkdocs-click\n    :module: {module}\n    :command: {attribute}\n    :prog_name: samespace {name}\n"
+        )
         text = f"# samespace {name}\n\n{block}    :style: table\n    :depth: 1\n    :list_subcommands: true\n"
         files.append(File.generated(config, f"reference/cli/{name}.md", content=text))
     for name in taken_in():

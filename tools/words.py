@@ -101,7 +101,7 @@ def main() -> None:
     for line in said:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(
-        f"{len(pages())} pages, {len(counts)} paragraphs, {median(counts):.0f} words at the median, {max(counts)} at most\n"
+        f"{len(pages())} pages, {len(counts)} paragraphs of {median(counts):.0f} words at the median, {max(counts)} at most\n"
     )
     if "--check" in sys.argv and said:
         sys.exit(1)
