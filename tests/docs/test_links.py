@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fakes.doc_pages import ROOT, pages, spans, without_blocks
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?:sdk|inference_server|plugin_config|tests|benchmarks|docs|docker|tools|recipes)/[\w./-]*\w")
+PAGE = re.compile(r"(?<![\w./-])docs/[\w/-]+\.md\b")
 GIVEN_AS_EXAMPLES = ("docs/decisions/NNN",)
 WITH_RESULTS = [*pages(), *sorted((ROOT / "benchmarks" / "results").glob("*.md")), ROOT / "benchmarks" / "LOG.md"]
 
@@ -50,6 +52,17 @@ def test_where_to_change_what_names_places_that_exist() -> None:
             assert PATH.search(cell), f"{row[0]}: {cell} names no place"
         for path in PATH.findall("|".join(row)):
             assert (ROOT / path).exists(), f"{row[0]}: {path}"
+
+
+def test_pages_that_other_files_name_exist() -> None:
+    """A docstring, a message, a template or a recipe that sends a reader to a page names one that is there."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    for name in listed:
+        if name.endswith((".py", ".toml", ".yaml", ".env", ".txt", ".md")) and (ROOT / name).is_file():
+            for page in PAGE.findall((ROOT / name).read_text(encoding="utf-8")):
+                assert (ROOT / page).is_file(), f"{name} names {page}"
 
 
 def _anchors(page: Path) -> set[str]:
