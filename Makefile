@@ -1,5 +1,6 @@
 # make quickstart   the whole path once, on real input
 # make test         the tests
+# make docs         the documentation as a site in build/docs; warnings are errors
 # make golden       write what the golden tests compare with
 # make check        what has to pass before a commit: format, lint, types, imports, stubs, tests
 #
@@ -12,13 +13,18 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: quickstart test golden check lint types imports stubs format constraints clean
+.PHONY: quickstart test docs golden check lint types imports stubs format constraints clean
 
 quickstart: $(STAMP)
 	$(BIN)/samespace quickstart $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# Markdown pages and the reference of the code. `test` builds them too.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python tools/words.py --check
 
 # Writes the traces of tests/golden anew. Read the diff, and explain it in the commit.
 golden: $(STAMP)
@@ -53,7 +59,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "samespace needs Python 3.11 or newer with its venv module"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,docs]' --group dev
 	touch $(STAMP)
 
 clean:

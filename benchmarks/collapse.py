@@ -1,6 +1,7 @@
 """The story of a head that learned nothing, told in numbers: what went wrong, who noticed, and what helps.
 
-    python benchmarks/collapse.py ENCODER DATA --out benchmarks/results/collapse.json --page benchmarks/results/collapse.md
+    python benchmarks/collapse.py ENCODER DATA --out benchmarks/results/collapse.json \\
+        --page benchmarks/results/collapse.md
 
 ENCODER is an artifact or a model; DATA a folder in the BEIR layout with train, dev and test splits. All heads are
 trained on the same frozen vectors and the same pairs. Without ENCODER and DATA the page's table and the picture beside

@@ -1,7 +1,8 @@
 """Score the ways to store long documents, through a running Weaviate, and write what was seen.
 
     WEAVIATE_URL=http://localhost:8080 python benchmarks/weaviate_long.py data/covidqa_long \\
-        --artifact artifacts/minilm --out benchmarks/results/weaviate_long.json --docs benchmarks/results/weaviate_long.md
+        --artifact artifacts/minilm --out benchmarks/results/weaviate_long.json \\
+        --docs benchmarks/results/weaviate_long.md
 
 The set is in the BEIR layout, with splits `test` and `test_late` (queries whose answer is far behind the beginning) and
 a file spans.jsonl that says which characters of a document answer a query. For each form a collection is made, filled

@@ -7,14 +7,18 @@ site when they are results or records, and otherwise linked in the repository.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import click
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
@@ -37,7 +41,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     sys.path[:0] = [str(folder.parent) for folder in PACKAGES.values()]
     nav: list[Any] = config.nav or []
     reference = next(part["Reference"] for part in nav if "Reference" in part)
-    reference.append({"Command line": [f"reference/cli/{name}.md" for name in commands()]})
+    reference.append({"Command line": [{name: f"reference/cli/{name}.md"} for name in commands()]})
     reference.append({"Python": [f"reference/python/{name}.md" for name in sorted(rooms())]})
     records = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))
     nav.append({"Decisions": [f"decisions/{name}" for name in records]})
@@ -51,13 +55,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     from mkdocs.structure.files import File
 
     for name, modules in rooms().items():
-        text = f"# {name}\n\n" + "\n".join(f"::: {module}\n" for module in modules)
+        options = "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+        own = f"# {name}\n\n::: {name}\n{options}\n"
+        text = own + "\n".join(f"::: {module}\n" for module in modules[1:])
         files.append(File.generated(config, f"reference/python/{name}.md", content=text))
     for name, (module, attribute) in commands().items():
         block = (
             f"::: mkdocs-click\n    :module: {module}\n    :command: {attribute}\n    :prog_name: samespace {name}\n"
         )
-        text = f"# samespace {name}\n\n{block}    :style: table\n    :depth: 1\n    :list_subcommands: true\n"
+        _set_examples_as_code(getattr(import_module(module), attribute))
+        text = f"{block}    :style: table\n    :depth: 0\n    :list_subcommands: true\n"
         files.append(File.generated(config, f"reference/cli/{name}.md", content=text))
     for name in taken_in():
         files.append(File.generated(config, name, content=(ROOT / name).read_bytes()))
@@ -106,6 +113,24 @@ def rooms() -> dict[str, list[str]]:
 def taken_in() -> list[str]:
     """Files outside of docs/ that are part of the site, by their path in the repository."""
     return sorted(path.relative_to(ROOT).as_posix() for pattern in TAKEN_IN for path in ROOT.glob(pattern))
+
+
+def _set_examples_as_code(command: click.Command) -> None:
+    """Turn the examples in the help of *command* and of its subcommands into blocks of code."""
+    import click
+
+    # click marks a block that is not to be wrapped with a backspace; Markdown would join its lines.
+    blocks = re.compile(r"\x08\n\s*(Examples?:)\n((?:[ \t]+\S.*(?:\n|$))+)")
+    command.help = blocks.sub(
+        lambda found: f"**{found[1]}**\n\n```\n{textwrap.dedent(found[2]).rstrip()}\n```\n",
+        inspect.cleandoc(command.help or ""),
+    )
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            _set_examples_as_code(below)
 
 
 def _packages(name: str, folder: Path) -> Iterator[tuple[str, Path]]:

@@ -100,9 +100,8 @@ def main() -> None:
     said = problems(found)
     for line in said:
         sys.stdout.write(f"{line}\n")
-    sys.stdout.write(
-        f"{len(pages())} pages, {len(counts)} paragraphs, {median(counts):.0f} words at the median, {max(counts)} at most\n"
-    )
+    size = f"{median(counts):.0f} words at the median, {max(counts)} at most"
+    sys.stdout.write(f"{len(pages())} pages, {len(counts)} paragraphs: {size}\n")
     if "--check" in sys.argv and said:
         sys.exit(1)
 

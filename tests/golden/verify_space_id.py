@@ -1,4 +1,4 @@
-"""Recompute an artifact's space id by what DESIGN.md says of it, with Python's standard library and nothing else.
+"""Recompute an artifact's space id by docs/spec/space-id.md, with Python's standard library and nothing else.
 
 Call: python verify_space_id.py ARTIFACT_FOLDER_OR_MANIFEST [CHECKPOINT_FOLDER]
 With a folder, its files are hashed too; with a checkpoint, so is every tensor of its model.safetensors that the

@@ -141,13 +141,13 @@ def test_two_runs_write_the_same_transform(tiny_checkpoint: Path, data: Path, tm
 
 
 def test_the_pages_tables_are_those_of_the_results(tmp_path: Path) -> None:
-    """docs/transforms.md is what the benchmark writes from its committed JSON."""
+    """benchmarks/results/transforms.md is what the benchmark writes from its committed JSON."""
     root = Path(__file__).parents[2]
-    page = Path(shutil.copy(root / "docs" / "transforms.md", tmp_path))
+    page = Path(shutil.copy(root / "benchmarks" / "results" / "transforms.md", tmp_path))
     results = root / "benchmarks" / "results" / "transforms.json"
     command = [sys.executable, str(root / "benchmarks" / "transforms.py"), "--out", str(results), "--page", str(page)]
     subprocess.run(command, check=True, capture_output=True)
-    assert page.read_text("utf-8") == (root / "docs" / "transforms.md").read_text("utf-8")
+    assert page.read_text("utf-8") == (root / "benchmarks" / "results" / "transforms.md").read_text("utf-8")
 
 
 def test_bad_requests_are_refused_before_any_encoding(

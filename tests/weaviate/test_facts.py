@@ -1,4 +1,4 @@
-"""What Weaviate does by itself, fact by fact as docs/weaviate-facts.md numbers them.
+"""What Weaviate does by itself, fact by fact as docs/reference/weaviate-facts.md numbers them.
 
 A version that behaves differently is noticed here. Two versions were seen; where they differ, every version from
 `NEWER` on is expected to do as 1.40.0-dev did.

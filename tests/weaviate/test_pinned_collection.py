@@ -143,7 +143,7 @@ def test_a_changed_pin_is_refused_or_found(
 ) -> None:
     """Weaviate says "immutable". Where it keeps the change all the same, the pin check stops the SDK.
 
-    Both kinds of Weaviate exist: docs/weaviate-facts.md, fact 2.
+    Both kinds of Weaviate exist: docs/reference/weaviate-facts.md, fact 2.
     """
     assert "immutable" in repinned
     schema = store.schema(spec.name)

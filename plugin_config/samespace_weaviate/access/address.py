@@ -20,7 +20,7 @@ Mode = Literal["auto", "url", "embedded", "off"]
 
 EMBEDDED_VERSION: Final = "1.34.2"
 """What is downloaded where no binary is cached: the newest release on which the pin was seen to be unchangeable
-(docs/weaviate-facts.md)."""
+(docs/reference/weaviate-facts.md)."""
 DOWNLOAD: Final = "https://github.com/weaviate/weaviate/releases/download/v{0}/weaviate-v{0}-Linux-amd64.tar.gz"
 _BINARY: Final = re.compile(r"weaviate-v(\d+\.\d+\.\d+)-([0-9a-f]{64})")
 _DEFAULT_PORTS: Final = {"http": 8080, "https": 443}

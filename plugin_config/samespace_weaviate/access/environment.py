@@ -108,7 +108,7 @@ _OF_A_NODE: Final = (
         "true",
         "Anybody who reaches the ports may do anything, also change a schema. Only for a machine of your own: "
         "elsewhere switch this off, and let no application have the right to update collections "
-        "(docs/weaviate-facts.md, fact 2).",
+        "(docs/reference/weaviate-facts.md, fact 2).",
     ),
 )
 
@@ -185,7 +185,7 @@ def _config_map(wanted: Sequence[Variable]) -> str:
 #   kubectl -n weaviate set env statefulset/weaviate --from=configmap/weaviate-samespace
 #
 # Where Weaviate's Helm chart is used, write the same names and values below `env:` of its values instead, or the next
-# upgrade takes them away. The image should be {EMBEDDED_VERSION} (docs/weaviate-facts.md, fact 2).
+# upgrade takes them away. The image should be {EMBEDDED_VERSION} (docs/reference/weaviate-facts.md, fact 2).
 apiVersion: v1
 kind: ConfigMap
 metadata:

@@ -1,7 +1,7 @@
 """Whether searches can find an object: its own vector has to find it.
 
 Stored is not searchable. A Weaviate that is killed loses the end of its index's log: objects and vectors are all there,
-and some are in no index (docs/weaviate-facts.md). No search ever gives them, and nothing says so.
+and some are in no index (docs/reference/weaviate-facts.md). No search ever gives them, and nothing says so.
 
 The index is approximate, so an object counts as unsearchable only where even a large search misses it: `LIMITS` are
 tried one after the other, and Weaviate explores at least as many candidates (ef) as the limit says. Where that many

@@ -1,7 +1,7 @@
 """How Weaviate keeps the vectors of a collection: the kind of index, and whether it makes them smaller.
 
 The choice is not part of the pin: it changes what a search finds and costs, not what vectors mean. What two versions
-of Weaviate accept is in docs/weaviate-facts.md, fact 13.
+of Weaviate accept is in docs/reference/weaviate-facts.md, fact 13.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What each vectorizer module of Weaviate reads: where it sends texts, and who can send them elsewhere.
 
 Read in the source of Weaviate 1.34.2 and 1.40.0-dev (each module's class settings and its client) and, for the modules
-that samespace can use, seen live: facts 2, 3 and 14 of docs/weaviate-facts.md. A key that a module does not read has no
-effect, however much it looks like an address.
+that samespace can use, seen live: facts 2, 3 and 14 of docs/reference/weaviate-facts.md. A key that a module does not
+read has no effect, however much it looks like an address.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The pin is written three times: in the name of the vector (`e_` and the first 12 hex digits; Weaviate refuses every
 other name at write and at query, and a name cannot be changed), in the path of `inferenceUrl` (the encoder server
 refuses every other space) and in full as an extra key of the vectorizer, for whoever reads the schema. Weaviate keeps
-these settings, but not every version keeps them unchangeable: docs/weaviate-facts.md.
+these settings, but not every version keeps them unchangeable: docs/reference/weaviate-facts.md.
 
 Who encodes is the *route*; see `Route`.
 

@@ -4,7 +4,7 @@
 
 Canonical JSON is `json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True,
 allow_nan=False)` in ASCII: keys sorted, no white space, every non-ASCII character escaped, floats as the
-shortest text that reads back to the same double. `DESIGN.md` documents the identity key by key.
+shortest text that reads back to the same double. `docs/spec/space-id.md` documents the identity key by key.
 
 Outside the identity, and so free to change: the display name, provenance, scores, builds, file order, time.
 """

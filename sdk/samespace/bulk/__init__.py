@@ -2,7 +2,7 @@
 
 A job is cut into parts, each a range of rows of one input and one output file. What is in a part depends on nothing
 but the part: not on the engine, the number of workers or the order in which they come. So a part may be made anywhere
-and any number of times, and the bytes are the same (`DESIGN.md`, "Beyond one machine").
+and any number of times, and the bytes are the same (`docs/explanation/scale.md`).
 
 plan    pure: options, sources, parts and their names
 files   where files are: the local disk, S3, GCS, HDFS, whatever pyarrow or fsspec reach

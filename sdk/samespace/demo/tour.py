@@ -109,7 +109,7 @@ def _repin(store: Store, collection: PinnedCollection, foreign: str) -> Refusal:
     """Try to point the pinned vector at the other space's encoder, on a throw-away twin of the collection.
 
     On a twin, because some versions of Weaviate answer "immutable" and keep the change all the same
-    (docs/weaviate-facts.md). There it is the pin check that refuses, before anything is sent.
+    (docs/reference/weaviate-facts.md). There it is the pin check that refuses, before anything is sent.
     """
     attempt = "change inferenceUrl through Weaviate's client"
     server = collection.pin.url.partition("/e/")[0]

@@ -1,8 +1,8 @@
 """Which build of an artifact this machine should run, decided by what the machine is. Pure.
 
-The order is that of measurements (docs/builds.md, benchmarks/results/runtimes.json), not of a race at every start: a
-race costs seconds, and on a machine that starts many things at once it is decided by chance. What the order cannot
-know, the probes do: a build whose vectors come out wrong here is not used, however fast it is.
+The order is that of measurements (benchmarks/results/builds.md, benchmarks/runtimes.py), not of a race at every
+start: a race costs seconds, and on a machine that starts many things at once it is decided by chance. What the order
+cannot know, the probes do: a build whose vectors come out wrong here is not used, however fast it is.
 """
 
 from __future__ import annotations

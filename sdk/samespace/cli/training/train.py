@@ -28,9 +28,10 @@ _BAR: Final = 40
 def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bool, probe_rates: bool) -> None:
     """Fine-tune an encoder from a configuration file.
 
-    CONFIG is a TOML file; its keys and what each costs are described in docs/training.md. The data is looked at first,
-    as `samespace doctor data` does. While it trains, a sentinel watches for collapse. The folder that is written holds
-    the model and run.json, the record of the run. A run that was killed goes on when the same command is given again.
+    CONFIG is a TOML file; its keys and what each costs are described in docs/reference/training-keys.md. The data is
+    looked at first, as `samespace doctor data` does. While it trains, a sentinel watches for collapse. The folder
+    that is written holds the model and run.json, the record of the run. A run that was killed goes on when the same
+    command is given again.
 
     \b
     Example:

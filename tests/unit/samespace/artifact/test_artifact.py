@@ -32,7 +32,7 @@ def edit(folder: Path, change: Any) -> None:
 
 
 def test_the_space_id_is_recomputed_from_the_manifest_alone(tiny_artifact: Path) -> None:
-    """sha256 over the identity as JSON with sorted keys and no spaces, as DESIGN.md says it."""
+    """sha256 over the identity as JSON with sorted keys and no spaces, as docs/spec/space-id.md says it."""
     value = json.loads((tiny_artifact / "manifest.json").read_text(encoding="utf-8"))
     text = json.dumps(value["identity"], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     assert hashlib.sha256(text.encode()).hexdigest() == value["space_id"] == open_artifact(tiny_artifact).space_id

@@ -110,7 +110,7 @@ def test_a_refused_object_of_an_embedded_folder_is_exit_code_1_too(stub: StubWea
 def test_an_import_outlives_a_weaviate_that_is_away_for_a_minute(
     stub: StubWeaviate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As docs/weaviate.md promises; weaviate-client gives up after half a minute, with an error that is no refusal."""
+    """As the how-to promises; weaviate-client gives up after half a minute, with an error that is no refusal."""
     time, gone = FakeClock(), False
 
     def pause(seconds: float) -> None:

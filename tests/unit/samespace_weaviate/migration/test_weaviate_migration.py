@@ -225,7 +225,7 @@ def test_writes_that_come_meanwhile_are_carried_over(tmp_path: Path, seed: int) 
         while budget and chance.random() < 0.8:
             budget -= 1
             number = chance.randrange(2 * OBJECTS)
-            # An object written just before the move and deleted just after it may come back: see docs/weaviate.md
+            # An object written just before the move and deleted just after it may come back: see the how-to
             if chance.random() < 0.3 and not moving:
                 world.client_deletes("", record(number).uuid)
             else:

@@ -28,8 +28,8 @@ def test_every_key_is_documented() -> None:
 
 
 def test_every_key_is_in_the_documentation() -> None:
-    """docs/training.md says of each key what the docstring says."""
-    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    """docs/reference/training-keys.md says of each key what the docstring says."""
+    page = (ROOT / "docs" / "reference" / "training-keys.md").read_text(encoding="utf-8")
     listed = page.partition("<!-- keys: begin -->")[2].partition("<!-- keys: end -->")[0]
     assert set(
         re.findall(r"`([a-z_]+)`", "".join(line.split("|")[1] for line in listed.splitlines() if "`" in line))
