@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from fakes.nodes import Node, weaviate_nodes
 from samespace.cli.weaviate import weaviate
-from samespace_weaviate.access.rights import RightsMissing
-from samespace_weaviate.access.roles import ROLES
+from samespace_weaviate.rights.needed import RightsMissing
+from samespace_weaviate.rights.roles import ROLES
 
 USERS = ("root", *(role.name for role in ROLES), "nobody")
 

@@ -46,7 +46,7 @@ def config(platform: str, collection: str, server: str, cohere: bool) -> None:
     from samespace_weaviate.access.environment import render
 
     if platform == "rbac":
-        from samespace_weaviate.access.roles import render_roles
+        from samespace_weaviate.rights.roles import render_roles
 
         click.echo(render_roles(collection), nl=False)
         return

@@ -9,7 +9,6 @@ import pytest
 from fakes.weaviate_stub import Fault, StubWeaviate, stub_weaviate
 from samespace.errors import WeaviateError, WeaviateUnavailable
 from samespace_weaviate import CollectionSpec, Index, Store, check_pin, create
-from samespace_weaviate.access.address import Address
 
 NAME, SPACE = "Article", "a" * 64
 SPEC = CollectionSpec("Pinned", SPACE, "http://encoder:8080")
@@ -95,19 +94,17 @@ def test_tenants_and_their_states(stub: StubWeaviate, store: Store) -> None:
 
 
 def test_each_nodes_own_view_is_asked_for(stub: StubWeaviate, store: Store) -> None:
-    """The leader's schema may be right and a node's another; a node that is silent has no view."""
+    """The leader's schema may be right and a node's another."""
     changed: dict[str, Any] = {**stub.schemas[NAME], "description": "changed here alone"}
-    with stub_weaviate(("node2",)) as second:
+    with stub_weaviate(("node2",)) as second, Store.connect(second.address) as other:
         second.schemas[NAME], second.own_schemas[NAME] = stub.schemas[NAME], changed
-        views = store.schema_views(NAME, [second.address, stub.address])
+        assert other.own_schema(NAME) == changed
         assert second.calls[-1].headers["consistency"] == "false"
-    assert views == {str(stub.address): stub.schemas[NAME], str(second.address): changed}
+        assert other.schema(NAME) == stub.schemas[NAME]
     assert store.own_schema(NAME) == store.schema(NAME)
     stub.own_schemas[NAME] = changed
     assert store.own_schema(NAME) == changed
     assert store.schema(NAME) == stub.schemas[NAME]
-    with pytest.raises(WeaviateUnavailable):
-        store.schema_views(NAME, [Address("127.0.0.1", 1, False, 1)])
 
 
 def test_nodes_tell_of_their_replicas(cluster: StubWeaviate, clustered: Store) -> None:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from samespace.errors import WeaviateError
 
-from .rest import GOOD, Rest, class_path
+from ..access.rest import GOOD, Rest, class_path
 from .roles import PREFIX, ROLES
 
 _ALL_POWERFUL: Final = frozenset({"root", "admin"})

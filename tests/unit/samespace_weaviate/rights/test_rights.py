@@ -1,4 +1,4 @@
-"""samespace_weaviate.access.rights and roles: what is missing is said before anything is done."""
+"""samespace_weaviate.rights.needed and roles: what is missing is said before anything is done."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from samespace_weaviate.access.rights import RightsMissing, missing_rights, require_rights
-from samespace_weaviate.access.roles import ROLES, render_roles
+from samespace_weaviate.rights.needed import RightsMissing, missing_rights, require_rights
+from samespace_weaviate.rights.roles import ROLES, render_roles
 
 ROLE = {role.name: role for role in ROLES}
 
