@@ -26,6 +26,8 @@
     └── WeaviateError          Weaviate refused, or is not what the plan expects
         ├── WeaviateUnavailable
         ├── PinBroken          a collection is not pinned to the space it has to be pinned to
+        ├── ReplicasDiffer     replicas of a collection hold different objects
+        ├── ReplicasUnknown    not every node's address is known, so replicas cannot be compared
         └── MigrationBlocked   a migration cannot go on before somebody decides or mends something
 
 Messages say what is wrong, with both values, and what to do next. Each error keeps its values as
@@ -278,6 +280,36 @@ class PinBroken(WeaviateError):
     def __init__(self, *, collection: str, expected: str, found: str, remedy: str) -> None:
         self.collection, self.expected, self.found, self.remedy = collection, expected, found, remedy
         super().__init__(f"collection {collection}: expected {expected}, found {found}; {remedy}")
+
+
+class ReplicasDiffer(WeaviateError):
+    """Replicas of a collection hold different objects, so what one of them tells is not what is stored.
+
+    Attributes:
+        collection: its name.
+        nodes: addresses of the nodes that lack objects or have old ones, or () where that is not known.
+        ids: the first of the objects.
+    """
+
+    def __init__(self, *, collection: str, found: str, nodes: tuple[str, ...] = (), ids: tuple[str, ...] = ()) -> None:
+        self.collection, self.found, self.nodes, self.ids = collection, found, nodes, ids
+        super().__init__(
+            f"collection {collection}: its replicas differ: {found}. `samespace weaviate repair {collection}` with "
+            "--node for every node brings them together, and so does asynchronous replication; --consistency ONE takes "
+            "what one replica has"
+        )
+
+
+class ReplicasUnknown(WeaviateError):
+    """The replicas of a collection cannot be compared, because not every node can be asked."""
+
+    def __init__(self, *, collection: str, factor: int, nodes: int, known: int) -> None:
+        self.collection, self.factor, self.nodes, self.known = collection, factor, nodes, known
+        super().__init__(
+            f"collection {collection} has {factor} replicas on {nodes} nodes, and a node lists only what its own "
+            f"replica has; the addresses of {known} nodes are known. Give each node's REST address with --node (or "
+            "all in WEAVIATE_NODES, with commas); --consistency ONE takes what one replica has"
+        )
 
 
 class MigrationBlocked(WeaviateError):

@@ -14,7 +14,7 @@ from samespace.progress import Advance
 from samespace.text import LongTexts, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import StoredObject
-from samespace_weaviate.access.values import Consistency, Shard
+from samespace_weaviate.access.values import Consistency, Levels, Shard
 
 from .database import SPACE
 
@@ -118,6 +118,8 @@ class AuditedFake:
 
     def tenants(self, name: str) -> dict[str, bool]:
         return self._active
+
+    levels = Levels()
 
     def shards(self, name: str) -> list[Shard]:
         return [Shard(tenant or "one", "node1", len(objects), "READY") for tenant, objects in self.objects.items()]

@@ -43,6 +43,12 @@ class FakeDatabase:
     def schema(self, name: str) -> dict[str, Any] | None:
         return copy.deepcopy(self.schemas.get(name))
 
+    own_schema = schema
+
+    def each_node(self) -> dict[str, FakeDatabase]:
+        """One node."""
+        return {"http://fake:8080": self}
+
     def create(self, schema: Mapping[str, Any]) -> None:
         self.sent.append("create")
         self.schemas[schema["class"]] = copy.deepcopy(dict(schema))

@@ -15,7 +15,7 @@ import numpy as np
 from samespace.errors import WeaviateError
 from samespace.vectors import Float32
 from samespace_weaviate import Failure, Hit, StoredObject
-from samespace_weaviate.access.values import Shard
+from samespace_weaviate.access.values import Levels, Shard
 
 OF_OBJECTS = (
     "page", "write", "delete", "count", "near_text", "near_vector", "ids", "read", "nearest", "patch_vector",
@@ -108,6 +108,15 @@ class FakeWeaviate:
             self.pointers[alias] = name
 
         self._effect("point_alias", effect)
+
+    levels = Levels()
+
+    def own_schema(self, name: str) -> dict[str, Any] | None:
+        return self.schema(name)
+
+    def each_node(self) -> dict[str, FakeWeaviate]:
+        """One node."""
+        return {"http://fake:8080": self}
 
     def has_aliases(self) -> bool:
         return True

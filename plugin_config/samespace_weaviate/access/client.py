@@ -53,17 +53,31 @@ class Store(QueryCalls):
         where: its address, with what is needed to open another connection.
         tenant: whose objects are meant; "" for no tenant.
         levels: of how many replicas answers are, where a call does not say.
+        members: REST addresses of every node, where there are several; () where they are not known.
     """
 
-    def __init__(self, client: WeaviateClient, where: Address, levels: Levels | None = None) -> None:
+    def __init__(
+        self,
+        client: WeaviateClient,
+        where: Address,
+        levels: Levels | None = None,
+        members: tuple[Address, ...] = (),
+    ) -> None:
         self.client, self.where = client, where
         self.rest = Rest.open(where)
         self.tenant = ""
         self.levels = levels or Levels()
+        self.members = members
+        self._nodes = {str(each): Rest.open(each) for each in members}
 
     @staticmethod
-    def connect(address: Address, *, levels: Levels | None = None) -> Store:
+    def connect(address: Address, *, levels: Levels | None = None, members: tuple[Address, ...] = ()) -> Store:
         """Use a Weaviate that runs.
+
+        Args:
+            address: of the node, or of what stands before the nodes, that is asked.
+            levels: of how many replicas answers are.
+            members: of every node; needed to decide on collections with replicas, see `replicas`.
 
         Raises:
             WeaviateUnavailable: nothing answers there, over REST or over gRPC.
@@ -83,7 +97,7 @@ class Store(QueryCalls):
                 auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
                 additional_config=_config(address.ca),
             )
-        return Store(client, address, levels)
+        return Store(client, address, levels, members)
 
     @staticmethod
     def embedded(embedded: EmbeddedWeaviate, data: Path | str, *, levels: Levels | None = None) -> Store:
@@ -116,11 +130,15 @@ class Store(QueryCalls):
 
     @staticmethod
     def open(
-        where: Address | EmbeddedWeaviate, data: Path | str | None = None, *, levels: Levels | None = None
+        where: Address | EmbeddedWeaviate,
+        data: Path | str | None = None,
+        *,
+        levels: Levels | None = None,
+        members: tuple[Address, ...] = (),
     ) -> Store:
         """`connect` or `embedded`, whichever *where* calls for."""
         if isinstance(where, Address):
-            return Store.connect(where, levels=levels)
+            return Store.connect(where, levels=levels, members=members)
         return Store.embedded(where, data or tempfile.mkdtemp(prefix="samespace-weaviate-"), levels=levels)
 
     @property
@@ -156,9 +174,23 @@ class Store(QueryCalls):
         found.levels = levels
         return found
 
+    def each_node(self) -> dict[str, Self]:
+        """From the address of each node that is known to the same connection, to this one node alone, over REST.
+
+        Its calls are tried once. Without `members` it is the one node that answers here.
+        """
+        found = {}
+        for address, rest in (self._nodes or {str(self.where): Rest(self.rest.web)}).items():
+            found[address] = copy.copy(self)
+            found[address].rest, found[address].members, found[address]._nodes = rest, (), {}
+            found[address].levels = Levels(write=self.levels.write, decide="ONE", search=self.levels.search)
+        return found
+
     def close(self) -> None:
         """Close the connection, and all that were made of it; an embedded Weaviate ends."""
         self.rest.web.close()
+        for rest in self._nodes.values():
+            rest.web.close()
         self.client.close()
 
     def __enter__(self) -> Self:

@@ -18,17 +18,25 @@ from samespace.vectors import Float32
 from ..pinning.index import HNSW, Index
 from ..pinning.spec import MODULE
 from .patience import Patience
-from .values import PAGE, Blend, Consistency, Failure, Hit, Node, Shard, StoredObject
+from .values import PAGE, Blend, Consistency, Failure, Hit, Levels, Node, Shard, StoredObject
 
 
 class TenantBound(Protocol):
-    """Whose objects are meant, and how long is waited."""
+    """Whose objects are meant, how long is waited, of how many replicas answers are, and of which node."""
+
+    levels: Levels
 
     def of_tenant(self, tenant: str) -> Self:
         """The same database, where everything about objects is about those of one tenant; "" for no tenant."""
 
     def patient(self, patience: Patience) -> Self:
         """The same database, where each call waits out an outage."""
+
+    def each_node(self) -> dict[str, Self]:
+        """From the address of each node that is known to the same database as this one node has it.
+
+        Good for `page`, `own_schema` and `node_names`, each of which is asked once, without patience.
+        """
 
 
 class SchemaDatabase(TenantBound, Protocol):
@@ -39,6 +47,9 @@ class SchemaDatabase(TenantBound, Protocol):
 
     def schema(self, name: str) -> dict[str, Any] | None:
         """The schema of a collection, or of the one that an alias points to; None where there is none."""
+
+    def own_schema(self, name: str) -> dict[str, Any] | None:
+        """The same as the node has it that answers here, by which it encodes and searches."""
 
     def create(self, schema: Mapping[str, Any]) -> None:
         """Make a collection of exactly this schema."""
@@ -86,6 +97,9 @@ class SchemaDatabase(TenantBound, Protocol):
 
     def nodes(self) -> list[Node]:
         """The nodes, each with the replicas that it holds."""
+
+    def node_names(self) -> frozenset[str]:
+        """The names of all nodes, also of those that are away at the moment."""
 
     def shards(self, name: str) -> list[Shard]:
         """The replicas of a collection's shards; of one with tenants, those that are loaded."""
@@ -180,8 +194,17 @@ class Database(SchemaDatabase, ReadDatabase, WriteDatabase, SearchDatabase, Prot
     """All that is needed of a Weaviate."""
 
 
+class Paged(Protocol):
+    """What lists objects by the page."""
+
+    def page(
+        self, name: str, after: str, limit: int, *, vectors: bool = False, consistency: Consistency | None = None
+    ) -> list[StoredObject]:
+        """The next *limit* objects behind the id *after* ("" for the first), in order of their ids."""
+
+
 def stream(
-    database: ReadDatabase, name: str, after: str = "", *, vectors: bool = False, consistency: Consistency | None = None
+    database: Paged, name: str, after: str = "", *, vectors: bool = False, consistency: Consistency | None = None
 ) -> Iterator[StoredObject]:
     """All objects behind the id *after*, in order of their ids, a page at a time."""
     while page := database.page(name, after, PAGE, vectors=vectors, consistency=consistency):

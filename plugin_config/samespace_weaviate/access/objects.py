@@ -2,27 +2,34 @@
 
 weaviate-client turns dates, phone numbers and nested objects into Python's types, and not all find their way back.
 
-A list of objects is always what one replica of each shard has. What `page` adds at a higher level is that each of
-these objects is then read by its id from so many replicas: it is the newest that they have, and what was deleted on
-them is left out. An object that the listing replica lacks altogether is not in the list; whether replicas differ in
-number is told by `nodes`.
+A list of objects is always what one replica of each shard has: that of the node that is asked. At a higher level than
+ONE, `page` asks every node whose address is known and puts their lists together; what is not the same in all of them is
+read by its id from so many replicas, which gives the newest that they have, and nothing where it was deleted. Where
+one node's address is known, each object that this node lists is read like that, and what it lacks is not in the list:
+`replicas.walk` is what refuses to decide on that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import numpy as np
 
+from samespace.errors import ReplicasDiffer, WeaviateError, WeaviateUnavailable
 from samespace.vectors import Float32
 
+from .aligned import aligned
 from .rest import GOOD, Rest, class_path
 from .schemas import SchemaCalls
 from .values import Consistency, Failure, Levels, StoredObject
 
+_Answer = TypeVar("_Answer")
+_Asked = TypeVar("_Asked")
+_DELETED_ELSEWHERE: Final = "has been deleted on another replica"
+"""What 1.34.2 answers (500) where replicas disagree about a deletion; newer versions settle it, or answer 404."""
 _BEACON: Final = "weaviate://localhost/"
 _READERS: Final = 8
 """Objects that are read by id at a time."""
@@ -35,22 +42,40 @@ class ObjectCalls(SchemaCalls):
     tenant: str
     levels: Levels
 
+    def each_node(self) -> dict[str, Self]:
+        """From the address of each node that is known to the same connection, to this one node alone."""
+        raise NotImplementedError
+
     def page(
         self, name: str, after: str, limit: int, *, vectors: bool = False, consistency: Consistency | None = None
     ) -> list[StoredObject]:
         """The next *limit* objects behind the id *after* ("" for the first), in order of their ids."""
         level = consistency or self.levels.decide
-        query = {"class": name, "limit": str(limit), **self._tenant(), **_include(vectors)}
-        agree = level != "ONE" and self.replicas(name) > 1
+        replicas = 1 if level == "ONE" else self.replicas(name)
+        if replicas <= 1:
+            return self._listed(name, after, limit, vectors)
+        nodes = self.each_node()
+        away = spare(replicas, level)
+
+        def ask(asked: Self) -> list[StoredObject]:
+            return asked._listed(name, after, limit, vectors)
+
         while True:
-            found = [
-                _object(each) for each in self.rest.ask("GET", "/objects", query={**query, "after": after})["objects"]
-            ]
-            if not agree or not found:
+            pages = self.rest.patience.ask(lambda: of_nodes(nodes, ask, away), is_back=self.rest.is_ready)
+            rows = aligned(list(pages.values()), limit)
+            if not rows:
+                return []
+            unsure = [row.uuid for row in rows if len(pages) == 1 or not row.alike]
+            read = {each.uuid: each for each in self.agreed(name, unsure, vectors=vectors, consistency=level)}
+            read |= {row.uuid: row.copies[0] for row in rows if row.uuid not in set(unsure) and row.copies[0]}
+            if found := [read[row.uuid] for row in rows if row.uuid in read]:
                 return found
-            if agreed := self.agreed(name, [each.uuid for each in found], vectors=vectors, consistency=level):
-                return agreed
-            after = str(found[-1].uuid)  # all of these are gone
+            after = str(rows[-1].uuid)  # all of these are gone
+
+    def _listed(self, name: str, after: str, limit: int, vectors: bool) -> list[StoredObject]:
+        """As the node lists them that answers here."""
+        query = {"class": name, "limit": str(limit), "after": after, **self._tenant(), **_include(vectors)}
+        return [_object(each) for each in self.rest.ask("GET", "/objects", query=query)["objects"]]
 
     def agreed(
         self, name: str, uuids: Sequence[UUID], *, vectors: bool, consistency: Consistency
@@ -65,9 +90,17 @@ class ObjectCalls(SchemaCalls):
     ) -> StoredObject | None:
         """One object, of so many replicas, or as the replica on one *node* has it; None where it is not there."""
         of = {"node_name": node} if node else {"consistency_level": consistency or self.levels.decide}
-        status, answer = self.rest.send(
-            "GET", _path(name, uuid), query={**of, **self._tenant(), **_include(vectors)}, allowed=(200, 404)
-        )
+        try:
+            status, answer = self.rest.send(
+                "GET", _path(name, uuid), query={**of, **self._tenant(), **_include(vectors)}, allowed=(200, 404)
+            )
+        except WeaviateUnavailable:
+            raise
+        except WeaviateError as error:
+            if _DELETED_ELSEWHERE not in str(error):
+                raise
+            found = f"object {uuid} was deleted on one replica and is on another"
+            raise ReplicasDiffer(collection=name, found=found, ids=(str(uuid),)) from error
         return _object(answer) if status == 200 else None
 
     def has(self, name: str, uuid: UUID, consistency: Consistency | None = None) -> bool:
@@ -128,6 +161,31 @@ class ObjectCalls(SchemaCalls):
         named = {key: _numbers(rows) for key, rows in entry.vectors.items() if key}
         unnamed = {"vector": _numbers(entry.vectors[""])} if "" in entry.vectors else {}
         return {**found, **self._tenant(), **({"vectors": named} if named else {}), **unnamed}
+
+
+def spare(replicas: int, level: Consistency) -> int:
+    """How many nodes may be away where an answer has to be of so many replicas of each shard."""
+    return {"ALL": 0, "QUORUM": (replicas - 1) // 2, "ONE": replicas - 1}[level]
+
+
+def of_nodes(nodes: Mapping[str, _Asked], ask: Callable[[_Asked], _Answer], away: int) -> dict[str, _Answer]:
+    """What each node answers, by its address, asked at the same time.
+
+    Raises:
+        WeaviateUnavailable: more than *away* of them do not answer.
+    """
+    found: dict[str, _Answer] = {}
+    silent: list[WeaviateUnavailable] = []
+    with ThreadPoolExecutor(len(nodes), thread_name_prefix="samespace-node") as pool:
+        asked = {address: pool.submit(ask, node) for address, node in nodes.items()}
+        for address, answer in asked.items():
+            try:
+                found[address] = answer.result()
+            except WeaviateUnavailable as error:
+                silent.append(error)
+    if len(silent) > away or not found:
+        raise silent[0]
+    return found
 
 
 def rows_of(value: Any) -> Float32 | None:

@@ -17,6 +17,7 @@ from samespace.errors import RequestInvalid, WeaviateError
 from samespace.vectors import Float32
 
 from ..pinning.spec import DOCUMENT_PROPERTY, WINDOW_PROPERTY, collection_name
+from .database import stream
 from .errors import translated
 from .objects import ObjectCalls, rows_of
 from .values import Blend, Consistency, Failure, Hit, StoredObject
@@ -167,6 +168,9 @@ class QueryCalls(ObjectCalls):
     def ids(self, name: str, consistency: Consistency | None = None) -> Iterator[UUID]:
         """The ids of all objects, in order; without texts and vectors."""
         level = consistency or self.levels.decide
+        if level != "ONE" and len(self.each_node()) > 1 and self.replicas(name) > 1:
+            yield from (each.uuid for each in stream(self, name, consistency=level))
+            return
         after: UUID | None = None
         while page := self._id_page(name, after, level):
             yield from page

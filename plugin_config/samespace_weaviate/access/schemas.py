@@ -6,7 +6,7 @@ vector without a name and named ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +15,6 @@ from samespace.errors import WeaviateError, WeaviateUnavailable
 
 from ..pinning.index import HNSW, Index
 from ..pinning.spec import MODULE
-from .address import Address
 from .rest import GOOD, Rest, class_path
 from .values import Node, Shard
 
@@ -40,22 +39,6 @@ class SchemaCalls:
     def own_schema(self, name: str) -> dict[str, Any] | None:
         """The same as the node has it that answers here, by which it encodes and searches."""
         return _schema(self.rest, name, _OWN_VIEW)
-
-    def schema_views(self, name: str, nodes: Sequence[Address] = ()) -> dict[str, dict[str, Any] | None]:
-        """The schema as each node has it, by the node's address: of *nodes*, and of the one that answers here.
-
-        Raises:
-            WeaviateUnavailable: one of them does not answer; what it would say is not known, so nothing is said.
-        """
-        views = {self.rest.address: self.own_schema(name)}
-        for address in nodes:
-            if str(address) not in views:
-                rest = Rest.open(address, self.rest.patience)
-                try:
-                    views[str(address)] = _schema(rest, name, _OWN_VIEW)
-                finally:
-                    rest.web.close()
-        return views
 
     def create(self, schema: Mapping[str, Any]) -> None:
         """Make a collection of exactly this schema."""
@@ -153,6 +136,20 @@ class SchemaCalls:
         """The nodes, each with the replicas that it holds; their objects are counted now and then."""
         found = self.rest.ask("GET", "/nodes", query={"output": "verbose"})["nodes"]
         return [_node(entry) for entry in found or ()]
+
+    def node_names(self) -> frozenset[str]:
+        """The names of all nodes, also of those that are away at the moment.
+
+        `nodes` leaves out a node that has been away for some seconds. The members of the schema's consensus stay; who
+        may not read them gets what `nodes` tells.
+        """
+        found = {each.name for each in self.nodes()}
+        status, answer = self.rest.send("GET", "/cluster/statistics", allowed=(*GOOD, 401, 403, 404))
+        if status in GOOD:
+            for entry in answer.get("statistics") or ():
+                members = (entry.get("raft") or {}).get("latestConfiguration") or ()
+                found |= {str(each["id"]) for each in members}
+        return frozenset(found)
 
     def shards(self, name: str) -> list[Shard]:
         """The replicas of a collection's shards; of one with tenants, those that are loaded."""

@@ -20,7 +20,8 @@ _WORDS: Final = re.compile(
     r"|\b(?:408|429|502|503|504)\b[^a-z0-9]{0,3}(?:too many|bad gateway|service unav|gateway time|error)"
     r"|too many requests|bad gateway|gateway time-?out"
     r"|timed? ?out\b|\btimeout\b|\bdeadline\b|unavailable|\boverloaded\b|try again later"
-    r"|connection (?:refused|reset|closed|aborted)|broken pipe|context canceled|server disconnected|unexpected eof"
+    r"|connection (?:refused|reset|closed|aborted|is closing)|broken pipe|context canceled|server disconnected"
+    r"|unexpected eof"
     r"|leader not found|leadership lost|not (?:the )?leader\b|shutting down|\bnot ready\b"
     r"|cannot (?:reach enough replicas|achieve consistency level)|not enough replicas|no (?:read|write) replica found",
     re.I,

@@ -119,6 +119,7 @@ class AuditReport:
         unread: tenants that could not be read, because they are not active.
         shards: as Weaviate tells of them.
         pin_findings: what `check` would say against the pin, in words.
+        as_read: "" where all replicas were compared, or there is one; else what the verdict has to add.
     """
 
     collection: str
@@ -131,6 +132,7 @@ class AuditReport:
     unread: tuple[str, ...] = ()
     shards: tuple[Shard, ...] = ()
     pin_findings: tuple[str, ...] = ()
+    as_read: str = ""
 
     @property
     def clean(self) -> bool:
@@ -203,6 +205,7 @@ class AuditReport:
             "unread_tenants": list(self.unread),
             "shards": [{"name": each.name, "node": each.node, "objects": each.objects} for each in self.shards],
             "pin_findings": list(self.pin_findings),
+            "as_read": self.as_read,
             "offenders": [
                 {
                     "id": str(each.uuid),

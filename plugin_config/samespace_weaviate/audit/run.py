@@ -14,6 +14,7 @@ from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 from ..access.database import Database
 from ..pinning.pin import Pin, Severity, check_pin, find_pin, read_pins
 from ..pinning.spec import collection_name, vector_name
+from ..replicas.alike import as_read, require_alike
 from .explain import Texts
 from .findings import AuditReport
 from .recipes import declared, mistakes, text_properties
@@ -79,6 +80,8 @@ def audit(
         SpaceMismatch: the encoder is of another space than the pin; nothing was read.
         PinBroken: there is no such collection, or it is pinned to no space; nothing was read.
         RequestInvalid: a tenant is not there, or cannot be read.
+        ReplicasDiffer: replicas of the collection do not hold the same.
+        ReplicasUnknown: it has replicas, and they cannot be compared (see `replicas.alike`).
     """
     options = options or AuditOptions()
     name = collection_name(name)
@@ -98,9 +101,10 @@ def audit(
         writers=writers,
         progress=progress,
     )
+    chosen, unread = _tenants(database.tenants(name), options.tenants, name)
+    require_alike(database, name, chosen)
     wait_for_index(database, name, options.wait_s)
     seed = secrets.randbits(32) if options.seed is None else options.seed
-    chosen, unread = _tenants(database.tenants(name), options.tenants, name)
     return AuditReport(
         collection=name,
         vector=pin.vector,
@@ -119,6 +123,7 @@ def audit(
             for each in check_pin(schema, encoder.space_id).findings
             if each.severity >= Severity.UNSAFE
         ),
+        as_read=as_read(database, name),
     )
 
 

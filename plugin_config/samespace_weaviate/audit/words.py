@@ -18,6 +18,11 @@ _NEAREST: Final = 1e-14
 
 def verdict(report: AuditReport) -> str:
     """The one sentence that matters."""
+    said = _verdict(report)
+    return f"{said[:-1]}, {report.as_read}." if report.as_read else said
+
+
+def _verdict(report: AuditReport) -> str:
     counted = f"{report.wrong} of the {report.sampled} objects that were looked at"
     if report.sampled == report.population:
         if report.wrong:

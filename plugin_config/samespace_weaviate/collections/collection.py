@@ -30,6 +30,7 @@ from ..pinning.index import Index
 from ..pinning.pin import Pin, require_pin
 from ..pinning.plan import AddGuard, AddProperty, AddVector, CreateCollection, Plan, plan
 from ..pinning.spec import GUARD_VECTOR, CollectionSpec, collection_name
+from ..pinning.views import require_same_views
 from .grouping import GroupBy, search_grouped
 
 ID_PROPERTY: Final = "passageId"
@@ -106,7 +107,7 @@ class PinnedCollection:
         """Open the collection *name* for *encoder*, or for a full space id where only searching is wanted.
 
         Raises:
-            PinBroken: no such collection, or its pin does not hold.
+            PinBroken: no such collection, or its pin does not hold, or a node sees another one.
             SpaceMismatch: it is pinned to another space.
         """
         if isinstance(encoder, str):
@@ -317,4 +318,6 @@ class PinnedCollection:
             )
         names = {str(entry["name"]): str(entry["dataType"][0]) for entry in schema.get("properties") or ()}
         multi_tenant = bool((schema.get("multiTenancyConfig") or {}).get("enabled"))
-        return require_pin(schema, self.space_id), names, multi_tenant
+        pin = require_pin(schema, self.space_id)
+        require_same_views(self.database, self.name)
+        return pin, names, multi_tenant

@@ -172,7 +172,7 @@ def _journal(job: PartImport, database: Database, state: Path) -> ImportJournal:
     for done in journal.some(_CHECKED):
         assert done.uuid is not None
         door = database.of_tenant(done.tenant) if done.tenant else database
-        if not door.has(job.collection, done.uuid):
+        if not door.has(job.collection, done.uuid, consistency="QUORUM"):
             journal.finished.clear()  # the collection was deleted or emptied since
             break
     journal.begin()

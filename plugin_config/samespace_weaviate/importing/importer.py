@@ -210,7 +210,7 @@ def _journal(database: Database, target: Target, options: ImportOptions, batch: 
 def _is_there(database: Database, target: Target, done: FinishedBatch) -> bool:
     assert done.uuid is not None
     try:
-        return door_of(database, target, done.tenant).has(target.collection, done.uuid)
+        return door_of(database, target, done.tenant).has(target.collection, done.uuid, consistency="QUORUM")
     except WeaviateUnavailable:
         raise
     except WeaviateError:  # no such tenant any more

@@ -18,6 +18,7 @@ from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..audit import AuditReport
+from ..replicas.alike import factor, require_alike
 from .compare import WriteWindow
 from .journal import MigrationJournal
 from .plan import Migration
@@ -30,12 +31,13 @@ from .refusals import (
     refuse_without_module,
 )
 from .transfer import CopyPace, CopyRoute, Moved, Transfer, put_to_sleep
-from .verification import Verification, verify
+from .verification import Verification, counted, verify
 
 QUIET: Final = 64
 """A round that changes no more than this is followed by the switch; what comes later is carried over after it."""
 ROUNDS: Final = 20
 _TICK_S: Final = 0.1
+_RECOUNTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Migrator:
                 collection=migration.new, reason="its schema is not known", remedy="give --to and --server again"
             )
         refuse_without_aliases(self.database)
+        require_alike(self.database, migration.old, pause=self.terms.pace.pause)
         if not self._is_ours():
             try:
                 self.database.create(schema)
@@ -177,8 +180,18 @@ class Migrator:
             remedy="run the same command at a quieter time, or with a faster encoder",
         )
 
+    def _require_alike(self, transfer: Transfer) -> None:
+        """Raise unless the replicas of both collections hold the same: counts and audits see one of them."""
+        if self.database.levels.decide == "ONE" or factor(self.database, self.migration.old) <= 1:
+            return
+        for tenant in transfer.tenants():
+            with transfer.awake(tenant):
+                for name in (transfer.route.source, transfer.route.target):
+                    require_alike(self.database, name, [tenant], pause=self.terms.pace.pause)
+
     def _verify(self) -> None:
         terms, migration = self.terms, self.migration
+        self._require_alike(self._forth())
         found: Verification = verify(
             self._forth(),
             migration,
@@ -189,6 +202,14 @@ class Migrator:
         )
         for sentence in found.sentences():
             terms.tell(sentence)
+        if found.old != found.new and not self._counts_meet():
+            raise MigrationBlocked(
+                collection=migration.new,
+                reason=f"it has {found.new} objects, {migration.old} has {found.old}, and copying again does not "
+                "change that",
+                remedy="nothing was switched. If nobody writes or deletes meanwhile, look at both with `samespace "
+                "weaviate audit`, and at their replicas; then run the same command again",
+            )
         if found.wrong:
             raise MigrationBlocked(
                 collection=migration.new,
@@ -213,6 +234,16 @@ class Migrator:
         self.journal.note(
             "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap
         )
+
+    def _counts_meet(self) -> bool:
+        """Whether both come to as many objects after further rounds, or clients' writes explain the rest."""
+        transfer = self._forth()
+        for _ in range(_RECOUNTS):
+            moved = transfer.round()
+            old, new = counted(transfer)
+            if old == new or abs(old - new) <= moved.changed <= QUIET:
+                return True
+        return False
 
     def _audit(self) -> None:
         if self.terms.audit is None:
@@ -282,6 +313,7 @@ class Migrator:
     def _return(self) -> None:
         if not self.terms.force:
             refuse_without_module(self.database, self.migration)
+        self._require_alike(self._back())
         self._refuse_late_writes("they would be overwritten by the way back")
         if self.journal.progress.state is MigrationState.SETTLED:
             self.journal.note("returning")
@@ -308,6 +340,8 @@ class Migrator:
             refuse_if_named(self.database, migration.old)
             if not self.terms.force:
                 refuse_if_referred_to(self.database, migration)
+            if not self.terms.force:
+                self._require_alike(self._forth())
             self._refuse_late_writes(f"they are not in {migration.new}")
             self.database.delete_collection(migration.old)
         if migration.makes_alias:

@@ -20,6 +20,7 @@ from samespace.vectors import Float32, cosine_distance
 from ..access.database import Database
 from ..access.values import Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, wait_for_index
+from ..replicas.alike import factor
 from .plan import Migration
 from .transfer import Transfer, text_of
 
@@ -103,7 +104,7 @@ def verify(
     for tenant in tenants:
         with transfer.awake(tenant):
             own = database.of_tenant(tenant)
-            counts += [own.count(migration.old), own.count(migration.new)]
+            counts += [count_of(own, migration.old), count_of(own, migration.new)]
             found_now, indexed = _searchable(own, migration)
             searched, mended = searched + found_now, mended + indexed
             if tenant in chosen:
@@ -137,6 +138,24 @@ def _searchable(own: Database, migration: Migration) -> tuple[SearchCheck, int]:
         indexed += len(found.lost) - len(again.lost)
         found = SearchCheck(found.searched, again.lost, found.tied)
     return found, indexed
+
+
+def counted(transfer: Transfer) -> tuple[int, int]:
+    """How many objects source and target have; tenants are woken as in a round."""
+    counts = [0, 0]
+    for tenant in transfer.tenants():
+        with transfer.awake(tenant):
+            own = transfer.database.of_tenant(tenant)
+            counts[0] += count_of(own, transfer.route.source)
+            counts[1] += count_of(own, transfer.route.target)
+    return counts[0], counts[1]
+
+
+def count_of(database: Database, name: str) -> int:
+    """How many objects there are; with replicas those that any of them lists, for Weaviate counts those of one."""
+    if factor(database, name) <= 1 or database.levels.decide == "ONE":
+        return database.count(name)
+    return sum(1 for _ in database.ids(name))
 
 
 def distances_of(records: Sequence[StoredObject], vector: str, text_property: str, encoder: Encoder) -> list[float]:

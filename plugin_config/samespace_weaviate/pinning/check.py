@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .collisions import colliding_names, colliding_spaces
 from .pin import Finding, PinCheck, Severity, check_pin, read_pins
 from .served import Servers
 from .spec import collection_name, vector_name
+from .views import SchemaViews
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,12 @@ class Inventory:
     Attributes:
         schemas: of all collections.
         aliases: from alias to collection.
+        views: how each node sees a collection, by its name.
     """
 
     schemas: tuple[Mapping[str, Any], ...]
     aliases: Mapping[str, str]
+    views: Mapping[str, SchemaViews] = field(default_factory=dict)
 
 
 def check_all(
@@ -50,6 +53,8 @@ def check_all(
             checks.append(PinCheck(name, "", tuple(extra or [missing])))
             continue
         found = check_pin(schema, space_id)
+        if target in inventory.views:
+            extra += inventory.views[target].findings()
         if servers is not None:
             for pin in read_pins(schema):
                 if space_id is None or pin.vector == vector_name(space_id):

@@ -60,6 +60,8 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.WeaviateError: Status("INTERNAL", 500),
     errors.WeaviateUnavailable: Status("INTERNAL", 500),
     errors.PinBroken: Status("FAILED_PRECONDITION", 409),
+    errors.ReplicasDiffer: Status("FAILED_PRECONDITION", 409),
+    errors.ReplicasUnknown: Status("FAILED_PRECONDITION", 409),
     errors.MigrationBlocked: Status("FAILED_PRECONDITION", 409),
 }
 _BY_NAME: Final = {cls.__name__: cls for cls in STATUS}

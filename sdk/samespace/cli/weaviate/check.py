@@ -45,7 +45,7 @@ def check(
     """Check the pins of collections; of all, if none is named.
 
     Reads the schemas, and asks the servers behind the pins which spaces they serve, where they can be reached from
-    here. Changes nothing. Each finding is
+    here. Each node (--node) is asked for its own copy of the schema, too. Changes nothing. Each finding is
 
     \b
       fine    as it should be
@@ -67,13 +67,15 @@ def check(
     from samespace_weaviate.access.rights import sees_all
     from samespace_weaviate.pinning.check import Inventory, check_all
     from samespace_weaviate.pinning.served import Servers
+    from samespace_weaviate.pinning.views import read_views
 
     space_id = space_of(encoder)[0] if encoder else None
     servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
     with open_store(url, grpc_port, embedded) as store:
         whole = sees_all(store.rest)
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
-        inventory = Inventory(schemas, store.aliases())
+        views = {str(schema["class"]): read_views(store, str(schema["class"])) for schema in schemas}
+        inventory = Inventory(schemas, store.aliases(), views)
     if not whole and not names:
         if not schemas:
             raise WeaviateError(

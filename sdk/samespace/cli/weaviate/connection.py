@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,7 +15,10 @@ from ...errors import ConfigInvalid, WeaviateUnavailable
 
 if TYPE_CHECKING:
     from samespace_weaviate import Store
+    from samespace_weaviate.access.address import Address
+    from samespace_weaviate.access.values import Consistency, Levels
 
+_META: Final = "samespace.weaviate.cluster"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -28,9 +32,76 @@ def connection(command: _Command) -> _Command:
         ),
         click.option("--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."),
         click.option("--url", help="Weaviate's REST address [default: WEAVIATE_URL, else http://localhost:8080]."),
+        click.option(
+            "--consistency",
+            type=click.Choice(["ONE", "QUORUM", "ALL"], case_sensitive=False),
+            callback=_keep,
+            expose_value=False,
+            help="Replicas that a verdict rests on: ALL, which also writes to all; QUORUM; ONE, not compared with the "
+            "others. [default: reads of ALL, writes to a QUORUM]",
+        ),
+        click.option(
+            "--node",
+            multiple=True,
+            metavar="URL",
+            callback=_keep,
+            expose_value=False,
+            help="REST address of a node, once for every node; WEAVIATE_NODES, with commas. Needed where a collection "
+            "has replicas.",
+        ),
     ):
         command = option(command)
     return command
+
+
+@dataclass(frozen=True, slots=True)
+class WeaviateNodes:
+    """What the options say about nodes and replicas.
+
+    Attributes:
+        node: REST addresses of every node; () for what WEAVIATE_NODES says.
+        consistency: of what a verdict rests on; None for reads at ALL and writes at QUORUM.
+    """
+
+    node: tuple[str, ...] = ()
+    consistency: Consistency | None = None
+
+    @staticmethod
+    def of_command() -> WeaviateNodes:
+        """Of the command that runs."""
+        context = click.get_current_context(silent=True)
+        return WeaviateNodes(**context.meta.get(_META, {})) if context is not None else WeaviateNodes()
+
+    def levels(self) -> Levels:
+        """For the connection."""
+        from samespace_weaviate.access.values import Levels
+
+        if self.consistency is None:
+            return Levels()
+        return Levels(write="ALL" if self.consistency == "ALL" else "QUORUM", decide=self.consistency)
+
+    def members(self, environment: Mapping[str, str]) -> tuple[Address, ...]:
+        """The nodes' addresses.
+
+        Raises:
+            ConfigInvalid: one is no address, or comes twice.
+        """
+        from samespace_weaviate.access.address import Address
+
+        told = self.node or tuple(filter(None, map(str.strip, environment.get("WEAVIATE_NODES", "").split(","))))
+        key = "--node" if self.node else "WEAVIATE_NODES"
+        found: dict[str, Address] = {}
+        for url in told:
+            address = Address.parse(url, api_key=environment.get("WEAVIATE_API_KEY", "").strip())
+            if str(address) in found:
+                raise ConfigInvalid(key=key, reason=f"{address} is given twice; expected one address for each node")
+            found[str(address)] = address
+        return tuple(found.values())
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Remember an option for `WeaviateNodes.of_command`; it is every command's and no command's own."""
+    context.meta.setdefault(_META, {})[str(option.name)] = value
 
 
 def require_weaviate() -> None:
@@ -53,8 +124,14 @@ def require_rights(store: Store, command: str, *names: str) -> None:
 
 
 @contextmanager
-def open_store(url: str | None, grpc_port: int | None, embedded: Path | None) -> Iterator[Store]:
-    """The Weaviate that the options and the environment name."""
+def open_store(
+    url: str | None, grpc_port: int | None, embedded: Path | None, cluster: WeaviateNodes | None = None
+) -> Iterator[Store]:
+    """The Weaviate that the options and the environment name; *cluster* is that of the running command unless given.
+
+    Raises:
+        ConfigInvalid: an option is wrong, or the nodes' addresses are not those of this Weaviate's nodes.
+    """
     from samespace_weaviate import Store
     from samespace_weaviate.access.address import NoWeaviate, find_weaviate
 
@@ -67,5 +144,32 @@ def open_store(url: str | None, grpc_port: int | None, embedded: Path | None) ->
     found = find_weaviate("embedded" if embedded else "url", environment)
     if isinstance(found, NoWeaviate):
         raise WeaviateUnavailable(address="embedded" if embedded else "server", reason=found.reason)
-    with Store.open(found, embedded) as store:
+    cluster = cluster or WeaviateNodes.of_command()
+    members = () if embedded else cluster.members(environment)
+    with Store.open(found, embedded, levels=cluster.levels(), members=members) as store:
+        if members:
+            _require_members(store)
         yield store
+
+
+def _require_members(store: Store) -> None:
+    """Raise unless there is an address for every node, and those that answer are of this Weaviate.
+
+    A node that does not answer is passed over here: whatever needs it says so.
+    """
+    names = store.node_names()
+    if len(store.members) < len(names):
+        raise ConfigInvalid(
+            key="--node",
+            reason=f"{len(store.members)} addresses, and Weaviate has {len(names)} nodes: {', '.join(sorted(names))}; "
+            "give the address of each, also that of --url",
+        )
+    for address, node in store.each_node().items():
+        try:
+            own = node.node_names()
+        except WeaviateUnavailable:
+            continue
+        if not own & names:
+            raise ConfigInvalid(
+                key="--node", reason=f"{address} is of another Weaviate: its nodes are {', '.join(sorted(own))}"
+            )

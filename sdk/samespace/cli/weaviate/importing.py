@@ -11,7 +11,7 @@ import click
 from ...errors import RequestInvalid
 from ..console import progress, say
 from ..encoders import SPACE_ID
-from .connection import connection, open_store, require_rights, require_weaviate
+from .connection import WeaviateNodes, connection, open_store, require_rights, require_weaviate
 
 
 @click.command(name="import")
@@ -93,7 +93,7 @@ def import_data(
             if given:
                 raise RequestInvalid(field=option, reason="is for files of passages, which need an --encoder")
         chosen = PartOptions(tenant, tenant_property, batch, writers, state, engine, workers, address)
-        import_folder(name, data, chosen, OpenStore(url, grpc_port, embedded))
+        import_folder(name, data, chosen, OpenStore(url, grpc_port, embedded, WeaviateNodes.of_command()))
         return
     if engine == "ray":
         raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")

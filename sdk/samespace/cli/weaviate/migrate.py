@@ -184,6 +184,7 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
         survey,
     )
     from samespace_weaviate.migration.refusals import refuse_without_aliases
+    from samespace_weaviate.replicas.alike import require_alike
 
     encoder, server = wanted.encoder, wanted.server
     if encoder is None or not server:
@@ -196,6 +197,7 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
         schemas,
         database.aliases(),
     )
+    require_alike(database, migration.old)
     new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas)):
         click.echo(sentence)
@@ -210,6 +212,7 @@ def _second_vector(
     """The other strategy, from plan to end."""
     from samespace_weaviate.migration import CopyPace
     from samespace_weaviate.migration.named_vector import drop_old, fill, plan_encoder
+    from samespace_weaviate.replicas.alike import require_alike
 
     encoder, server = wanted.encoder, wanted.server
     if encoder is None or not server:
@@ -218,6 +221,7 @@ def _second_vector(
         raise RequestInvalid(
             field="--rollback", reason="nothing was moved: clients go back by naming the old vector again"
         )
+    require_alike(database, wanted.name)
     plan = plan_encoder(database, wanted.name, encoder, server, wanted.text_property)
     for sentence in plan.sentences():
         click.echo(sentence)

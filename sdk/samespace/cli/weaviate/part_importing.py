@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import RequestInvalid
 from ..console import progress, say
-from .connection import open_store
+from .connection import WeaviateNodes, open_store
 
 if TYPE_CHECKING:
     from samespace_weaviate import Store
@@ -40,10 +40,11 @@ class OpenStore:
     url: str | None
     grpc_port: int | None
     embedded: Path | None
+    nodes: WeaviateNodes
 
     def __call__(self) -> AbstractContextManager[Store]:
         """A connection, closed at the end of the block."""
-        return open_store(self.url, self.grpc_port, self.embedded)
+        return open_store(self.url, self.grpc_port, self.embedded, self.nodes)
 
 
 def import_folder(name: str, data: tuple[str, ...], chosen: PartOptions, opened: OpenStore) -> None:
