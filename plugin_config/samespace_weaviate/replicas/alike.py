@@ -36,9 +36,7 @@ def as_read(database: Database, name: str) -> str:
     return AS_READ[database.levels.decide] if factor(database, name) > 1 else ""
 
 
-def walk_of(
-    database: Database, name: str, *, pause: Callable[[float], None] = time.sleep
-) -> Walk:
+def walk_of(database: Database, name: str, *, pause: Callable[[float], None] = time.sleep) -> Walk:
     """A walk through every node that there is, or through as many as the level of decisions needs.
 
     Raises:
