@@ -10,6 +10,7 @@ from uuid import UUID
 
 from samespace.errors import ReplicasDiffer, WeaviateUnavailable
 from samespace_weaviate import StoredObject
+from samespace_weaviate.access.patience import NONE
 from samespace_weaviate.access.values import Consistency, Levels
 
 
@@ -61,6 +62,7 @@ class FakeCluster:
     ) -> None:
         self._schema, self._nodes = dict(schema), dict(zip("abcdefg", nodes, strict=False))
         self._known = len(nodes) if known is None else known
+        self.patience = NONE
         self.levels, self.tenant, self.read = Levels(decide=decide), "", list[UUID]()
 
     def schema(self, name: str) -> dict[str, Any] | None:

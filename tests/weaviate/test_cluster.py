@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from fakes.nodes import Node, Nodes, weaviate_nodes
 from fakes.serving import Server
 from samespace import Encoder
-from samespace.cli import main
+from samespace.cli import cli
 from samespace.errors import PinBroken, ReplicasDiffer, ReplicasUnknown
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Severity, Store, create
 from samespace_weaviate.access.address import Address
@@ -232,7 +232,7 @@ def test_a_pin_that_one_node_sees_otherwise_is_named(
     members = [part for each in nodes.all for part in ("--node", each.url)]
     for command in (["check", name, "--offline"], ["search", name, "red"]):
         ran = CliRunner().invoke(
-            main, ["weaviate", *command, "--url", nodes[0].url, "--grpc-port", str(nodes[0].grpc_port), *members]
+            cli, ["weaviate", *command, "--url", nodes[0].url, "--grpc-port", str(nodes[0].grpc_port), *members]
         )
         assert ran.exit_code != 0 and bad in f"{ran.output} {ran.exception}"
     place = nodes.all.index(node)
@@ -283,10 +283,10 @@ def rolling(nodes: Nodes) -> None:
 def test_the_command_wants_as_many_addresses_as_there_are_nodes(nodes: Nodes, name: str) -> None:
     """Two of three are refused with the names of all, and one that is given twice is no second node."""
     base = ["weaviate", "check", name, "--offline", "--url", nodes[0].url, "--grpc-port", str(nodes[0].grpc_port)]
-    two = CliRunner().invoke(main, [*base, "--node", nodes[0].url, "--node", nodes[1].url, "--json"])
+    two = CliRunner().invoke(cli, [*base, "--node", nodes[0].url, "--node", nodes[1].url, "--json"])
     assert two.exit_code != 0 and "node3" in f"{two.output} {two.exception}"
-    twice = CliRunner().invoke(main, [*base, "--node", nodes[0].url, "--node", nodes[0].url])
+    twice = CliRunner().invoke(cli, [*base, "--node", nodes[0].url, "--node", nodes[0].url])
     assert twice.exit_code != 0 and "twice" in f"{twice.output} {twice.exception}"
-    all_three = CliRunner().invoke(main, [*base, "--json"], env={"WEAVIATE_NODES": ",".join(nodes.urls)})
+    all_three = CliRunner().invoke(cli, [*base, "--json"], env={"WEAVIATE_NODES": ",".join(nodes.urls)})
     assert all_three.exit_code == 0, all_three.output
     assert json.loads(all_three.stdout)[0]["worst"] in ("fine", "drift")

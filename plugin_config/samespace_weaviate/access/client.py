@@ -152,6 +152,11 @@ class Store(QueryCalls):
         return self.where.grpc_port
 
     @property
+    def patience(self) -> Patience:
+        """With outages."""
+        return self.rest.patience
+
+    @property
     def version(self) -> str:
         """Weaviate's version."""
         return str(self.rest.ask("GET", "/meta")["version"])

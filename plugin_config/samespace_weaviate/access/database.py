@@ -26,6 +26,10 @@ class TenantBound(Protocol):
 
     levels: Levels
 
+    @property
+    def patience(self) -> Patience:
+        """With outages."""
+
     def of_tenant(self, tenant: str) -> Self:
         """The same database, where everything about objects is about those of one tenant; "" for no tenant."""
 

@@ -24,6 +24,7 @@ import numpy as np
 from samespace.vectors import Float32
 
 from ..access.database import Database
+from ..access.values import Consistency
 
 LIMITS: Final = (10, 100, 1000)
 """Results asked for: the first is enough where the index is whole."""
@@ -98,26 +99,31 @@ class SearchCheck:
         return SearchCheck(self.searched + other.searched, self.lost + other.lost, self.tied + other.tied)
 
 
-def check_searchable(database: Database, name: str, vector: str, uuids: Iterable[UUID]) -> SearchCheck:
+def check_searchable(
+    database: Database, name: str, vector: str, uuids: Iterable[UUID], consistency: Consistency | None = None
+) -> SearchCheck:
     """Search for each of some objects with its own vector; those that are gone, or have no vector, are passed over.
 
     Args:
         database: of the tenant.
         vector: the named vector whose index is asked.
+        consistency: of reading the stored vectors.
     """
     source, found = iter(uuids), SearchCheck()
     while page := list(islice(source, PAGE)):
-        once = _checked(database, name, vector, page)
+        once = _checked(database, name, vector, page, consistency)
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
-        again = _checked(database, name, vector, once.lost) if once.lost else SearchCheck()
+        again = _checked(database, name, vector, once.lost, consistency) if once.lost else SearchCheck()
         found += SearchCheck(once.searched, again.lost, once.tied + again.tied)
     return found
 
 
-def _checked(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> SearchCheck:
+def _checked(
+    database: Database, name: str, vector: str, uuids: Sequence[UUID], consistency: Consistency | None
+) -> SearchCheck:
     stored = {
         each.uuid: _query(each.vector)
-        for each in database.read(name, vector, uuids, [])
+        for each in database.read(name, vector, uuids, [], consistency)
         if each.vector is not None and each.vector.size and np.isfinite(each.vector).all() and each.vector.any()
     }
     answers = search_each(lambda query, limit: database.nearest(name, vector, query, limit), list(stored.items()))

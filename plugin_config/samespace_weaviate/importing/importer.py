@@ -153,6 +153,10 @@ class _Outages:
         self._pause(seconds)
 
 
+_SEARCHED: Final = "QUORUM"
+"""An import goes on while a node is away, so what it wrote is read of as many replicas as took it."""
+
+
 def _search(database: Database, target: Target, work: Stages, *, whole: bool) -> SearchCheck:
     """Search for what was written, or with *whole* for everything that the tenants written to have."""
     if not work.tenants:
@@ -166,8 +170,8 @@ def _search(database: Database, target: Target, work: Stages, *, whole: bool) ->
         )
     for tenant in sorted(work.tenants):
         door = door_of(database, target, tenant)
-        uuids = door.ids(target.collection) if whole else (uuid for of, uuid in work.written if of == tenant)
-        found += check_searchable(door, target.collection, target.vector, uuids)
+        uuids = door.ids(target.collection, _SEARCHED) if whole else (uuid for of, uuid in work.written if of == tenant)
+        found += check_searchable(door, target.collection, target.vector, uuids, _SEARCHED)
     return found
 
 

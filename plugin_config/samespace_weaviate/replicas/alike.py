@@ -14,7 +14,6 @@ from samespace.errors import ReplicasDiffer, ReplicasUnknown
 
 from ..access.database import Database
 from ..access.objects import spare
-from ..access.patience import NONE, Patience
 from ..access.values import Consistency
 from .compare import ReplicaComparison
 from .walk import Walk
@@ -37,9 +36,7 @@ def as_read(database: Database, name: str) -> str:
     return AS_READ[database.levels.decide] if factor(database, name) > 1 else ""
 
 
-def walk_of(
-    database: Database, name: str, *, patience: Patience = NONE, pause: Callable[[float], None] = time.sleep
-) -> Walk:
+def walk_of(database: Database, name: str, *, pause: Callable[[float], None] = time.sleep) -> Walk:
     """A walk through every node that there is, or through as many as the level of decisions needs.
 
     Raises:
@@ -50,7 +47,7 @@ def walk_of(
     away = spare(replicas, database.levels.decide)
     if len(nodes) < there - away:
         raise ReplicasUnknown(collection=name, factor=replicas, nodes=there, known=len(nodes))
-    return Walk(name, dict(nodes), max(0, away - max(0, there - len(nodes))), patience, pause)
+    return Walk(name, dict(nodes), max(0, away - max(0, there - len(nodes))), database.patience, pause)
 
 
 def compare_replicas(
@@ -58,14 +55,12 @@ def compare_replicas(
     name: str,
     tenants: Iterable[str] | None = None,
     *,
-    patience: Patience = NONE,
     pause: Callable[[float], None] = time.sleep,
 ) -> ReplicaComparison:
     """Compare all replicas of a collection, object by object; nothing is written.
 
     Args:
         tenants: only these, which have to be active; by default all that are, and [""] without tenants.
-        patience: with nodes that do not answer.
         pause: waits so many seconds.
 
     Raises:
@@ -73,7 +68,7 @@ def compare_replicas(
         WeaviateUnavailable: nodes do not answer.
     """
     chosen = active_tenants(database, name) if tenants is None else list(tenants)
-    return walk_of(database, name, patience=patience, pause=pause).run(chosen)
+    return walk_of(database, name, pause=pause).run(chosen)
 
 
 def require_alike(
@@ -81,7 +76,6 @@ def require_alike(
     name: str,
     tenants: Iterable[str] | None = None,
     *,
-    patience: Patience = NONE,
     pause: Callable[[float], None] = time.sleep,
 ) -> ReplicaComparison | None:
     """Return if replicas hold the same; None where nothing was compared: one replica, or the level is ONE.
@@ -92,7 +86,7 @@ def require_alike(
     """
     if database.levels.decide == "ONE" or factor(database, name) <= 1:
         return None
-    found = compare_replicas(database, name, tenants, patience=patience, pause=pause)
+    found = compare_replicas(database, name, tenants, pause=pause)
     if not found.alike:
         raise ReplicasDiffer(
             collection=name,

@@ -16,7 +16,6 @@ from typing import Final
 from samespace.errors import ReplicasDiffer, RequestInvalid
 
 from ..access.database import Database
-from ..access.patience import NONE, Patience
 from .alike import active_tenants, walk_of
 from .compare import ReplicaComparison, ReplicaDifference
 
@@ -67,7 +66,6 @@ def reconcile(
     tenants: Sequence[str] | None = None,
     *,
     dry_run: bool = False,
-    patience: Patience = NONE,
     pause: Callable[[float], None] = time.sleep,
     progress: Callable[[int], None] = lambda objects: None,
 ) -> Reconciled:
@@ -79,7 +77,6 @@ def reconcile(
     Args:
         tenants: only these, which have to be active; by default all that are.
         dry_run: compare only.
-        patience: with nodes that do not answer.
         pause: waits so many seconds.
         progress: gets each number of objects that were seen to.
 
@@ -91,7 +88,7 @@ def reconcile(
     if database.levels.decide != "ALL":
         raise RequestInvalid(field="consistency", reason=f"{database.levels.decide}; replicas are reconciled at ALL")
     chosen = active_tenants(database, name) if tenants is None else list(tenants)
-    walk = walk_of(database, name, patience=patience, pause=pause)
+    walk = walk_of(database, name, pause=pause)
     done = Reconciled(walk.found)
     waiting: list[ReplicaDifference] = []
     for one in walk.differences(chosen):
@@ -102,7 +99,7 @@ def reconcile(
     if dry_run or done.before.alike:
         return done
     _settle(database, name, waiting, done, progress)
-    again = walk_of(database, name, patience=patience, pause=pause)
+    again = walk_of(database, name, pause=pause)
     for one in again.differences(chosen):
         if one.lacking_on_most and _is_deleted(database, name, one):
             database.of_tenant(one.tenant).delete(name, [one.uuid], consistency="ALL")
@@ -111,7 +108,7 @@ def reconcile(
             done.left.append(one)
     done.after = again.found
     if done.deleted:
-        done.after = walk_of(database, name, patience=patience, pause=pause).run(chosen)
+        done.after = walk_of(database, name, pause=pause).run(chosen)
     return done
 
 

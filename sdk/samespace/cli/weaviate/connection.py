@@ -37,7 +37,8 @@ def connection(command: _Command) -> _Command:
             type=click.Choice(["ONE", "QUORUM", "ALL"], case_sensitive=False),
             callback=_keep,
             expose_value=False,
-            help="Replicas that a verdict rests on; ONE does not compare replicas [default: read ALL, write QUORUM].",
+            help="Replicas that a verdict rests on: ALL, which also writes to all; QUORUM; ONE, not compared with the "
+            "others. [default: reads of ALL, writes to a QUORUM]",
         ),
         click.option(
             "--node",
@@ -45,8 +46,8 @@ def connection(command: _Command) -> _Command:
             metavar="URL",
             callback=_keep,
             expose_value=False,
-            help="REST address of a node, once per node; needed for collections with replicas [default: "
-            "WEAVIATE_NODES, comma-separated].",
+            help="REST address of a node, once for every node; WEAVIATE_NODES, with commas. Needed where a collection "
+            "has replicas.",
         ),
     ):
         command = option(command)
