@@ -2,13 +2,9 @@
 
 from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
 
-What each module is for: `spec` and `index` (what a pinned collection looks like), `specfile` (the same as a file),
-`pin` (what a schema says about its space), `check` (all pins together; with `routes`, `unpinned`, `collisions` and
-`served`), `diff` and `plan` (what has to be done to get from one to the other), `environment` (what Weaviate itself
-needs), `objects` (the values that cross the door), `store` (the door: the only module that imports weaviate),
-`discover` (which Weaviate to use), `importer` (bulk; with `sources`, `batches`, `windows`, `pipeline`, `journal` and
-`report`), `collection` and `aliased` (what programs use; with `grouping` and `conditions`), `migration` (to another
-encoder), `audit` (whether what is stored is right), `tour` (shows that another space is refused).
+Its rooms: `pinning` (what a pinned collection looks like, what a schema says about its space, and what has to be done
+to get from one to the other), `access` (the one way into Weaviate), `importing` (bulk), `collections` (what programs
+use), `audit` (whether what is stored is right) and `migration` (to another encoder).
 
 Nothing here imports weaviate before a `Store` is opened.
 """

@@ -67,8 +67,6 @@ def is_outage(error: BaseException) -> bool:
         return True
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, theirs.WeaviateRetryError):
-            return True
         if isinstance(seen, grpc.RpcError) and isinstance(seen, grpc.Call):
             return code_may_pass(seen.code().name, seen.details() or "")
         seen = seen.__cause__ or seen.__context__

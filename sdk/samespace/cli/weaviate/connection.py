@@ -37,8 +37,7 @@ def connection(command: _Command) -> _Command:
             type=click.Choice(["ONE", "QUORUM", "ALL"], case_sensitive=False),
             callback=_keep,
             expose_value=False,
-            help="Replicas that a verdict rests on: ALL, which also writes to all; QUORUM; ONE, not compared with the "
-            "others. [default: reads of ALL, writes to a QUORUM]",
+            help="Replicas that a verdict rests on; ONE does not compare them [default: read ALL, write QUORUM].",
         ),
         click.option(
             "--node",
@@ -46,8 +45,8 @@ def connection(command: _Command) -> _Command:
             metavar="URL",
             callback=_keep,
             expose_value=False,
-            help="REST address of a node, once for every node; WEAVIATE_NODES, with commas. Needed where a collection "
-            "has replicas.",
+            help="REST address of a node, once per node; needed for collections with replicas [default: "
+            "WEAVIATE_NODES, comma-separated].",
         ),
     ):
         command = option(command)
