@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ...errors import ConfigInvalid, WeaviateUnavailable
+from ..options import gathered
 
 if TYPE_CHECKING:
     from samespace_weaviate import Store
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+@dataclass(frozen=True, slots=True)
+class NamedWeaviate:
+    """The Weaviate that a command names; called, it opens it, in this process or in one of Ray's actors.
+
+    Keys are not in it: each machine reads them from its own environment.
+    """
+
+    url: str | None
+    grpc_port: int | None
+    embedded: Path | None
+
+    def __call__(self) -> AbstractContextManager[Store]:
+        """A connection, closed at the end of the block."""
+        return open_store(self.url, self.grpc_port, self.embedded)
 
 
-def connection(command: _Command) -> _Command:
-    """The options that say which Weaviate is meant."""
-    for option in (
-        click.option(
+connection: Final = gathered(
+    "weaviate",
+    NamedWeaviate,
+    {
+        "url": click.option(
+            "--url", help="Weaviate's REST address [default: WEAVIATE_URL, else http://localhost:8080]."
+        ),
+        "grpc_port": click.option(
+            "--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."
+        ),
+        "embedded": click.option(
             "--embedded",
             type=click.Path(path_type=Path, file_okay=False),
             help="Start a Weaviate for this command, with its data in this folder.",
         ),
-        click.option("--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."),
-        click.option("--url", help="Weaviate's REST address [default: WEAVIATE_URL, else http://localhost:8080]."),
-    ):
-        command = option(command)
-    return command
+    },
+)
+"""The options that say which Weaviate is meant."""
 
 
 def require_weaviate() -> None:
