@@ -29,10 +29,10 @@ from loadgen.machine import command_line, machine, versions
 from samespace import Encoder, Vectors
 from samespace.cli.console import say, table
 from samespace.embed import assemble
-from samespace.encoder import CompositeEncoder, Encoded, LocalEncoder
+from samespace.encoder import CompositeEncoder, Encoded, EncodeOptions, LocalEncoder
 from samespace.evaluation import Bm25Ranker, Dataset, Ranker, Run, evaluate, load_dataset
 from samespace.progress import Advance
-from samespace.text import LongTexts, Role
+from samespace.text import Role
 from samespace_weaviate import CollectionSpec, Hit, Passage, PinnedCollection, Store, create
 from samespace_weaviate.access.address import NoWeaviate, find_weaviate
 from samespace_weaviate.pinning.spec import LongTextForm
@@ -84,22 +84,14 @@ class Once(Encoder):
     dims = property(lambda self: self._encoder.dims)
     token_limit = property(lambda self: self._encoder.token_limit)
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
-        if role == "query" or long_texts not in ("pool", "windows"):
-            return self._encoder.encode_detailed(texts, role, long_texts=long_texts, progress=progress)
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
+        if role == "query" or options.long_texts not in ("pool", "windows"):
+            return self._encoder.encode_with(texts, role, options)
         key = tuple(texts)
         if key not in self._windows:
             self._windows[key] = self._encoder.encode_detailed(texts, role, long_texts="windows")
         found = self._windows[key]
-        if long_texts == "windows":
+        if options.long_texts == "windows":
             return found
         rows = found.vectors.__array__()
         pooled = assemble(self._text_encoder.tokenize(texts, role), rows, "pool")

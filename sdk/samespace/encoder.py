@@ -52,6 +52,21 @@ class Encoded:
     spans: tuple[tuple[int, int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """How texts are encoded; see `Encoder.encode`, whose keywords these are.
+
+    Attributes:
+        long_texts: what becomes of texts beyond the token limit.
+        dims: fewer dimensions; None for all.
+        progress: gets each number of texts done.
+    """
+
+    long_texts: LongTexts = "pool"
+    dims: int | None = None
+    progress: Advance | None = None
+
+
 class Encoder(ABC):
     """Maps a text and a role to a vector of one space."""
 
@@ -135,6 +150,9 @@ class Encoder(ABC):
         """Longer texts are windowed."""
 
     @abstractmethod
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
+        """Vectors with token and window counts; what an encoder has to implement."""
+
     def encode_detailed(
         self,
         texts: Sequence[str],
@@ -145,6 +163,7 @@ class Encoder(ABC):
         progress: Advance | None = None,
     ) -> Encoded:
         """Vectors with token and window counts; see `encode`. *progress* gets each number of texts done."""
+        return self.encode_with(texts, role, EncodeOptions(long_texts, dims, progress))
 
     def encode(
         self,
@@ -203,26 +222,18 @@ class LocalEncoder(Encoder):
     def token_limit(self) -> int:
         return self.loaded.artifact.recipe.token_limit
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
-        check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
+        check_dims(options.dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
         embedded = embed_texts(
             self.loaded.session,
             self.loaded.text_encoder,
             texts,
             role,
             dims=self.dims,
-            long_texts=long_texts,
-            progress=progress,
+            long_texts=options.long_texts,
+            progress=options.progress,
         )
-        return _encoded(embedded, self._space_id, dims)
+        return _encoded(embedded, self._space_id, options.dims)
 
 
 class CompositeEncoder(Encoder):
@@ -248,16 +259,8 @@ class CompositeEncoder(Encoder):
     def token_limit(self) -> int:
         return self.loaded.artifact.token_limit
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
-        check_dims(dims, self.dims, ())
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
+        check_dims(options.dims, self.dims, ())
         check_role(role)
         chosen = parts_of(self.loaded, role)
         embedded = [
@@ -267,16 +270,16 @@ class CompositeEncoder(Encoder):
                 texts,
                 role,
                 dims=part.artifact.manifest.identity.dims,
-                long_texts=long_texts,
+                long_texts=options.long_texts,
                 # A text is done when its last part is.
-                progress=progress if part is chosen[-1] else None,
+                progress=options.progress if part is chosen[-1] else None,
             )
             for part in chosen
         ]
         if self.loaded.composite.kind == "two_tower":
-            return _encoded(embedded[0], self._space_id, dims)
+            return _encoded(embedded[0], self._space_id, options.dims)
         weights = [part.weight for part in self.loaded.composite.parts]
-        return _encoded(concatenate_embedded(embedded, weights, long_texts), self._space_id, dims)
+        return _encoded(concatenate_embedded(embedded, weights, options.long_texts), self._space_id, options.dims)
 
 
 class RemoteEncoder(Encoder):
@@ -307,29 +310,23 @@ class RemoteEncoder(Encoder):
     def token_limit(self) -> int:
         return self._info.token_limit
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         if isinstance(texts, str):
             raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
         batches = list(_chunks(texts)) or [[]]
         firsts = list(accumulate(map(len, batches), initial=0))
 
         def stream(some: Iterable[Sequence[str]]) -> Iterator[Reply]:
-            return self._client.embed_stream(self.space_id, role, some, long_texts=long_texts, dims=dims)
+            return self._client.embed_stream(
+                self.space_id, role, some, long_texts=options.long_texts, dims=options.dims
+            )
 
         found: dict[int, Encoded] = {}
         for number, part in in_streams(stream, batches, min(len(self._client.address.replicas), len(batches))):
             shifted = tuple((text + firsts[number], start, end) for text, start, end in part.spans)
             found[number] = Encoded(part.vectors, part.tokens, part.windows, shifted)
-            if progress is not None:
-                progress(len(part.tokens))
+            if options.progress is not None:
+                options.progress(len(part.tokens))
         parts = [found[number] for number in range(len(batches))]
         if len(parts) == 1:
             return parts[0]

@@ -9,9 +9,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 
-from samespace.encoder import Encoded, Encoder
-from samespace.progress import Advance
-from samespace.text import LongTexts, Role
+from samespace.encoder import Encoded, EncodeOptions, Encoder
+from samespace.text import Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import StoredObject
 from samespace_weaviate.access.values import Consistency, Levels, Shard
@@ -45,15 +44,7 @@ class WordEncoder(Encoder):
     def token_limit(self) -> int:
         return TOKEN_LIMIT
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         self.texts += len(texts)
         windows, rows = [], []
         for text in texts:
@@ -61,7 +52,7 @@ class WordEncoder(Encoder):
             parts = [words[at : at + TOKEN_LIMIT] for at in range(0, len(words), TOKEN_LIMIT)]
             windows.append(len(parts))
             sums = np.stack([np.sum([self._word(word) for word in part], axis=0) for part in parts])
-            rows.append(sums if long_texts == "windows" else sums.sum(axis=0, keepdims=True))
+            rows.append(sums if options.long_texts == "windows" else sums.sum(axis=0, keepdims=True))
         return Encoded(Vectors(normalise(np.concatenate(rows)), self._space_id), tuple(windows), tuple(windows), ())
 
     def _word(self, word: str) -> Float32:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samespace.encoder import Encoded, Encoder, LocalEncoder
-from samespace.progress import Advance
-from samespace.text import LongTexts, Role
+from samespace.encoder import Encoded, EncodeOptions, Encoder, LocalEncoder
+from samespace.text import Role
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,8 @@ class DeadlyEncoder(LocalEncoder):
         super().__init__(encoder.loaded)
         self.done, self.word = done, word
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         if any(self.word in text for text in texts) and not self.done.exists():
             self.done.write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode_detailed(texts, role, long_texts=long_texts, dims=dims, progress=progress)
+        return super().encode_with(texts, role, options)

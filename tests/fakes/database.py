@@ -12,9 +12,8 @@ from uuid import UUID
 
 import numpy as np
 
-from samespace.encoder import Encoded, Encoder
-from samespace.progress import Advance
-from samespace.text import BY_WINDOW, LongTexts, Role
+from samespace.encoder import Encoded, EncodeOptions, Encoder
+from samespace.text import BY_WINDOW, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
 from samespace_weaviate.access.patience import NONE, Patience
@@ -197,19 +196,11 @@ class FakeEncoder(Encoder):
     def token_limit(self) -> int:
         return TOKEN_LIMIT
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         self.calls += 1
         tokens = tuple(len(text.split()) for text in texts)
         windows = tuple(max(1, -(-count // TOKEN_LIMIT)) for count in tokens)
-        if long_texts in BY_WINDOW:
+        if options.long_texts in BY_WINDOW:
             spans = tuple((index, *span) for index, text in enumerate(texts) for span in _spans(text))
         else:
             spans = tuple((index, 0, len(text)) for index, text in enumerate(texts))

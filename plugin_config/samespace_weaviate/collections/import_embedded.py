@@ -52,6 +52,11 @@ class PartImport:
     batch: int = 256
     writers: int = 2
 
+    def __post_init__(self) -> None:
+        for field in ("batch", "writers"):
+            if getattr(self, field) < 1:
+                raise RequestInvalid(field=field, reason=f"{getattr(self, field)}; expected 1 or more")
+
 
 def import_parts(
     job: PartImport,

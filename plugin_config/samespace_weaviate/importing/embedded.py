@@ -15,10 +15,9 @@ import numpy as np
 
 from samespace.bulk.files import place_of
 from samespace.bulk.job import SUMMARY
-from samespace.encoder import Encoded, Encoder
+from samespace.encoder import Encoded, EncodeOptions, Encoder
 from samespace.errors import DataInvalid, RequestInvalid, SpaceMismatch
-from samespace.progress import Advance
-from samespace.text import BY_WINDOW, LongTexts, Role
+from samespace.text import BY_WINDOW, Role
 from samespace.vector_files import from_arrow
 from samespace.vectors import Float32, Vectors
 
@@ -191,26 +190,19 @@ class KnownVectors(Encoder):
         """Of the texts that are in one piece: no more is known."""
         return max((each.tokens for each in self._known.values() if each.windows == 1), default=0)
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         """Look up.
 
         Raises:
             RequestInvalid: another role, or another form of long texts than the folder was made with.
         """
         have = "pool" if self.folder.long_texts == "reject" else self.folder.long_texts
-        if role != "passage" or long_texts != have or dims is not None:
+        if role != "passage" or options.long_texts != have or options.dims is not None:
             raise RequestInvalid(
                 field="long_texts",
                 reason=f"{self.folder.uri} has {role}s with --long-texts {self.folder.long_texts}, and the collection "
-                f"wants {long_texts}; run samespace embed with --long-texts {long_texts} into another folder",
+                f"wants {options.long_texts}; run samespace embed with --long-texts {options.long_texts} into another "
+                "folder",
             )
         found = [self._known[text] for text in texts]
         rows = [each.vectors for each in found]

@@ -107,7 +107,7 @@ def import_passages(
         )
     options, outages = options or ImportOptions(), _Outages(patience or Patience())
     patience = outages.counted
-    _check(target, options)
+    _check(target, options, batch)
     start, tally = time.monotonic(), Tally()
     work = Stages(database, target, encoder, batch, options.tenant_property, patience)
     journal = _journal(database.patient(patience), target, options, batch)
@@ -175,7 +175,9 @@ def _search(database: Database, target: Target, work: Stages, *, whole: bool) ->
     return found
 
 
-def _check(target: Target, options: ImportOptions) -> None:
+def _check(target: Target, options: ImportOptions, batch: int) -> None:
+    if batch < 1:
+        raise RequestInvalid(field="batch", reason=f"{batch}; expected 1 or more")
     if target.tenant and options.tenant_property:
         raise RequestInvalid(field="tenant", reason="give a tenant or a property that names it, not both")
     if bool(target.tenant or options.tenant_property) != target.multi_tenant:

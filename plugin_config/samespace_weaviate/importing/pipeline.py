@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from samespace.errors import RequestInvalid
+
 Item = TypeVar("Item")
 Between = TypeVar("Between")
 Result = TypeVar("Result")
@@ -31,6 +33,11 @@ class Crew:
     encoders: int = 2
     writers: int = 2
     ahead: int = 2
+
+    def __post_init__(self) -> None:
+        for field, value in (("streams", self.encoders), ("writers", self.writers), ("ahead", self.ahead)):
+            if value < 1:
+                raise RequestInvalid(field=field, reason=f"{value}; expected 1 or more")
 
 
 def run(

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -27,6 +26,7 @@ from ..errors import ConfigInvalid, RequestInvalid
 from ..extras import require_extra
 from ..rpc.access import Access, Tls
 from ..rpc.address import ServerAddress
+from .options import gathered
 
 if TYPE_CHECKING:
     from ..encoder import Encoder
@@ -56,21 +56,11 @@ _OVERRIDES: Final = {
 }
 
 
-def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the options that say which encoder a checkpoint is; it gets them as one mapping *overrides*.
+checkpoint_options: Final = gathered("overrides", dict, _OVERRIDES)
+"""The options that say which encoder a checkpoint is, the same in every command that reads one.
 
-    They are those of `export.checkpoint.Overrides`, the same in every command that reads a checkpoint:
-    `load_checkpoint(model, Overrides(**overrides))`.
-    """
-
-    @wraps(command)
-    def gathered(*args: Any, **options: Any) -> Any:
-        overrides = {name: options.pop(name) for name in _OVERRIDES}
-        return command(*args, overrides=overrides, **options)
-
-    for option in reversed(_OVERRIDES.values()):
-        gathered = option(gathered)
-    return gathered
+They are those of `model.checkpoint.Overrides`: `load_checkpoint(model, Overrides(**overrides))`.
+"""
 
 
 @contextmanager
@@ -93,6 +83,8 @@ def open_encoder(name: str) -> Encoder:
     """The encoder that *name* means: anything that `open_ranker` takes, but for BM25."""
     from ..encoder import Encoder
 
+    if SPACE_ID.fullmatch(name):
+        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
     folder = Path(name)
     if (folder / "manifest.json").is_file():
         return Encoder.load(folder)

@@ -16,10 +16,9 @@ import torch
 
 from ..artifact.fingerprint import Identity, relevant_settings, sort_weights, weight_digest
 from ..embed import Model, embed_texts
-from ..encoder import Encoded, Encoder, check_dims
+from ..encoder import Encoded, EncodeOptions, Encoder, check_dims
 from ..errors import ModelUnsupported
-from ..progress import Advance
-from ..text import LongTexts, Recipe, Role, TextEncoder
+from ..text import Recipe, Role, TextEncoder
 from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
 from .backbone import load_backbone, load_config, token_limit
@@ -172,16 +171,8 @@ class CheckpointEncoder(Encoder):
     def token_limit(self) -> int:
         return self.checkpoint.recipe.token_limit
 
-    def encode_detailed(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        *,
-        long_texts: LongTexts = "pool",
-        dims: int | None = None,
-        progress: Advance | None = None,
-    ) -> Encoded:
-        check_dims(dims, self.dims, ())
+    def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
+        check_dims(options.dims, self.dims, ())
         checkpoint = self.checkpoint
         embedded = embed_texts(
             checkpoint.model,
@@ -189,8 +180,8 @@ class CheckpointEncoder(Encoder):
             texts,
             role,
             dims=self.dims,
-            long_texts=long_texts,
-            progress=progress,
+            long_texts=options.long_texts,
+            progress=options.progress,
         )
         return Encoded(Vectors(embedded.vectors, self._space_id), embedded.tokens, embedded.windows, embedded.spans)
 

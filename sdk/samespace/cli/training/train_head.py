@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from ...errors import ConfigInvalid
 from ...extras import require_extra
 from ..console import progress, quiet_libraries, say, table
 from ..encoders import checkpoint_options
+from ..options import gathered
 
 if TYPE_CHECKING:
     from ...training.heads.choice import Compared
@@ -60,18 +60,8 @@ _SETTINGS: Final = {
 }
 
 
-def head_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the options of `HeadConfig`; it gets them as one mapping *settings*."""
-
-    @wraps(command)
-    def gathered(*args: Any, **options: Any) -> Any:
-        settings = {name: options.pop(name) for name in _SETTINGS}
-        return command(*args, settings=settings, **options)
-
-    for option in reversed(_SETTINGS.values()):
-        gathered = option(gathered)
-    return gathered
-
+head_options: Final = gathered("settings", dict, _SETTINGS)
+"""The options of `HeadConfig`; a command gets them as one mapping *settings*."""
 
 leakage_option = click.option(
     "--allow-leakage",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..encoders import space_of
-from .connection import connection, open_store, require_rights, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 from .create import make
 
 
@@ -23,9 +23,7 @@ from .create import make
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connection
-def apply_file(
-    file: Path, server: str, dry_run: bool, yes: bool, url: str | None, grpc_port: int | None, embedded: Path | None
-) -> None:
+def apply_file(file: Path, server: str, dry_run: bool, yes: bool, weaviate: NamedWeaviate) -> None:
     """Make or complete the collections of a YAML or JSON file.
 
     FILE holds one collection, or a list `collections`. Its keys are the options of `create`: name, encoder, server,
@@ -51,7 +49,7 @@ def apply_file(
     from samespace_weaviate.collections.specfile import read_collections
 
     specs = read_collections(file, space_of=space_of, server=server)
-    with open_store(url, grpc_port, embedded) as store:
+    with weaviate() as store:
         if not dry_run:
             require_rights(store, "apply", *(spec.name for spec in specs))
         make(store, specs, dry_run=dry_run, yes=yes)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ...errors import ConfigInvalid, RequestInvalid
+from ...errors import ConfigInvalid
 from ..console import say, table, wrapped
-from ..encoders import SPACE_ID
-from .connection import connection, open_store, require_rights, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace.encoder import Encoder
+    from samespace_weaviate.audit import AuditReport
 
 MOST_OFFENDERS: Final = 20
 _TELL_EVERY_S: Final = 5.0
@@ -71,9 +71,7 @@ def audit(
     written_within: float,
     as_json: bool,
     html: Path | None,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Compare stored vectors with what the encoder gives for the stored texts.
 
@@ -90,7 +88,7 @@ def audit(
     require_weaviate()
     from samespace_weaviate.audit import AuditOptions
     from samespace_weaviate.audit import audit as run_audit
-    from samespace_weaviate.audit.words import TENANT_HEAD, audit_page, sentences, tenant_rows, verdict
+    from samespace_weaviate.audit.words import audit_page
 
     options = AuditOptions(
         sample=None if everything else sample,
@@ -101,7 +99,7 @@ def audit(
     )
     with ExitStack() as stack:
         running, *others = [stack.enter_context(open_for_audit(each, build)) for each in (encoder, *against)]
-        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        store = stack.enter_context(weaviate())
         require_rights(store, "audit", name)
         report = run_audit(store, name, running, options, against=others, progress=progress_lines())
     if html is not None:
@@ -109,23 +107,26 @@ def audit(
             html.write_text(audit_page(report), encoding="utf-8")
         except OSError as error:
             raise ConfigInvalid(key="--html", reason=f"{html}: {error.strerror}") from error
-    if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=2))
-    else:
-        click.echo(f"{report.collection}, vector {report.vector}, encoded again with {report.encoder}")
-        click.echo(table(TENANT_HEAD, tenant_rows(report)))
-        for sentence in (verdict(report), *sentences(report)):
-            click.echo(wrapped(sentence))
-        for offender in report.offenders[:MOST_OFFENDERS]:
-            tenant = f" of tenant {offender.tenant}" if offender.tenant else ""
-            click.echo(f"  {offender.uuid}{tenant}")
-            click.echo(wrapped(offender.reason, first=f"    {offender.kind.value}: "))
-        if report.wrong > MOST_OFFENDERS:
-            click.echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
+    click.echo(json.dumps(report.to_dict(), indent=2)) if as_json else _show(report)
     if html is not None:
         say(f"Written: {html}")
     if not report.clean:
         sys.exit(1)
+
+
+def _show(report: AuditReport) -> None:
+    from samespace_weaviate.audit.words import TENANT_HEAD, sentences, tenant_rows, verdict
+
+    click.echo(f"{report.collection}, vector {report.vector}, encoded again with {report.encoder}")
+    click.echo(table(TENANT_HEAD, tenant_rows(report)))
+    for sentence in (verdict(report), *sentences(report)):
+        click.echo(wrapped(sentence))
+    for offender in report.offenders[:MOST_OFFENDERS]:
+        tenant = f" of tenant {offender.tenant}" if offender.tenant else ""
+        click.echo(f"  {offender.uuid}{tenant}")
+        click.echo(wrapped(offender.reason, first=f"    {offender.kind.value}: "))
+    if report.wrong > MOST_OFFENDERS:
+        click.echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
 
 
 def open_for_audit(name: str, build: str) -> Encoder:
@@ -133,8 +134,6 @@ def open_for_audit(name: str, build: str) -> Encoder:
     from ...encoder import Encoder
     from ..encoders import open_encoder
 
-    if SPACE_ID.fullmatch(name):
-        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
     if (Path(name) / "manifest.json").is_file():
         return Encoder.load(name, build=build)
     return open_encoder(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import progress, say, table
-from .connection import connection, open_store, require_weaviate
+from .connection import NamedWeaviate, connection, require_weaviate
 from .migrate import queries_of
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ def bridge(
     max_objects_per_s: float,
     dry_run: bool,
     yes: bool,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Approximate vectors of a new encoder, mapped from those that are stored.
 
@@ -95,7 +93,7 @@ def bridge(
     path = path or Path(f"{name}.bridge.npz")
     terms = BridgeTerms(path, data, split, queries_of(queries), sample, least_retention, max_objects_per_s)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        store = stack.enter_context(weaviate())
         new = stack.enter_context(open_encoder(to))
         old = stack.enter_context(open_encoder(from_)) if from_ else None
         agreed = partial(_agreed, dry_run=dry_run, yes=yes)

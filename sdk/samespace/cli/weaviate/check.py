@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ import click
 from ...errors import WeaviateError
 from ..console import say, wrapped
 from ..encoders import space_of
-from .connection import connection, open_store, require_weaviate
+from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import PinCheck
@@ -38,9 +37,7 @@ def check(
     encoder_url: str,
     offline: bool,
     as_json: bool,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Check the pins of collections; of all, if none is named.
 
@@ -71,7 +68,7 @@ def check(
 
     space_id = space_of(encoder)[0] if encoder else None
     servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
-    with open_store(url, grpc_port, embedded) as store:
+    with weaviate() as store:
         whole = sees_all(store.rest)
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
         views = {str(schema["class"]): read_views(store, str(schema["class"])) for schema in schemas}

@@ -3,54 +3,75 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ...errors import ConfigInvalid, WeaviateUnavailable
+from ..options import gathered
 
 if TYPE_CHECKING:
     from samespace_weaviate import Store
     from samespace_weaviate.access.address import Address
     from samespace_weaviate.access.values import Consistency, Levels
 
-_META: Final = "samespace.weaviate.cluster"
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+@dataclass(frozen=True, slots=True)
+class NamedWeaviate:
+    """The Weaviate that a command names; called, it opens it, in this process or in one of Ray's actors.
+
+    Keys are not in it: each machine reads them from its own environment.
+
+    Attributes:
+        node: REST addresses of every node; () for what WEAVIATE_NODES says.
+        consistency: of what a verdict rests on; None for reads at ALL and writes at QUORUM.
+    """
+
+    url: str | None
+    grpc_port: int | None
+    embedded: Path | None
+    node: tuple[str, ...] = ()
+    consistency: Consistency | None = None
+
+    def __call__(self) -> AbstractContextManager[Store]:
+        """A connection, closed at the end of the block."""
+        return open_store(self.url, self.grpc_port, self.embedded, WeaviateNodes(self.node, self.consistency))
 
 
-def connection(command: _Command) -> _Command:
-    """The options that say which Weaviate is meant."""
-    for option in (
-        click.option(
+connection: Final = gathered(
+    "weaviate",
+    NamedWeaviate,
+    {
+        "url": click.option(
+            "--url", help="Weaviate's REST address [default: WEAVIATE_URL, else http://localhost:8080]."
+        ),
+        "grpc_port": click.option(
+            "--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."
+        ),
+        "embedded": click.option(
             "--embedded",
             type=click.Path(path_type=Path, file_okay=False),
             help="Start a Weaviate for this command, with its data in this folder.",
         ),
-        click.option("--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."),
-        click.option("--url", help="Weaviate's REST address [default: WEAVIATE_URL, else http://localhost:8080]."),
-        click.option(
-            "--consistency",
-            type=click.Choice(["ONE", "QUORUM", "ALL"], case_sensitive=False),
-            callback=_keep,
-            expose_value=False,
-            help="Replicas that a verdict rests on; ONE does not compare them [default: read ALL, write QUORUM].",
-        ),
-        click.option(
+        "node": click.option(
             "--node",
             multiple=True,
             metavar="URL",
-            callback=_keep,
-            expose_value=False,
             help="REST address of a node, once per node; needed for collections with replicas [default: "
             "WEAVIATE_NODES, comma-separated].",
         ),
-    ):
-        command = option(command)
-    return command
+        "consistency": click.option(
+            "--consistency",
+            type=click.Choice(["ONE", "QUORUM", "ALL"], case_sensitive=False),
+            help="Replicas that a verdict rests on; ONE does not compare them [default: read ALL, write QUORUM].",
+        ),
+    },
+)
+"""The options that say which Weaviate is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +85,6 @@ class WeaviateNodes:
 
     node: tuple[str, ...] = ()
     consistency: Consistency | None = None
-
-    @staticmethod
-    def of_command() -> WeaviateNodes:
-        """Of the command that runs."""
-        context = click.get_current_context(silent=True)
-        return WeaviateNodes(**context.meta.get(_META, {})) if context is not None else WeaviateNodes()
 
     def levels(self) -> Levels:
         """For the connection."""
@@ -98,11 +113,6 @@ class WeaviateNodes:
         return tuple(found.values())
 
 
-def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
-    """Remember an option for `WeaviateNodes.of_command`; it is every command's and no command's own."""
-    context.meta.setdefault(_META, {})[str(option.name)] = value
-
-
 def require_weaviate() -> None:
     from ...extras import require_extra
 
@@ -126,7 +136,7 @@ def require_rights(store: Store, command: str, *names: str) -> None:
 def open_store(
     url: str | None, grpc_port: int | None, embedded: Path | None, cluster: WeaviateNodes | None = None
 ) -> Iterator[Store]:
-    """The Weaviate that the options and the environment name; *cluster* is that of the running command unless given.
+    """The Weaviate that the options and the environment name; *cluster* says what is known of its nodes.
 
     Raises:
         ConfigInvalid: an option is wrong, or the nodes' addresses are not those of this Weaviate's nodes.
@@ -143,7 +153,7 @@ def open_store(
     found = find_weaviate("embedded" if embedded else "url", environment)
     if isinstance(found, NoWeaviate):
         raise WeaviateUnavailable(address="embedded" if embedded else "server", reason=found.reason)
-    cluster = cluster or WeaviateNodes.of_command()
+    cluster = cluster or WeaviateNodes()
     members = () if embedded else cluster.members(environment)
     with Store.open(found, embedded, levels=cluster.levels(), members=members) as store:
         if members:

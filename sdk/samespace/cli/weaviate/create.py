@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..console import say
 from ..encoders import space_of
-from .connection import connection, open_store, require_rights, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import CollectionSpec, Store
@@ -87,9 +86,7 @@ def create(
     guard: bool,
     dry_run: bool,
     yes: bool,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Make a pinned collection, or add a pinned vector to one.
 
@@ -120,7 +117,7 @@ def create(
         replicas=replicas or 0,
         guard=guard,
     )
-    with open_store(url, grpc_port, embedded) as store:
+    with weaviate() as store:
         if not dry_run:
             require_rights(store, "create", spec.name)
         make(store, [spec], dry_run=dry_run, yes=yes)

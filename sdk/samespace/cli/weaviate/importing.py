@@ -2,16 +2,73 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
 from ...errors import RequestInvalid
-from ..console import progress, say
-from ..encoders import SPACE_ID
-from .connection import WeaviateNodes, connection, open_store, require_rights, require_weaviate
+from ..console import progress
+from ..options import gathered
+from ..serving.embed import Workforce
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
+from .part_importing import PartOptions, import_folder, tell
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """--batch, --streams and --writers."""
+
+    batch: int
+    streams: int
+    writers: int
+
+
+def _fields(id_field: str, text_field: str, title_field: str) -> Mapping[str, str]:
+    return {"id": id_field, "text": text_field, "title": title_field}
+
+
+_field_options: Final = gathered(
+    "fields",
+    _fields,
+    {
+        "id_field": click.option("--id-field", default="", help='Field of the id [default: "_id" or "id"].'),
+        "text_field": click.option("--text-field", default="", help='Field of the text [default: "text"].'),
+        "title_field": click.option(
+            "--title-field", default="", help='Field of the title, put before the text [default: "title"].'
+        ),
+    },
+)
+_size_options: Final = gathered(
+    "sizes",
+    Sizes,
+    {
+        "batch": click.option(
+            "--batch", default=256, show_default=True, help="Passages per batch, and objects per write."
+        ),
+        "streams": click.option(
+            "--streams", default=2, show_default=True, help="Batches encoded at a time by a server."
+        ),
+        "writers": click.option("--writers", default=2, show_default=True, help="Batches written at a time."),
+    },
+)
+_workforce_options: Final = gathered(
+    "workforce",
+    partial(Workforce, cores=1, gpus=0.0),
+    {
+        "engine": click.option("--engine", type=click.Choice(["process", "ray"]), default="process", show_default=True),
+        "workers": click.option(
+            "--workers", metavar="MAX|MIN:MAX", help="With ray: number of actors that write [default: one per core]."
+        ),
+        "address": click.option(
+            "--address", metavar="ADDRESS", help="With ray: address of a running cluster [default: start one here]."
+        ),
+    },
+)
 
 
 @click.command(name="import")
@@ -22,14 +79,10 @@ from .connection import WeaviateNodes, connection, open_store, require_rights, r
     metavar="ARTIFACT|SERVER",
     help="Running server (gRPC) or artifact; not needed for a folder of `samespace embed`.",
 )
-@click.option("--id-field", default="", help='Field of the id [default: "_id" or "id"].')
-@click.option("--text-field", default="", help='Field of the text [default: "text"].')
-@click.option("--title-field", default="", help='Field of the title, put before the text [default: "title"].')
+@_field_options
 @click.option("--tenant", default="", help="Tenant of all objects; created if missing.")
 @click.option("--tenant-property", default="", help="Field that names each object's tenant.")
-@click.option("--batch", default=256, show_default=True, help="Passages per batch, and objects per write.")
-@click.option("--streams", default=2, show_default=True, help="Batches encoded at a time by a server.")
-@click.option("--writers", default=2, show_default=True, help="Batches written at a time.")
+@_size_options
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
@@ -40,30 +93,20 @@ from .connection import WeaviateNodes, connection, open_store, require_rights, r
     type=click.Path(path_type=Path, dir_okay=False),
     help="Import only the passages listed in this file, written by an earlier import.",
 )
-@click.option("--engine", type=click.Choice(["process", "ray"]), default="process", show_default=True)
-@click.option("--workers", metavar="MAX|MIN:MAX", help="With ray: number of actors that write [default: one per core].")
-@click.option("--address", metavar="ADDRESS", help="With ray: address of a running cluster [default: start one here].")
+@_workforce_options
 @connection
 def import_data(
     name: str,
     data: tuple[str, ...],
     encoder: str | None,
-    id_field: str,
-    text_field: str,
-    title_field: str,
+    fields: Mapping[str, str],
     tenant: str,
     tenant_property: str,
-    batch: int,
-    streams: int,
-    writers: int,
+    sizes: Sizes,
     state: Path | None,
     retry_failed: Path | None,
-    engine: str,
-    workers: str | None,
-    address: str | None,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    workforce: Workforce,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Encode passages and write them with their vectors.
 
@@ -83,19 +126,12 @@ def import_data(
       samespace weaviate import Article s3://bucket/vectors --engine ray --address auto --workers 16
     """
     require_weaviate()
-    for option, value in (("--batch", batch), ("--streams", streams), ("--writers", writers)):
-        if value < 1:
-            raise RequestInvalid(field=option, reason=f"{value}; expected 1 or more")
     if encoder is None:
-        from .part_importing import OpenStore, PartOptions, import_folder
-
-        for option, given in (("--retry-failed", retry_failed), ("--id-field", id_field), ("--text-field", text_field)):
-            if given:
-                raise RequestInvalid(field=option, reason="is for files of passages, which need an --encoder")
-        chosen = PartOptions(tenant, tenant_property, batch, writers, state, engine, workers, address)
-        import_folder(name, data, chosen, OpenStore(url, grpc_port, embedded, WeaviateNodes.of_command()))
+        _require_passages(fields, retry_failed)
+        chosen = PartOptions(tenant, tenant_property, sizes.batch, sizes.writers, state, workforce)
+        import_folder(name, data, chosen, weaviate)
         return
-    if engine == "ray":
+    if workforce.engine == "ray":
         raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
     from samespace_weaviate import ImportOptions, PinnedCollection
     from samespace_weaviate.importing.journal import read_failed_ids
@@ -104,29 +140,26 @@ def import_data(
 
     from ..encoders import open_encoder
 
-    if SPACE_ID.fullmatch(encoder):
-        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
+    crew = Crew(encoders=sizes.streams, writers=sizes.writers)
     only = None if retry_failed is None else read_failed_ids(retry_failed)
     total = count_passages(*data) if only is None else len(only)
     with ExitStack() as stack:
         running = stack.enter_context(open_encoder(encoder))
-        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        store = stack.enter_context(weaviate())
         require_rights(store, "import", name)
-        collection = PinnedCollection.open(store, name, running)
-        if tenant:
-            collection = collection.of_tenant(tenant)
-        options = ImportOptions(
-            tenant_property=tenant_property,
-            state=state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant)))),
-            only=only,
-            crew=Crew(encoders=streams, writers=writers),
-        )
+        whole = PinnedCollection.open(store, name, running)
+        collection = whole.of_tenant(tenant) if tenant else whole
+        file = state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant))))
+        options = ImportOptions(tenant_property=tenant_property, state=file, only=only, crew=crew)
         advance = stack.enter_context(progress("import", total))
-        passages = read_passages(*data, fields=Fields(id_field, text_field, title_field))
-        report = collection.import_passages(passages, batch=batch, options=options, progress=advance)
-    for sentence in report.sentences():
-        say(sentence)
-    if report.failed:
-        say(f"All ids and reasons are in {options.failures}; the same command again tries them again.")
-    if not report.clean:
-        sys.exit(1)
+        passages = read_passages(*data, fields=Fields(**fields))
+        report = collection.import_passages(passages, batch=sizes.batch, options=options, progress=advance)
+    tell(report, str(options.failures))
+
+
+def _require_passages(fields: Mapping[str, str], retry_failed: Path | None) -> None:
+    """Raise `RequestInvalid` for options that say how passages are read, where there are vectors already."""
+    said = {"--retry-failed": retry_failed, "--id-field": fields["id"], "--text-field": fields["text"]}
+    for option, given in said.items():
+        if given:
+            raise RequestInvalid(field=option, reason="is for files of passages, which need an --encoder")

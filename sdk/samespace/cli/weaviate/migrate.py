@@ -14,7 +14,7 @@ import click
 
 from ...errors import DataInvalid, MigrationBlocked, RequestInvalid
 from ..console import progress, say
-from .connection import connection, open_store, require_rights, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.database import Database
@@ -95,9 +95,7 @@ def migrate(
     rollback: bool,
     finish: bool,
     yes: bool,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
     **terms: Any,
 ) -> None:
     """Carry a collection to another encoder, without downtime.
@@ -115,22 +113,13 @@ def migrate(
     """
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
-    from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
 
     from ..encoders import open_encoder
 
-    if rollback and finish:
-        raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
-    wish: Literal["migrate", "rollback", "finish"] = "rollback" if rollback else "finish" if finish else "migrate"
     path = journal_path or Path(f"{name}.migration")
-    if wish != "migrate" and strategy == "alias" and not path.exists():
-        raise RequestInvalid(
-            field="--journal",
-            reason=f"{path} is not there, which tells how far the migration is; give the NAME that it was started "
-            f"with (with --alias that is the collection's) in the same folder, or the file: --{wish} --journal FILE",
-        )
+    wish = _wish(rollback, finish, path, journalled=strategy == "alias")
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        store = stack.enter_context(weaviate())
         require_rights(store, "migrate", name, f"{alias or name}_new")
         database = store.patient(Patience())
         encoder = stack.enter_context(open_encoder(to)) if to else None
@@ -138,27 +127,62 @@ def migrate(
         if strategy == "named-vector":
             _second_vector(database, wanted, wish, dry_run, yes, terms)
             return
-        journal = stack.enter_context(MigrationJournal(path)) if path.exists() else None
-        if journal is None or journal.progress.state is MigrationState.NEW:
-            migration = _planned(
-                database, _Wanted(name, alias, text_property, guard, encoder, server), terms["max_objects_per_s"]
-            )
-            if dry_run:
-                return
-            if not yes:
-                click.confirm("Go on?", abort=True, err=True)
-            journal = journal or stack.enter_context(MigrationJournal(path))
-            journal.note("planned", plan=migration.to_json())
-        else:
-            migration = Migration(**journal.progress.plan)
-            say(f"{path}: {migration.alias} to space {migration.to_space[:12]} is {journal.progress.state}.")
-            if dry_run:
-                return
-            if finish and not yes and journal.progress.state is MigrationState.SETTLED:
-                click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
+        begun = _begun(stack, path, database, wanted, terms["max_objects_per_s"], finish, dry_run=dry_run, yes=yes)
+        if begun is None:
+            return
         if encoder is not None:
             terms["audit"] = partial(_audit, database, encoder, terms["sample"])
-        _run(database, journal, migration, wish, encoder, server, terms)
+        _run(database, *begun, wish, encoder, server, terms)
+
+
+Wish = Literal["migrate", "rollback", "finish"]
+
+
+def _wish(rollback: bool, finish: bool, path: Path, *, journalled: bool) -> Wish:
+    """What is asked for; raises `RequestInvalid` for two things at once, and for going on where nothing was begun."""
+    if rollback and finish:
+        raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
+    wish: Wish = "rollback" if rollback else "finish" if finish else "migrate"
+    if wish != "migrate" and journalled and not path.exists():
+        raise RequestInvalid(
+            field="--journal",
+            reason=f"{path} is not there, which tells how far the migration is; give the NAME that it was started "
+            f"with (with --alias that is the collection's) in the same folder, or the file: --{wish} --journal FILE",
+        )
+    return wish
+
+
+def _begun(
+    stack: ExitStack,
+    path: Path,
+    database: Database,
+    wanted: _Wanted,
+    max_objects_per_s: float,
+    finish: bool,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> tuple[MigrationJournal, Migration] | None:
+    """The journal and what it is of: of a migration under way, or of a new one that was agreed to; None for neither."""
+    from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
+
+    journal = stack.enter_context(MigrationJournal(path)) if path.exists() else None
+    if journal is None or journal.progress.state is MigrationState.NEW:
+        migration = _planned(database, wanted, max_objects_per_s)
+        if dry_run:
+            return None
+        if not yes:
+            click.confirm("Go on?", abort=True, err=True)
+        journal = journal or stack.enter_context(MigrationJournal(path))
+        journal.note("planned", plan=migration.to_json())
+        return journal, migration
+    migration = Migration(**journal.progress.plan)
+    say(f"{path}: {migration.alias} to space {migration.to_space[:12]} is {journal.progress.state}.")
+    if dry_run:
+        return None
+    if finish and not yes and journal.progress.state is MigrationState.SETTLED:
+        click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
+    return journal, migration
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +274,7 @@ def _run(
     database: Database,
     journal: MigrationJournal,
     migration: Migration,
-    wish: Literal["migrate", "rollback", "finish"],
+    wish: Wish,
     encoder: Encoder | None,
     server: str | None,
     terms: dict[str, Any],

@@ -11,7 +11,7 @@ import click
 from ...errors import short
 from ..console import say, wrapped
 from .audit import open_for_audit, progress_lines
-from .connection import connection, open_store, require_rights, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 
 @click.command()
@@ -36,9 +36,7 @@ def repair(
     tenants: tuple[str, ...],
     journal_path: Path | None,
     dry_run: bool,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Mend wrong, missing and unsearchable vectors.
 
@@ -60,7 +58,7 @@ def repair(
 
     with ExitStack() as stack:
         running = stack.enter_context(open_for_audit(encoder, build))
-        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        store = stack.enter_context(weaviate())
         require_rights(store, "repair", name)
         path = journal_path or Path(f"{collection_name(name)}-{short(running.space_id)}.repair")
         journal = stack.enter_context(RepairJournal(path, collection_name(name), running.space_id))

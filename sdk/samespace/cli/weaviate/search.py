@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,7 @@ import click
 from ...errors import RequestInvalid
 from ..console import one_line, say
 from ..encoders import open_encoder, space_of
-from .connection import connection, open_store, require_weaviate
+from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate.collections.grouping import GroupBy
@@ -51,9 +50,7 @@ def search(
     group: GroupBy,
     filters: tuple[str, ...],
     tenant: str,
-    url: str | None,
-    grpc_port: int | None,
-    embedded: Path | None,
+    weaviate: NamedWeaviate,
 ) -> None:
     """Search a pinned collection, through Weaviate's own module.
 
@@ -71,7 +68,7 @@ def search(
     from samespace_weaviate.pinning.pin import find_pin
 
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(url, grpc_port, embedded))
+        store = stack.enter_context(weaviate())
         schema = store.schema(name)
         if schema is None:
             raise RequestInvalid(field="NAME", reason=f"no collection {name}; there are: {', '.join(store.names())}")

@@ -53,13 +53,7 @@ def export_towers(
         GateFailed: a tower does not agree with torch: nothing is written.
         ArtifactError: *out* is taken.
     """
-    if "int8" in builds:
-        raise RequestInvalid(
-            field="build",
-            reason="int8 of two towers: it is gated by what it loses in nDCG@10, and neither of the two encoders finds "
-            "anything alone. fp32, bf16 and fp16 are gated by their vectors: leave int8 out",
-        )
-    facts = _checked(towers, anyway) | dict(provenance or {})
+    facts = _checked(towers, builds, anyway) | dict(provenance or {})
     target = Path(out)
     check_target(target, replace=replace_existing)
     shown = name or target.name
@@ -89,8 +83,14 @@ def export_towers(
     return _both(artifact, exported)
 
 
-def _checked(towers: Sequence[Checkpoint | BringsGraph], anyway: bool) -> dict[str, Any]:
+def _checked(towers: Sequence[Checkpoint | BringsGraph], builds: Sequence[str], anyway: bool) -> dict[str, Any]:
     """The training record of the towers, which may be joined and exported."""
+    if "int8" in builds:
+        raise RequestInvalid(
+            field="build",
+            reason="int8 of two towers: it is gated by what it loses in nDCG@10, and neither of the two encoders finds "
+            "anything alone. fp32, bf16 and fp16 are gated by their vectors: leave int8 out",
+        )
     query, passage = towers
     facts = record_of(query)
     require_better(facts, _router_of(query) or query.source, anyway=anyway)

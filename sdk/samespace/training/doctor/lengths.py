@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ...text import ROLES, Role, TextEncoder
@@ -112,8 +113,72 @@ def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start : start + _BLOCK]
 
 
+@dataclass(frozen=True, slots=True)
+class _Fragments:
+    """Into how many tokens the words of a set fall.
+
+    Attributes:
+        counts: how often each word occurs.
+        bearer: the first text that has it.
+        words: the most frequent ones, which decide the mean.
+        pieces: word -> its tokens, and whether the vocabulary lacks one of them.
+    """
+
+    counts: Mapping[str, int]
+    bearer: Mapping[str, TextName]
+    words: Sequence[str]
+    pieces: Mapping[str, tuple[int, bool]]
+
+    def occurring(self, words: Iterable[str]) -> int:
+        """How often all of *words* occur."""
+        return sum(self.counts[word] for word in words)
+
+    @property
+    def total(self) -> int:
+        """Words in all texts."""
+        return self.occurring(self.words)
+
+    @property
+    def mean(self) -> float:
+        """Tokens a word."""
+        return sum(self.counts[word] * self.pieces[word][0] for word in self.words) / max(1, self.total)
+
+    @property
+    def shattered(self) -> list[str]:
+        """Frequent words of many tokens, those first that cost most."""
+        found = [word for word in self.words if self.counts[word] >= _FREQUENT and self.pieces[word][0] >= _PIECES]
+        return sorted(found, key=lambda word: -self.counts[word] * self.pieces[word][0])
+
+    @property
+    def unknown(self) -> list[str]:
+        """Words with a token that the vocabulary lacks."""
+        return [word for word in self.words if self.pieces[word][1]]
+
+
 def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
     """Into how many tokens words fall, and which frequent ones fall into many."""
+    found = _fragments(material, text_encoder)
+    shattered, total = found.shattered, found.total
+    whole = found.occurring(word for word in found.words if found.pieces[word][0] == 1)
+    numbers: dict[str, Any] = {
+        "words": total, "tokens_a_word": round(found.mean, 4), "one_token": round(whole / max(1, total), 4),
+        "frequent_shattered_terms": len(shattered),
+        "share_shattered": round(found.occurring(shattered) / max(1, total), 4),
+        "share_unknown": round(found.occurring(found.unknown) / max(1, total), 4),
+    }  # fmt: skip
+    rows = tuple(
+        (f"term {number}", found.counts[word], found.pieces[word][0], str(found.bearer[word]))
+        for number, word in enumerate(shattered[:15], start=1)
+    )
+    head = ("most shattered", "times", "tokens", "first in")
+    spread = {"words": _spread(found.counts, found.pieces, found.words)}
+    return Check(
+        "fragmentation", "Vocabulary", _misfits(found), numbers, (Table(head, rows),) if rows else (),
+        (Histogram("tokens of a word, each word as often as it occurs", spread, high=8.0),),
+    )  # fmt: skip
+
+
+def _fragments(material: Material, text_encoder: TextEncoder) -> _Fragments:
     counts: Counter[str] = Counter()
     bearer: dict[str, TextName] = {}
     for role in ROLES:
@@ -122,17 +187,14 @@ def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
             counts.update(words)
             for word in words:
                 bearer.setdefault(word, TextName(role, name))
-    words = [word for word, _ in counts.most_common(50_000)]  # the rest weighs nothing in the mean
-    pieces = dict(zip(words, text_encoder.count_pieces(words), strict=True))
-    total = sum(counts[word] for word in words)
-    tokens = sum(counts[word] * pieces[word][0] for word in words)
-    unknown = sum(counts[word] for word in words if pieces[word][1])
-    mean = tokens / max(1, total)
-    shattered = [word for word in words if counts[word] >= _FREQUENT and pieces[word][0] >= _PIECES]
-    shattered.sort(key=lambda word: -counts[word] * pieces[word][0])
-    whole = sum(counts[word] for word in words if pieces[word][0] == 1)
-    share_shattered = sum(counts[word] for word in shattered) / max(1, total)
-    findings = []
+    most = [word for word, _ in counts.most_common(50_000)]  # the rest weighs nothing in the mean
+    return _Fragments(counts, bearer, most, dict(zip(most, text_encoder.count_pieces(most), strict=True)))
+
+
+def _misfits(found: _Fragments) -> tuple[DataFinding, ...]:
+    """How the vocabulary does not fit the texts."""
+    findings, shattered, mean = [], found.shattered, found.mean
+    share_shattered = found.occurring(shattered) / max(1, found.total)
     if mean > SHATTERED:
         findings.append(
             DataFinding(
@@ -140,7 +202,7 @@ def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
                 "warning",
                 f"a word has {mean:.2f} tokens on average; {len(shattered)} frequent terms have {_PIECES} or more.",
                 "Take a base whose vocabulary knows this language or domain, or extend the vocabulary",
-                few([(bearer[word],) for word in shattered]),
+                few([(found.bearer[word],) for word in shattered]),
             )
         )
     elif shattered:
@@ -152,35 +214,22 @@ def fragmentation(material: Material, text_encoder: TextEncoder) -> Check:
                 f"{len(shattered)} frequent terms, {share(share_shattered, 1)} of all words, have {_PIECES} or "
                 f"more tokens; a word has {mean:.2f} on average.",
                 "Extend the vocabulary by these terms, or take a base of the domain" if jargon else "",
-                few([(bearer[word],) for word in shattered]),
+                few([(found.bearer[word],) for word in shattered]),
             )
         )
-    if unknown >= UNKNOWN * total:
+    unknown = found.occurring(found.unknown)
+    if unknown >= UNKNOWN * found.total:
         findings.append(
             DataFinding(
                 "unknown_tokens",
                 "warning",
-                f"{share(unknown, total)} of the words have a token that the vocabulary does not know: they all look "
-                "the same to the encoder.",
+                f"{share(unknown, found.total)} of the words have a token that the vocabulary does not know: they all "
+                "look the same to the encoder.",
                 "Take a base whose vocabulary has these characters",
-                few([(bearer[word],) for word in words if pieces[word][1]]),
+                few([(found.bearer[word],) for word in found.unknown]),
             )
         )
-    numbers: dict[str, Any] = {
-        "words": total, "tokens_a_word": round(mean, 4), "one_token": round(whole / max(1, total), 4),
-        "frequent_shattered_terms": len(shattered), "share_shattered": round(share_shattered, 4),
-        "share_unknown": round(unknown / max(1, total), 4),
-    }  # fmt: skip
-    rows = tuple(
-        (f"term {number}", counts[word], pieces[word][0], str(bearer[word]))
-        for number, word in enumerate(shattered[:15], start=1)
-    )
-    head = ("most shattered", "times", "tokens", "first in")
-    return Check(
-        "fragmentation", "Vocabulary", tuple(findings), numbers, (Table(head, rows),) if rows else (),
-        (Histogram("tokens of a word, each word as often as it occurs",
-                   {"words": _spread(counts, pieces, words)}, high=8.0),),
-    )  # fmt: skip
+    return tuple(findings)
 
 
 def _spread(counts: Mapping[str, int], pieces: Mapping[str, tuple[int, bool]], words: Sequence[str]) -> list[float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ...text import ROLES
@@ -64,15 +66,65 @@ def empty_texts(material: Material) -> Check:
     return Check("empty", "Empty texts", tuple(findings), numbers)
 
 
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """What many passages have in common.
+
+    Attributes:
+        passages: how many were looked at, one of each group of near-duplicates.
+        chars: characters of all their sentences.
+        least: passages from which something is common.
+        sentences: common sentence -> ids of the passages that have it.
+        beginnings: common beginning -> how many passages begin so.
+        first_of: beginning -> id of the first passage that begins so.
+    """
+
+    passages: int
+    chars: int
+    least: float
+    sentences: Mapping[str, list[str]]
+    beginnings: Mapping[str, int]
+    first_of: Mapping[str, str]
+
+    @property
+    def touched(self) -> int:
+        """Passages with a common sentence."""
+        return len({name for names in self.sentences.values() for name in names})
+
+    @property
+    def repeated(self) -> int:
+        """Characters of common sentences, each as often as it occurs."""
+        return sum(len(sentence) * len(names) for sentence, names in self.sentences.items())
+
+
 def boilerplate(material: Material) -> Check:
     """Sentences and beginnings that many passages have in common.
 
     They make passages alike that are about different things, and fill the token limit.
     """
+    found = _repeated(material)
+    numbers: dict[str, Any] = {
+        "sentences": len(found.sentences),
+        "passages_with_them": found.touched,
+        "share_of_characters": round(found.repeated / max(1, found.chars), 4),
+        "beginnings": len(found.beginnings),
+        "passages_beginning_so": sum(found.beginnings.values()),
+    }
+    rows: list[tuple[str, int, int, str]] = []
+    for sentence, names in sorted(found.sentences.items(), key=lambda item: -len(item[1]))[:10]:
+        rows.append(("sentence", len(names), sentence.count(" ") + 1, names[0]))
+    for start, count in sorted(found.beginnings.items(), key=lambda item: -item[1])[:10]:
+        rows.append(("beginning", count, PREFIX_WORDS, found.first_of[start]))
+    head = ("what", "passages", "words", "first in")
+    tables = (Table(head, tuple(rows)),) if rows else ()
+    return Check("boilerplate", "Boilerplate", _repetitions(found), numbers, tables)
+
+
+def _repeated(material: Material) -> _Repeated:
     bearers: dict[str, list[str]] = defaultdict(list)
     beginnings: Counter[str] = Counter()
     first_of: dict[str, str] = {}
-    chars: Counter[str] = Counter()
+    chars = 0
     firsts = {first: name for name, first in reversed(list(material.passage_groups.items()))}
     for name in firsts.values():  # one of each group of near-duplicates: these are told of elsewhere
         text = material.passages[name]
@@ -80,7 +132,7 @@ def boilerplate(material: Material) -> Check:
             each for each in map(canonical, _SENTENCE.split(text)) if each.count(" ") >= SENTENCE_WORDS - 1
         }:
             bearers[sentence].append(name)
-            chars[name] += len(sentence)
+            chars += len(sentence)
         words = canonical(text[:400]).split(" ", PREFIX_WORDS)
         if len(words) > PREFIX_WORDS:
             beginning = " ".join(words[:PREFIX_WORDS])
@@ -89,42 +141,33 @@ def boilerplate(material: Material) -> Check:
     least = max(FEWEST, MANY * len(firsts))
     common = {sentence: names for sentence, names in bearers.items() if len(names) >= least}
     starts = {start: count for start, count in beginnings.items() if count >= least}
-    touched = {name for names in common.values() for name in names}
-    repeated = sum(len(sentence) * len(names) for sentence, names in common.items())
-    numbers: dict[str, Any] = {
-        "sentences": len(common),
-        "passages_with_them": len(touched),
-        "share_of_characters": round(repeated / max(1, sum(chars.values())), 4),
-        "beginnings": len(starts),
-        "passages_beginning_so": sum(starts.values()),
-    }
-    findings, rows = [], []
-    for sentence, names in sorted(common.items(), key=lambda item: -len(item[1]))[:10]:
-        rows.append(("sentence", len(names), sentence.count(" ") + 1, names[0]))
-    for start, count in sorted(starts.items(), key=lambda item: -item[1])[:10]:
-        rows.append(("beginning", count, PREFIX_WORDS, first_of[start]))
-    if common:
+    return _Repeated(len(firsts), chars, least, common, starts, first_of)
+
+
+def _repetitions(found: _Repeated) -> tuple[DataFinding, ...]:
+    findings = []
+    if found.sentences:
         findings.append(
             DataFinding(
                 "boilerplate",
                 "warning",
-                f"{len(common)} sentences stand in {share(least, len(firsts))} or more of the passages each; "
-                f"{share(len(touched), len(firsts))} of the passages have one of them, and they are "
-                f"{share(repeated, sum(chars.values()))} of all sentences' characters.",
+                f"{len(found.sentences)} sentences stand in {share(found.least, found.passages)} or more of the "
+                f"passages each; {share(found.touched, found.passages)} of the passages have one of them, and they are "
+                f"{share(found.repeated, found.chars)} of all sentences' characters.",
                 "Strip them before training and before encoding: they make different passages alike",
-                few([tuple(TextName("passage", name) for name in names[:2]) for names in common.values()]),
+                few([tuple(TextName("passage", name) for name in names[:2]) for names in found.sentences.values()]),
             )
         )
-    if starts:
+    if found.beginnings:
+        many = sum(found.beginnings.values())
         findings.append(
             DataFinding(
                 "common_beginnings",
                 "warning",
-                f"{sum(starts.values())} passages ({share(sum(starts.values()), len(firsts))}) begin with the same "
-                f"{PREFIX_WORDS} words as many others: {len(starts)} such beginnings.",
+                f"{many} passages ({share(many, found.passages)}) begin with the same {PREFIX_WORDS} words as many "
+                f"others: {len(found.beginnings)} such beginnings.",
                 "Strip what is the same, or make it the passage prompt of the recipe",
-                few([(TextName("passage", first_of[start]),) for start in starts]),
+                few([(TextName("passage", found.first_of[start]),) for start in found.beginnings]),
             )
         )
-    head = ("what", "passages", "words", "first in")
-    return Check("boilerplate", "Boilerplate", tuple(findings), numbers, (Table(head, tuple(rows)),) if rows else ())
+    return tuple(findings)

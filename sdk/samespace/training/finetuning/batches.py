@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,10 @@ from torch.utils.data import BatchSampler
 
 from ...text import Role, TextEncoder, pad
 from ..data.examples import Examples
+from ..losses.batch import Side, TrainingBatch
 from ..losses.masking import Known
 
+BATCH: Final = "batch"
 Guide = Callable[[Sequence[str], Role], npt.NDArray[np.float32]]
 """Unit vectors of another encoder, (texts, dim)."""
 
@@ -118,7 +120,7 @@ class Negatives:
 
 @dataclass
 class Collator:
-    """Rows of examples to model inputs and to what the loss has to know of them.
+    """Rows of examples to a `TrainingBatch`: model inputs, and what the loss has to know of them.
 
     Each distinct text of the batch is there once.
 
@@ -142,45 +144,33 @@ class Collator:
     cut: dict[Role, int] = field(default_factory=lambda: {"query": 0, "passage": 0})
     valid_label_columns: Sequence[str] = ()
 
-    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        return self.batch([row["row"] for row in rows])
+    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, TrainingBatch]:
+        """The trainer's call, which looks for keys."""
+        return {BATCH: self.batch([row["row"] for row in rows])}
 
-    def batch(self, rows: Sequence[int]) -> dict[str, Any]:
-        """The batch of the examples *rows*: "query" and "passage" inputs, and "examples", plain tensors."""
+    def batch(self, rows: Sequence[int]) -> TrainingBatch:
+        """The batch of the examples *rows*."""
         examples = self.examples
         drawn = [self.negatives.draw(row, examples.queries[row], self.epoch) for row in rows]
         queries = list(dict.fromkeys(examples.queries[row] for row in rows))
         passages = list(
             dict.fromkeys([*(examples.passages[row] for row in rows), *(text for texts in drawn for text in texts)])
         )
-        inputs_q, parts_q = self._inputs(queries, "query", 1)
-        inputs_p, parts_p = self._inputs(passages, "passage", self.windows)
         place_q, place_p = ({text: place for place, text in enumerate(texts)} for texts in (queries, passages))
         rivals, margins = zip(*(self._rival(row, texts) for row, texts in zip(rows, drawn, strict=True)), strict=True)
-        told: dict[str, Tensor] = {
-            "queries": torch.tensor([place_q[examples.queries[row]] for row in rows]),
-            "passages": torch.tensor([place_p[examples.passages[row]] for row in rows]),
-            "weights": torch.tensor([examples.weights[row] for row in rows], dtype=torch.float32),
-            "labels": torch.tensor([examples.labels[row] for row in rows], dtype=torch.float32),
-            "rivals": torch.tensor([-1 if rival is None else place_p[rival] for rival in rivals]),
-            "margins": torch.tensor(margins, dtype=torch.float32),
-            "query_keys": _keys(queries),
-            "passage_keys": _keys(passages),
-            "query_groups": torch.from_numpy(self.known.groups(queries, self.known.queries)),
-            "passage_groups": torch.from_numpy(self.known.groups(passages, self.known.passages)),
-            "query_parts": parts_q,
-            "passage_parts": parts_p,
-        }
-        if self.guide is not None:
-            told["guide_queries"] = torch.from_numpy(self.guide(queries, "query"))
-            told["guide_passages"] = torch.from_numpy(self.guide(passages, "passage"))
-        return {"query": inputs_q, "passage": inputs_p, "examples": told}
+        return TrainingBatch(
+            query=self._side(queries, "query", 1, self.known.queries),
+            passage=self._side(passages, "passage", self.windows, self.known.passages),
+            queries=torch.tensor([place_q[examples.queries[row]] for row in rows]),
+            passages=torch.tensor([place_p[examples.passages[row]] for row in rows]),
+            weights=torch.tensor([examples.weights[row] for row in rows], dtype=torch.float32),
+            labels=torch.tensor([examples.labels[row] for row in rows], dtype=torch.float32),
+            rivals=torch.tensor([-1 if rival is None else place_p[rival] for rival in rivals]),
+            margins=torch.tensor(margins, dtype=torch.float32),
+        )
 
-    def _inputs(self, texts: Sequence[str], role: Role, most: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Model inputs of the first *most* windows of each text, shortest first, and the parts that they are.
-
-        The parts are (texts, windows) float32: what each window's vector counts in each text's.
-        """
+    def _side(self, texts: Sequence[str], role: Role, most: int, groups: Mapping[str, int]) -> Side:
+        """Model inputs of the first *most* windows of each text, shortest first, and what is known of the texts."""
         tokenized = self.text_encoders[role].tokenize(texts, role)
         self.cut[role] += sum(len(text.windows) > most for text in tokenized)
         windows = [(place, window) for place, text in enumerate(tokenized) for window in text.windows[:most]]
@@ -189,7 +179,14 @@ class Collator:
         for column, (place, window) in enumerate(windows):
             parts[place, column] = max(1, window.content)
         ids, mask = pad([window for _, window in windows])  # each (windows, longest), int64
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}, parts
+        return Side(
+            ids=torch.from_numpy(ids),
+            mask=torch.from_numpy(mask),
+            parts=parts,
+            keys=_keys(texts),
+            groups=torch.from_numpy(self.known.groups(texts, groups)),
+            guide=None if self.guide is None else torch.from_numpy(self.guide(texts, role)),
+        )
 
     def _rival(self, row: int, negatives: Sequence[str]) -> tuple[str | None, float]:
         """The first negative that the teacher has scored, and how far the right answer is above it."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import ConfigInvalid
+from ..losses.loss import loss_named, loss_names
 
 PRECISIONS: Final = ("auto", "fp32", "bf16")
 LEAKAGE: Final = ("none", "passages", "all")
@@ -26,7 +27,7 @@ _NEEDED: Final = ("data", "out")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "precision": PRECISIONS,
     "allow_leakage": LEAKAGE,
-    "loss": ("infonce", "margin_mse", "cosine_mse", "contrastive"),
+    "loss": loss_names(),
     "mask": ("near", "equal", "none"),
     "mine": ("none", "bm25", "encoder", "both"),
     "layer_norm": ("train", "freeze"),
@@ -202,8 +203,9 @@ class TrainingConfig:
             )
         if any(dim < 1 for dim in self.matryoshka_dims):
             raise ConfigInvalid(key="matryoshka_dims", reason=f"{list(self.matryoshka_dims)}; expected 1 or more each")
-        if (self.loss == "margin_mse") != bool(self.teacher):
-            has, lacks = ("teacher", "loss = 'margin_mse'") if self.teacher else ("loss", "a file of scores")
+        if (loss_named(self.loss).needs == "teacher") != bool(self.teacher):
+            taught = " or ".join(map(repr, loss_names("teacher")))
+            has, lacks = ("teacher", f"loss = {taught}") if self.teacher else ("loss", "a file of scores")
             raise ConfigInvalid(
                 key=has, reason=f"has no effect without {lacks}{'' if has == 'teacher' else ': teacher'}"
             )

@@ -24,12 +24,12 @@ from torch import distributed
 from ...errors import TrainingFailed
 from ...folders import whole_file
 from ...model.quiet import quiet
-from ...progress import Progress, silent
+from ...progress import Advance, Progress, silent
 from ..losses.batch_loss import BatchLoss
 from ..sentinel.judge import Alarm, RunFacts, Vitals, first_judged, judge
 from ..sentinel.vitals import Sample
 from . import checkpoints
-from .batches import Batches, Collator
+from .batches import BATCH, Batches, Collator
 from .config import TrainingConfig
 
 _STARTS: Final = "samespace.npz"
@@ -91,15 +91,7 @@ class TrainingPlan:
 
     def batches(self) -> Batches:
         """The batches of this process's part of the run."""
-        examples, known = self.collator.examples, self.collator.known
-        # Texts that are in no group get numbers below 0 that say nothing: here each distinct text needs its own.
-        return Batches(
-            _marks(known.groups(examples.queries, known.queries), examples.queries),
-            _marks(known.groups(examples.passages, known.passages), examples.passages),
-            self.config.batch_size,
-            seed=self.config.seed,
-            multiple=processes(),
-        )
+        return batches_of(self.config, self.collator)
 
     def steps_of_an_epoch(self) -> int:
         """Optimiser steps in which each example is seen once."""
@@ -111,6 +103,19 @@ class TrainingPlan:
             return self.steps
         whole = self.config.epochs * self.steps_of_an_epoch()
         return min(whole, self.config.max_steps) if self.config.max_steps else whole
+
+
+def batches_of(config: TrainingConfig, collator: Collator) -> Batches:
+    """The batches of a run, for each epoch; each process takes its share of them."""
+    examples, known = collator.examples, collator.known
+    # Texts that are in no group get numbers below 0 that say nothing: here each distinct text needs its own.
+    return Batches(
+        _marks(known.groups(examples.queries, known.queries), examples.queries),
+        _marks(known.groups(examples.passages, known.passages), examples.passages),
+        config.batch_size,
+        seed=config.seed,
+        multiple=processes(),
+    )
 
 
 def processes() -> int:
@@ -156,13 +161,26 @@ def fit(plan: TrainingPlan, progress: Progress = silent) -> History:
     return history
 
 
-def _trainer(plan: TrainingPlan, history: History, scratch: Path, total: int, advance: Callable[[int], None]) -> Any:
+def _trainer(plan: TrainingPlan, history: History, scratch: Path, total: int, advance: Advance) -> Any:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
 
-    config, sampler = plan.config, plan.batches()
-    watch = _Watch(plan, history, total)
+    sampler = plan.batches()
+    trainer = _trainer_class(plan)(
+        model=plan.model,
+        args=_arguments(plan, sampler, scratch, total),
+        train_dataset=Dataset.from_dict({"row": list(range(len(plan.collator.examples)))}),
+        data_collator=plan.collator,
+        loss=plan.loss,
+        callbacks=[_steps(plan, history, sampler, total, advance)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _trainer_class(plan: TrainingPlan) -> Any:
+    """sentence-transformers' trainer with our loss, and weights in a file of their own."""
+    from sentence_transformers import SentenceTransformerTrainer
 
     class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -170,7 +188,7 @@ def _trainer(plan: TrainingPlan, history: History, scratch: Path, total: int, ad
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
             plan.loss.model = model  # with several processes, the wrapper that averages gradients
-            return plan.loss(inputs)
+            return plan.loss(inputs[BATCH].to(plan.model.device))
 
         def get_decay_parameter_names(self, model: Any) -> list[str]:
             """All but the temperature: decay would draw it to 1."""
@@ -184,6 +202,15 @@ def _trainer(plan: TrainingPlan, history: History, scratch: Path, total: int, ad
         def _load_from_checkpoint(self, checkpoint_path: str, model: Any = None) -> None:
             weights = torch.load(Path(checkpoint_path) / _WEIGHTS, map_location="cpu", weights_only=True)
             plan.model.load_state_dict(weights)
+
+    return Trainer
+
+
+def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, advance: Advance) -> Any:
+    """What is done between the trainer's steps: looking, mining, keeping."""
+    from transformers import TrainerCallback
+
+    config, watch = plan.config, _Watch(plan, history, total)
 
     class Steps(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -216,42 +243,40 @@ def _trainer(plan: TrainingPlan, history: History, scratch: Path, total: int, ad
             if is_main():
                 _keep(Path(args.output_dir) / f"checkpoint-{state.global_step}", plan, history)
 
+    return Steps()
+
+
+def _arguments(plan: TrainingPlan, sampler: Batches, scratch: Path, total: int) -> Any:
+    from sentence_transformers import SentenceTransformerTrainingArguments
+
+    config = plan.config
     saved = plan.checkpoints is not None and config.checkpoint_every > 0
-    trainer = Trainer(
-        model=plan.model,
-        args=SentenceTransformerTrainingArguments(
-            output_dir=str(plan.checkpoints if saved else scratch),
-            num_train_epochs=config.epochs,
-            max_steps=total,
-            per_device_train_batch_size=config.batch_size,
-            learning_rate=plan.rate,
-            weight_decay=config.weight_decay,
-            warmup_steps=math.ceil(config.warmup * total),
-            lr_scheduler_type="linear",
-            bf16=plan.precision == "bf16",
-            use_cpu=not torch.cuda.is_available(),
-            batch_sampler=lambda *_, **__: sampler,
-            seed=config.seed,
-            data_seed=config.seed,
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            save_strategy="steps" if saved else "no",
-            save_steps=max(1, config.checkpoint_every),
-            save_total_limit=_KEPT_CHECKPOINTS,
-            eval_strategy="no",
-            report_to=list(config.report_to) or "none",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            ddp_find_unused_parameters=processes() > 1,  # such as the pooler that BERT has and an encoder does not use
-            ddp_backend="gloo" if not torch.cuda.is_available() and processes() > 1 else None,
-        ),
-        train_dataset=Dataset.from_dict({"row": list(range(len(plan.collator.examples)))}),
-        data_collator=plan.collator,
-        loss=plan.loss,
-        callbacks=[Steps()],
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(plan.checkpoints if saved else scratch),
+        num_train_epochs=config.epochs,
+        max_steps=total,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=plan.rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=math.ceil(config.warmup * total),
+        lr_scheduler_type="linear",
+        bf16=plan.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        batch_sampler=lambda *_, **__: sampler,
+        seed=config.seed,
+        data_seed=config.seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if saved else "no",
+        save_steps=max(1, config.checkpoint_every),
+        save_total_limit=_KEPT_CHECKPOINTS,
+        eval_strategy="no",
+        report_to=list(config.report_to) or "none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=processes() > 1,  # such as the pooler that BERT has and an encoder does not use
+        ddp_backend="gloo" if not torch.cuda.is_available() and processes() > 1 else None,
     )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 class _Watch:

@@ -1,7 +1,6 @@
 """Everything that a run of the loop is made from, read and checked before the first step.
 
-What it leaves to others: running it (`trainer`), the parts themselves (`data`, `masking`, `mining`, `model`,
-`contrastive`).
+What it leaves to others: running it (`trainer`), the parts themselves (`training_set`, `mining`, `model`, `losses`).
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_c
 from ...text import Recipe, Role, TextEncoder
 from ..data.examples import Examples
 from ..losses.batch_loss import BatchLoss, LossSettings
-from ..losses.formulas import trivial_loss
 from ..losses.masking import Known, known_pairs, nothing_known
 from ..sentinel import judge as sentinel
 from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
 from .batches import Collator, Guide, Negatives
 from .config import TrainingConfig
 from .encoding import encode_many, reciprocal_rank
-from .loop import Mine, TrainingPlan, processes
+from .loop import Mine, TrainingPlan, batches_of, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
 from .model import load_model
 from .training_set import TrainingSet, load_training_set
@@ -36,9 +34,18 @@ _SAME_SCORE: Final = 0.005  # of a reciprocal rank in [0, 1]: what bf16 may lose
 _CHECK_PAIRS: Final = 64
 
 
-@dataclass
+@dataclass(frozen=True)
 class Setup:
-    """Everything that a run of the loop is made from."""
+    """Everything that a run of the loop is made from, and what its first batch says of it.
+
+    Attributes:
+        overrides: the prompts that the base was read with.
+        text_encoders: the base's text path with the training limits.
+        samples: "train" and, where there is a development split, "dev".
+        precision: "fp32" or "bf16".
+        trivial: the loss of an encoder that tells nothing apart, on the first batch.
+        negatives: mean number of negatives that a query has in a step, over all processes.
+    """
 
     config: TrainingConfig
     overrides: Overrides
@@ -109,15 +116,7 @@ def prepare(config: TrainingConfig) -> Setup:
         model.to("cuda")
     corpus = tuple(dict.fromkeys(text for text in data.data.corpus.values() if text)) if config.mine != "none" else ()
     known = _known(config, examples, corpus)
-    settings = LossSettings(
-        kind=config.loss,
-        temperature=config.temperature,
-        learn_temperature=config.learn_temperature,
-        symmetric=config.symmetric,
-        mini_batch_size=config.mini_batch_size,
-        matryoshka_dims=_nested_dims(config, checkpoint.dims),
-    )
-    loss = BatchLoss(model, settings, known)
+    loss = BatchLoss(model, _loss_settings(config, checkpoint.dims), known)
     collator = Collator(
         examples=examples,
         text_encoders=text_encoders,
@@ -132,21 +131,41 @@ def prepare(config: TrainingConfig) -> Setup:
     if dev is not None:
         samples["dev"] = _sample(config, dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
     precision = chosen_precision(config.precision, model, text_encoders, dev or examples)
-    setup = Setup(
-        config, overrides, checkpoint, data, text_encoders, model, known, loss, collator, samples, precision, 0.0, 0.0
+    trivial, negatives = _first_batch(config, collator, loss)
+    return Setup(
+        config, overrides, checkpoint, data, text_encoders, model, known, loss, collator, samples, precision, trivial,
+        negatives,
+    )  # fmt: skip
+
+
+def _loss_settings(config: TrainingConfig, dims: int) -> LossSettings:
+    return LossSettings(
+        kind=config.loss,
+        temperature=config.temperature,
+        learn_temperature=config.learn_temperature,
+        symmetric=config.symmetric,
+        mini_batch_size=config.mini_batch_size,
+        matryoshka_dims=_nested_dims(config, dims),
     )
-    first = collator.batch(next(iter(setup.plan(0.0).batches())))
-    if config.loss == "margin_mse" and not bool((first["examples"]["rivals"] >= 0).any()):
+
+
+def _first_batch(config: TrainingConfig, collator: Collator, loss: BatchLoss) -> tuple[float, float]:
+    """The trivial loss, and the negatives of a query in a step; the collator has counted nothing afterwards.
+
+    Raises:
+        DataInvalid: a teacher scores nothing in it that could be learned from.
+    """
+    first = collator.batch(next(iter(batches_of(config, collator))))
+    if loss.loss.needs == "teacher" and not bool((first.rivals >= 0).any()):
         raise DataInvalid(
             path=config.teacher,
-            reason="scores no pair of the first batch together with one of its negatives; margin_mse needs both",
+            reason=f"scores no pair of the first batch together with one of its negatives; {config.loss} needs both",
         )
-    told = loss.examples(first["examples"], first["examples"])
-    setup.trivial = trivial_loss(config.loss, told, symmetric=config.symmetric)
-    mined = config.negatives * len(told) if config.mine != "none" else 0
-    setup.negatives = processes() * (float((~told.masked[told.queries]).sum(dim=1).float().mean()) - 1 + mined)
+    pairs = loss.pairs(first)
+    mined = config.negatives * len(pairs) if config.mine != "none" else 0
+    open_to_it = float((~pairs.masked[pairs.queries]).sum(dim=1).float().mean())
     collator.cut = {"query": 0, "passage": 0}
-    return setup
+    return loss.loss.trivial(pairs, loss.terms()), processes() * (open_to_it - 1 + mined)
 
 
 def chosen_precision(asked: str, model: Any, text_encoders: Mapping[Role, TextEncoder], examples: Examples) -> str:

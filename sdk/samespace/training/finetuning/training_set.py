@@ -18,6 +18,7 @@ from ...errors import DataInvalid
 from ..data.examples import Examples, TrainingData
 from ..data.near_duplicates import Leak, find_near, leaks
 from ..data.sources import load_data, without_repeats
+from ..losses.loss import loss_named, loss_names
 from .config import TrainingConfig
 
 
@@ -82,13 +83,10 @@ def load_training_set(config: TrainingConfig) -> TrainingSet:
 
 
 def _check_kind(config: TrainingConfig, train: Examples) -> None:
-    wants_labels = config.loss in ("cosine_mse", "contrastive")
+    wants_labels = loss_named(config.loss).needs == "labels"
     if train.labelled != wants_labels:
-        has, fitting = (
-            ("labelled pairs", "cosine_mse or contrastive")
-            if train.labelled
-            else ("no labels", "infonce or margin_mse")
-        )
+        has, wanted = ("labelled pairs", loss_names("labels")) if train.labelled else ("no labels", loss_names("pairs"))
+        fitting = " or ".join(wanted if train.labelled else (*wanted, *loss_names("teacher")))
         raise DataInvalid(
             path=str(config.data),
             reason=f"split {config.train_split} has {has}, and loss is {config.loss}; choose {fitting}",

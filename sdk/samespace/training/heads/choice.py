@@ -18,6 +18,7 @@ import numpy as np
 from ...errors import ConfigInvalid
 from ...evaluation import Bm25Ranker, Comparison, Evaluation, Ranker, VectorRanker, evaluate, paired_bootstrap
 from ...heads import Heads
+from ..losses.loss import loss_named
 from ..sentinel.judge import Alarm, RunFacts, Vitals
 from .config import RATES, HeadConfig
 from .data import HeadData
@@ -88,7 +89,7 @@ def probe(
         dev = [score(data, "dev", state.heads).score.ndcg_10 for state in states] if "dev" in data.splits else []
         run = RunFacts(
             config.loss, states[-1].step, config.temperature, min(config.batch_size, len(made.pairs)) - 1.0,
-            float(made.labels.std()) if config.loss == "cosine_mse" else 1.0, rate,
+            float(made.labels.std()) if loss_named(config.loss).needs == "labels" else 1.0, rate,
         )  # fmt: skip
         tried.append(Tried(rate, states, dev, watch(made, states, config), run))
         tick(1)

@@ -2,11 +2,9 @@
 
 The encoder is frozen, so its vectors are numbers like any others, and a whole training takes seconds on a CPU. What
 it is like on the way is measured now and then, and every such state is kept: which of them is best is for
-`head_choice` to say.
+`choice` to say.
 
-What it leaves to others: the vectors (`frozen`, `head_data`), the rate and the epoch (`head_choice`).
-
-Source: InfoNCE: van den Oord et al. 2018, arXiv:1807.03748, equation 4.
+What it leaves to others: the vectors (`frozen`, `data`), the losses (`losses`), the rate and the epoch (`choice`).
 """
 
 from __future__ import annotations
@@ -20,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
 
 from ...errors import ConfigInvalid, TrainingFailed
 from ...heads import DenseLayer, Head, Heads
 from ...text import ROLES
 from ...vectors import Float32
 from ..data.sources import RELEVANT
+from ..losses.loss import LossTerms, loss_named
+from ..losses.pairs import BatchPairs
 from .config import HeadConfig
 from .data import HeadData
 
@@ -93,6 +92,10 @@ class HeadPairs:
         place = np.minimum(np.searchsorted(self.known, keys), len(self.known) - 1)  # faster than isin, which sorts
         return np.asarray(self.known[place] == keys)
 
+    def together(self, batch: HeadBatch) -> BatchPairs:
+        """What belongs together in *batch*, for a loss."""
+        return _together(batch, torch.from_numpy(self.masked(batch)))
+
     def batches(self, size: int, seed: int) -> Iterator[HeadBatch]:
         """All pairs once, in an order drawn from *seed*."""
         order = np.random.default_rng(seed).permutation(len(self.pairs))
@@ -104,14 +107,15 @@ class HeadPairs:
 def examples(data: HeadData, config: HeadConfig) -> HeadPairs:
     """The pairs of *data* as the loss wants them.
 
-    For "cosine_mse" without labels each pair is joined by `config.negatives` random passages with label 0, none of
-    which is known to answer the query.
+    For a loss that needs labels, where there are none, each pair is joined by `config.negatives` random passages with
+    label 0, none of which is known to answer the query.
     """
     pairs, labels = data.pairs, data.labels
-    if config.loss == "infonce" and data.labelled:
+    needs = loss_named(config.loss).needs
+    if needs == "pairs" and data.labelled:
         kept = labels >= RELEVANT
         pairs, labels = pairs[kept], np.ones(int(kept.sum()), np.float32)
-    elif config.loss == "cosine_mse" and not data.labelled:
+    elif needs == "labels" and not data.labelled:
         random = np.random.default_rng(config.seed)
         queries = np.repeat(pairs[:, 0], config.negatives)
         drawn = random.integers(0, len(data.passages), size=len(queries))
@@ -125,16 +129,24 @@ def examples(data: HeadData, config: HeadConfig) -> HeadPairs:
     return HeadPairs(data.queries.pooled(), data.passages.pooled(), pairs, labels, data.known)
 
 
+def _together(batch: HeadBatch, masked: Tensor) -> BatchPairs:
+    rows, columns, labels = (torch.from_numpy(each) for each in (batch.left, batch.right, batch.labels))
+    return BatchPairs.alike(rows, columns, masked, labels)
+
+
+def terms_of(config: HeadConfig) -> LossTerms:
+    """The numbers of the loss: queries compete for passages, and passages for queries."""
+    return LossTerms(config.temperature, symmetric=True)
+
+
 def trivial_loss(made: HeadPairs, config: HeadConfig) -> float:
-    """What heads reach that tell nothing apart: the labels' variance, or the log of how many passages compete."""
-    if config.loss == "cosine_mse":
-        return float(made.labels.var())
-    logs = []
-    for batch in made.batches(config.batch_size, config.seed):
-        masked = made.masked(batch)
-        for side, place in ((masked, batch.left), (masked.T, batch.right)):
-            logs.append(np.log1p((~side).sum(axis=1)[place]).mean())
-    return float(np.mean(logs))
+    """What heads reach that tell nothing apart: of all pairs, or the mean over batches where a batch's size matters."""
+    loss, terms = loss_named(config.loss), terms_of(config)
+    if not loss.ranks:
+        nothing = torch.zeros((0, 0), dtype=torch.bool)  # no other passages are looked at
+        return loss.trivial(_together(HeadBatch.of(made.pairs, made.labels), nothing), terms)
+    batches = made.batches(config.batch_size, config.seed)
+    return float(np.mean([loss.trivial(made.together(batch), terms) for batch in batches]))
 
 
 def start(data: HeadData, config: HeadConfig) -> Heads:
@@ -232,7 +244,7 @@ def fit(made: HeadPairs, begin: Heads, config: HeadConfig, rate: float) -> list[
         for batch in made.batches(config.batch_size, config.seed + epoch):
             left = modules["query"](q[batch.queries])
             right = modules["passage"](p[batch.passages])
-            loss = _loss(left, right, batch, made, config)
+            loss = loss_of(left, right, batch, made, config)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             norm = float(torch.nn.utils.get_total_norm([each.grad for each in weights if each.grad is not None]))
@@ -250,21 +262,9 @@ def fit(made: HeadPairs, begin: Heads, config: HeadConfig, rate: float) -> list[
     return states
 
 
-def _loss(left: Tensor, right: Tensor, batch: HeadBatch, made: HeadPairs, config: HeadConfig) -> Tensor:
-    cosines = normalize(left, dim=1) @ normalize(right, dim=1).T  # (queries, passages)
-    rows, columns = torch.from_numpy(batch.left), torch.from_numpy(batch.right)
-    if config.loss == "cosine_mse":
-        return ((cosines[rows, columns] - torch.from_numpy(batch.labels)) ** 2).mean()
-    masked = torch.from_numpy(made.masked(batch))
-    scores = cosines / config.temperature
-    return (_one_way(scores, masked, rows, columns) + _one_way(scores.T, masked.T, columns, rows)) / 2
-
-
-def _one_way(scores: Tensor, masked: Tensor, rows: Tensor, right: Tensor) -> Tensor:
-    """Cross entropy of each pair's row against its own right answer; other right answers do not compete."""
-    others = masked[rows].clone()
-    others[torch.arange(len(rows)), right] = False
-    return cross_entropy(scores[rows].masked_fill(others, -math.inf), right)
+def loss_of(left: Tensor, right: Tensor, batch: HeadBatch, made: HeadPairs, config: HeadConfig) -> Tensor:
+    """The loss of vectors that are there: (queries, dims) and (passages, dims) of *batch*."""
+    return loss_named(config.loss).formula(left, right, made.together(batch), terms_of(config))
 
 
 def _module(head: Head) -> nn.Sequential:

@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
+from ...vectors import Float32
 from ..sentinel.judge import RATE_TOO_HIGH, RATE_TOO_LOW, WRONG_LABELS, Alarm, RunFacts, Vitals
 from ..sentinel.judge import judge as judge_run
 from ..sentinel.vitals import vitals
 from .config import HeadConfig
-from .fit import HeadBatch, HeadPairs, HeadState, trivial_loss
+from .fit import HeadBatch, HeadPairs, HeadState, loss_of, trivial_loss
 
 FLAT: Final = 0.97
 """Loss over the loss of telling nothing apart, from which nothing is told apart."""
 _SAMPLE: Final = 512
-Float64 = npt.NDArray[np.float64]
 
 
 def flat(found: Vitals) -> bool:
@@ -48,30 +48,16 @@ def watch(made: HeadPairs, states: Sequence[HeadState], config: HeadConfig) -> l
         found.append(
             vitals(
                 q, p, batch.left, batch.right, masked, labels=batch.labels, start=right, step=state.step,
-                loss=_loss((q @ p.T).astype(np.float64), batch, masked, config), trivial=trivial,
+                loss=_loss(q, p, batch, made, config), trivial=trivial,
             )
         )  # fmt: skip
     return found
 
 
-def _loss(cosines: Float64, batch: HeadBatch, masked: npt.NDArray[np.bool_], config: HeadConfig) -> float:
-    """`head_fit`'s loss of one batch, in numpy."""
-    if config.loss == "cosine_mse":
-        return float(np.square(cosines[batch.left, batch.right] - batch.labels).mean())
-    scores = cosines / config.temperature
-    ways = (scores, masked, batch.left, batch.right), (scores.T, masked.T, batch.right, batch.left)
-    return float(np.mean([_one_way(*way) for way in ways]))
-
-
-def _one_way(
-    scores: Float64, masked: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-) -> float:
-    """InfoNCE in one direction; see `head_fit`."""
-    others = np.where(masked, -np.inf, scores)[rows]  # the known answers, the right one among them
-    own = scores[rows, right]
-    most = np.maximum(others.max(axis=1), own)
-    total = np.exp(own - most) + np.exp(others - most[:, None]).sum(axis=1)
-    return float((most + np.log(total) - own).mean())
+def _loss(q: Float32, p: Float32, batch: HeadBatch, made: HeadPairs, config: HeadConfig) -> float:
+    """The training's own loss, in float64."""
+    left, right = (torch.from_numpy(rows.astype(np.float64)) for rows in (q, p))
+    return float(loss_of(left, right, batch, made, config))
 
 
 def judge(

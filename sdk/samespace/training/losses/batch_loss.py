@@ -7,27 +7,26 @@ its handling of dropout and of several devices). Memory is that of one mini-batc
 With several processes each brings its own examples, and all vectors are negatives for all: the gradient is that of
 one process with all of the batch.
 
-What it leaves to others: the formulas (`losses`), what is no negative (`masking`), the loop (`loop`).
+What it leaves to others: the formulas (`kinds`), what is no negative (`masking`), the loop (`finetuning.loop`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import torch
 from sentence_transformers.base.losses.gradcache import CachedLossMixin
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather as all_gather_with_gradient
 
-from . import formulas as losses
-from .formulas import BatchPairs
+from .batch import Side, TrainingBatch
+from .loss import LossTerms, loss_named
 from .masking import Known
+from .pairs import BatchPairs, matryoshka, unit_rows
 
-LOSSES: Final = ("infonce", "margin_mse", "cosine_mse", "contrastive")
 _COLDEST, _WARMEST = 0.005, 1.0  # where a learned temperature stays: beyond, training of CLIP became unstable
 
 
@@ -36,7 +35,7 @@ class LossSettings:
     """Which loss, and how; the keys of `TrainingConfig` say more.
 
     Attributes:
-        kind: one of `LOSSES`.
+        kind: one of `loss.loss_names`.
         mini_batch_size: texts that go through the model at once.
         matryoshka_dims: prefixes of the vector that have to work alone; () for the whole vector only.
     """
@@ -50,7 +49,7 @@ class LossSettings:
 
 
 class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
-    """The loss of what `batches.Collator` makes.
+    """The loss of a `TrainingBatch`.
 
     Args:
         model: features to features with "sentence_embedding".
@@ -62,6 +61,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
     def __init__(self, model: nn.Module, settings: LossSettings, known: Known) -> None:
         super().__init__()
         self.model, self.settings, self.known = model, settings, known
+        self.loss = loss_named(settings.kind)
         self.mini_batch_size = settings.mini_batch_size
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(settings.temperature)), requires_grad=settings.learn_temperature
@@ -83,26 +83,31 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         """The temperature as a number."""
         return float(torch.as_tensor(self.temperature).detach())
 
-    def forward(self, batch: Mapping[str, Any]) -> Tensor:
+    def terms(self) -> LossTerms:
+        """The numbers of the formula, as they are now."""
+        return LossTerms(self.temperature, self.settings.symmetric)
+
+    def forward(self, batch: TrainingBatch) -> Tensor:
         """The loss of *batch*; its gradient reaches the model's weights whichever way the vectors were made."""
-        features, told = [batch["query"], batch["passage"]], batch["examples"]
-        small = max(len(each["input_ids"]) for each in features) <= self.mini_batch_size
+        features = [batch.query.inputs(), batch.passage.inputs()]
+        small = max(len(batch.query.ids), len(batch.passage.ids)) <= self.mini_batch_size
         if small and not _distributed():
-            vectors = [[self.model(dict(each))["sentence_embedding"]] for each in features]
-            return self.calculate_loss(vectors, told)
-        loss: Tensor = CachedLossMixin.forward_cached(self, [dict(each) for each in features], told)
+            vectors = [[self.model(each)["sentence_embedding"]] for each in features]
+            return self.calculate_loss(vectors, batch)
+        loss: Tensor = CachedLossMixin.forward_cached(self, features, batch)
         return loss
 
     def calculate_loss(
         self, reps: Sequence[Sequence[Tensor]], labels: Any = None, *, with_backward: bool = False
     ) -> Tensor:
-        """The loss of vectors, [of queries, of passages] in mini-batches; the mixin's call."""
+        """The loss of vectors, [of queries, of passages] in mini-batches; the mixin's call, *labels* the batch."""
+        batch: TrainingBatch = labels
         q, p = (
-            of_texts(torch.cat(list(made)), labels[f"{role}_parts"])
-            for made, role in zip(reps, ("query", "passage"), strict=True)
+            of_texts(torch.cat(list(made)), side.parts)
+            for made, side in zip(reps, (batch.query, batch.passage), strict=True)
         )
-        q, p, examples = self.gathered(q, p, labels)
-        loss = self.of_vectors(q, p, examples)
+        q, p, pairs = self.gathered(q, p, batch)
+        loss = self.of_vectors(q, p, pairs)
         if with_backward:
             loss.backward()  # type: ignore[no-untyped-call]
             if _distributed() and self.log_temperature.grad is not None:
@@ -112,81 +117,67 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
             loss = loss.detach()
         return loss
 
-    def of_vectors(self, q: Tensor, p: Tensor, examples: BatchPairs) -> Tensor:
+    def of_vectors(self, q: Tensor, p: Tensor, pairs: BatchPairs) -> Tensor:
         """The loss of vectors that are there: (queries, dim) and (passages, dim)."""
-        settings = self.settings
-        match settings.kind:
-            case "infonce":
-                loss = partial(
-                    losses.info_nce, examples=examples, temperature=self.temperature, symmetric=settings.symmetric
-                )
-            case "margin_mse":
-                loss = partial(losses.margin_mse, examples=examples, temperature=self.temperature)
-            case "cosine_mse":
-                loss = partial(losses.cosine_mse, examples=examples)
-            case _:
-                loss = partial(losses.contrastive, examples=examples)
-        return losses.matryoshka(loss, settings.matryoshka_dims)(q, p) if settings.matryoshka_dims else loss(q, p)
+        terms, dims = self.terms(), self.settings.matryoshka_dims
 
-    def gathered(self, q: Tensor, p: Tensor, told: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, BatchPairs]:
+        def loss(q: Tensor, p: Tensor) -> Tensor:
+            return self.loss.formula(q, p, pairs, terms)
+
+        return matryoshka(loss, dims)(q, p) if dims else loss(q, p)
+
+    def gathered(self, q: Tensor, p: Tensor, batch: TrainingBatch) -> tuple[Tensor, Tensor, BatchPairs]:
         """The vectors of all processes, and this process's examples among them.
 
         Each process's loss is over its own examples only, divided by the processes' mean weight: so the mean over
         processes, which is what becomes of the gradient, is the mean over all examples.
         """
         if not _distributed():
-            return q, p, self.examples(told, told)
+            return q, p, self.pairs(batch)
         world, rank = distributed.get_world_size(), distributed.get_rank()
         q, start_q = _gather_rows(q)
         p, start_p = _gather_rows(p)
-        everyone = {
-            name: _gather_rows(told[name])[0]
-            for name in ("query_groups", "passage_groups", "guide_queries", "guide_passages")
-            if name in told
-        }
-        own = dict(told)
-        own["queries"] = told["queries"] + start_q[rank]
-        own["passages"] = told["passages"] + start_p[rank]
-        own["rivals"] = torch.where(told["rivals"] >= 0, told["rivals"] + start_p[rank], told["rivals"])
-        for role, names in (("query", ("queries",)), ("passage", ("passages", "rivals"))):
-            kept, place = _distinct(_gather_rows(told[f"{role}_keys"])[0])
-            if role == "query":
-                q = q[kept]
-            else:
-                p = p[kept]
-            for name in names:
-                own[name] = torch.where(own[name] >= 0, place[own[name]], own[name])
-            for name in (f"{role}_groups", f"guide_{names[0]}"):
-                if name in everyone:
-                    everyone[name] = everyone[name][kept]
-        examples = self.examples(own, everyone)
-        total = examples.total.clone()
-        distributed.all_reduce(total)
-        return q, p, replace(examples, total=total / world)
-
-    def examples(
-        self, own: Mapping[str, Tensor], everyone: Mapping[str, Tensor], known: Known | None = None
-    ) -> BatchPairs:
-        """What belongs together; masks over the texts of *everyone*, by *known*, the loss's own unless given."""
-        right = (known or self.known).mask(
-            everyone["query_groups"].cpu().numpy(), everyone["passage_groups"].cpu().numpy()
+        query, first_q, place_q = _everyone(batch.query)
+        passage, first_p, place_p = _everyone(batch.passage)
+        rivals = torch.where(batch.rivals >= 0, batch.rivals + start_p[rank], 0)
+        merged = replace(
+            batch,
+            query=query,
+            passage=passage,
+            queries=place_q[batch.queries + start_q[rank]],
+            passages=place_p[batch.passages + start_p[rank]],
+            rivals=torch.where(batch.rivals >= 0, place_p[rivals], batch.rivals),
         )
-        masked = torch.from_numpy(right).to(own["queries"].device)
-        if "guide_queries" in everyone:
-            masked = masked | guided(
-                everyone["guide_queries"] @ everyone["guide_passages"].T, own["queries"], own["passages"]
-            )
-        counts = own["weights"] * (own["rivals"] >= 0) if self.settings.kind == "margin_mse" else own["weights"]
+        pairs = self.pairs(merged)
+        total = pairs.total.clone()
+        distributed.all_reduce(total)
+        return q[first_q], p[first_p], replace(pairs, total=total / world)
+
+    def pairs(self, batch: TrainingBatch, known: Known | None = None) -> BatchPairs:
+        """What belongs together in *batch*; masked by *known*, the loss's own unless given, and by the guide."""
+        query, passage = batch.query, batch.passage
+        right = (known or self.known).mask(query.groups.cpu().numpy(), passage.groups.cpu().numpy())
+        masked = torch.from_numpy(right).to(batch.queries.device)
+        if query.guide is not None and passage.guide is not None:
+            masked = masked | guided(query.guide @ passage.guide.T, batch.queries, batch.passages)
+        counts = batch.weights * (batch.rivals >= 0) if self.loss.needs == "teacher" else batch.weights
         return BatchPairs(
-            queries=own["queries"],
-            passages=own["passages"],
+            queries=batch.queries,
+            passages=batch.passages,
             weights=counts,
             total=counts.sum(),
             masked=masked,
-            labels=own["labels"],
-            rivals=own["rivals"],
-            margins=own["margins"],
+            labels=batch.labels,
+            rivals=batch.rivals,
+            margins=batch.margins,
         )
+
+
+def _everyone(side: Side) -> tuple[Side, Tensor, Tensor]:
+    """What the distinct texts of all processes are, the gathered row of each, and for each gathered row its text."""
+    first, place = _distinct(_gather_rows(side.keys)[0])
+    guide = None if side.guide is None else _gather_rows(side.guide)[0][first]
+    return replace(side, groups=_gather_rows(side.groups)[0][first], guide=guide), first, place
 
 
 def of_texts(windows: Tensor, parts: Tensor) -> Tensor:
@@ -197,8 +188,8 @@ def of_texts(windows: Tensor, parts: Tensor) -> Tensor:
     """
     if bool(((parts > 0).sum(dim=1) == 1).all()):
         return windows[parts.argmax(dim=1).to(windows.device)]  # as they are: their lengths tell the sentinel something
-    rows = losses.unit_rows(windows)
-    return losses.unit_rows(parts.to(rows) @ rows)
+    rows = unit_rows(windows)
+    return unit_rows(parts.to(rows) @ rows)
 
 
 def guided(scores: Tensor, queries: Tensor, passages: Tensor) -> Tensor:

@@ -111,9 +111,7 @@ def pretrain(
         raise ConfigInvalid(key="out", reason=f"{out} exists already; name another folder, or remove it")
     base = load_checkpoint(model)
     windows = _windows(base, domain, settings, model)
-    held = windows[:: max(1, len(windows) // min(_HELD_OUT, len(windows) // 10 + 1))][:_HELD_OUT]
-    kept = {id(window) for window in held}
-    trained = [window for window in windows if id(window) not in kept]
+    held, trained = _kept_aside(windows)
     if len(trained) < settings.batch_size:
         raise DataInvalid(
             path=str(domain.path),
@@ -137,12 +135,47 @@ def pretrain(
             saved.keep(run)
             advance(1)
     seconds = time.perf_counter() - began
-    after, guessing = _held_out_loss(run, held, settings, bf16), vocabulary.guessing()
+    held_out_loss = {"before": before, "after": _held_out_loss(run, held, settings, bf16)}
+    held_out_loss["guessing"] = vocabulary.guessing()
+    _require_learned(held_out_loss, steps)
+    facts: dict[str, Any] = {
+        "data": {"folder": domain.path.resolve().name, "sha256": domain.digest(), "windows": len(windows)},
+        "settings": asdict(settings) | {"steps": steps, "precision": "bf16" if bf16 else "fp32"},
+        "loss": run.losses,
+        "held_out_loss": held_out_loss,
+        "training_s": round(seconds, 3),
+    }
+    record = _written(loaded, model, base, out, facts, development, progress)
+    saved.forget()
+    return record
+
+
+def _kept_aside(windows: Sequence[Window]) -> tuple[list[Window], list[Window]]:
+    """Some windows that are not trained on, evenly spread, and all others."""
+    held = windows[:: max(1, len(windows) // min(_HELD_OUT, len(windows) // 10 + 1))][:_HELD_OUT]
+    kept = {id(window) for window in held}
+    return list(held), [window for window in windows if id(window) not in kept]
+
+
+def _require_learned(held_out_loss: Mapping[str, float], steps: int) -> None:
+    after, guessing = held_out_loss["after"], held_out_loss["guessing"]
     if not after < guessing:
         raise TrainingFailed(
             f"after {steps} steps the loss on texts that were kept aside is {after:.3f}, and guessing tokens by their "
             f"frequency gives {guessing:.3f}: nothing was learned; take more steps, or another learning rate"
         )
+
+
+def _written(
+    loaded: Any,
+    model: str,
+    base: Checkpoint,
+    out: Path,
+    facts: Mapping[str, Any],
+    development: Mapping[str, Dataset],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write the model and what `run.json` says of it; that."""
     with whole_folder(out) as work:
         with quiet("sentence_transformers", "transformers"):
             loaded.save_pretrained(str(work), create_model_card=False)
@@ -152,17 +185,12 @@ def pretrain(
             "base": model,
             "base_space_id": base.identity.space_id(),
             "space_id": made.identity.space_id(),
-            "data": {"folder": domain.path.resolve().name, "sha256": domain.digest(), "windows": len(windows)},
-            "settings": asdict(settings) | {"steps": steps, "precision": "bf16" if bf16 else "fp32"},
-            "loss": run.losses,
-            "held_out_loss": {"before": before, "after": after, "guessing": guessing},
-            "training_s": round(seconds, 3),
+            **facts,
             "threads": torch.get_num_threads(),
             "device": str(loaded.device),
             **score(base, made, development, progress).to_json(),
         }
         write_record(work, record)
-    saved.forget()
     return record
 
 

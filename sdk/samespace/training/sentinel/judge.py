@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..losses.loss import loss_named
+
 RATE_TOO_LOW: Final = "rate too low"
 RATE_TOO_HIGH: Final = "rate too high"
 FALSE_NEGATIVES: Final = "false negatives"
@@ -80,7 +82,7 @@ class RunFacts:
     """What does not change while a run goes on.
 
     Attributes:
-        loss: one of `contrastive.LOSSES`.
+        loss: one of `losses.loss.loss_names`.
         steps: of the whole run.
         temperature: of InfoNCE.
         negatives: mean number of negatives that a query has in a step.
@@ -94,6 +96,16 @@ class RunFacts:
     negatives: float
     label_spread: float
     learning_rate: float
+
+    @property
+    def ranks(self) -> bool:
+        """Whether the other passages of a batch are negatives; see `Loss.ranks`."""
+        return loss_named(self.loss).ranks
+
+    def lowest(self) -> float:
+        """About the lowest loss that training reaches with these negatives at this temperature."""
+        lowest = loss_named(self.loss).lowest
+        return 0.0 if lowest is None else lowest(self.negatives, self.temperature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +162,12 @@ def judge(
 def _before(run: RunFacts, start: Vitals) -> list[Alarm]:
     """What can be told before the first step."""
     found = []
-    if run.loss != "infonce" and run.label_spread < 1e-6:
+    if not run.ranks and run.label_spread < 1e-6:
         found.append(
             Alarm(start.step, "no learning", WRONG_LABELS, f"all labels are the same, spread {run.label_spread:.1g}",
                   "there is nothing to tell apart: give examples of both kinds, or use loss = \"infonce\"")
         )  # fmt: skip
-    elif run.loss == "infonce" and run.negatives < 0.5:
+    elif run.ranks and run.negatives < 0.5:
         found.append(
             Alarm(start.step, "no learning", WRONG_LABELS, f"a query has {run.negatives:.1f} negatives in a batch",
                   "all pairs are known answers of each other, one class: check the pairs, or add negatives")
@@ -167,30 +179,25 @@ def _before(run: RunFacts, start: Vitals) -> list[Alarm]:
                   f"{start.effective_rank:.1f}, before the first step",
                   "an activation before the vector gives a constant: use a layer without it, or initialise it anew")
         )  # fmt: skip
-    elif run.loss == "infonce" and _lowest(run) >= _WARM * math.log1p(run.negatives):
+    elif run.ranks and run.lowest() >= _WARM * math.log1p(run.negatives):
         found.append(
             Alarm(start.step, "no learning", TEMPERATURE,
                   f"at temperature {run.temperature:g} not even perfect vectors get the loss below "
-                  f"{_lowest(run):.2f}, guessing is {math.log1p(run.negatives):.2f}",
+                  f"{run.lowest():.2f}, guessing is {math.log1p(run.negatives):.2f}",
                   "lower temperature; 0.02 to 0.1 is usual")
         )  # fmt: skip
-    elif run.loss == "infonce" and run.negatives < _FEW_NEGATIVES:
+    elif run.ranks and run.negatives < _FEW_NEGATIVES:
         found.append(
             Alarm(start.step, "risk", BATCH_TOO_SMALL, f"a query has {run.negatives:.1f} negatives in a step",
                   "raise batch_size (memory does not grow, see mini_batch_size), or add negatives")
         )  # fmt: skip
-    if start.twins >= _TWINS and run.loss == "infonce":
+    if start.twins >= _TWINS and run.ranks:
         found.append(
             Alarm(start.step, "risk", FALSE_NEGATIVES,
                   f"{start.twins:.0%} of the right answers have a near copy among the negatives",
                   "judge the copies, set mask = \"near\", or name a guide that finds them")
         )  # fmt: skip
     return found
-
-
-def _lowest(run: RunFacts) -> float:
-    """InfoNCE of right answers at cosine 1 and all negatives at cosine 0: about the best that training reaches."""
-    return math.log1p(run.negatives * math.exp(-1 / run.temperature))
 
 
 def _after(run: RunFacts, train: Sequence[Vitals], gradient_norms: Sequence[float]) -> list[Alarm]:
@@ -228,7 +235,7 @@ def _after(run: RunFacts, train: Sequence[Vitals], gradient_norms: Sequence[floa
             Alarm(now.step, "no learning", RATE_TOO_LOW, evidence,
                   f"raise learning_rate ({run.learning_rate:g}) a hundredfold, or set learning_rate = \"auto\"")
         ]  # fmt: skip
-    if run.loss == "infonce" and now.loss > _COLD * now.trivial:
+    if run.ranks and now.loss > _COLD * now.trivial:
         return [
             Alarm(now.step, "no learning", TEMPERATURE,
                   f"loss {now.loss:.2f}, telling nothing apart {now.trivial:.2f}, at temperature {run.temperature:g}",

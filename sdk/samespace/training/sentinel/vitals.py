@@ -6,9 +6,9 @@ with decides the cost: 64 pairs are two thirds of a step of 64, and about 25 mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ...evaluation.isotropy import effective_rank, uniformity
+from ..losses.batch import Side, TrainingBatch
 from ..losses.batch_loss import BatchLoss, of_texts
-from ..losses.formulas import trivial_loss
 from ..losses.masking import Known
 from .judge import Vitals
 
@@ -39,7 +39,7 @@ class Sample:
         start: (passages, dim), unit rows: the passages' vectors at the first of them.
     """
 
-    batch: Mapping[str, Any]
+    batch: TrainingBatch
     known: Known
     vitals: list[Vitals] = field(default_factory=list)
     start: Float | None = None
@@ -58,15 +58,13 @@ class Sample:
         model.eval()
         try:
             with torch.no_grad():
-                told = {
-                    name: value.to(next(model.parameters()).device) for name, value in self.batch["examples"].items()
-                }
+                batch = self.batch.to(next(model.parameters()).device)
                 q, p = (
-                    of_texts(embed(model, self.batch[role], loss.mini_batch_size), told[f"{role}_parts"])
-                    for role in ("query", "passage")
+                    of_texts(embed(model, side, loss.mini_batch_size), side.parts)
+                    for side in (batch.query, batch.passage)
                 )
-                examples = loss.examples(told, told, self.known)
-                value = float(loss.of_vectors(q, p, examples))
+                pairs = loss.pairs(batch, self.known)
+                value = float(loss.of_vectors(q, p, pairs))
         finally:
             model.train(training)
         if self.start is None:
@@ -74,23 +72,23 @@ class Sample:
         found = vitals(
             q.cpu().numpy(),
             p.cpu().numpy(),
-            examples.queries.cpu().numpy(),
-            examples.passages.cpu().numpy(),
-            examples.masked.cpu().numpy(),
-            labels=examples.labels.cpu().numpy(),
+            pairs.queries.cpu().numpy(),
+            pairs.passages.cpu().numpy(),
+            pairs.masked.cpu().numpy(),
+            labels=pairs.labels.cpu().numpy(),
             start=self.start,
             step=step,
             loss=value,
-            trivial=trivial_loss(loss.settings.kind, examples, symmetric=loss.settings.symmetric),
+            trivial=loss.loss.trivial(pairs, loss.terms()),
         )
         self.vitals.append(found)
         return found
 
 
-def embed(model: torch.nn.Module, features: Mapping[str, Tensor], mini_batch_size: int) -> Tensor:
-    """Vectors of padded inputs, (texts, dim) float32, in mini-batches with the padding cut off; without gradients."""
+def embed(model: torch.nn.Module, side: Side, mini_batch_size: int) -> Tensor:
+    """Vectors of the windows of *side*, (windows, dim) float32, in mini-batches without needless padding."""
     device = next(model.parameters()).device
-    ids, mask = features["input_ids"].to(device), features["attention_mask"].to(device)
+    ids, mask = side.ids.to(device), side.mask.to(device)
     rows = []
     with torch.no_grad():
         for start in range(0, len(ids), mini_batch_size):

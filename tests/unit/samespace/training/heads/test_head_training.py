@@ -138,7 +138,9 @@ def test_info_nce_is_its_formula() -> None:
     made = HeadPairs(q, p, pairs, np.ones(5, np.float32), known)
     config = HeadConfig(temperature=0.3)
     batch = HeadBatch.of(pairs, made.labels)
-    found = head_fit._loss(torch.from_numpy(q[batch.queries]), torch.from_numpy(p[batch.passages]), batch, made, config)
+    found = head_fit.loss_of(
+        torch.from_numpy(q[batch.queries]), torch.from_numpy(p[batch.passages]), batch, made, config
+    )
     right = {(int(a), int(b)) for a, b in pairs}
     losses = []
     for a, b in right:
@@ -158,7 +160,9 @@ def test_the_trivial_loss_is_that_of_constant_vectors(vectors: HeadData) -> None
     config = HeadConfig(batch_size=16, epochs=1)
     losses = [
         float(
-            head_fit._loss(*(torch.ones(len(rows), 4) for rows in (batch.queries, batch.passages)), batch, same, config)
+            head_fit.loss_of(
+                *(torch.ones(len(rows), 4) for rows in (batch.queries, batch.passages)), batch, same, config
+            )
         )
         for batch in same.batches(16, config.seed)
     ]
@@ -231,7 +235,7 @@ def test_what_is_measured_is_what_is_trained(vectors: HeadData, loss: str) -> No
     (batch,) = list(made.batches(4096, 0))
     q, p = torch.tensor(made.queries[batch.queries]), torch.tensor(made.passages[batch.passages])
     (found,) = watch(made, [HeadState(0, begin, 0.0, 0.0)], config)
-    assert found.loss == pytest.approx(float(head_fit._loss(q, p, batch, made, config)), rel=1e-4)
+    assert found.loss == pytest.approx(float(head_fit.loss_of(q, p, batch, made, config)), rel=1e-4)
     assert found.trivial == pytest.approx(trivial_loss(made, config), rel=1e-4)
     assert found.positive_mean > found.negative_mean and 1 < found.effective_rank <= DIMS
 

@@ -15,6 +15,7 @@ pytest.importorskip("sentence_transformers", reason="needs the extra train")
 from fakes.pairs import make_collator, make_examples, texts  # noqa: E402
 from samespace.model.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402 - after the skip
 from samespace.training.finetuning.batches import Batches, Negatives  # noqa: E402
+from samespace.training.losses.batch import TrainingBatch  # noqa: E402
 from samespace.training.losses.batch_loss import BatchLoss, LossSettings, guided, of_texts  # noqa: E402
 from samespace.training.losses.masking import nothing_known  # noqa: E402
 from samespace.training.sentinel.vitals import embed  # noqa: E402
@@ -30,7 +31,7 @@ def model(tiny_checkpoint: Path) -> Iterator[Any]:
     yield SentenceTransformer(str(tiny_checkpoint)).eval()  # no dropout, so that two ways can be compared
 
 
-def gradients(loss: BatchLoss, batch: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+def gradients(loss: BatchLoss, batch: TrainingBatch) -> tuple[float, dict[str, Any]]:
     loss.zero_grad()
     value = loss(batch)
     value.backward()
@@ -68,9 +69,9 @@ def test_a_text_that_is_there_twice_counts_once(model: Any, tiny_checkpoint: Pat
     words = texts(6)
     twice = make_examples([words[0], words[1], words[2]], [words[3], words[4], words[3]])
     batch = make_collator(twice, tiny_checkpoint).batch([0, 1, 2])
-    assert len(batch["passage"]["input_ids"]) == 2
+    assert len(batch.passage.ids) == 2
     loss = BatchLoss(model, LossSettings(mini_batch_size=64), nothing_known())
-    told = loss.examples(batch["examples"], batch["examples"])
+    told = loss.pairs(batch)
     assert told.masked.shape == (3, 2)
 
 
@@ -80,11 +81,10 @@ def test_known_answers_are_masked_in_the_batch(model: Any, tiny_checkpoint: Path
     examples = make_examples([words[0], words[0], words[1]], [words[3], words[4], words[5]])
     collator = make_collator(examples, tiny_checkpoint)
     batch = collator.batch([0, 2, 1])
-    told = batch["examples"]
-    masked = BatchLoss(model, LossSettings(), collator.known).examples(told, told).masked
-    row = int(told["queries"][0])
-    assert masked[row, told["passages"]].tolist() == [True, False, True]
-    assert not BatchLoss(model, LossSettings(), nothing_known()).examples(told, told).masked.any()
+    masked = BatchLoss(model, LossSettings(), collator.known).pairs(batch).masked
+    row = int(batch.queries[0])
+    assert masked[row, batch.passages].tolist() == [True, False, True]
+    assert not BatchLoss(model, LossSettings(), nothing_known()).pairs(batch).masked.any()
 
 
 def test_a_guide_masks_what_it_puts_above_the_right_answer() -> None:
@@ -101,9 +101,9 @@ def test_long_texts_are_cut_and_counted(tiny_checkpoint: Path) -> None:
     collator = make_collator(make_examples(["ab ab ab", "abc"], ["a b c d " * limit, "c"]), tiny_checkpoint)
     made = collator.batch([0, 1])
     assert collator.cut == {"query": 0, "passage": 1}
-    assert made["passage"]["attention_mask"].sum(dim=1).tolist() == [3, limit]
-    assert made["examples"]["passages"].tolist() == [0, 1]
-    assert made["examples"]["passage_parts"].tolist() == [[0, limit - 2], [1, 0]]
+    assert made.passage.mask.sum(dim=1).tolist() == [3, limit]
+    assert made.passages.tolist() == [0, 1]
+    assert made.passage.parts.tolist() == [[0, limit - 2], [1, 0]]
 
 
 def test_long_passages_are_trained_by_the_vector_that_is_served(model: Any, tiny_checkpoint: Path) -> None:
@@ -115,8 +115,8 @@ def test_long_passages_are_trained_by_the_vector_that_is_served(model: Any, tiny
     collator = make_collator(examples, tiny_checkpoint, windows=2)
     batch = collator.batch([0, 1, 2, 3])
     assert collator.cut == {"query": 0, "passage": 0}
-    assert len(batch["passage"]["input_ids"]) > len(passages)
-    found = of_texts(embed(model, batch["passage"], 3), batch["examples"]["passage_parts"])
+    assert len(batch.passage.ids) > len(passages)
+    found = of_texts(embed(model, batch.passage, 3), batch.passage.parts)
     served = np.asarray(CheckpointEncoder(checkpoint).encode(passages, "passage"))
     np.testing.assert_allclose(found.numpy(), served, atol=1e-5)
     (whole, expected), (cached, got) = (

@@ -10,13 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
-from samespace.training.losses import formulas as losses  # noqa: E402 - after the skip
+from samespace.training.losses.loss import LossTerms, loss_named, loss_names  # noqa: E402 - after the skip
+from samespace.training.losses.pairs import BatchPairs, matryoshka  # noqa: E402
 
+INFONCE = loss_named("infonce")
 SAME = 1e-6  # of float32 losses near 1
 T = 0.1
 
 
-def examples(queries: list[int], passages: list[int], shape: tuple[int, int], **more: Any) -> losses.BatchPairs:
+def examples(queries: list[int], passages: list[int], shape: tuple[int, int], **more: Any) -> BatchPairs:
     count = len(queries)
     columns: dict[str, Any] = {
         "weights": torch.ones(count),
@@ -25,7 +27,7 @@ def examples(queries: list[int], passages: list[int], shape: tuple[int, int], **
         "rivals": torch.full((count,), -1),
         "margins": torch.zeros(count),
     } | more
-    return losses.BatchPairs(
+    return BatchPairs(
         queries=torch.tensor(queries), passages=torch.tensor(passages), total=columns["weights"].sum(), **columns
     )
 
@@ -61,7 +63,7 @@ def test_info_nce_is_the_formula_over_what_is_not_masked(vectors: tuple[Any, Any
     masked[0, 1] = masked[0, 0] = masked[1, 4] = True
     pairs = [(0, 0), (1, 1), (2, 2), (0, 1)]
     given = examples([a for a, _ in pairs], [b for _, b in pairs], (3, 5), masked=masked)
-    found = losses.info_nce(q, p, given, T, symmetric=symmetric)
+    found = INFONCE.formula(q, p, given, LossTerms(T, symmetric))
     assert float(found) == pytest.approx(slow_info_nce(cosine(q, p), pairs, masked.numpy(), symmetric), abs=SAME)
 
 
@@ -72,8 +74,8 @@ def test_vectors_that_are_all_one_reach_the_trivial_loss() -> None:
     given = examples([0, 1, 2, 3], [0, 1, 2, 3], (4, 6), masked=masked, weights=torch.tensor([1.0, 2.0, 1.0, 1.0]))
     same_q, same_p = torch.ones(4, 3), torch.ones(6, 3)
     for symmetric in (True, False):
-        value = float(losses.info_nce(same_q, same_p, given, T, symmetric=symmetric))
-        assert value == pytest.approx(losses.trivial_loss("infonce", given, symmetric=symmetric), abs=SAME)
+        value = float(INFONCE.formula(same_q, same_p, given, LossTerms(T, symmetric)))
+        assert value == pytest.approx(INFONCE.trivial(given, LossTerms(T, symmetric)), abs=SAME)
 
 
 def test_weights_are_as_if_an_example_were_there_more_often(vectors: tuple[Any, Any]) -> None:
@@ -81,8 +83,8 @@ def test_weights_are_as_if_an_example_were_there_more_often(vectors: tuple[Any, 
     q, p = vectors
     doubled = examples([0, 1, 1], [0, 1, 1], (3, 5))
     weighted = examples([0, 1], [0, 1], (3, 5), weights=torch.tensor([1.0, 2.0]))
-    assert float(losses.info_nce(q, p, weighted, T, symmetric=True)) == pytest.approx(
-        float(losses.info_nce(q, p, doubled, T, symmetric=True)), abs=SAME
+    assert float(INFONCE.formula(q, p, weighted, LossTerms(T, True))) == pytest.approx(
+        float(INFONCE.formula(q, p, doubled, LossTerms(T, True))), abs=SAME
     )
 
 
@@ -95,8 +97,8 @@ def test_margin_mse_compares_margins(vectors: tuple[Any, Any]) -> None:
     )  # fmt: skip
     scores = cosine(q, p) / T
     expected = ((scores[0, 0] - scores[0, 3] - 2) ** 2 + (scores[2, 2] - scores[2, 4] + 1) ** 2) / 2
-    assert float(losses.margin_mse(q, p, given, T)) == pytest.approx(expected, rel=SAME)
-    assert losses.trivial_loss("margin_mse", given) == pytest.approx((4 + 1) / 2)
+    assert float(loss_named("margin_mse").formula(q, p, given, LossTerms(T))) == pytest.approx(expected, rel=SAME)
+    assert loss_named("margin_mse").trivial(given, LossTerms()) == pytest.approx((4 + 1) / 2)
 
 
 def test_labelled_losses_are_their_formulas(vectors: tuple[Any, Any]) -> None:
@@ -106,16 +108,16 @@ def test_labelled_losses_are_their_formulas(vectors: tuple[Any, Any]) -> None:
     given = examples([0, 1, 2], [0, 1, 2], (3, 5), labels=labels)
     own = [cosine(q, p)[i, i] for i in range(3)]
     mse = np.mean([(c - y) ** 2 for c, y in zip(own, labels.tolist(), strict=True)])
-    assert float(losses.cosine_mse(q, p, given)) == pytest.approx(mse, abs=SAME)
+    assert float(loss_named("cosine_mse").formula(q, p, given, LossTerms())) == pytest.approx(mse, abs=SAME)
     apart = np.mean(
         [y * (1 - c) ** 2 + (1 - y) * max(0, 0.5 - (1 - c)) ** 2 for c, y in zip(own, labels.tolist(), strict=True)]
     )
-    assert float(losses.contrastive(q, p, given)) == pytest.approx(apart, abs=SAME)
-    assert losses.trivial_loss("cosine_mse", given) == pytest.approx(np.var([1, 0, 0.5]))
+    assert float(loss_named("contrastive").formula(q, p, given, LossTerms())) == pytest.approx(apart, abs=SAME)
+    assert loss_named("cosine_mse").trivial(given, LossTerms()) == pytest.approx(np.var([1, 0, 0.5]))
     best = min(
         np.mean([y * d**2 + (1 - y) * max(0, 0.5 - d) ** 2 for y in (1, 0, 0.5)]) for d in np.linspace(0, 1, 2001)
     )
-    assert losses.trivial_loss("contrastive", given) == pytest.approx(best, abs=1e-5)
+    assert loss_named("contrastive").trivial(given, LossTerms()) == pytest.approx(best, abs=1e-5)
 
 
 def test_matryoshka_is_the_mean_over_prefixes(vectors: tuple[Any, Any]) -> None:
@@ -124,7 +126,38 @@ def test_matryoshka_is_the_mean_over_prefixes(vectors: tuple[Any, Any]) -> None:
     given = examples([0, 1], [0, 1], (3, 5))
 
     def loss(left: Any, right: Any) -> Any:
-        return losses.info_nce(left, right, given, T, symmetric=True)
+        return INFONCE.formula(left, right, given, LossTerms(T, True))
 
-    nested = float(losses.matryoshka(loss, (8, 4))(q, p))
+    nested = float(matryoshka(loss, (8, 4))(q, p))
     assert nested == pytest.approx((float(loss(q, p)) + float(loss(q[:, :4], p[:, :4]))) / 2, abs=SAME)
+
+
+def test_a_loss_is_one_file() -> None:
+    """Whatever lies in `kinds` is a loss of that name: configurations offer it, and its needs decide on data."""
+    from pathlib import Path
+
+    from samespace.training.finetuning.config import make_config
+    from samespace.training.losses import kinds
+
+    files = {file.stem for file in Path(kinds.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(loss_names()) == files >= {"infonce", "margin_mse", "cosine_mse", "contrastive"}
+    assert {needs: loss_names(needs) for needs in ("pairs", "labels", "teacher")} == {
+        "pairs": ("infonce",), "labels": ("contrastive", "cosine_mse"), "teacher": ("margin_mse",),
+    }  # fmt: skip
+    for name in loss_names():
+        teacher = "scores.jsonl" if loss_named(name).needs == "teacher" else ""
+        assert make_config({"data": "d", "out": "o", "loss": name, "teacher": teacher}).loss == name
+
+
+def test_losses_are_named_without_torch() -> None:
+    """A configuration is read, and its loss checked, where torch is not installed."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from samespace.training.finetuning.config import make_config\n"
+        "make_config({'data': 'd', 'out': 'o', 'loss': 'cosine_mse'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -93,7 +93,7 @@ def watch(
     loss = BatchLoss(model, LossSettings(kind, temperature, mini_batch_size=1024), known)
     collator = Collator(examples, text_encoders, Negatives(examples.negatives, 0, 0), known)
     sample = Sample(collator.batch(list(range(64))), known)
-    told = loss.examples(*[collator.batch(list(range(batch_size)))["examples"]] * 2)
+    told = loss.pairs(collator.batch(list(range(batch_size))))
     negatives = float((~told.masked).sum(dim=1).float().mean()) - 1 if known is not None else batch_size - 1.0
     run = RunFacts(
         kind, STEPS, temperature, max(0.0, negatives), float(np.std(examples.labels)) if examples.labelled else 1, rate
