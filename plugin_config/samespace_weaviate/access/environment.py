@@ -87,18 +87,15 @@ def variables(server: str = SERVER, *, cohere: bool = False) -> tuple[Variable, 
             "How long Weaviate waits for one vector. A query is a few milliseconds; this is for the worst of days.",
         ),
     ]
-    if cohere:
-        found.append(
-            Variable(
-                "COHERE_APIKEY",
-                "unused",
-                "text2vec-cohere does not work without a key, and sends it to the encoder server as a bearer token: "
-                "any word, or a token of that server where it wants one.",
-            )
-        )
-    return tuple(found)
+    return (*found, _COHERE_KEY) if cohere else tuple(found)
 
 
+_COHERE_KEY: Final = Variable(
+    "COHERE_APIKEY",
+    "unused",
+    "text2vec-cohere does not work without a key, and sends it to the encoder server as a bearer token: any word, or a "
+    "token of that server where it wants one.",
+)
 _OF_A_NODE: Final = (
     Variable("PERSISTENCE_DATA_PATH", "/var/lib/weaviate", ""),
     Variable("QUERY_DEFAULTS_LIMIT", "10", ""),

@@ -88,19 +88,7 @@ def audit(
     schema = database.schema(name)
     pin = _pin(name, schema, encoder.space_id)
     assert schema is not None  # or there would be no pin
-    right = declared(schema, pin.settings)
-    reader, writers = bounds_of(encoder)
-    if options.written_within:
-        writers = tuple(sorted((*writers, Bound("given", options.written_within)), key=lambda each: each.worst))
-    audited = Audited(
-        name=name,
-        vector=pin.vector,
-        texts=Texts(encoder, right, mistakes(schema, right), pin.long_texts == "multivector", tuple(against)),
-        properties=tuple(sorted({*right.properties, *text_properties(schema)})),
-        reader=reader,
-        writers=writers,
-        progress=progress,
-    )
+    audited = _audited(schema, pin, encoder, against, options.written_within, progress)
     chosen, unread = _tenants(database.tenants(name), options.tenants, name)
     require_alike(database, name, chosen)
     wait_for_index(database, name, options.wait_s)
@@ -109,7 +97,7 @@ def audit(
         collection=name,
         vector=pin.vector,
         space_id=encoder.space_id,
-        encoder=f"{encoder.name} ({reader.build})",
+        encoder=f"{encoder.name} ({audited.reader.build})",
         confidence=options.confidence,
         seed=seed,
         tenants=tuple(
@@ -124,6 +112,30 @@ def audit(
             if each.severity >= Severity.UNSAFE
         ),
         as_read=as_read(database, name),
+    )
+
+
+def _audited(
+    schema: Mapping[str, Any],
+    pin: Pin,
+    encoder: Encoder,
+    against: Sequence[Encoder],
+    written_within: float,
+    progress: Progress,
+) -> Audited:
+    """What is the same for all tenants."""
+    right = declared(schema, pin.settings)
+    reader, writers = bounds_of(encoder)
+    if written_within:
+        writers = tuple(sorted((*writers, Bound("given", written_within)), key=lambda each: each.worst))
+    return Audited(
+        name=str(schema["class"]),
+        vector=pin.vector,
+        texts=Texts(encoder, right, mistakes(schema, right), pin.long_texts == "multivector", tuple(against)),
+        properties=tuple(sorted({*right.properties, *text_properties(schema)})),
+        reader=reader,
+        writers=writers,
+        progress=progress,
     )
 
 

@@ -106,14 +106,14 @@ def import_passages(
             expected=target.space_id, found=encoder.space_id, where=f"import into collection {target.collection}"
         )
     options, outages = options or ImportOptions(), _Outages(patience or Patience())
-    patience = outages.counted
     _check(target, options, batch)
-    start, tally = time.monotonic(), Tally()
-    work = Stages(database, target, encoder, batch, options.tenant_property, patience)
-    journal = _journal(database.patient(patience), target, options, batch)
+    start, tally, database = time.monotonic(), Tally(), database.patient(outages.counted)
+    work = Stages(database, target, encoder, batch, options.tenant_property, outages.counted)
+    journal = _journal(database, target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
-    wanted = passages if options.only is None else (each for each in passages if each.id in options.only)
-    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property)
+    source = batches(
+        _wanted(passages, options.only), target.collection, batch, journal, tenant_property=options.tenant_property
+    )
     try:
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
@@ -133,12 +133,14 @@ def import_passages(
         journal.remove()
     if options.failures is not None:
         write_failures(options.failures, tally.failed)
-    found = SearchCheck()
-    if options.search:
-        found = _search(database.patient(patience), target, work, whole=bool(outages.pauses or tally.skipped))
-    return tally.report(
-        found, token_limit=encoder.token_limit, form=target.long_texts, seconds=time.monotonic() - start
-    )
+    whole = bool(outages.pauses or tally.skipped)
+    found = _search(database, target, work, whole=whole) if options.search else SearchCheck()
+    seconds = time.monotonic() - start
+    return tally.report(found, token_limit=encoder.token_limit, form=target.long_texts, seconds=seconds)
+
+
+def _wanted(passages: Iterable[Passage], only: frozenset[str] | None) -> Iterable[Passage]:
+    return passages if only is None else (each for each in passages if each.id in only)
 
 
 class _Outages:

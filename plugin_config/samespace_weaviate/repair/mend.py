@@ -1,4 +1,4 @@
-"""The repair itself: audit, mend what it named, audit again.
+"""The repair itself: bring replicas together, audit, mend what it named, audit again.
 
 Only vectors are written, each by itself (PATCH), so properties, references and all other vectors of an object stay,
 and objects that were not named stay byte for byte. A wrong or missing vector becomes what the encoder gives for the
@@ -29,6 +29,8 @@ from ..audit.run import AuditOptions, audit
 from ..audit.searchable import HAIR
 from ..pinning.pin import Pin, require_pin
 from ..pinning.spec import collection_name
+from ..replicas.alike import factor
+from ..replicas.reconcile import Reconciled, reconcile
 from .journal import Mend, RepairJournal
 
 PAGE: Final = 64
@@ -49,6 +51,7 @@ class RepairReport:
         mended: how many were written.
         gone: how many were deleted meanwhile, or have no text any more.
         after: the audit that proves it; None for a dry run.
+        reconciled: what was done to bring replicas together; None for a collection without replicas.
     """
 
     collection: str
@@ -56,11 +59,13 @@ class RepairReport:
     mended: int = 0
     gone: int = 0
     after: AuditReport | None = None
+    reconciled: Reconciled | None = None
 
     @property
     def clean(self) -> bool:
-        """Whether the audit afterwards found nothing; before it nobody knows."""
-        return self.after is not None and self.after.clean
+        """Whether the audit afterwards found nothing, and all replicas hold the same; before it nobody knows."""
+        alike = self.reconciled is None or self.reconciled.alike
+        return alike and self.after is not None and self.after.clean
 
 
 def repair(
@@ -78,7 +83,7 @@ def repair(
     Args:
         encoder: of the pinned space.
         options: of both audits; all objects unless given, because what a sample does not see stays wrong.
-        dry_run: audit, and write nothing.
+        dry_run: compare replicas and audit, and write nothing.
         progress: gets "ids", "objects" or "mended" and how many more.
 
     Raises:
@@ -89,14 +94,20 @@ def repair(
     name = collection_name(name)
     schema = database.schema(name) or {}
     pin = require_pin(schema, encoder.space_id)
+    reconciled = None
+    if factor(database, name) > 1:
+        # First, because an audit of replicas that differ would be one of whichever answers.
+        reconciled = reconcile(database, name, options.tenants or None, dry_run=dry_run)
+        if not reconciled.alike:
+            return RepairReport(name, {}, reconciled=reconciled)
     if journal.mends is None:
         offenders = audit(database, name, encoder, options, progress=progress).offenders
         if dry_run:
-            return RepairReport(name, Counter(each.kind for each in offenders))
+            return RepairReport(name, Counter(each.kind for each in offenders), reconciled=reconciled)
         journal.plan(offenders)
     named = Counter(each.kind for each in journal.mends or ())
     if dry_run:
-        return RepairReport(name, named)
+        return RepairReport(name, named, reconciled=reconciled)
     work = _Work(database, name, pin, encoder, declared(schema, pin.settings), progress)
     mended, gone = 0, 0
     for page in _pages([each for each in journal.left if each.kind not in NOT_MENDABLE]):
@@ -104,7 +115,7 @@ def repair(
         journal.mended(page)
         mended, gone = mended + written, gone + len(page) - written
     after = audit(database, name, encoder, replace(options, seed=None), progress=progress)
-    return RepairReport(name, named, mended, gone, after)
+    return RepairReport(name, named, mended, gone, after, reconciled)
 
 
 @dataclass(frozen=True, slots=True)

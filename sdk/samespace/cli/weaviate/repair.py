@@ -66,6 +66,11 @@ def repair(
         report = run(store, name, running, journal, options, dry_run=dry_run, progress=progress_lines())
     if report.after is not None or not journal.mends:
         path.unlink(missing_ok=True)  # the repair is over; the next one begins with an audit of its own
+    for sentence in report.reconciled.sentences() if report.reconciled else ():
+        click.echo(wrapped(sentence))
+    if report.after is None and report.reconciled is not None and not report.reconciled.alike:
+        click.echo("Vectors are audited when all replicas hold the same.")
+        sys.exit(0 if dry_run else 1)
     for kind, count in sorted(report.named.items(), key=lambda pair: -pair[1]):
         click.echo(wrapped(f"{count} {kind.words}."))
     if report.after is None:

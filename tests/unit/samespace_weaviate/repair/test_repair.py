@@ -142,3 +142,19 @@ def test_the_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     with RepairJournal(tmp_path / "new", "Article", OTHER_SPACE) as journal, pytest.raises(SpaceMismatch):
         repair(database, "Article", WRONG, journal)  # type: ignore[arg-type]
     assert database.patched == []
+
+
+def test_replicas_that_stay_apart_are_no_clean_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is audited or written while nodes hold different objects, and the report is not clean."""
+    from samespace_weaviate.repair import mend
+
+    class Apart:
+        alike = False
+
+    monkeypatch.setattr(mend, "factor", lambda database, name: 3)
+    monkeypatch.setattr(mend, "reconcile", lambda *arguments, **options: Apart())
+    database, _, _ = spoiled()
+    report = mended(database, tmp_path / "journal")
+    assert not report.clean and report.after is None and database.patched == []
+    Apart.alike = True
+    assert mended(database, tmp_path / "journal").clean
