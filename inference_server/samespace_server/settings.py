@@ -101,8 +101,12 @@ class HttpLimits:
         keep_alive_ms: how long an idle connection is kept. Longer than the clients' own limit (Go, so Weaviate: 90
             s; most others less), because whoever closes while the other one sends loses a request. Lower it only
             behind a proxy that is known to close earlier.
-        max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Raise it
+        max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Messages of
+            gRPC have as much for themselves; where they are more, whoever sent most loses what is not whole. Raise it
             for many large requests at once, where there is memory for them.
+        max_calls: messages over gRPC that are waited for at a time, over all connections. Beyond it, the oldest one of
+            whoever has most of them is given up. Each costs about 30 KB.
+        max_streams: calls of one gRPC connection at a time; a client's further ones wait on its side.
     """
 
     max_connections: int = setting(1024, "Open connections, at most; counted separately for HTTP and gRPC.")
@@ -115,7 +119,11 @@ class HttpLimits:
     )
     min_bytes_per_s: int = setting(16_384, "Slowest accepted transfer rate of a body, in bytes per second.")
     keep_alive_ms: int = setting(120_000, "Time before an idle HTTP connection is closed, in ms.")
-    max_held_bytes: int = setting(256 << 20, "Bytes of all request bodies in memory, at most.")
+    max_held_bytes: int = setting(
+        192 << 20, "Bytes of all request bodies in memory, at most; counted separately for HTTP and gRPC."
+    )
+    max_calls: int = setting(4096, "Messages over gRPC that are waited for, at most.")
+    max_streams: int = setting(256, "Calls per gRPC connection, at most.")
 
     def __post_init__(self) -> None:
         _check_positive(self)
