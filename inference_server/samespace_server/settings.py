@@ -64,7 +64,7 @@ class Limits:
 
     batch_tokens: int = setting(2048, "Padded tokens per run of the model.")
     max_texts_per_request: int = setting(2048, "Texts per request, at most.", flag="--max-texts")
-    max_request_bytes: int = setting(16 << 20, "Bytes per request, at most.")
+    max_request_bytes: int = setting(8 << 20, "Bytes per request, at most.")
     max_windows_per_text: int = setting(512, "Windows per text, at most.", flag="--max-windows")
     max_queued_tokens: int = setting(262_144, "Tokens in the queue of a space, at most; more are rejected.")
     max_queue_ms: int = setting(
@@ -245,6 +245,9 @@ class Settings:
         ops_port: for /metrics, /meta, the status page and the probes, over plain HTTP, without tokens; 0 for a free
             one. The HTTP port then has no metrics and no page. For monitoring that can bring neither token nor
             certificate; let nobody else reach it. None to have all of it on the HTTP port.
+        host_names: names of this server that have a dot in them and are not of a private ending, with commas between:
+            the page, its numbers and the metrics are given under no other name, so that no page on the Internet can
+            read them through its reader's browser. Addresses, localhost and names of containers need not be told.
     """
 
     artifacts: tuple[Path, ...]
@@ -258,6 +261,9 @@ class Settings:
     admin_root: Path | None = setting(None, "Folder whose artifacts may be loaded while the server runs.")
     ops_port: int | None = setting(
         None, "Separate port for metrics, probes and the status page; 0 picks a free one. Off unless given."
+    )
+    host_names: str | None = setting(
+        None, "Names, with commas between, under which the status page and metrics may be read too.", metavar="NAMES"
     )
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import httpx
 
@@ -89,3 +90,24 @@ def asking(url: str, every_ms: int = 20) -> Iterator[Waits]:
     finally:
         stop.set()
         thread.join(60)
+
+
+class Lag:
+    """How often the event loop of a server was more than 50 ms late while the block was at work."""
+
+    def __init__(self, url: str) -> None:
+        """*url* is the server's base."""
+        self._url, self.late = url, 0
+
+    def _seen(self) -> int:
+        page = httpx.get(f"{self._url}/metrics", timeout=60).text
+        (in_time,) = re.findall(r'^samespace_loop_lag_seconds_bucket\{le="0.05"\} (\S+)$', page, re.MULTILINE)
+        (all_,) = re.findall(r"^samespace_loop_lag_seconds_count (\S+)$", page, re.MULTILINE)
+        return int(float(all_) - float(in_time))
+
+    def __enter__(self) -> Self:
+        self._before = self._seen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.late = self._seen() - self._before
