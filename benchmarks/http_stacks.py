@@ -85,7 +85,7 @@ def http_app() -> HttpApp:
     spaces.put(IdleEngine())  # type: ignore[arg-type]
     spaces.state = "ready"
     app = HttpApp(telemetry, Guard())
-    add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: time.monotonic_ns() // 1_000_000)))
+    add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: time.monotonic_ns() // 1_000_000)), most_texts=2048)
     return app
 
 

@@ -21,6 +21,7 @@ from samespace import __version__
 
 from .listeners import Doors, listen
 from .memory import use_few_arenas
+from .observing.lag import LagMeter
 from .observing.logs import Refusals, tell
 from .observing.observe import Watch
 from .observing.telemetry import Telemetry
@@ -79,6 +80,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     telemetry.watch(spaces, lambda: doors.http_connections)
     if settings.security.has_files:  # else SIGHUP ends the server, as it does when a terminal is closed
         loop.add_signal_handler(signal.SIGHUP, doors.reload)
+    lag = LagMeter(telemetry.loop_lag.observe)
     admin = None if settings.admin_port is None else AdminServer(spaces, loader, settings)
     try:
         ports = await doors.open(listener)
@@ -111,6 +113,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
             await admin.stop(0)
         await doors.close(CLOSING_MS)
         await loader.close()
+        lag.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
 

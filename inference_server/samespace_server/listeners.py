@@ -16,6 +16,8 @@ from typing import Final
 
 from samespace.errors import ConfigInvalid
 
+from .budgets import ByteBudget
+from .http.hosts import KnownHosts
 from .http.routes import HttpApp, add_encoder, add_health, add_meta, add_metrics
 from .http.server import HttpServer
 from .http.status_page import add_status
@@ -42,16 +44,18 @@ class Doors:
         self._guard = Guard(security.tokens, security.token_file)
         tls = None if security.tls is None else ServerTls.read(security.tls)
         apart = settings.ops_port is not None
-        app = HttpApp(telemetry, self._guard)
+        app = HttpApp(telemetry, self._guard, _known_hosts(settings))
         add_health(app, spaces)
         add_meta(app, spaces)
-        add_encoder(app, spaces, watch)
+        add_encoder(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
         if not apart:
             add_metrics(app, telemetry)
             add_status(app, spaces, telemetry, settings.limits)
         most = settings.limits.max_request_bytes
-        self._http = HttpServer(app, settings.http, max_body_bytes=most, tls=None if tls is None else tls.context)
-        self._ops = HttpServer(_ops(spaces, watch, telemetry, settings), settings.http, max_body_bytes=most)
+        held, context = ByteBudget(settings.http.max_held_bytes), None if tls is None else tls.context
+        ops = _ops(spaces, watch, telemetry, settings)
+        self._http = HttpServer(app, settings.http, max_body_bytes=most, tls=context, held=held)
+        self._ops = HttpServer(ops, settings.http, max_body_bytes=most, held=held)
         self._grpc = GrpcServer(spaces, watch, telemetry, settings, (self._guard, tls))
 
     async def open(self, listener: socket.socket) -> dict[str, int | None]:
@@ -112,15 +116,19 @@ class Doors:
 
 def _ops(spaces: Spaces, watch: Watch, telemetry: Telemetry, settings: Settings) -> HttpApp:
     """What the ops port answers: no tokens, so nothing that tokens are for."""
-    app = HttpApp(telemetry, Guard())
+    app = HttpApp(telemetry, Guard(), _known_hosts(settings))
     add_health(app, spaces)
     add_meta(app, spaces)
     add_metrics(app, telemetry)
     embeds = settings.security.is_open
     add_status(app, spaces, telemetry, settings.limits, embeds=embeds)
     if embeds:  # the page compares texts over its own port
-        add_encoder(app, spaces, watch)
+        add_encoder(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
     return app
+
+
+def _known_hosts(settings: Settings) -> KnownHosts:
+    return KnownHosts([settings.host, *(settings.host_names or "").split(",")])
 
 
 def listen(host: str, port: int, *, key: str = "http_port") -> socket.socket:

@@ -64,7 +64,7 @@ class Limits:
 
     batch_tokens: int = setting(2048, "Padded tokens per run of the model.")
     max_texts_per_request: int = setting(2048, "Texts per request, at most.", flag="--max-texts")
-    max_request_bytes: int = setting(16 << 20, "Bytes per request, at most.")
+    max_request_bytes: int = setting(8 << 20, "Bytes per request, at most.")
     max_windows_per_text: int = setting(512, "Windows per text, at most.", flag="--max-windows")
     max_queued_tokens: int = setting(262_144, "Tokens in the queue of a space, at most; more are rejected.")
     max_queue_ms: int = setting(
@@ -101,8 +101,12 @@ class HttpLimits:
         keep_alive_ms: how long an idle connection is kept. Longer than the clients' own limit (Go, so Weaviate: 90
             s; most others less), because whoever closes while the other one sends loses a request. Lower it only
             behind a proxy that is known to close earlier.
-        max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Raise it
+        max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Messages of
+            gRPC have as much for themselves; where they are more, whoever sent most loses what is not whole. Raise it
             for many large requests at once, where there is memory for them.
+        max_calls: messages over gRPC that are waited for at a time, over all connections. Beyond it, the oldest one of
+            whoever has most of them is given up. Each costs about 30 KB.
+        max_streams: calls of one gRPC connection at a time; a client's further ones wait on its side.
     """
 
     max_connections: int = setting(1024, "Open connections, at most; counted separately for HTTP and gRPC.")
@@ -115,7 +119,11 @@ class HttpLimits:
     )
     min_bytes_per_s: int = setting(16_384, "Slowest accepted transfer rate of a body, in bytes per second.")
     keep_alive_ms: int = setting(120_000, "Time before an idle HTTP connection is closed, in ms.")
-    max_held_bytes: int = setting(256 << 20, "Bytes of all request bodies in memory, at most.")
+    max_held_bytes: int = setting(
+        192 << 20, "Bytes of all request bodies in memory, at most; counted separately for HTTP and gRPC."
+    )
+    max_calls: int = setting(4096, "Messages over gRPC that are waited for, at most.")
+    max_streams: int = setting(256, "Calls per gRPC connection, at most.")
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -237,6 +245,9 @@ class Settings:
         ops_port: for /metrics, /meta, the status page and the probes, over plain HTTP, without tokens; 0 for a free
             one. The HTTP port then has no metrics and no page. For monitoring that can bring neither token nor
             certificate; let nobody else reach it. None to have all of it on the HTTP port.
+        host_names: names of this server that have a dot in them and are not of a private ending, with commas between:
+            the page, its numbers and the metrics are given under no other name, so that no page on the Internet can
+            read them through its reader's browser. Addresses, localhost and names of containers need not be told.
     """
 
     artifacts: tuple[Path, ...]
@@ -250,6 +261,9 @@ class Settings:
     admin_root: Path | None = setting(None, "Folder whose artifacts may be loaded while the server runs.")
     ops_port: int | None = setting(
         None, "Separate port for metrics, probes and the status page; 0 picks a free one. Off unless given."
+    )
+    host_names: str | None = setting(
+        None, "Names, with commas between, under which the status page and metrics may be read too.", metavar="NAMES"
     )
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)

@@ -131,7 +131,7 @@ def everything_is_gone(running: Door) -> None:
     deadline = time.monotonic() + 60
     while running.run(lambda: running.server.open_connections):
         assert time.monotonic() < deadline, "connections stay open"
-    assert running.run(lambda: running.server._held_bytes) == 0
+    assert running.run(lambda: running.server.held.held_bytes) == 0
     tasks = running.run(lambda: [task for task in asyncio.all_tasks() if "_run" in repr(task)])
     assert tasks == []
     (reply,) = ask(running.port, request())

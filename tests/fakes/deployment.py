@@ -17,6 +17,7 @@ TEMPLATES = ROOT / "plugin_config" / "templates"
 DOCKERFILE = DOCKER / "Dockerfile"
 COMPOSE = sorted([*TEMPLATES.glob("compose*.yaml"), *DOCKER.glob("compose*.yaml")])
 DASHBOARD = DOCKER / "grafana-dashboard.json"
+RULES = DOCKER / "prometheus-rules.yaml"
 
 
 @dataclass(frozen=True)
@@ -75,3 +76,8 @@ def dashboard() -> dict[str, Any]:
     """Grafana's dashboard."""
     loaded: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     return loaded
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Prometheus' alerts."""
+    return [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]

@@ -132,7 +132,7 @@ def door(
         add_health(app, spaces)
         add_meta(app, spaces)
         add_metrics(app, telemetry)
-        add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)))
+        add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)), most_texts=2048)
         server = HttpServer(app, limits or HttpLimits(), max_body_bytes=max_body_bytes, tls=tls)
         listener = socket.create_server(("127.0.0.1", 0))
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 import httpx
 import pytest
 
@@ -69,6 +70,12 @@ def speak_no_http(server: Running) -> None:
             pass
 
 
+def speak_no_protobuf(server: Running) -> None:
+    with grpc.insecure_channel(server.grpc) as channel:
+        code = channel.unary_unary("/samespace.v1.Encoder/Embed").future(b"\xff\xff", timeout=20).code()
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
 @contextmanager
 def heavy_work(server: Running) -> Iterator[None]:
     """A request that takes long enough to be seen at work, asked again until the block is left."""
@@ -85,6 +92,29 @@ def heavy_work(server: Running) -> Iterator[None]:
     finally:
         enough.set()
         asking.join()
+
+
+@contextmanager
+def heavy_stream(server: Running) -> Iterator[None]:
+    """A stream of large messages, until the block is left."""
+    enough = threading.Event()
+
+    def batches() -> Iterator[list[str]]:
+        while not enough.is_set():
+            yield HEAVY["texts"]
+
+    def send() -> None:
+        with Client(server.grpc) as client:
+            for _ in client.embed_stream(server.space_ids[0], "passage", batches()):
+                pass
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        sending.join()
 
 
 @contextmanager
@@ -126,6 +156,8 @@ COUNTED: Final[dict[str, tuple[str, Callable[[Running], None]]]] = {
     "samespace_cache": ('samespace_cache_total{outcome="hit",', ask_again),
     "samespace_refused": ('samespace_refused_total{reason="Overloaded",', overload),
     "samespace_http_refused": ('samespace_http_refused_total{reason="malformed"', speak_no_http),
+    "samespace_grpc_refused": ('samespace_grpc_refused_total{reason="malformed"', speak_no_protobuf),
+    "samespace_loop_lag_seconds": ("samespace_loop_lag_seconds_count", embed_over_http),
     "process_cpu_seconds": ("process_cpu_seconds_total", overload),
 }
 # Up within the block, and down again after it.
@@ -134,6 +166,7 @@ UP_AND_DOWN: Final[dict[str, Callable[[Running], AbstractContextManager[None]]]]
     "samespace_requests_at_work": heavy_work,
     "samespace_grpc_streams": open_stream,
     "samespace_http_connections": open_connection,
+    "samespace_grpc_held_bytes": heavy_stream,
     "process_open_fds": open_connection,
 }
 # What is so while the server runs: (at least, at most).

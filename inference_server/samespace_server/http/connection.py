@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Literal, cast
 
 import httptools
 
-from ..settings import HttpLimits
-from .messages import App, Request, Response, Work, encode, error_body, json_response
+from .host import Host
+from .hosts import is_host
+from .inbox import PIECE_BYTES, Inbox
+from .messages import Request, Response, Work, encode, error_body, json_response
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,10 @@ LINGER_MS: Final = 2_000
 """How long a refused client may go on sending before the connection is cut, so that it can read the refusal."""
 SMALL_BODY: Final = 1 << 16
 """A refused request's body of at most this length is read and thrown away, so that the connection can be kept."""
+_SMALL_CHUNK: Final = 64
+"""Bytes of a body's chunks on the average, where there are more than `_FEW_CHUNKS`: each costs a call."""
+_FEW_CHUNKS: Final = 4096
+_CHUNKED_PIECE: Final = 16_384
 _OVERHEAD: Final = 8
 """Bytes on the wire for one byte of body: chunks of one byte take six. Beyond it are trailers and extensions."""
 _AROUND_A_HEADER: Final = 4
@@ -38,29 +44,6 @@ _UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
 
 Receiving = Literal["idle", "head", "body"]
 Phase = Literal["idle", "head", "body", "work", "sent", "write", "end"]
-
-
-class Host(Protocol):
-    """What a connection asks of its server: limits, the time, the app, and room for bytes."""
-
-    app: App
-    limits: HttpLimits
-    max_body_bytes: int
-    loop: asyncio.AbstractEventLoop
-    closing: bool
-    date: bytes
-
-    def enter(self, connection: Connection) -> bool:
-        """Whether there is room for one more connection; it is counted either way, until it leaves."""
-
-    def leave(self, connection: Connection) -> None:
-        """The connection is gone."""
-
-    def hold(self, size: int) -> bool:
-        """Count *size* more bytes of bodies in memory (negative: fewer); False where that is too much."""
-
-    def now_ms(self) -> int:
-        """Monotonic time."""
 
 
 class Connection(asyncio.Protocol):
@@ -78,23 +61,27 @@ class Connection(asyncio.Protocol):
         self._receiving: Receiving = "idle"
         self._request = Request()
         self._work: Work | Response | None = None
-        self._body: list[bytes] = []
-        self._head_bytes = self._raw_bytes = self._body_bytes = 0
+        self._body = bytearray()
+        self._chunks = self._head_bytes = self._raw_bytes = self._body_bytes = 0
         self._fresh = self._upgrade = False
         self._deaf = False  # nothing more is listened to: the last answer is known
         self._unread = False  # and the client may still be sending
         # Messages whose turn has not come, the one that is worked on, and bytes that are not parsed yet.
         self._ready: deque[tuple[Request, Work | Response]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._inbox = Inbox()
         self._counted_bytes = 0
+        self._waits, self._reading = False, True  # for its turn on the loop; what comes
+        self.probes_only = False
+        self.address = ""
 
     # -- transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, and not the class
+        name = transport.get_extra_info("peername")
+        self.address = str(name[0]) if isinstance(name, tuple) else ""
         self._enter("head", self._server.limits.header_timeout_ms)
         if not self._server.enter(self):
             self._refuse(503, "too_many_connections", "too many connections; try again, or another server")
@@ -107,22 +94,20 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
         self._ready.clear()
+        self._inbox.clear()
         self._release(self._counted_bytes)
         self._server.leave(self)
         del self._parser  # it points back here
 
     def data_received(self, data: bytes) -> None:
-        """Parse it, or hold it while an earlier request is answered."""
+        """Parse it, or hold it while an earlier request is answered or others have their turn."""
         if self._deaf:
             return
-        if self._phase in ("work", "write"):
-            self._held.append(data)
-            self._held_bytes += len(data)
-            if self._held_bytes > HELD_BYTES:
-                self._transport.pause_reading()
-            return
-        self._feed(data)
-        self._go_on()
+        self._inbox.put(data)
+        if self._phase not in ("work", "write") and not self._waits:
+            self._go_on()
+        if self._inbox.size > HELD_BYTES or (self._inbox.size and self._waits):
+            self._read_on(False)
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
@@ -163,6 +148,22 @@ class Connection(asyncio.Protocol):
         """End now."""
         self._transport.abort()
 
+    @property
+    def idle_since_ms(self) -> int | None:
+        """Since when it could be closed without anybody's loss; None where it has sent something."""
+        waits = self._phase in ("idle", "head") and self._receiving == "idle" and not self._inbox.size
+        return self._since_ms if waits else None
+
+    def _read_on(self, on: bool) -> None:
+        if on != self._reading:
+            self._reading = on
+            (self._transport.resume_reading if on else self._transport.pause_reading)()
+
+    def _have_turn(self) -> None:
+        self._waits = False
+        if self._phase not in ("work", "write", "end"):
+            self._go_on()
+
     def _enter(self, phase: Phase, allowed_ms: int = 0) -> None:
         self._phase, self._since_ms, self._allowed_ms = phase, self._server.now_ms(), allowed_ms
 
@@ -182,12 +183,13 @@ class Connection(asyncio.Protocol):
                 self._enter("work")
                 self._task = self._server.loop.create_task(self._run(request, work))
                 return None
-            if self._held:
-                data = b"".join(self._held)
-                self._held, self._held_bytes = [], 0
-                self._transport.resume_reading()
-                self._feed(data)
+            if self._inbox.size and not self._deaf:
+                if not self._server.may_go_on(self._have_turn):
+                    self._waits = True
+                    return None
+                self._feed(self._inbox.take(self._piece_bytes()))
                 continue
+            self._read_on(True)
             if self._phase != self._receiving:
                 limits = self._server.limits
                 allowed = {"idle": limits.keep_alive_ms, "head": limits.header_timeout_ms, "body": 0}
@@ -216,9 +218,16 @@ class Connection(asyncio.Protocol):
         else:
             self._phase = "sent"  # so that what comes next is timed anew
 
+    def _piece_bytes(self) -> int:
+        if self._receiving != "body":
+            return PIECE_BYTES
+        length = self._request.headers.get(b"content-length")
+        return _CHUNKED_PIECE if length is None else int(length) - self._body_bytes
+
     def _end(self) -> None:
         """Nothing more is answered; what was written is flushed, for a while."""
         limits, self._deaf = self._server.limits, True
+        self._inbox.clear()
         self._ready.clear()
         pending = self._transport.get_write_buffer_size()
         self._enter("end", max(LINGER_MS, limits.transfer_ms(pending) if pending else 0))
@@ -236,7 +245,7 @@ class Connection(asyncio.Protocol):
         last = Request(method=self._request.method, keep_alive=False)
         self._ready.append((last, response))
         self._deaf = self._unread = True
-        self._receiving, self._body = "idle", []
+        self._receiving, self._body = "idle", bytearray()
         self._release(self._body_bytes)
         self._body_bytes = 0
 
@@ -287,8 +296,8 @@ class Connection(asyncio.Protocol):
         """A new request."""
         if self._deaf:
             return
-        self._receiving, self._request, self._work, self._body = "head", Request(), None, []
-        self._head_bytes = self._raw_bytes = self._body_bytes = 0
+        self._receiving, self._request, self._work, self._body = "head", Request(), None, bytearray()
+        self._chunks = self._head_bytes = self._raw_bytes = self._body_bytes = 0
         self._fresh, self._upgrade = True, False
 
     def on_url(self, url: bytes) -> None:
@@ -303,17 +312,20 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; or a trailer, which is left out."""
         if self._deaf or self._receiving != "head":
-            return
+            return None
         headers, name = self._request.headers, name.lower()
+        if name == b"host" and (name in headers or not is_host(value)):
+            return self._refuse(400, "malformed", "two Host headers, or one that is no host")
         headers[name] = headers[name] + b", " + value if name in headers else value
         self._head_bytes += len(name) + len(value) + _AROUND_A_HEADER
         if self._head_bytes > self._server.limits.max_header_bytes:
             self._refuse_head()
+        return None
 
     def on_headers_complete(self) -> None:
         """The head is there: refuse, or wait for the body."""
         if self._deaf:
-            return
+            return None
         request, version = self._request, self._parser.get_http_version()
         request.method = self._parser.get_method().decode("ascii")
         request.keep_alive = version != "1.0" and self._parser.should_keep_alive()
@@ -330,7 +342,11 @@ class Connection(asyncio.Protocol):
         else:
             self._receiving, self._fresh = "body", True
             self._work = self._server.app.route(request)
+            if self.probes_only and not self._server.app.is_probe(request):
+                return self._refuse(503, "too_many_connections", "too many connections; try again, or another server")
+            request.keep_alive &= not self.probes_only
             self._before_body(request, self._work)
+        return None
 
     def _before_body(self, request: Request, work: Work | Response) -> None:
         headers = request.headers
@@ -360,8 +376,11 @@ class Connection(asyncio.Protocol):
             return
         self._body_bytes += len(body)
         self._counted_bytes += len(body)
-        self._body.append(body)
-        if not self._server.hold(len(body)):
+        self._body += body
+        self._chunks += 1
+        if self._chunks > _FEW_CHUNKS + self._body_bytes // _SMALL_CHUNK:
+            self._refuse(400, "malformed", f"chunks of less than {_SMALL_CHUNK} bytes, thousands of them")
+        elif not self._server.held.hold(len(body)):
             self._refuse(503, "too_many_bytes", "too many bytes are being received; try again, or another server")
         elif self._body_bytes > self._server.max_body_bytes:
             self._refuse_body(f"more than {self._server.max_body_bytes} bytes")
@@ -370,12 +389,12 @@ class Connection(asyncio.Protocol):
         """The whole request is there."""
         if self._deaf or self._upgrade or self._work is None:
             return
-        self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
+        self._request.body = bytes(self._body)
+        self._body = bytearray()
         self._ready.append((self._request, self._work))
         self._receiving = "idle"
         self._deaf = not self._request.keep_alive
 
     def _release(self, size: int) -> None:
         self._counted_bytes -= size
-        self._server.hold(-size)
+        self._server.held.hold(-size)

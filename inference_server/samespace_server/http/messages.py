@@ -64,6 +64,9 @@ class App(Protocol):
     def route(self, request: Request) -> Work | Response:
         """Who answers; or already the answer, where the head alone is enough to refuse. No body is read before."""
 
+    def is_probe(self, request: Request) -> bool:
+        """Whether it is answered also where there is room for nothing else."""
+
     def refused(self, reason: str) -> None:
         """Count a connection or a request that never became one; *reason* is one of a few words."""
 

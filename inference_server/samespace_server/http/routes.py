@@ -32,7 +32,9 @@ from ..observing.telemetry import CONTENT_TYPE, Telemetry
 from ..scheduling.engine import now_us
 from ..security.tokens import Guard
 from ..spaces.registry import AnyEngine, Spaces
-from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Body, Dialect, flat_error, json_rows, named_space
+from .bodies import read_object
+from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Dialect, flat_error, json_rows, named_space
+from .hosts import KnownHosts
 from .messages import Request, Response, Work, error_body, json_response
 
 PIECE: Final = 64
@@ -61,20 +63,24 @@ class Route:
         error_body: how the route's clients read an error.
         is_open: answered without a token: for probes, which cannot bring one.
         has_space: may stand behind `/e/{space}`.
+        is_probe: answered also where there is room for nothing else.
+        for_known_hosts: answered only under a name that is the server's; see `hosts`.
     """
 
     work: Work
     error_body: ErrorBody = flat_error
     is_open: bool = False
     has_space: bool = False
+    is_probe: bool = False
+    for_known_hosts: bool = False
 
 
 class HttpApp:
     """The paths of a server, and who may ask for them. `HttpServer` brings the requests."""
 
-    def __init__(self, telemetry: Telemetry, guard: Guard) -> None:
+    def __init__(self, telemetry: Telemetry, guard: Guard, hosts: KnownHosts | None = None) -> None:
         """No paths yet: `add_encoder` adds those of this module."""
-        self._telemetry, self._guard = telemetry, guard
+        self._telemetry, self._guard, self._hosts = telemetry, guard, hosts or KnownHosts()
         self._routes: dict[str, dict[str, Route]] = {}
 
     def add(self, method: str, path: str, route: Route) -> None:
@@ -88,8 +94,14 @@ class HttpApp:
         """Count what never became a request."""
         self._telemetry.http_refused.labels(reason).inc()
 
+    def is_probe(self, request: Request) -> bool:
+        """Whether *request*, which has its route, asks whether the server lives or is ready."""
+        parts = [part for part in request.path.split("/") if part]
+        route = self._routes.get("/".join(parts[2:] if request.space else parts), {}).get(request.method)
+        return route is not None and route.is_probe
+
     def route(self, request: Request) -> Work | Response:
-        """Who answers; or 404, 405 or 401."""
+        """Who answers; or 404, 405, 401 or 421."""
         # Empty parts are left out: the Python client makes "//v2/embed" of a bare base URL, and some add a slash.
         parts = [part for part in request.path.split("/") if part]
         if len(parts) > 1 and parts[0] == "e":
@@ -103,6 +115,10 @@ class HttpApp:
         if route is None:
             offered = ", ".join(methods)
             return _plain(405, f"{request.method}: expected {offered}", (b"allow", offered.encode()))
+        if route.for_known_hosts and not self._hosts.knows(request.headers.get(b"host")):
+            self.refused("host")
+            remedy = "ask by its address, or start it with --host-names NAME"
+            return _plain(421, f"this is given only under a name that is known to be the server's: {remedy}")
         if not route.is_open and self._guard.tokens:
             try:
                 self._guard.tokens.check(request.headers.get(b"authorization"), where="this server")
@@ -116,10 +132,10 @@ class HttpApp:
         return route.work
 
 
-def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch) -> None:
-    """Add the embedding routes, with and without a space in front."""
+def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch, *, most_texts: int) -> None:
+    """Add the embedding routes, with and without a space in front; bodies of far more than *most_texts* stay unread."""
     for dialect in (VECTORS, COHERE, OPENAI):
-        work = _embedding(dialect, spaces, watch)
+        work = _embedding(dialect, spaces, watch, most_texts)
         app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
     app.add("GET", "v1/models", Route(_models(spaces), OPENAI.render_error, has_space=True))
 
@@ -131,8 +147,8 @@ def add_meta(app: HttpApp, spaces: Spaces) -> None:
 
 def add_health(app: HttpApp, spaces: Spaces) -> None:
     """Add the probes, which are open to everybody."""
-    app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True))
-    app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True))
+    app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True, is_probe=True))
+    app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True, is_probe=True))
 
 
 def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
@@ -141,13 +157,13 @@ def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
     async def metrics(request: Request) -> Response:
         return Response(200, telemetry.render(), CONTENT_TYPE.encode())
 
-    app.add("GET", "metrics", Route(metrics))
+    app.add("GET", "metrics", Route(metrics, for_known_hosts=True))
 
 
 # -- embedding
 
 
-def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
+def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) -> Work:
     headers = _RATE_LIMITS if dialect is OPENAI else ()
 
     async def answer(request: Request) -> Response:
@@ -155,7 +171,7 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch) -> Work:
             with watch.request(dialect.route, _parent(request)) as seen:
                 engine = None if request.space is None else spaces.find(request.space)
                 seen.space_id = None if engine is None else engine.space_id
-                body = _object(request.body)
+                body = await read_object(request.body, most_texts=most_texts)
                 engine = _named_engine(spaces, engine, named_space(body))
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
@@ -219,16 +235,6 @@ def _deadline_us(timeout_ms: bytes | None) -> int | None:
     if not timeout_ms.isdigit() or len(timeout_ms) > 9:
         raise RequestInvalid(field="x-timeout-ms", reason="expected milliseconds, digits alone")
     return now_us() + int(timeout_ms) * 1000
-
-
-def _object(body: bytes) -> Body:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestInvalid(field="body", reason=f"not JSON: {error.msg} at byte {error.pos}") from error
-    if not isinstance(value, dict):
-        raise RequestInvalid(field="body", reason="expected a JSON object")
-    return value
 
 
 # -- health, meta, metrics

@@ -10,15 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import socket
 import ssl
+from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
+from ..budgets import ByteBudget
+from ..observing.logs import tell
 from ..settings import HttpLimits
 from .connection import Connection
 from .messages import App
+from .turns import Turns
 
 _SWEEP_MS: Final = 1_000
+_TELL_MS: Final = 10_000
+"""At most so often the log says that there are too many connections."""
+PROBES: Final = 64
+"""Connections beyond the limit that are let in to ask for probes: a full server must not be restarted for it."""
 _BACKLOG: Final = 2048
 """Connections that wait in the kernel while the event loop is busy; Linux may cut it to net.core.somaxconn."""
 
@@ -26,14 +36,24 @@ _BACKLOG: Final = 2048
 class HttpServer:
     """An HTTP/1.1 server for one app. Made and used on the event loop."""
 
-    def __init__(self, app: App, limits: HttpLimits, *, max_body_bytes: int, tls: ssl.SSLContext | None = None) -> None:
-        """Not listening yet; in the clear without *tls*."""
+    def __init__(
+        self,
+        app: App,
+        limits: HttpLimits,
+        *,
+        max_body_bytes: int,
+        tls: ssl.SSLContext | None = None,
+        held: ByteBudget | None = None,
+    ) -> None:
+        """Not listening yet; in the clear without *tls*. *held* is shared with other servers, or its own."""
         self.app, self.limits, self.max_body_bytes, self._tls = app, limits, max_body_bytes, tls
         self.loop = asyncio.get_running_loop()
         self.closing = False
         self.date = b""
-        self._connections: set[Connection] = set()
-        self._held_bytes = 0
+        self.held = held or ByteBudget(limits.max_held_bytes)
+        self._connections: dict[Connection, None] = {}  # in the order in which they came
+        self._turns = Turns()
+        self._told_ms, self._made_room = -_TELL_MS, 0
         self._empty = asyncio.Event()
         self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -93,20 +113,44 @@ class HttpServer:
     # -- what connections ask
 
     def enter(self, connection: Connection) -> bool:
-        """Whether there is room for one more connection; it is counted either way, until it leaves."""
-        self._connections.add(connection)
-        return len(self._connections) <= self.limits.max_connections
+        """Whether there is room for one more connection; it is counted either way, until it leaves.
+
+        Room is made by closing one that is idle. Where none is, a few more are let in that may ask for probes alone.
+        """
+        self._connections[connection] = None
+        over = len(self._connections) - self.limits.max_connections
+        if over <= 0 or self._close_idle(connection):
+            return True
+        connection.probes_only = True
+        return over <= PROBES
+
+    def _close_idle(self, newcomer: Connection) -> bool:
+        """Close the one that is idle for longest, of the client that has most of these."""
+        idle = [each for each in self._connections if each.idle_since_ms is not None and each is not newcomer]
+        if not idle:
+            return False
+        counts = Counter(each.address for each in idle)
+        most = max(counts.values())
+        oldest = min((each for each in idle if counts[each.address] == most), key=lambda each: each.idle_since_ms or 0)
+        self.app.refused("idle")
+        now_ms = self.now_ms()
+        self._made_room += 1
+        if now_ms - self._told_ms >= _TELL_MS:
+            tell("full", level=logging.WARNING, connections=len(self._connections), closed_idle=self._made_room)
+            self._told_ms, self._made_room = now_ms, 0
+        oldest.finish()
+        self._connections.pop(oldest, None)  # it leaves in a moment
+        return True
 
     def leave(self, connection: Connection) -> None:
         """The connection is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             self._empty.set()
 
-    def hold(self, size: int) -> bool:
-        """Count *size* more bytes of bodies in memory (negative: fewer); False where that is too much."""
-        self._held_bytes += size
-        return self._held_bytes <= self.limits.max_held_bytes
+    def may_go_on(self, go_on: Callable[[], None]) -> bool:
+        """Whether there is time on the loop now; where there is not, *go_on* is called when there is."""
+        return self._turns.now(go_on)
 
     def now_ms(self) -> int:
         """Monotonic time."""

@@ -53,8 +53,8 @@ def add_status(app: HttpApp, spaces: Spaces, telemetry: Telemetry, limits: Limit
         told["server"]["embeds"] = embeds
         return json_response(told, headers=((b"cache-control", b"no-store"),))
 
-    app.add("GET", "", Route(show, is_open=True))
-    app.add("GET", "status.json", Route(numbers))
+    app.add("GET", "", Route(show, is_open=True, for_known_hosts=True))
+    app.add("GET", "status.json", Route(numbers, for_known_hosts=True))
 
 
 def status(spaces: Spaces, families: Iterable[Metric], limits: Limits, *, uptime_s: int) -> dict[str, Any]:

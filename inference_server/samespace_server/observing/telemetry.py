@@ -28,6 +28,7 @@ UNKNOWN_SPACE: Final = "unknown"
 """The label of requests for spaces that are not served: the asked id is the caller's, and labels must stay few."""
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LAG_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -69,6 +70,14 @@ class Telemetry:
             "samespace_http_refused", "Connections and requests cut off before they were one, by reason.",
             ["reason"], registry=registry,
         )  # fmt: skip
+        self.grpc_refused = Counter(
+            "samespace_grpc_refused", "Messages over gRPC cut off before they were whole, by reason.",
+            ["reason"], registry=registry,
+        )  # fmt: skip
+        self._messages = Gauge(
+            "samespace_grpc_held_bytes", "Bytes of messages over gRPC that came and are not answered.",
+            registry=registry,
+        )  # fmt: skip
         self.texts = Counter("samespace_texts", "Texts embedded.", ["space", "role"], registry=registry)
         self.windows = Counter("samespace_windows", "Windows run.", ["space"], registry=registry)
         self.tokens = Counter("samespace_tokens", "Tokens run, padding excluded.", ["space"], registry=registry)
@@ -92,6 +101,10 @@ class Telemetry:
             "samespace_cache", "Queries looked up in the vector cache, by outcome: hit or miss.",
             ["space", "outcome"], registry=registry,
         )  # fmt: skip
+        self.loop_lag = Histogram(
+            "samespace_loop_lag_seconds", "How late the event loop was for a timer that is due 50 times a second.",
+            buckets=_LAG_SECONDS, registry=registry,
+        )  # fmt: skip
         self.streams = Gauge("samespace_grpc_streams", "EmbedStream calls that are open.", registry=registry)
         self._connections = Gauge("samespace_http_connections", "HTTP connections that are open.", registry=registry)
         build = Gauge("samespace_build_info", "1; what runs.", ["version", "python"], registry=registry)
@@ -102,6 +115,14 @@ class Telemetry:
         """Tell of these spaces, and of as many HTTP connections as *connections* says, from now on."""
         self._registry.register(_SpacesNow(spaces))
         self._connections.set_function(connections)
+
+    def refuse_message(self, reason: str) -> None:
+        """Count a message over gRPC that was cut off; *reason* is one of a few words."""
+        self.grpc_refused.labels(reason).inc()
+
+    def watch_messages(self, held_bytes: Callable[[], int]) -> None:
+        """Tell of so many bytes of gRPC's messages, from now on."""
+        self._messages.set_function(held_bytes)
 
     def render(self) -> bytes:
         """The page that Prometheus reads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import grpc
 
@@ -12,21 +12,33 @@ from samespace.errors import Unauthenticated
 from ..security.tls import ServerTls
 from ..security.tokens import Guard
 from ..settings import HttpLimits
-from .errors import abort
+from .errors import end
 
 _OPEN: Final = "/grpc.health."
 """Probes cannot bring a token."""
+OPEN_BYTES: Final = 4096
+"""Of the largest message of those calls that need no token."""
+STREAM_WINDOW_BYTES: Final = 1 << 16
+"""What a client may send of a call that nobody reads yet."""
 
 
-MAX_STREAMS: Final = 1024
-"""Calls of one connection at a time; a client's further ones wait on its side."""
+def bounds(limits: HttpLimits, message_bytes: int) -> tuple[tuple[str, int], ...]:
+    """Our limits as options of a gRPC server, as far as gRPC has them.
 
-
-def bounds(limits: HttpLimits) -> tuple[tuple[str, int], ...]:
-    """HTTP's limits as options of a gRPC server, as far as gRPC has them."""
+    Args:
+        message_bytes: of the largest message.
+    """
     return (
+        ("grpc.max_receive_message_length", message_bytes),
+        ("grpc.max_send_message_length", -1),
+        # gRPC would decompress before it looks at any limit, and before anybody is asked for a token: a megabyte
+        # became a gigabyte. Bit 0 is "not compressed"; whatever else is UNIMPLEMENTED before its first byte is read.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
+        ("grpc.http2.bdp_probe", 0),  # it would raise that window with the speed of the link
+        ("grpc.so_reuseport", 0),  # a taken port is an error, not a second server behind it
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
-        ("grpc.max_concurrent_streams", MAX_STREAMS),
+        ("grpc.max_concurrent_streams", limits.max_streams),
         ("grpc.max_metadata_size", limits.max_header_bytes),
         ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
         ("grpc.server_handshake_timeout_ms", limits.header_timeout_ms),
@@ -34,6 +46,23 @@ def bounds(limits: HttpLimits) -> tuple[tuple[str, int], ...]:
         ("grpc.keepalive_time_ms", limits.keep_alive_ms),
         ("grpc.keepalive_timeout_ms", limits.transfer_timeout_ms),
     )
+
+
+def is_open(method: str) -> bool:
+    """Whether *method* is answered without a token."""
+    return method.startswith(_OPEN)
+
+
+def holder_of(guard: Guard, details: Any, peer: str) -> str:
+    """On whose account a call is: see `Guard.client`. Calls that need no token have an account of their own.
+
+    Args:
+        peer: as gRPC tells it: "ipv4:127.0.0.1:54321", "ipv6:[::1]:54321", "unix:...".
+    """
+    address = peer.partition(":")[2].rpartition(":")[0]
+    if is_open(details.method):
+        return f"probes of {address}"
+    return guard.client(_authorization(details.invocation_metadata), address)
 
 
 class RefuseUnknown(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -45,12 +74,12 @@ class RefuseUnknown(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """The handler of a call, or one of the same kind that refuses."""
         handler = await continuation(details)
-        if handler is None or details.method.startswith(_OPEN):
+        if handler is None or is_open(details.method):
             return handler
         try:
             self._guard.tokens.check(_authorization(details.invocation_metadata), where=details.method[:200])
         except Unauthenticated as error:
-            return _refusing(handler, error)
+            return _refusing(error)
         return handler
 
 
@@ -61,13 +90,13 @@ def _authorization(metadata: Any) -> bytes | None:
     return None
 
 
-def _refusing(handler: Any, error: Unauthenticated) -> Any:
-    async def refuse(request: Any, context: Any) -> NoReturn:
-        await abort(context, error)
+def _refusing(error: Unauthenticated) -> Any:
+    """A handler that reads nothing: gRPC reads a message before a handler of another kind is asked."""
 
-    kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-    behaviours = {kind: refuse for kind in kinds if getattr(handler, kind) is not None}
-    return handler._replace(request_deserializer=None, **behaviours)
+    async def refuse(_: Any, context: Any) -> None:
+        end(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 class Certificates:

@@ -32,15 +32,22 @@ from samespace.rpc.v1 import admin_pb2 as pb
 from samespace.rpc.v1.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_server
 
 from ..observing.logs import tell
+from ..security.tokens import Guard
 from ..settings import Settings
 from ..spaces.loader import Loader
 from ..spaces.registry import AnyEngine, Spaces
-from .errors import RefuseMalformed, abort
+from .access import bounds
+from .calls import ReadWithin
+from .reading import Reads
 from .service import space_message
+from .sockets import Sockets
 
 Result = TypeVar("Result")
 
 HOST: Final = "127.0.0.1"
+MESSAGE_BYTES: Final = 1 << 16
+"""Names and paths: nobody needs more."""
+MAX_FIELDS: Final = 64
 
 
 class AdminService(AdminServicer):
@@ -57,15 +64,15 @@ class AdminService(AdminServicer):
 
     async def LoadSpace(self, request: pb.LoadSpaceRequest, context: Any) -> pb.LoadSpaceReply:  # noqa: N802
         """Serve one more space, or reload one."""
-        return await _told(context, self._load(request))
+        return await _told(self._load(request))
 
     async def UnloadSpace(self, request: pb.UnloadSpaceRequest, context: Any) -> pb.UnloadSpaceReply:  # noqa: N802
         """Take a space off."""
-        return await _told(context, self._unload(request))
+        return await _told(self._unload(request))
 
     async def SetDefault(self, request: pb.SetDefaultRequest, context: Any) -> pb.SetDefaultReply:  # noqa: N802
         """Choose what answers HTTP paths that name no space."""
-        return await _told(context, self._set_default(request))
+        return await _told(self._set_default(request))
 
     async def _load(self, request: pb.LoadSpaceRequest) -> pb.LoadSpaceReply:
         if self._root is None:
@@ -110,7 +117,11 @@ class AdminServer:
     """The admin service on its own port."""
 
     def __init__(self, spaces: Spaces, loader: Loader, settings: Settings) -> None:
-        self._server = grpc.aio.server(interceptors=(RefuseMalformed(),), options=(("grpc.so_reuseport", 0),))
+        received = Sockets().received
+        reads = Reads(settings.http, MESSAGE_BYTES, refused=_cut_off, received=received)
+        self._server = grpc.aio.server(
+            interceptors=(ReadWithin(reads, Guard(), MAX_FIELDS),), options=bounds(settings.http, MESSAGE_BYTES)
+        )
         service = AdminService(spaces, loader, settings)
         add_AdminServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
 
@@ -128,12 +139,16 @@ class AdminServer:
         await self._server.stop(grace_ms / 1000)
 
 
-async def _told(context: Any, work: Awaitable[Result]) -> Result:
+def _cut_off(reason: str) -> None:
+    tell("admin cut off", level=logging.WARNING, reason=reason)
+
+
+async def _told(work: Awaitable[Result]) -> Result:
     try:
         return await work
     except SamespaceError as error:
         tell("admin refused", level=logging.WARNING, reason=type(error).__name__, message=str(error))
-        await abort(context, error)
+        raise
 
 
 def _open_below(root: Path, folder: str) -> Artifact:

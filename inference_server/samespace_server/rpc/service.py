@@ -7,8 +7,10 @@ further, and HTTP/2's flow control makes the sender wait.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError
+from samespace.errors import ConfigInvalid, RequestInvalid
 from samespace.rpc.v1 import encoder_pb2 as pb
 from samespace.rpc.v1.encoder_pb2_grpc import EncoderServicer, add_EncoderServicer_to_server
 from samespace.text import LongTexts, Role
@@ -30,8 +32,10 @@ from ..security.tokens import Guard
 from ..settings import Settings
 from ..spaces.registry import AnyEngine, Spaces
 from .access import Certificates, RefuseUnknown, bounds
-from .errors import RefuseMalformed, abort
+from .calls import ReadWithin
 from .health import Health
+from .reading import Reads
+from .sockets import Sockets
 
 SERVICE: Final = "samespace.v1.Encoder"
 READ_AHEAD: Final = 4
@@ -87,18 +91,16 @@ class OpenStreams:
 class EncoderService(EncoderServicer):
     """The contract's four calls over the server's spaces."""
 
-    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry) -> None:
+    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry, reads: Reads) -> None:
         self._spaces, self._watch, self.streams = spaces, watch, OpenStreams(telemetry)
+        self._reads = reads
         self._numbers = count(1)
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
         """One list of texts."""
-        try:
-            left_s = context.time_remaining()
-            deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
-            return await self._answer(request, "Embed", _parent(context), deadline_us=deadline_us)
-        except SamespaceError as error:
-            await abort(context, error)
+        left_s = context.time_remaining()
+        deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
+        return await self._answer(request, "Embed", _parent(context), deadline_us=deadline_us)
 
     async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
         """Many lists of texts, answered in order; the first failure ends the stream."""
@@ -108,9 +110,15 @@ class EncoderService(EncoderServicer):
         number = next(self._numbers)
 
         async def read() -> None:
+            await slots.acquire()  # before it is read: what is not asked for yet waits at the sender's
             async for request in requests:
+                size = _held_bytes(request)
+                self._reads.budget.hold(size)
+                answer = asyncio.create_task(self._answer(request, "EmbedStream", parent, stream=number))
+                answer.add_done_callback(partial(self._release, size))
+                answers.put_nowait(answer)
+                del request, answer
                 await slots.acquire()
-                answers.put_nowait(asyncio.create_task(self._answer(request, "EmbedStream", parent, stream=number)))
             answers.put_nowait(None)
 
         async def refuse() -> pb.EmbedReply:
@@ -130,8 +138,6 @@ class EncoderService(EncoderServicer):
                 await context.write(await task)
                 slots.release()
             await reader
-        except SamespaceError as error:
-            await abort(context, error)
         finally:
             self.streams.ended()
             reader.cancel()
@@ -141,12 +147,12 @@ class EncoderService(EncoderServicer):
                     task.cancel()
                 task = None if answers.empty() else answers.get_nowait()
 
+    def _release(self, size: int, _: object) -> None:
+        self._reads.release(size)
+
     async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.Space:  # noqa: N802
         """One space."""
-        try:
-            return space_message(self._spaces.find(request.space_id))
-        except SamespaceError as error:
-            await abort(context, error)
+        return space_message(self._spaces.find(request.space_id))
 
     async def ListSpaces(self, request: pb.ListSpacesRequest, context: Any) -> pb.ListSpacesReply:  # noqa: N802
         """Every space that is served."""
@@ -187,22 +193,24 @@ class GrpcServer:
         """Not listening yet; *access* is who is let in, and over what."""
         guard, tls = access
         self._certificates = None if tls is None else Certificates(tls)
+        message_bytes = settings.limits.max_request_bytes
+        received = Sockets().received
+        reads = Reads(settings.http, message_bytes, refused=telemetry.refuse_message, received=received)
+        telemetry.watch_messages(lambda: reads.budget.held_bytes)
+        within = ReadWithin(reads, guard, settings.limits.max_texts_per_request)
         self._server = grpc.aio.server(
-            interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), RefuseMalformed()),
+            interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), within),
             options=(
-                ("grpc.max_receive_message_length", settings.limits.max_request_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # a taken port is an error, not a second server behind it
+                *bounds(settings.http, message_bytes),
                 # Clients ping every 30 s to notice a lost host; the default calls that abuse.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
-                *bounds(settings.http),
                 # Clients look up a name again when a connection ends: without this, replicas that were added would
                 # stay idle. Calls under way end in peace, however long they take; others move to a new connection.
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
             ),
         )
-        service = EncoderService(spaces, watch, telemetry)
+        service = EncoderService(spaces, watch, telemetry, reads)
         self._streams = service.streams
         add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
@@ -240,6 +248,11 @@ class GrpcServer:
 def _parent(context: Any) -> Parent:
     told = {key: value for key, value in context.invocation_metadata() or () if key in ("traceparent", "tracestate")}
     return Parent(told.get("traceparent"), told.get("tracestate")) if told else NO_PARENT
+
+
+def _held_bytes(request: pb.EmbedRequest) -> int:
+    """Of a message that waits: the message, and its texts, which take up to four times as much once more."""
+    return int(request.ByteSize()) + sum(map(sys.getsizeof, request.texts))
 
 
 def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:

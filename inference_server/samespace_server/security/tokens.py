@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,6 +70,24 @@ class Guard:
         """Raises `ConfigInvalid` where the file or a token is of no use."""
         self._given, self._file = tuple(given), file
         self.tokens = self._read()
+
+    def client(self, authorization: bytes | None, address: str) -> str:
+        """A name for who sends this, to share things out by: the token where there are several, else the address.
+
+        Of the token it holds a part of its digest. IPv6 addresses are told apart by their first 64 bits, because
+        whoever has one has all that follow.
+        """
+        sent = None if authorization is None or len(self.tokens) < 2 else _sent(authorization)
+        if sent is not None:
+            return f"token {_digest(sent).hex()[:16]}"
+        try:
+            found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+        except ValueError:
+            return address
+        if isinstance(found, ipaddress.IPv6Address):
+            mapped = found.ipv4_mapped
+            return str(mapped) if mapped else str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+        return str(found)
 
     def reload(self) -> None:
         """Read the file again; where it is of no use, raise `ConfigInvalid` and keep the tokens that there were."""

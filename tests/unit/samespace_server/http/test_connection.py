@@ -70,7 +70,7 @@ def test_what_is_sent_ahead_is_held_and_then_not_read() -> None:
         deadline = time.monotonic() + 10
         while running.run(connection._transport.is_reading):
             assert time.monotonic() < deadline, "still reading"
-        assert connection._held_bytes < 8 * HELD_BYTES
+        assert connection._inbox.size < 8 * HELD_BYTES
         running.run(running.engine.gate.set)
         reader = Reader(sock)
         replies = [reader.reply() for _ in range(1 + many)]
@@ -153,6 +153,11 @@ def test_a_body_may_wait_for_100_continue() -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "malformed"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, "malformed"),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "malformed"),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "malformed"),
+        (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400, "malformed"),
+        (b"GET /metrics HTTP/1.1\r\nHost: evil.example.com\r\n\r\n", 421, "http"),
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "malformed"),
         (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", 400, "malformed"),
@@ -236,7 +241,7 @@ def test_a_body_above_the_limit_is_refused_where_its_length_was_not_told() -> No
         reply = Reader(sock).reply()
         assert reply is not None
         assert (reply.status, reply.json()["type"]) == (413, "body_too_large")
-        wait_for(running, "server._held_bytes == 0")
+        wait_for(running, "server.held.held_bytes == 0")
 
 
 def test_bodies_of_all_connections_together_are_bounded() -> None:
@@ -245,33 +250,57 @@ def test_bodies_of_all_connections_together_are_bounded() -> None:
     body = b'{"text": "' + b"x" * 6000 + b'"}'
     with door(limits) as running, running.connect() as slow:
         slow.sendall(request(body=body)[:-1])
-        wait_for(running, "server._held_bytes > 5000")
+        wait_for(running, "server.held.held_bytes > 5000")
         (reply,) = ask(running.port, request(body=body))
         assert reply is not None
         assert (reply.status, reply.json()["type"]) == (503, "too_many_bytes")
         slow.sendall(b"}")
         served = Reader(slow).reply()
         assert served is not None and served.status == 200
-        wait_for(running, "server._held_bytes == 0")
+        wait_for(running, "server.held.held_bytes == 0")
 
 
 def test_connections_are_bounded() -> None:
-    """One more than the limit is told so and closed; there is room again when one leaves."""
+    """One more than the limit is told so and closed where all are busy, unless it is a probe; there is room again."""
     with door(HttpLimits(max_connections=2)) as running, running.connect() as one:
         with running.connect() as two:
             for sock in (one, two):
-                sock.sendall(request())
-                served = Reader(sock).reply()
-                assert served is not None and served.status == 200
-            with running.connect() as three:
-                reader = Reader(three)
-                reply = reader.reply()
-                assert reply is not None
-                assert (reply.status, reply.json()["type"]) == (503, "too_many_connections")
-                assert reader.at_end()
+                sock.sendall(request(body='{"text": "a"}')[:-1])
+            wait_for(running, "server.open_connections == 2")
+            wait_for(running, "server.held.held_bytes == 24")
+            for path, status in ((f"/e/{SPACE}/vectors", 503), ("/.well-known/live", 204)):
+                with running.connect() as three:
+                    reader = Reader(three)
+                    three.sendall(request(path, "", method="POST" if status == 503 else "GET"))
+                    reply = reader.reply()
+                    assert reply is not None and reply.status == status
+                    assert reader.at_end()
+            assert running.refused("too_many_connections") == 1
         wait_for(running, "server.open_connections == 1")
         (again,) = ask(running.port, request())
         assert again is not None and again.status == 200
+
+
+def test_an_idle_connection_makes_room() -> None:
+    """Of the client that has most of them, the one that is idle for longest; those that send something stay."""
+    with door(HttpLimits(max_connections=3)) as running, running.connect() as busy:
+        busy.sendall(request()[:-1])
+        wait_for(running, "server.held.held_bytes > 0")
+        with running.connect() as first, running.connect() as second:
+            for sock in (first, second):
+                sock.sendall(request())
+                served = Reader(sock).reply()
+                assert served is not None and served.status == 200
+            (reply,) = ask(running.port, request())
+            assert reply is not None and reply.status == 200
+            assert Reader(first).at_end()
+            assert running.refused("idle") == 1
+            second.sendall(request())
+            again = Reader(second).reply()
+            assert again is not None and again.status == 200
+        busy.sendall(b"}")
+        served = Reader(busy).reply()
+        assert served is not None and served.status == 200
 
 
 # -- slow clients
@@ -392,7 +421,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_request_leaves_nothing_behind()
                 sock.sendall(whole[:cut])
                 wait_for(running, "server.open_connections == 1")
             wait_for(running, "server.open_connections == 0")
-        assert running.run(lambda: running.server._held_bytes) == 0
+        assert running.run(lambda: running.server.held.held_bytes) == 0
         assert running.engine.asked == []
 
 

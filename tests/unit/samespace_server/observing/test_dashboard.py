@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fakes.deployment import dashboard, manifest
+from fakes.deployment import alerts, dashboard, manifest
 from samespace_server.observing.telemetry import Telemetry
 
 OF_PROMETHEUS = {"instance", "le"}  # labels that the server does not write
@@ -60,7 +60,16 @@ def expressions() -> list[str]:
     found = [target["expr"] for panel in panels() for target in panel["targets"]]
     variables = [each["query"]["query"] for each in dashboard()["templating"]["list"] if each["type"] == "query"]
     (scaled,) = manifest("HorizontalPodAutoscaler")["spec"]["metrics"]
-    return [*found, *variables, scaled["pods"]["metric"]["name"]]
+    told = [alert["expr"] for alert in alerts()]
+    return [*found, *variables, *told, scaled["pods"]["metric"]["name"]]
+
+
+def test_alerts_have_words() -> None:
+    """Each says how bad it is, and what is wrong in a sentence."""
+    for alert in alerts():
+        assert alert["labels"]["severity"] in ("page", "warn")
+        assert alert["annotations"]["summary"][-1] in ".?"
+    assert any("loop_lag" in alert["expr"] for alert in alerts())
 
 
 def test_there_is_something_to_see() -> None:

@@ -1,0 +1,38 @@
+"""What a connection asks of its server: limits, the time, the app, and room for itself and its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from ..budgets import ByteBudget
+from ..settings import HttpLimits
+from .messages import App
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class Host(Protocol):
+    """What a connection asks of its server: limits, the time, the app, and room for bytes."""
+
+    app: App
+    limits: HttpLimits
+    max_body_bytes: int
+    loop: asyncio.AbstractEventLoop
+    closing: bool
+    date: bytes
+    held: ByteBudget
+
+    def enter(self, connection: Connection) -> bool:
+        """Whether there is room for one more connection; it is counted either way, until it leaves."""
+
+    def leave(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+    def may_go_on(self, go_on: Callable[[], None]) -> bool:
+        """Whether there is time on the loop now; where there is not, *go_on* is called when there is."""
+
+    def now_ms(self) -> int:
+        """Monotonic time."""
