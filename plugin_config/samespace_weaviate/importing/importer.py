@@ -97,8 +97,7 @@ def import_passages(
 
     Raises:
         SpaceMismatch: the encoder is of another space; nothing was encoded or sent.
-        WeaviateUnavailable, ServerUnavailable, Overloaded, DeadlineExceeded: one side stayed away; what was finished
-            is noted.
+        WeaviateUnavailable, ServerUnavailable, Overloaded, DeadlineExceeded: one side stayed away; a later run goes on.
         DataInvalid: what *passages* raises.
     """
     if encoder.space_id != target.space_id:
