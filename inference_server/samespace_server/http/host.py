@@ -1,17 +1,17 @@
-"""What a connection asks of its server: limits, the time, the app, and room for itself and its bytes."""
+"""What a connection asks of its server: limits, the time, the app, and room for itself and its bytes.
+
+A connection is `Any` here, because `connection` builds on this module and not the other way round.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from ..budgets import ByteBudget
 from ..settings import HttpLimits
 from .messages import App
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 
 class Host(Protocol):
@@ -25,10 +25,10 @@ class Host(Protocol):
     date: bytes
     held: ByteBudget
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Any) -> bool:
         """Whether there is room for one more connection; it is counted either way, until it leaves."""
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Any) -> None:
         """The connection is gone."""
 
     def may_go_on(self, go_on: Callable[[], None]) -> bool:
