@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
@@ -28,6 +28,9 @@ from .rpc.admin import AdminServer
 from .settings import Settings
 from .spaces.loader import Loader, open_artifacts
 from .spaces.registry import AnyEngine, Spaces, full_id
+
+if TYPE_CHECKING:
+    from .observing.tracing import Tracer
 
 CLOSING_MS: Final = 2_000
 """For answers that are made, to leave the process."""
@@ -68,11 +71,7 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     listener = listen(settings.host, settings.http_port)
     spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
     loader = Loader(spaces, telemetry, settings.limits)
-    tracer = None
-    if settings.tracing is not None:
-        from .observing.tracing import Tracer  # what is not used is not even imported
-
-        tracer = Tracer.to_collector(settings.tracing)
+    tracer = _tracer(settings)
     watch = Watch(telemetry, Refusals(_now_ms), None if tracer is None else tracer.record)
     doors = Doors(spaces, watch, telemetry, settings)
     telemetry.queue_limit.set(settings.limits.max_queued_tokens)
@@ -113,6 +112,14 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         await loader.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
+
+
+def _tracer(settings: Settings) -> Tracer | None:
+    if settings.tracing is None:
+        return None
+    from .observing.tracing import Tracer  # what is not used is not even imported
+
+    return Tracer.to_collector(settings.tracing)
 
 
 async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
