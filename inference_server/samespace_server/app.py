@@ -125,6 +125,14 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
             await asyncio.to_thread(tracer.close)
 
 
+def _tracer(settings: Settings) -> Tracer | None:
+    if settings.tracing is None:
+        return None
+    from .observing.tracing import Tracer  # what is not used is not even imported
+
+    return Tracer.to_collector(settings.tracing)
+
+
 async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
     """Wait until nothing is at work, somebody is in a hurry, or the time is up."""
     waits = [asyncio.create_task(spaces.idle()), asyncio.create_task(hurry.wait())]

@@ -110,9 +110,8 @@ def import_passages(
     work = Stages(database, target, encoder, batch, options.tenant_property, outages.counted)
     journal = _journal(database, target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
-    source = batches(
-        _wanted(passages, options.only), target.collection, batch, journal, tenant_property=options.tenant_property
-    )
+    wanted = _wanted(passages, options.only)
+    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property)
     try:
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
