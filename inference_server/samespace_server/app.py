@@ -61,16 +61,18 @@ def _tracer(settings: Settings) -> Tracer | None:
     return Tracer.to_collector(settings.tracing)
 
 
-async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """(when to stop, when to stop at once), set by SIGTERM and SIGINT."""
     stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def interrupt() -> None:
-        (hurry if stop.is_set() else stop).set()
-
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
+    loop.add_signal_handler(signal.SIGINT, lambda: (hurry if stop.is_set() else stop).set())
+    return stop, hurry
 
+
+async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> int:
+    stop, hurry = _signals()
+    loop = asyncio.get_running_loop()
     tell("starting", version=__version__, pid=os.getpid())
     artifacts = open_artifacts(settings.artifacts)
     default_space = settings.default_space
@@ -123,14 +125,6 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         lag.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)
-
-
-def _tracer(settings: Settings) -> Tracer | None:
-    if settings.tracing is None:
-        return None
-    from .observing.tracing import Tracer  # what is not used is not even imported
-
-    return Tracer.to_collector(settings.tracing)
 
 
 async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:

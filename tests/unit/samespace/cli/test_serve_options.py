@@ -42,7 +42,13 @@ def test_options_reach_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "--otel-percent": "7",
         "--token-file": str(tmp_path / "tokens"),
     }
-    values |= {"--host": "127.0.0.2", "--build": "fp32", "--runtime": "openvino", "--device": "cuda"}
+    values |= {
+        "--host-names": "example.org",
+        "--host": "127.0.0.2",
+        "--build": "fp32",
+        "--runtime": "openvino",
+        "--device": "cuda",
+    }
     for option in serve.params:
         if isinstance(option.default, int) and option.opts[0] not in values:
             values[option.opts[0]] = str(option.default + 3)
