@@ -141,10 +141,10 @@ def import_data(
     from ..encoders import open_encoder
 
     crew = Crew(encoders=sizes.streams, writers=sizes.writers)
-    only = None if retry_failed is None else read_failed_ids(retry_failed)
-    total = count_passages(*data) if only is None else len(only)
     with ExitStack() as stack:
         running = stack.enter_context(open_encoder(encoder))
+        only = None if retry_failed is None else read_failed_ids(retry_failed)
+        total = count_passages(*data) if only is None else len(only)
         store = stack.enter_context(weaviate())
         require_rights(store, "import", name)
         whole = PinnedCollection.open(store, name, running)

@@ -15,9 +15,9 @@ RECORD = json.loads((ROOT / "benchmarks" / "results" / "collapse.json").read_tex
 
 def test_the_page_shows_the_committed_results() -> None:
     """Table and picture are made of the JSON, so nobody has typed a number into them."""
-    page = (ROOT / "docs" / "collapse.md").read_text(encoding="utf-8")
+    page = (ROOT / "benchmarks" / "results" / "collapse.md").read_text(encoding="utf-8")
     assert f"{collapse.BEGIN}\n\n{collapse.table(RECORD)}\n\n{collapse.END}" in page
-    assert (ROOT / "docs" / "collapse.svg").read_text(encoding="utf-8") == collapse.svg(RECORD)
+    assert (ROOT / "benchmarks" / "results" / "collapse.svg").read_text(encoding="utf-8") == collapse.svg(RECORD)
     ElementTree.fromstring(collapse.svg(RECORD))
 
 
