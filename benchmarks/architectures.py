@@ -3,7 +3,7 @@
     python benchmarks/architectures.py --out benchmarks/results/architectures.json \\
         --docs benchmarks/results/architectures.md
 
-The models are tiny and random, those of the tests (`tests/fakes/architectures.py`): they show whether a graph is
+The models are tiny and random, those of the tests (`tests/fakes/models/architectures.py`): they show whether a graph is
 right, not how good an encoder is. `--only agreement`, `--only int8` and `--only speed` do one part and keep the others
 as they were in the JSON; `--only docs` writes the page anew. All parts take about an hour on two cores.
 """
@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from fakes.architectures import FAMILIES, save_tiny
+from fakes.models.architectures import FAMILIES, save_tiny
 from loadgen.machine import machine
 from samespace.cli.console import quiet_libraries
 from samespace.errors import SamespaceError

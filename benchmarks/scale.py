@@ -199,7 +199,7 @@ def write_corpus(path: Path, texts: Iterator[str]) -> None:
 def tiny_artifact(work: Path) -> Path:
     """A random BERT of 32 dims and 2 layers, exported; needs the extra `train`."""
     sys.path.insert(0, str(TESTS))
-    from fakes.models import save_tiny_bert
+    from fakes.models.encoders import save_tiny_bert
     from samespace.export.package import export_artifact
     from samespace.model.checkpoint import load_checkpoint
 

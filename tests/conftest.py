@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.models import save_tiny_bert
+from fakes.models.encoders import save_tiny_bert
 
 SEED, OTHER_SEED = 1, 2
 

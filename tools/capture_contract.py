@@ -5,7 +5,7 @@
 Start it first, and then a Weaviate on this machine with `TRANSFORMERS_INFERENCE_API=http://127.0.0.1:8099`,
 `TRANSFORMERS_WAIT_FOR_STARTUP=true` and `ENABLE_MODULES=text2vec-transformers,text2vec-cohere,text2vec-openai`: then
 the probes of its start and of its own readiness are caught too. The tests in tests/contract replay the file against
-`samespace serve`, and tests/weaviate/test_contract.py holds it against the Weaviate of that run.
+`samespace serve`, and tests/weaviate/access/test_contract.py holds it against the Weaviate of that run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ START_TIMEOUT_S = 120
 def main() -> None:
     """Wait for the Weaviate, and capture every case."""
     sys.path.insert(0, str(TESTS))
-    from fakes.recorder import recording
-    from fakes.traffic import drive, kept, write
+    from fakes.server.recorder import recording
+    from fakes.weaviate.traffic import drive, kept, write
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weaviate", required=True, metavar="URL", help="its REST address")

@@ -21,7 +21,7 @@ TESTS = Path(__file__).resolve().parents[1] / "tests"
 def main() -> None:
     """Start the nodes, say where they are, and wait for Ctrl-C."""
     sys.path.insert(0, str(TESTS))
-    from fakes.nodes import weaviate_nodes
+    from fakes.weaviate.nodes import weaviate_nodes
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=3, help="how many (default: 3)")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.forgery import load
+from fakes.models.forgery import load
 from samespace.errors import ArtifactError
 from samespace.runtime import onnx, openvino
 

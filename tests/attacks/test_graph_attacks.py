@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from fakes.forgery import MODEL, forge_file, forge_graph, forge_manifest
+from fakes.models.forgery import MODEL, forge_file, forge_graph, forge_manifest
 from samespace.artifact.graph_check import DOMAINS, INPUTS, Graph, check_bytes, check_graph
 from samespace.errors import ArtifactDamaged
 

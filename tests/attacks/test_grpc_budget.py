@@ -12,9 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from fakes.budget import LIMIT_BYTES, peak_of, resident
-from fakes.frames import Peer, message
-from fakes.process import Running, serving
+from fakes.server.budget import LIMIT_BYTES, peak_of, resident
+from fakes.server.frames import Peer, message
+from fakes.server.process import Running, serving
 from samespace.rpc.client import Client
 from samespace.rpc.v1 import encoder_pb2 as pb
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 MB = 1 << 20
 HELD_BYTES = 32 * MB
 MORE_BYTES = 128 * MB  # the budget, what came between two looks, one message in its three shapes, the allocator's share
-REQUEST_BYTES = 16 * MB
+REQUEST_BYTES = 7 * MB  # below --max-request-bytes
 EMBED, STREAM = "/samespace.v1.Encoder/Embed", "/samespace.v1.Encoder/EmbedStream"
 HEALTH = "/grpc.health.v1.Health/Check"
 TOKEN = "the-only-token-of-this-test"
@@ -116,8 +116,8 @@ def test_without_a_token_no_message_is_read(tiny_artifact: Path) -> None:
 
 
 def test_what_was_refused_is_not_kept(server: Running) -> None:
-    """Sixteen refused messages of 15 MB, for two reasons: nothing of them stays within reach of the errors."""
-    text = "a" * (15 * MB)
+    """Sixteen refused messages of 7 MB, for two reasons: nothing of them stays within reach of the errors."""
+    text = "a" * (7 * MB)
     kinds = {
         "FAILED_PRECONDITION": pb.EmbedRequest(space_id="f" * 64, role=pb.ROLE_QUERY, texts=[text]),
         "INVALID_ARGUMENT": pb.EmbedRequest(space_id=server.space_ids[0], role=pb.ROLE_QUERY, texts=[text]),
@@ -134,14 +134,14 @@ def test_what_was_refused_is_not_kept(server: Running) -> None:
 
 
 def test_millions_of_empty_texts_are_counted_before_they_are_made(server: Running) -> None:
-    """16 MB of nothing but empty texts, or of unknown fields: refused at once, while others are served."""
+    """8 MB of nothing but empty texts, or of unknown fields: refused at once, while others are served."""
     head = pb.EmbedRequest(space_id=server.space_ids[0], role=pb.ROLE_QUERY).SerializeToString()
     with (
         grpc.insecure_channel(server.grpc, options=[("grpc.max_send_message_length", -1)]) as channel,
         peak_of(server.process.pid) as peak,
     ):
         for entry in (b"\x1a\x00", b"\x78\x00", b"\x7b\x7c"):
-            data = head + entry * (8 * MB - 100)
+            data = head + entry * (4 * MB - 100)
             assert channel.unary_unary(EMBED).future(data, timeout=30).code().name == "INVALID_ARGUMENT"
     assert peak.more_bytes < MORE_BYTES
     answers(server)

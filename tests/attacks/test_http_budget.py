@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fakes.budget import LIMIT_BYTES, Lag, peak_of, resident
-from fakes.process import Running, serving
+from fakes.server.budget import LIMIT_BYTES, Lag, peak_of, resident
+from fakes.server.process import Running, serving
 
 pytestmark = pytest.mark.integration
 

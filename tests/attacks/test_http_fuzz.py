@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fakes.http import DIMS, SPACE, Door, Reader, ask, door, request
+from fakes.server.http import DIMS, SPACE, Door, Reader, ask, door, request
 from samespace_server.settings import HttpLimits
 
 # Short, because a request that is cut in the middle is waited for; long enough for a busy machine to read it.

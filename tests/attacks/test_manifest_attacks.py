@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.forgery import MODEL, forge_file, forge_manifest
+from fakes.models.forgery import MODEL, forge_file, forge_manifest
 from samespace.artifact import Manifest, Probes, open_artifact, write_artifact
 from samespace.artifact import manifest as manifests
 from samespace.artifact.composite import concatenation

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.forgery import forge_file
+from fakes.models.forgery import forge_file
 from samespace.artifact import Probes
 from samespace.errors import ArtifactDamaged
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.forgery import MODEL, forge_file, forge_graph, forge_tokenizer
-from fakes.models import tiny_tokenizer
+from fakes.models.encoders import tiny_tokenizer
+from fakes.models.forgery import MODEL, forge_file, forge_graph, forge_tokenizer
 from samespace.artifact.tokenizer_check import largest_id, read_tokenizer
 from samespace.errors import ArtifactDamaged
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.go_json import REPLIES, VECTORS, Refused, Seen, decode
+from fakes.weaviate.go_json import REPLIES, VECTORS, Refused, Seen, decode
 
 
 @pytest.mark.parametrize("seen", REPLIES, ids=lambda seen: seen.name)

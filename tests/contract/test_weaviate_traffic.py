@@ -1,7 +1,8 @@
 """What Weaviate really sent, kept in files beside this one, replayed byte for byte against `samespace serve`.
 
-No Weaviate is needed here. The files are written by tools/capture_contract.py, and tests/weaviate/test_contract.py
-holds them against a running Weaviate. Replies are read as Weaviate reads them (`fakes.go_json`).
+No Weaviate is needed here. The files are written by tools/capture_contract.py, and
+`tests/weaviate/access/test_contract.py` holds them against a running Weaviate. Replies are read as Weaviate reads them
+(`fakes.weaviate.go_json`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes.go_json import COHERE, OPENAI, VECTORS, decode
-from fakes.http import Reader, Reply
-from fakes.process import Running, serving
-from fakes.traffic import SPACE, Case, raw, read
+from fakes.server.http import Reader, Reply
+from fakes.server.process import Running, serving
+from fakes.weaviate.go_json import COHERE, OPENAI, VECTORS, decode
+from fakes.weaviate.traffic import SPACE, Case, raw, read
 from samespace import Encoder
 from samespace.text import Role
 from samespace.vectors import cosine_distance

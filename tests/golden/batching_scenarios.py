@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from fakes.simulation import Model, Request, Simulation
+from fakes.server.simulation import Model, Request, Simulation
 
 FOLDER = Path(__file__).with_name("batching")
 SHORT, MEDIUM, LONG = 16, 128, 256

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import pytest
 
-from fakes.serving import Server, serving
-from fakes.weaviate_process import weaviate_process
+from fakes.server.serving import Server, serving
+from fakes.weaviate.nodes import weaviate_nodes
 from samespace import Encoder
 from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
 from samespace_weaviate.access.address import NoWeaviate, find_weaviate
@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     binary = os.environ.get("WEAVIATE_BINARY")
     if binary and not os.environ.get("WEAVIATE_URL"):
         data = tmp_path_factory.mktemp("weaviate")
-        with weaviate_process(binary, data) as running, Store.connect(running.address) as opened:
+        with weaviate_nodes(Path(binary), data) as nodes, Store.connect(nodes[0].address) as opened:
             yield opened
         return
     found = find_weaviate("auto", os.environ, can_download=lambda url: "tests download nothing")

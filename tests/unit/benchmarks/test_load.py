@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tokenizers import Tokenizer
 
-from fakes.models import tiny_tokenizer
+from fakes.models.encoders import tiny_tokenizer
 from loadgen import grpc_lanes, http1
 from loadgen.lanes import LOST, OK, REJECTED, Lane, OnReply, Ticket
 from loadgen.loops import ClosedLoop, OpenLoop, Record, Window, round_rate

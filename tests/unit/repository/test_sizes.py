@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,10 +49,8 @@ def test_modules_are_short() -> None:
 
 
 def test_rooms_hold_few_files() -> None:
-    """More than 16 modules are a corridor, not a room."""
-    rooms: dict[str, int] = {}
-    for file in modules():
-        rooms[str(file.parent.relative_to(ROOT))] = rooms.get(str(file.parent.relative_to(ROOT)), 0) + 1
+    """More than 16 modules are a corridor, not a room; folders of tests as well."""
+    rooms = Counter(str(file.parent.relative_to(ROOT)) for file in (*modules(), *(ROOT / "tests").rglob("*.py")))
     assert {room: files for room, files in rooms.items() if files > FILES_OF_A_ROOM} == {}
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from fakes.models import tiny_tokenizer
+from fakes.models.encoders import tiny_tokenizer
 from samespace.embed import embed_texts
 from samespace.errors import RequestInvalid
 from samespace.slices import halve, slice_texts, word_spans

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from click.testing import CliRunner
 
-from fakes.database import SPACE
+from fakes.weaviate.database import SPACE
 from samespace.cli.weaviate import COMMANDS, weaviate
 from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, WeaviateUnavailable
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import numpy_helper
 
-from fakes.models import save_tiny_bert
+from fakes.models.encoders import save_tiny_bert
 from samespace.artifact import Artifact, open_artifact
 from samespace.artifact.graph_check import check_bytes
 from samespace.artifact.manifest import Measured

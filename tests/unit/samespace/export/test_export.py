@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes.models import save_tiny_bert
+from fakes.models.encoders import save_tiny_bert
 from samespace import Encoder, SpaceMismatch
 from samespace.artifact import open_artifact
 from samespace.errors import ArtifactError, GateFailed, ModelUnsupported, RequestInvalid

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from fakes.models import save_tiny_bert
+from fakes.models.encoders import save_tiny_bert
 from samespace import Encoder
 from samespace.artifact import Artifact, open_artifact
 from samespace.cli import cli

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
-from fakes.models import tiny_tokenizer  # noqa: E402 - after the skip
+from fakes.models.encoders import tiny_tokenizer  # noqa: E402 - after the skip
 from samespace.errors import ConfigInvalid  # noqa: E402
 from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint  # noqa: E402
 from samespace.model.scratch import POSITIONS, Scratch, write_scratch  # noqa: E402

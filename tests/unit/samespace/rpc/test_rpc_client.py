@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
-from fakes.certificates import Authority, Pem
+from fakes.server.certificates import Authority, Pem
 from samespace.errors import (
     ConfigInvalid,
     DeadlineExceeded,

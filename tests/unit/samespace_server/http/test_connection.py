@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fakes.http import SPACE, Door, Reader, ask, door, request
+from fakes.server.http import SPACE, Door, Reader, ask, door, request
 from samespace_server.http.connection import HELD_BYTES, SMALL_BODY
 from samespace_server.settings import HttpLimits
 

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from fakes.http import DIMS, MATRYOSHKA, OTHER, SPACE, VECTOR, Door, door
+from fakes.server.http import DIMS, MATRYOSHKA, OTHER, SPACE, VECTOR, Door, door
 from samespace_server.http.routes import PIECE
 
 ROUTES = ("vectors", "v2/embed", "v1/embeddings")

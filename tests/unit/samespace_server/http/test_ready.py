@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from fakes.http import SPACE, Door, door
+from fakes.server.http import SPACE, Door, door
 
 
 def probe(served: Door, path: str) -> int:

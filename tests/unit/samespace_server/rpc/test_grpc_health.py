@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2 as pb
 
-from fakes.engines import fake_engine
+from fakes.server.engines import fake_engine
 from samespace_server.rpc.health import Health
 from samespace_server.spaces.registry import Spaces
 

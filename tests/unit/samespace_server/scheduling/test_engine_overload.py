@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fakes.simulation import percentile
+from fakes.server.simulation import percentile
 from samespace.artifact import open_artifact
 from samespace.errors import Overloaded
 from samespace.runtime import load_build

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.simulation import Model, Request, Simulation, percentile
+from fakes.server.simulation import Model, Request, Simulation, percentile
 from golden.batching_scenarios import FOLDER, MEDIUM, SCENARIOS, SHORT, open_loop, stream_of, trace
 
 

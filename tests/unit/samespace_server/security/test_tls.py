@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.certificates import Authority
+from fakes.server.certificates import Authority
 from samespace.errors import ConfigInvalid
 from samespace_server.security.tls import ServerTls, TlsFiles
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fakes.engines import fake_engine
+from fakes.server.engines import fake_engine
 from samespace.errors import RequestInvalid, ServerUnavailable, UnknownSpace
 from samespace_server.spaces.registry import Spaces
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.weaviate_stub import StubWeaviate, stub_weaviate
+from fakes.weaviate.stub import StubWeaviate, stub_weaviate
 from samespace_weaviate import Store
 
 NAME = "Article"

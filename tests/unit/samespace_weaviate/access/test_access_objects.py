@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from fakes.weaviate_stub import Fault, StubObject, StubWeaviate
+from fakes.weaviate.stub import Fault, StubObject, StubWeaviate
 from samespace.errors import WeaviateError, WeaviateUnavailable
 from samespace_weaviate import Store, StoredObject
 from samespace_weaviate.access.database import stream

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.weaviate_stub import Fault, StubWeaviate
+from fakes.weaviate.stub import Fault, StubWeaviate
 from samespace.errors import WeaviateError, WeaviateUnavailable
 from samespace_weaviate import Blend, Store, StoredObject
 from samespace_weaviate.access.address import Address

@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from fakes.weaviate_stub import Call, StubObject, StubWeaviate
+from fakes.weaviate.stub import Call, StubObject, StubWeaviate
 from samespace.errors import RequestInvalid, WeaviateError
 from samespace_weaviate import Blend, Store, StoredObject
 from samespace_weaviate.access.values import Levels

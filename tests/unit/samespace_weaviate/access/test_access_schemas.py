@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fakes.weaviate_stub import Fault, StubWeaviate, stub_weaviate
+from fakes.weaviate.stub import Fault, StubWeaviate, stub_weaviate
 from samespace.errors import WeaviateError, WeaviateUnavailable
 from samespace_weaviate import CollectionSpec, Index, Store, check_pin, create
 

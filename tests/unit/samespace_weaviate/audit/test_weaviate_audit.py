@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from fakes.audited import AuditedFake, WordEncoder
-from fakes.database import OTHER_SPACE, SPACE
+from fakes.weaviate.audited import AuditedFake, WordEncoder
+from fakes.weaviate.database import OTHER_SPACE, SPACE
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 from samespace_weaviate import CollectionSpec
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, Shard, audit

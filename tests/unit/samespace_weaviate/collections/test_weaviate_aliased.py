@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
+from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
 from samespace.errors import PinBroken, WeaviateError
 from samespace_weaviate import AliasedCollection, CollectionSpec, PinnedCollection
 

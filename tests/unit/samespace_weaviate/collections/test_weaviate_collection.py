@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
+from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
 from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
 from samespace_weaviate import CollectionSpec, Hit, Passage, PinnedCollection, create
 

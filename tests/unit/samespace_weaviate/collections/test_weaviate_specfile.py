@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE, FakeDatabase
+from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeDatabase
 from samespace.errors import ConfigInvalid, PinBroken
 from samespace_weaviate import apply, read_collections
 

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fakes.clock import FakeClock
-from fakes.database import SPACE, FakeEncoder
-from fakes.weaviate_stub import StubWeaviate, stub_weaviate
+from fakes.weaviate.database import SPACE, FakeEncoder
+from fakes.weaviate.stub import StubWeaviate, stub_weaviate
 from samespace.bulk import BulkJob, Options, run
 from samespace.bulk.job import plan_job
 from samespace.bulk.local import run_here

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
+from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
 from samespace.encoder import Encoded
 from samespace.errors import Overloaded, RequestInvalid, SpaceMismatch, WeaviateError, WeaviateUnavailable
 from samespace.progress import Advance

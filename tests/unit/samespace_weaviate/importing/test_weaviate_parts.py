@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from fakes.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
+from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeDatabase, FakeEncoder
 from samespace.bulk import BulkJob, Columns, Options, run
 from samespace.bulk.job import plan_job
 from samespace.bulk.local import run_here

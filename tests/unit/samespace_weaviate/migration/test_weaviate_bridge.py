@@ -10,8 +10,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import numpy as np
 import pytest
 
-from fakes.database import FakeEncoder
-from fakes.weaviate_in_memory import FakeWeaviate
+from fakes.weaviate.database import FakeEncoder
+from fakes.weaviate.in_memory import FakeWeaviate
 from samespace.errors import DataInvalid, GateFailed, RequestInvalid, SpaceMismatch
 from samespace.vectors import Vectors, cosine_distance, normalise
 from samespace_weaviate import Severity, StoredObject, check_pin

@@ -14,8 +14,8 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE, FakeEncoder
-from fakes.weaviate_in_memory import FakeWeaviate, Killed
+from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeEncoder
+from fakes.weaviate.in_memory import FakeWeaviate, Killed
 from samespace.encoder import Encoded
 from samespace.errors import MigrationBlocked, SpaceMismatch
 from samespace.vectors import Float32, Vectors

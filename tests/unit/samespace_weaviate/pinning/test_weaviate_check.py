@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE
+from fakes.weaviate.database import OTHER_SPACE, SPACE
 from samespace.errors import ConfigInvalid
 from samespace_weaviate import CollectionSpec, PinCheck, Severity
 from samespace_weaviate.pinning.check import Inventory, check_all

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE
+from fakes.weaviate.database import OTHER_SPACE, SPACE
 from samespace.errors import PinBroken, SpaceMismatch
 from samespace_weaviate import CollectionSpec, Severity, check_pin
 from samespace_weaviate.pinning.diff import differences

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fakes.database import OTHER_SPACE, SPACE
+from fakes.weaviate.database import OTHER_SPACE, SPACE
 from samespace_weaviate import CollectionSpec, Index, plan
 from samespace_weaviate.pinning.diff import differences
 from samespace_weaviate.pinning.plan import AddGuard, AddProperty, AddVector, CreateCollection

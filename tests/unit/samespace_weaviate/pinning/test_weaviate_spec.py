@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fakes.database import OTHER_SPACE, SPACE
+from fakes.weaviate.database import OTHER_SPACE, SPACE
 from samespace.errors import RequestInvalid
 from samespace_weaviate import CollectionSpec, Index, vector_name
 from samespace_weaviate.pinning.spec import GUARD_VECTOR

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from fakes.replicas import FakeCluster, FakeNode
+from fakes.weaviate.replicas import FakeCluster, FakeNode
 from samespace.errors import PinBroken
 from samespace_weaviate import CollectionSpec, Severity
 from samespace_weaviate.pinning.check import Inventory, check_all

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from fakes.replicas import FakeCluster, FakeNode, stored
+from fakes.weaviate.replicas import FakeCluster, FakeNode, stored
 from samespace.errors import ReplicasDiffer, ReplicasUnknown, RequestInvalid, WeaviateUnavailable
 from samespace_weaviate import StoredObject
 from samespace_weaviate.access.aligned import aligned

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
-from fakes.pairs import make_collator, make_examples, texts  # noqa: E402
+from fakes.models.pairs import make_collator, make_examples, texts  # noqa: E402
 from samespace.model.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402 - after the skip
 from samespace.training.finetuning.batches import Batches, Negatives  # noqa: E402
 from samespace.training.losses.batch import TrainingBatch  # noqa: E402

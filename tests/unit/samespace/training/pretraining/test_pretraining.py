@@ -14,7 +14,7 @@ pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
-from fakes.architectures import save_tiny  # noqa: E402
+from fakes.models.architectures import save_tiny  # noqa: E402
 from samespace.cli.training.pretrain import pretrain as command  # noqa: E402
 from samespace.errors import ConfigInvalid, DataInvalid, TrainingFailed  # noqa: E402
 from samespace.model.checkpoint import load_checkpoint  # noqa: E402

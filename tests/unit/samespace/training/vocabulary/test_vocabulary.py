@@ -14,7 +14,7 @@ pytest.importorskip("sentence_transformers", reason="needs the extra train")
 from click.testing import CliRunner  # noqa: E402 - after the skip
 from tokenizers import Tokenizer  # noqa: E402
 
-from fakes.architectures import TOKENIZERS, save_tiny  # noqa: E402
+from fakes.models.architectures import TOKENIZERS, save_tiny  # noqa: E402
 from samespace.cli.training.vocab import vocab  # noqa: E402
 from samespace.errors import ConfigInvalid, DataInvalid, ModelUnsupported  # noqa: E402
 from samespace.model.checkpoint import CheckpointEncoder, load_checkpoint  # noqa: E402

@@ -1,0 +1,1 @@
+"""Tiny encoders, texts to train them on, and forged artifacts."""

@@ -1,0 +1,1 @@
+"""Stand-ins for Weaviate, and real ones that tests start."""

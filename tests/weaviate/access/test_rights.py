@@ -1,0 +1,99 @@
+"""Role-based access on a real Weaviate: each command works with its role, and says at once what is missing without."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from fakes.weaviate.nodes import Node, weaviate_nodes
+from samespace.cli.weaviate import weaviate
+from samespace_weaviate.rights.needed import RightsMissing
+from samespace_weaviate.rights.roles import ROLES
+
+USERS = ("root", *(role.name for role in ROLES), "nobody")
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A Weaviate with roles, each given to the user of its name, and without GraphQL."""
+    binary = os.environ.get("WEAVIATE_BINARY")
+    if not binary:
+        pytest.skip("WEAVIATE_BINARY does not name a Weaviate that tests may start")
+    settings = {
+        "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "false",
+        "AUTHENTICATION_APIKEY_ENABLED": "true",
+        "AUTHENTICATION_APIKEY_ALLOWED_KEYS": ",".join(f"{user}-key" for user in USERS),
+        "AUTHENTICATION_APIKEY_USERS": ",".join(USERS),
+        "AUTHORIZATION_RBAC_ENABLED": "true",
+        "AUTHORIZATION_RBAC_ROOT_USERS": "root",
+        "DISABLE_GRAPHQL": "true",
+    }
+    with weaviate_nodes(Path(binary), tmp_path_factory.mktemp("rbac"), environment=settings) as nodes:
+        with httpx.Client(base_url=f"{nodes[0].url}/v1", headers=nodes[0].headers) as root:
+            for role in ROLES:
+                root.post("/authz/roles", json=role.to_json("Rights*")).raise_for_status()
+                body = {"roles": [f"samespace_{role.name}"], "userType": "db"}
+                root.post(f"/authz/users/{role.name}/assign", json=body).raise_for_status()
+        yield nodes[0]
+
+
+@pytest.fixture
+def run(node: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Run a command as a user; its result."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEAVIATE_URL", node.url)
+    monkeypatch.setenv("WEAVIATE_GRPC_PORT", str(node.grpc_port))
+
+    def as_user(user: str, *command: str):  # type: ignore[no-untyped-def]
+        monkeypatch.setenv("WEAVIATE_API_KEY", f"{user}-key")
+        return CliRunner().invoke(weaviate, list(command))
+
+    return as_user
+
+
+def test_each_command_works_with_its_role_and_says_what_is_missing(  # type: ignore[no-untyped-def]
+    run, tiny_artifact: Path, other_artifact: Path, tmp_path: Path
+) -> None:
+    """From an empty Weaviate to a finished migration, each step by the user with the least rights for it."""
+    encoder, new = str(tiny_artifact), str(other_artifact)
+    (tmp_path / "docs.jsonl").write_text(
+        "".join(json.dumps({"id": str(n), "text": f"text {n}"}) + "\n" for n in range(20))
+    )
+    create = ("create", "Rights", "--encoder", encoder, "--route", "none", "--long-texts", "pool")
+    fill = ("import", "Rights", "docs.jsonl", "--encoder", encoder)
+    audit = ("audit", "Rights", "--encoder", encoder)
+    to_new = ("migrate", "Rights", "--alias", "RightsAlias", "--to", new, "--server", "http://127.0.0.1:9", "--yes")
+
+    def refused(user: str, command: tuple[str, ...], missing: str) -> None:
+        result = run(user, *command)
+        assert isinstance(result.exception, RightsMissing), (user, command, result.output)
+        assert missing in str(result.exception)
+
+    refused("importer", create, "create_collections on Rights")
+    assert run("migrator", *create).exit_code == 0
+    refused("reader", fill, "create_data on Rights")
+    assert run("importer", *fill).exit_code == 0
+    for user in ("application", "reader"):
+        assert "text 3" in run(user, "search", "Rights", "text 3", "--encoder", encoder).output
+    refused("reader", audit, "read_nodes on Rights")
+    assert run("auditor", *audit).exit_code == 0
+    assert run("importer", "repair", "Rights", "--encoder", encoder).exit_code == 0
+    refused("importer", to_new, "create_collections on Rights")
+    assert not (tmp_path / "Rights.migration").exists()
+    assert run("migrator", *to_new).exit_code == 0
+    assert run("migrator", "migrate", "Rights", "--finish", "--yes").exit_code == 0
+
+
+def test_an_empty_answer_is_not_allowed_to_see(run) -> None:  # type: ignore[no-untyped-def]
+    """A key without rights is told so, and never that there are no collections."""
+    result = run("nobody", "check")
+    assert result.exit_code == 1 and "not allowed to see" in str(result.exception)
+    assert "There are no collections" not in result.output
+    partly = run("reader", "check", "--offline")
+    assert "only those that it may see are checked" in partly.output or "not allowed to see" in str(partly.exception)
