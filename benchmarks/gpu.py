@@ -125,7 +125,7 @@ def missing(device: str) -> str | None:
     import onnxruntime
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return "onnxruntime has no CUDA: pip install 'samespace[gpu]' in the place of samespace[cpu]"
+        return "onnxruntime has no CUDA: pip install 'samespace[gpu]' instead of samespace[cpu]"
     return None
 
 

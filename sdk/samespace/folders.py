@@ -18,7 +18,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     What killed writes to the same target left behind is tidied up first.
 
     Args:
-        replace: put the new folder in the place of one that is there; otherwise the rename fails on it.
+        replace: put the new folder in place of one that is there; otherwise the rename fails on it.
     """
     with folder_beside(target) as work:
         yield work

@@ -119,7 +119,7 @@ def read_vectors(path: Path | str, *, expect: str | None = None) -> StoredVector
     except RequestInvalid as error:
         raise DataInvalid(path=str(source), reason=f"vectors {error.reason}") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise DataInvalid(path=str(source), reason=f"is no file of vectors: {error}") from error
+        raise DataInvalid(path=str(source), reason=f"is not a vector file: {error}") from error
     if expect is not None and found.vectors.space_id != expect:
         raise SpaceMismatch(expected=expect, found=found.vectors.space_id, where=str(source))
     return found

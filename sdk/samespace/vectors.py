@@ -224,7 +224,7 @@ class Vectors:
         dtype = _WIRE_DTYPES[wire_type]
         if dims < 1 or len(data) % (dims * dtype.itemsize):
             raise RequestInvalid(
-                field="vectors", reason=f"{len(data)} bytes are no whole number of {dims}-dim {wire_type} rows"
+                field="vectors", reason=f"{len(data)} bytes are not a whole number of {dims}-dim {wire_type} rows"
             )
         return Vectors(np.frombuffer(data, dtype=dtype).reshape(-1, dims), space_id)
 

@@ -70,7 +70,7 @@ def malformed_body(route: str, chance: random.Random) -> bytes:
         body = mutated(body, chance)
     text = json.dumps(body).encode()
     kind = chance.randrange(8)
-    if kind == 0:  # something that is no JSON, in the place of a value
+    if kind == 0:  # something that is no JSON, in place of a value
         return text.replace(b'"a"', chance.choice(RAW), 1) if b'"a"' in text else chance.choice(RAW)
     if kind == 1:  # the same key twice
         return text[:-1] + b', "text": 3, "input": 3, "texts": 3, "text": "b"}' if text.endswith(b"}") else text

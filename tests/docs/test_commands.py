@@ -88,7 +88,7 @@ def test_make_targets_exist(page: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_quickstart_of_the_readme(tmp_path: Path) -> None:
-    """`make quickstart` ends with its table; with this environment in the place of a new one, and without Weaviate."""
+    """`make quickstart` ends with its table; with this environment in place of a new one, and without Weaviate."""
     place = Path(sys.prefix)
     command = ["make", "quickstart", f"VENV={place}", "-o", str(place / ".installed")]
     command.append(f"ARGS=--weaviate off --out {tmp_path / 'quickstart'}")

@@ -109,7 +109,7 @@ class Admission:
         return most if lane != "bulk" else max(1, most * BULK_SHARE[0] // BULK_SHARE[1])
 
     def count(self, job: Job, lane: Lane, tokens: int) -> None:
-        """Count *tokens* of *lane* for *job*, in the place of what was counted for it before."""
+        """Count *tokens* of *lane* for *job*, in place of what was counted for it before."""
         with self._lock:
             if job.gone:
                 return

@@ -268,10 +268,10 @@ class Workers:
             self._delivery.failed([(job, self._not_ready()) for job in dropped])
 
     def _not_ready(self) -> SpaceNotReady:
-        return SpaceNotReady(space=self._name, reason=self._broken or "its probes are being tried")
+        return SpaceNotReady(space=self._name, reason=self._broken or "its probes are still running")
 
     def too_late(self, job: Job) -> DeadlineExceeded:
         """What *job* ends with when its deadline has come."""
         assert job.deadline_us is not None
         timeout_ms = (job.deadline_us - job.arrived_us) // 1000
-        return DeadlineExceeded(where=f"space {self._name}, which had no turn for it", timeout_ms=timeout_ms)
+        return DeadlineExceeded(where=f"space {self._name}, which had no capacity in time", timeout_ms=timeout_ms)

@@ -110,7 +110,7 @@ def read_tokens(file: Path) -> list[str]:
         raise ConfigInvalid(key="token_file", reason=f"{file}: {reason}") from None
     tokens = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not tokens:
-        raise ConfigInvalid(key="token_file", reason=f"{file}: no token in it; write one a line")
+        raise ConfigInvalid(key="token_file", reason=f"{file}: holds no token; write one per line")
     return [_checked(token, f"{file}: token {index + 1}") for index, token in enumerate(tokens)]
 
 

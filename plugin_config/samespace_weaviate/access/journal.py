@@ -76,7 +76,7 @@ class Journal:
 
     @staticmethod
     def anew(path: Path, entries: Sequence[Mapping[str, Any]]) -> Journal:
-        """A journal of just these entries in the place of whatever is at *path*, at once or not at all."""
+        """A journal of just these entries in place of whatever is at *path*, at once or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
             file.write(b"".join(_sealed(number, entry) for number, entry in enumerate(entries)))

@@ -54,7 +54,7 @@ class SchemaCalls:
         """Add a named vector. The caller makes sure that there is none of that name: it would be sent anew."""
         schema = self.schema(name)
         if schema is None:
-            raise WeaviateError(f"{self.rest.address}: no collection {name}, which was to get vector {vector}")
+            raise WeaviateError(f"{self.rest.address}: no collection {name}, which should have got vector {vector}")
         config = {
             "vectorizer": {module: dict(settings)},
             "vectorIndexType": index.kind,

@@ -86,7 +86,7 @@ def read_collections(
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigInvalid(key=f"{path}: name", reason=f"{name} is there twice")
+            raise ConfigInvalid(key=f"{path}: name", reason=f"{name} appears twice")
     return tuple(specs)
 
 

@@ -59,7 +59,7 @@ def batches(
         good, refused = [], []
         for passage in chunk:
             name = (str(passage.properties.get(tenant_property, "")), passage.id)
-            reason = "the id is there twice; only the first was imported" if name in seen else None
+            reason = "the id appears twice; only the first was imported" if name in seen else None
             seen.add(name)
             if done is not None and passage.id not in done.failed:
                 continue

@@ -165,7 +165,7 @@ def _search(database: Database, target: Target, work: Stages, *, whole: bool) ->
     if queued:
         raise WeaviateUnavailable(
             address=f"collection {target.collection}",
-            reason=f"{queued} vectors are written and wait to be indexed still; everything was imported. Look later "
+            reason=f"{queued} vectors are still waiting to be indexed; everything was imported. Look later "
             "with `samespace weaviate audit`",
         )
     for tenant in sorted(work.tenants):

@@ -88,7 +88,7 @@ def _readable(file: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise DataInvalid(path=str(file), reason="is not UTF-8; convert it, for instance with iconv") from error
     except csv.Error as error:
-        raise DataInvalid(path=str(file), reason=f"is no table: {error}") from error
+        raise DataInvalid(path=str(file), reason=f"is not a table: {error}") from error
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def schema_of(database: Database, name: str) -> dict[str, Any]:
     """
     found = database.schema(name)
     if found is None:
-        raise MigrationBlocked(collection=name, reason="no such collection or alias", remedy="look for its name")
+        raise MigrationBlocked(collection=name, reason="no such collection or alias", remedy="check the name")
     return found
 
 

@@ -137,7 +137,7 @@ class Bridge:
                     raise DataInvalid(path=str(path), reason="was altered: its space id is not that of its numbers")
                 return bridge
         except (OSError, ValueError, KeyError) as error:
-            raise DataInvalid(path=str(path), reason=f"is no bridge: {error}") from error
+            raise DataInvalid(path=str(path), reason=f"is not a bridge: {error}") from error
 
 
 def fit(old: Vectors, new: Vectors, *, seed: int = 0) -> Bridge:

@@ -256,7 +256,7 @@ def _resolved(
             )
         return name, aliases[name]
     if name not in schemas:
-        raise MigrationBlocked(collection=name, reason="no such collection or alias", remedy="look for its name")
+        raise MigrationBlocked(collection=name, reason="no such collection or alias", remedy="check the name")
     have = sorted(other for other, target in aliases.items() if target == name)
     if alias in schemas:
         raise MigrationBlocked(

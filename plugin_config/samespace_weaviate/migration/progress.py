@@ -176,7 +176,7 @@ def next_step(progress: MigrationProgress, wish: Wish) -> Step | None:
             raise MigrationBlocked(
                 collection=name,
                 reason="the migration is finished: the old index is gone",
-                remedy="migrate to the old encoder's artifact, which encodes everything anew",
+                remedy="migrate to the old encoder's artifact, which encodes everything again",
             )
         return _ROLL_BACK.get(state)
     if wish == "finish":

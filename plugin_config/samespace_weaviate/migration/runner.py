@@ -220,15 +220,15 @@ class Migrator:
         if found.queued:
             raise MigrationBlocked(
                 collection=migration.new,
-                reason=f"{found.queued} vectors wait to be indexed still (asynchronous indexing)",
-                remedy="migrate on when Weaviate has caught up",
+                reason=f"{found.queued} vectors are still waiting to be indexed (asynchronous indexing)",
+                remedy="continue the migration when Weaviate has caught up",
             )
         if found.lost:
             raise MigrationBlocked(
                 collection=migration.new,
                 reason=f"{len(found.lost)} of {found.searched} objects are stored and no search finds them, the first "
                 f"{found.lost[0]}",
-                remedy=f"mend them with `samespace weaviate repair {migration.new}`, then migrate on",
+                remedy=f"fix them with `samespace weaviate repair {migration.new}`, then continue the migration",
             )
         self._audit()
         self.journal.note(
@@ -334,7 +334,9 @@ class Migrator:
         migration = self.migration
         if self.database.aliases().get(migration.alias) != migration.new:
             raise MigrationBlocked(
-                collection=migration.alias, reason=f"the alias does not point to {migration.new}", remedy="mend that"
+                collection=migration.alias,
+                reason=f"the alias does not point to {migration.new}",
+                remedy="point it there, then run the command again",
             )
         if migration.old in self.database.names():
             refuse_if_named(self.database, migration.old)

@@ -45,7 +45,7 @@ class Verification:
         wrong: ids of those beyond `BOUND`, or without the new vector.
         queries: how many were asked of both collections.
         overlap: mean share of the first 10 answers that both give, 0 to 1; None where none could be asked.
-        queued: vectors of the new collection that wait to be indexed still.
+        queued: vectors of the new collection that are still waiting to be indexed.
         searched: objects of the new collection that were searched for by their own vector.
         lost: objects of the new collection that are stored and that no search finds.
         mended: of which so many were brought into the index.

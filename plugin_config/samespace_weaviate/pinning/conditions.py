@@ -28,7 +28,7 @@ def read_conditions(texts: Sequence[str], schema: Mapping[str, Any]) -> dict[str
             hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(types)) or 'none'}"
             raise RequestInvalid(field="--filter", reason=f"no property {name!r}; {hint}")
         if name in found:
-            raise RequestInvalid(field="--filter", reason=f"{name} is there twice, and all conditions have to hold")
+            raise RequestInvalid(field="--filter", reason=f"{name} appears twice, and all conditions have to hold")
         found[name] = _typed(name, value, types[name])
     return found
 

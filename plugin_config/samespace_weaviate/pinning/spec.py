@@ -140,7 +140,7 @@ class CollectionSpec:
             if not _PROPERTY.fullmatch(name) or name in _RESERVED:
                 raise RequestInvalid(field="properties", reason=f"{name!r} cannot be the name of a property")
         if len({collection_name(name) for name in names}) != len(names):
-            raise RequestInvalid(field="properties", reason=f"{', '.join(names)}: a name is there twice")
+            raise RequestInvalid(field="properties", reason=f"{', '.join(names)}: a name appears twice")
 
     @property
     def vector_name(self) -> str:

@@ -94,7 +94,7 @@ def require_same_views(database: Viewed, name: str, *, pause: Callable[[float], 
             expected="the leader's schema on every node",
             found=f"on node {', '.join(differing)}: {what}",
             remedy=f"nothing was sent. Restart {'this node' if len(differing) == 1 else 'these nodes'}, so that the "
-            "schema is read anew, and see `samespace weaviate check`",
+            "schema is read again, and see `samespace weaviate check`",
         )
 
 

@@ -75,4 +75,4 @@ class RepairJournal(Journal):
         elif entry.get("event") == "mended":
             self.done |= {(tenant, UUID(uuid)) for tenant, uuid in entry["ids"]}
         else:
-            raise DataInvalid(path="the journal", reason="is not that of a repair; name another file with --journal")
+            raise DataInvalid(path="the journal", reason="is not a repair journal; name another file with --journal")

@@ -143,7 +143,7 @@ def open_artifact(folder: Path | str) -> Artifact:
 
 def _read_manifest(path: Path) -> Manifest:
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise ArtifactDamaged(file=str(path), reason="is no plain file")
+        raise ArtifactDamaged(file=str(path), reason="is not a plain file")
     try:
         return manifests.read(path)
     except RecursionError as error:
@@ -208,7 +208,7 @@ def write_artifact(
         files: name -> bytes, or a path to copy from.
         manifest: makes the manifest from the digests of the written files.
         parts: of a composite: sub-folder -> the artifact that is copied there.
-        replace: put the new artifact in the place of an old one.
+        replace: put the new artifact in place of an old one.
 
     Raises:
         ArtifactError: the target exists and *replace* is off, or is no artifact.
@@ -257,7 +257,7 @@ def check_target(target: Path, *, replace: bool) -> None:
     if any(target.iterdir()) and not (target / manifests.MANIFEST).exists():
         raise ArtifactError(f"{target}: is a folder with other things in it; name a new folder")
     if not replace and any(target.iterdir()):
-        raise ArtifactError(f"{target}: is an artifact already; name another folder or say --replace")
+        raise ArtifactError(f"{target}: is an artifact already; name another folder or pass --replace")
 
 
 def _check_builds(folder: Path, manifest: Manifest) -> None:

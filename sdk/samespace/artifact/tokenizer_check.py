@@ -31,7 +31,7 @@ def read_tokenizer(data: bytes, *, file: str) -> Tokenizer:
     try:
         _check(data)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArtifactDamaged(file=file, reason=f"is no tokenizer that may be read: {_short(error)}") from error
+        raise ArtifactDamaged(file=file, reason=f"is not a tokenizer that may be read: {_short(error)}") from error
     try:
         tokenizer = Tokenizer.from_buffer(data)
         tokenizer.encode("a")
@@ -39,7 +39,7 @@ def read_tokenizer(data: bytes, *, file: str) -> Tokenizer:
         # The Rust side raises plain Exception, and its panics are no Exception at all.
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        raise ArtifactDamaged(file=file, reason=f"is no tokenizer that can be read: {_short(error)}") from error
+        raise ArtifactDamaged(file=file, reason=f"is not a readable tokenizer: {_short(error)}") from error
     return tokenizer
 
 

@@ -48,7 +48,7 @@ class Place:
         try:
             return self.filesystem.get_file_info(self.path)
         except OSError as error:
-            raise DataInvalid(path=self.uri, reason=f"cannot be looked at: {error}") from error
+            raise DataInvalid(path=self.uri, reason=f"cannot be listed: {error}") from error
 
     def size(self) -> int | None:
         """Bytes of the file; None where there is none."""
@@ -129,7 +129,7 @@ def inputs(uris: Sequence[str], kinds: Sequence[str]) -> list[str]:
             raise DataInvalid(path=uri, reason=f"no such file, or a folder without any of {', '.join(kinds)}")
         found += [(place / name).uri for name in names]
     if twice := [uri for uri in found if found.count(uri) > 1][:1]:
-        raise DataInvalid(path=twice[0], reason="is there twice among the inputs")
+        raise DataInvalid(path=twice[0], reason="appears twice among the inputs")
     return found
 
 
@@ -144,7 +144,7 @@ def partial_beside(target: Place) -> Path:
 
 
 def publish(work: Path, target: Place) -> None:
-    """Put the finished file *work* in the place of *target*, and remove it from where it was."""
+    """Put the finished file *work* in place of *target*, and remove it from where it was."""
     if target.local:
         with work.open("rb") as stream:
             os.fsync(stream.fileno())

@@ -103,7 +103,7 @@ def run(job: BulkJob, parts: Sequence[BulkPart], engine: Engine, progress: Advan
         made += not was_there
     missing = [part.file for part in parts if part.file not in done]
     if missing:
-        raise DataInvalid(path=job.out, reason=f"{len(missing)} parts were not made, {missing[0]} among them")
+        raise DataInvalid(path=job.out, reason=f"{len(missing)} parts are missing, for example {missing[0]}")
     entries = [
         {"file": part.file, "source": part.source.uri, "first_row": part.first_row, **asdict(done[part.file])}
         for part in parts
@@ -123,8 +123,8 @@ def _check_folder(out: Place, options: Options, parts: Sequence[BulkPart]) -> No
     if strangers := [name for name in there if name not in ours]:
         raise DataInvalid(
             path=(out / strangers[0]).uri,
-            reason=f"is none of this job's parts, nor are {len(strangers) - 1} others; its rows would be read with "
-            "them. Choose another folder, or delete it",
+            reason=f"is not a part of this job, nor are {len(strangers) - 1} other files, and their rows would be read "
+            "too. Choose another folder, or delete them",
         )
 
 

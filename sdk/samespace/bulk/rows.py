@@ -159,7 +159,7 @@ def _text(part: BulkPart, number: int, columns: Columns, row: Row) -> str:
         if value is None:
             continue
         if not isinstance(value, str):
-            raise DataInvalid(path=part.where(number), reason=f"{name!r} is no text but {type(value).__name__}")
+            raise DataInvalid(path=part.where(number), reason=f"{name!r} is {type(value).__name__}; expected text")
         if (place := lone_surrogate(value)) is not None:
             raise DataInvalid(path=part.where(number), reason=f"{name!r}: character {place} is a lone surrogate")
         pieces.append(value)

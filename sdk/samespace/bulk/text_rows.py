@@ -29,7 +29,7 @@ def read_header(place: Place, kind: Kind) -> tuple[str, ...]:
     """The names in the first record of a CSV or TSV file.
 
     Raises:
-        DataInvalid: there is none, or a name is there twice.
+        DataInvalid: there is none, or a name appears twice.
     """
     csv.field_size_limit(_MOST_FIELD_CHARS)
     try:
@@ -40,7 +40,7 @@ def read_header(place: Place, kind: Kind) -> tuple[str, ...]:
     names = tuple(cell.strip() for cell in header)
     if not names or len(set(names)) < len(names):
         shown = ", ".join(map(repr, names)) or "empty"
-        raise DataInvalid(path=place.uri, reason=f"its first line is no header with each name once: {shown}")
+        raise DataInvalid(path=place.uri, reason=f"its first line is not a header with unique names: {shown}")
     return names
 
 

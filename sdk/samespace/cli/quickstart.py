@@ -59,7 +59,7 @@ def quickstart(
     require_extra("train", feature="quickstart", modules=("torch", "transformers", "sentence_transformers", "onnx"))
     require_extra("server", feature="quickstart", modules=("grpc", "uvloop", "httptools"))
     if weaviate_mode != "off":
-        require_extra("weaviate", feature="quickstart with Weaviate (or say --weaviate off)", modules=("weaviate",))
+        require_extra("weaviate", feature="quickstart with Weaviate (or pass --weaviate off)", modules=("weaviate",))
     quiet_libraries()
     from ..demo.quickstart import QuickstartOptions
     from ..demo.quickstart import quickstart as run

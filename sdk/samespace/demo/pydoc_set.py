@@ -98,7 +98,7 @@ def make_pydoc_set(
         packages: whose documentation; all that are installed, and the standard library, by default.
         most_pairs: how many pairs are kept, over all splits.
         dev_pairs, test_pairs: how many of them are held out.
-        replace: put the new set in the place of one that is there.
+        replace: put the new set in place of one that is there.
         progress: called with each number of packages read, `len(packages)` in total.
 
     Raises:

@@ -248,7 +248,7 @@ def _splits(data: Path, found: tuple[str, ...]) -> tuple[str, str]:
     """The split that scores are made on, and the one that builds are gated on: never the same."""
     if "train" not in found or not {"test", "dev"} & set(found):
         raise DataInvalid(
-            path=str(data), reason=f"has splits {', '.join(found) or 'none'}; needed are train and test (or dev)"
+            path=str(data), reason=f"has splits {', '.join(found) or 'none'}; expected train and test (or dev)"
         )
     if "test" in found:
         return "test", "dev" if "dev" in found else "train"

@@ -135,7 +135,7 @@ def _texts(path: Path, what: str, *, titled: bool) -> Iterator[tuple[str, str]]:
             if (place := lone_surrogate(each)) is not None:
                 raise DataInvalid(path=where, reason=f"character {place} is a lone surrogate, not text")
         if name in seen:
-            raise DataInvalid(path=where, reason=f"{what} id {name!r} is there twice, first in line {seen[name]}")
+            raise DataInvalid(path=where, reason=f"{what} id {name!r} appears twice, first in line {seen[name]}")
         seen[name] = number
         yield name, f"{title} {text}".strip() if titled else text.strip()
     if not seen:

@@ -38,8 +38,8 @@ def require_better(provenance: Mapping[str, Any], model: str, *, anyway: bool) -
     if provenance.get("training", {}).get("better_than_base") is False and not anyway:
         raise RequestInvalid(
             field="MODEL",
-            reason=f"{model} is not better than its base on held-out queries, says its record ({RECORD}); keep the "
-            "base, or say --anyway (in Python anyway=True)",
+            reason=f"its record ({RECORD}) says that {model} is not better than its base on held-out queries; keep the "
+            "base, or pass --anyway (in Python anyway=True)",
         )
 
 

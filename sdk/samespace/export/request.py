@@ -31,7 +31,7 @@ class ExportRequest:
         gate_data, gate_split: a BEIR folder on which int8 may lose 0.5 points of nDCG@10.
         calibration_data: texts that int8 is scaled with; None for a sample of the gate data.
         anyway: also where the training record says: not better than its base.
-        replace: put it in the place of the artifact at *out*.
+        replace: put it in place of the artifact at *out*.
     """
 
     model: str

@@ -128,5 +128,5 @@ def token_limit(
         if isinstance(length, int | float) and 0 < length < 1_000_000:
             found.append(int(length))
     if not found:
-        raise ModelUnsupported(model=source, reason="does not say its token limit", remedy="say --max-tokens")
+        raise ModelUnsupported(model=source, reason="does not say its token limit", remedy="pass --max-tokens")
     return min(found)

@@ -109,7 +109,7 @@ def read_towers(folder: Path, source: str, pooling: str | None) -> tuple[ModelFo
         raise ModelUnsupported(
             model=source,
             reason="is a plain transformers folder, which does not say how token vectors become one vector",
-            remedy=f"say --pooling ({', '.join(POOLING_NAMES)}), as its model card does",
+            remedy=f"pass --pooling ({', '.join(POOLING_NAMES)}), as its model card does",
         )
     if pooling not in POOLING_NAMES:
         raise ModelUnsupported(

@@ -48,7 +48,7 @@ def read_routes(folder: Path, source: str) -> Mapping[Role, tuple[ModuleEntry, .
         modules = [ModuleEntry(str(module["type"]), _inside(folder, module["path"], source)) for module in ordered]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelUnsupported(
-            model=source, reason=f"modules.json is no list of modules: {error!r}", remedy="the folder is damaged"
+            model=source, reason=f"modules.json is not a list of modules: {error!r}", remedy="the folder is damaged"
         ) from error
     routers = [place for place, module in enumerate(modules) if _is_router(module)]
     if not routers:

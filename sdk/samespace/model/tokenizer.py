@@ -29,7 +29,7 @@ def canonical_tokenizer(root: Path, source: str, *, lower: bool = False) -> byte
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:
             raise ModelUnsupported(
-                model=source, reason=f"tokenizer.json cannot be read: {error}", remedy="save the tokenizer anew"
+                model=source, reason=f"tokenizer.json cannot be read: {error}", remedy="save the tokenizer again"
             ) from error
     else:
         tokenizer = _converted(root, source)

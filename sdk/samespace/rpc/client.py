@@ -211,7 +211,7 @@ class Client:
                         break
                     request = outbox.answered()
                     if request is None:
-                        raise SamespaceError(f"server {server}: an answer to nothing that was asked")
+                        raise SamespaceError(f"server {server}: it answered something that was not asked")
                     yield read_reply(request, reply, server)
                     watchdog.wait(self._timeout_ms * 1000)
             if outbox.failure is not None:

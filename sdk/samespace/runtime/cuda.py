@@ -49,7 +49,7 @@ def open_gpu(file: Path, precision: str, place: Placement) -> BoundSession:
         raise BuildUnavailable(
             wanted=file.name,
             available=tuple(onnxruntime.get_available_providers()),
-            reason=f"onnxruntime has no {provider}; pip install 'samespace[gpu]' in the place of samespace[cpu]",
+            reason=f"onnxruntime has no {provider}; pip install 'samespace[gpu]' instead of samespace[cpu]",
         )
     if problem := driver_problem():
         raise BuildUnavailable(wanted=file.name, available=("cpu",), reason=problem)

@@ -34,7 +34,7 @@ def forge_manifest(folder: Path, change: Callable[[dict[str, Any]], Any], *, sig
 
 
 def forge_file(folder: Path, name: str, data: bytes) -> None:
-    """Put another file in the place of *name*, and its digest wherever the artifact holds one."""
+    """Put another file in place of *name*, and its digest wherever the artifact holds one."""
     (folder / name).write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
 

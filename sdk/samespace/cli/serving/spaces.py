@@ -135,7 +135,7 @@ def default(space: str | None, address: str, none: bool) -> None:
       samespace spaces default --none
     """
     if (space is None) != none:
-        raise click.UsageError("name a space, or say --none")
+        raise click.UsageError("name a space, or pass --none")
     with _client(address) as client:
         chosen = client.set_default(space)
     say("paths without a space are refused" if chosen is None else f"paths without a space are of {chosen}")

@@ -25,9 +25,9 @@ from .connection import NamedWeaviate, connection, require_rights, require_weavi
     "--journal",
     "journal_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File that remembers what is mended [default: NAME-SPACE.repair in this folder].",
+    help="File that remembers what is repaired [default: NAME-SPACE.repair in this folder].",
 )
-@click.option("--dry-run", is_flag=True, help="Audit, print what would be mended, and stop.")
+@click.option("--dry-run", is_flag=True, help="Audit, print what would be repaired, and stop.")
 @connection
 def repair(
     name: str,
@@ -74,7 +74,7 @@ def repair(
     for kind, count in sorted(report.named.items(), key=lambda pair: -pair[1]):
         click.echo(wrapped(f"{count} {kind.words}."))
     if report.after is None:
-        click.echo(f"{sum(report.named.values())} objects would be mended; nothing was written.")
+        click.echo(f"{sum(report.named.values())} objects would be repaired; nothing was written.")
         return
     click.echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
     click.echo(wrapped(f"Audited again: {verdict(report.after)}"))

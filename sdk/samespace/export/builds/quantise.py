@@ -113,7 +113,7 @@ def _only_products(graph: Any) -> None:
 
 
 def _unsigned_activations(graph: Any) -> None:
-    """Give activations uint8 in the place of int8, with zero points moved by 128: the same numbers.
+    """Give activations uint8 in place of int8, with zero points moved by 128: the same numbers.
 
     CPUs multiply uint8 by int8. From a signed file onnxruntime runs a quarter slower; OpenVINO does not mind.
     """

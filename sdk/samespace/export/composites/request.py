@@ -30,7 +30,7 @@ class Combination:
         name: display name; None for that of *out*.
         data, split: a BEIR folder to score on; a two-tower needs one unless *anyway*.
         anyway: join two encoders of which nothing shows that they share a space.
-        replace: put it in the place of the artifact at *out*.
+        replace: put it in place of the artifact at *out*.
     """
 
     parts: tuple[Path, ...]

@@ -182,7 +182,7 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if not header:
                 header = [cell.strip() for cell in cells]
                 if twice := [name for name in header if header.count(name) > 1]:
-                    raise DataInvalid(path=where, reason=f"column {twice[0]!r} is there twice")
+                    raise DataInvalid(path=where, reason=f"column {twice[0]!r} appears twice")
                 continue
             if len(cells) != len(header):
                 raise DataInvalid(path=where, reason=f"{len(cells)} cells; the header has {len(header)}")

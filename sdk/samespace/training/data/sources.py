@@ -59,7 +59,7 @@ def load_data(sources: Path | str | Sequence[Path | str | Source]) -> TrainingDa
     several = [sources] if isinstance(sources, Path | str) else sources
     listed = [each if isinstance(each, Source) else Source(Path(each)) for each in several]
     if not listed:
-        raise DataInvalid(path="data", reason="no source is named")
+        raise DataInvalid(path="data", reason="name at least one source")
     names = _unique_names([source.path for source in listed])
     naming, parts = _Naming(), []
     for source, name in zip(listed, names, strict=True):
@@ -137,7 +137,7 @@ def _read(path: Path, name: str, naming: _Naming) -> TrainingData:
     if path.is_dir():
         return _collect(path, _files(path, prefix), naming)
     if path.suffix not in SUFFIXES:
-        raise DataInvalid(path=str(path), reason=f"is no format that is known; expected one of {', '.join(SUFFIXES)}")
+        raise DataInvalid(path=str(path), reason=f"is not a known format; expected one of {', '.join(SUFFIXES)}")
     return _collect(path, {_split_of(path) or "train": [(name or path.name, read_rows(path))]}, naming)
 
 

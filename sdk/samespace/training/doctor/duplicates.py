@@ -144,7 +144,7 @@ def leakage(material: Material, leaks: Iterable[LeakedText], allowed: str = "non
                     severity=severity,
                     says=f"{len(those)} of {total} {plural} of {split} ({share(len(those), total)}) are also "
                     f"trained on in {material.train}"
-                    + ("; leaks are allowed, or left out." if passes else ", so a score would be too good."),
+                    + ("; leaks are allowed, or left out." if passes else ", so the scores would be inflated."),
                     advice=f"Make splits that share nothing: --write-splits FOLDER, with --keep {split} to leave "
                     f"{split} as it is" + ("" if passes else f"; or allow it: --allow-leakage {needed}"),
                     examples=few([tuple(dict.fromkeys((leak.held_out, leak.trained))) for leak in those]),

@@ -14,6 +14,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from .config import TrainingConfig
 _STARTS: Final = "samespace.npz"
 _WEIGHTS: Final = "weights.pt"
 _KEPT_CHECKPOINTS: Final = 2
+_CONNECTS_WITHIN: Final = timedelta(minutes=1)
 _LOOKS: Final = 20
 """How often the sentinel looks after its first judgement."""
 
@@ -246,9 +248,22 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
     return Steps()
 
 
+def _connect() -> None:
+    """Join the other processes over gloo, which now and then hangs when processes are started again.
+
+    torchrun starts them once more when they give up, so they do after a minute; later steps keep torch's half hour.
+    """
+    from torch.distributed import distributed_c10d
+
+    if processes() > 1 and not torch.cuda.is_available() and not distributed.is_initialized():
+        distributed.init_process_group("gloo", timeout=_CONNECTS_WITHIN)
+        distributed_c10d._set_pg_timeout(distributed_c10d.default_pg_timeout)
+
+
 def _arguments(plan: TrainingPlan, sampler: Batches, scratch: Path, total: int) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
+    _connect()
     config = plan.config
     saved = plan.checkpoints is not None and config.checkpoint_every > 0
     return SentenceTransformerTrainingArguments(

@@ -128,8 +128,8 @@ def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
     raise DataInvalid(
         path=str(config.data),
         reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
-        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so a score would be too good. "
-        f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Split the set anew, "
+        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so scores would be inflated. "
+        f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Split the set again, "
         "set drop_leaks to leave such training pairs out, or allow_leakage to "
         f"{'passages' if not queries else 'all'!r}",
     )

@@ -159,5 +159,5 @@ def _refuse(folder: Path, leaked: Sequence[Leak], allowed: str) -> None:
             path=str(folder),
             reason=f"{queries} held-out queries and {len(refused) - queries} held-out passages are also trained on, so "
             f"a score would be too good. First: {refused[0].held_out[:80]!r}. `samespace doctor` lists them; split the "
-            f"set anew, or say --allow-leakage {'all' if queries else 'passages'}",
+            f"set anew, or pass --allow-leakage {'all' if queries else 'passages'}",
         )

@@ -32,7 +32,7 @@ class HeadRequest:
         allow_leakage: "none", "passages" or "all": held-out texts that may be trained on.
         cache: folder of vectors that were computed already; None for the user's own.
         name: display name; None for that of *out*.
-        replace: put it in the place of what is at *out*.
+        replace: put it in place of what is at *out*.
         overrides: which encoder a checkpoint is.
     """
 

@@ -149,4 +149,4 @@ def export_trained(
 def check_head_target(out: Path, *, replace: bool) -> None:
     """Raise `ArtifactError` where a head's folder may not be written."""
     if out.exists() and not replace:
-        raise ArtifactError(f"{out}: exists already; name another folder or say --replace")
+        raise ArtifactError(f"{out}: exists already; name another folder or pass --replace")

@@ -1,4 +1,4 @@
-"""Vectors that somebody else made, to train a head on: a folder in the BEIR layout with arrays in the place of texts.
+"""Vectors that somebody else made, to train a head on: a folder in the BEIR layout with arrays in place of texts.
 
     queries.npy        (queries, dims), float16, float32 or float64; pickled arrays are refused
     passages.npy       (passages, dims)

@@ -60,7 +60,7 @@ def read_domain(path: Path) -> DomainTexts:
             raise DataInvalid(path=str(path), reason=f"cannot be read: {error}") from error
         found = _distinct(lines)
         if not found:
-            raise DataInvalid(path=str(path), reason="has no texts; expected one a line")
+            raise DataInvalid(path=str(path), reason="has no texts; expected one per line")
         return DomainTexts(path, {"query": (), "passage": found}, None)
     data = load_data(path)
     train = data.splits.get(TRAIN)

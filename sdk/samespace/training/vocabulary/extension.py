@@ -134,7 +134,9 @@ def add_embeddings(transformer: nn.Module, terms: Sequence[Term], first: int, so
     over = [name for name, weight in loaded.named_parameters() if weight.shape[0] == rows]
     if len(over) != 1:
         raise ModelUnsupported(
-            model=source, reason=f"has {len(over)} tables over its vocabulary: {', '.join(over)}", remedy="take another"
+            model=source,
+            reason=f"has {len(over)} tables over its vocabulary: {', '.join(over)}",
+            remedy="choose another base",
         )
     if first + len(terms) > rows:
         with quiet("transformers"):

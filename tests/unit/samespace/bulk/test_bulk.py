@@ -183,7 +183,7 @@ def test_parts_of_another_job_are_not_left_among_ours(corpus: Path, tiny_artifac
     """Larger parts make fewer files; the old ones would be read as rows a second time."""
     out = tmp_path / "out"
     embed(corpus, out, tiny_artifact, part_rows=500)
-    with pytest.raises(DataInvalid, match="none of this job's parts"):
+    with pytest.raises(DataInvalid, match="not a part of this job"):
         embed(corpus, out, tiny_artifact, part_rows=1000)
 
 

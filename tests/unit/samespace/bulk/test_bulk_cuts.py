@@ -87,7 +87,7 @@ def test_a_file_without_rows_has_no_parts(tmp_path: Path) -> None:
         ("a.jsonl", '{"id": 1, "text": "a"}\n[]\n', "row 2: is list"),
         ("a.jsonl", '{"id": 1, "text": "a"}\n{\n', "row 2: is not JSON"),
         ("a.jsonl", '{"text": "a"}\n', "_id or id is None"),
-        ("a.jsonl", '{"id": 1, "text": 3}\n', "'text' is no text but int"),
+        ("a.jsonl", '{"id": 1, "text": 3}\n', "'text' is int; expected text"),
         ("a.jsonl", '{"id": 1, "text": "\\ud800"}\n', "lone surrogate"),
     ],
 )

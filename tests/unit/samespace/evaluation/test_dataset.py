@@ -82,7 +82,7 @@ def test_a_missing_folder_says_what_was_expected(tmp_path: Path) -> None:
         ("[]", "line 2: expected an object"),
         ('{"_id": "p9"}', 'line 2: expected an object with "_id" and "text"'),
         ('{"_id": 9, "text": "x"}', "line 2: .*have to be strings"),
-        ('{"_id": "p1", "text": "x"}', "line 2: passage id 'p1' is there twice, first in line 1"),
+        ('{"_id": "p1", "text": "x"}', "line 2: passage id 'p1' appears twice, first in line 1"),
     ],
 )
 def test_a_bad_passage_is_named_by_its_line(folder: Path, line: str, reason: str) -> None:

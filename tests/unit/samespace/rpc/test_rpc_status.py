@@ -80,7 +80,7 @@ def test_what_grpc_itself_says_becomes_an_error_of_ours(code: str, cls: type[Sam
     ],
 )
 def test_a_connection_to_the_wrong_kind_of_port_says_what_to_do(details: str, says: str) -> None:
-    """HTTP in the place of gRPC, TLS that was not spoken, a certificate of another name."""
+    """HTTP in place of gRPC, TLS that was not spoken, a certificate of another name."""
     assert says in str(back("UNAVAILABLE", details, None))
 
 

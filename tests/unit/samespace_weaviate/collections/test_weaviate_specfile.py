@@ -77,7 +77,7 @@ def test_an_artifact_is_looked_for_beside_the_file(tmp_path: Path) -> None:
         ({**ONE, "quantizer": "pq"}, "quantizer: 'pq'; expected one of"),
         ({"name": "A", "server": SERVER}, "encoder: is missing"),
         ({"name": "A", "encoder": SPACE}, "server: is missing"),
-        ({"collections": [ONE, {**ONE, "name": "Article"}]}, "Article is there twice"),
+        ({"collections": [ONE, {**ONE, "name": "Article"}]}, "Article appears twice"),
         ({"collections": []}, "expected a list"),
         ([ONE], "expected `name`"),
         ("{", "is not JSON"),

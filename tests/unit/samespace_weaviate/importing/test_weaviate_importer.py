@@ -162,7 +162,7 @@ def test_what_cannot_be_imported_is_noted_and_the_rest_goes_on(tmp_path: Path) -
     assert report.written == 10
     found = [json.loads(line) for line in (tmp_path / "run.failures.jsonl").read_text().splitlines()]
     assert {entry["id"]: entry["reason"] for entry in found} == {
-        "1": "the id is there twice; only the first was imported",
+        "1": "the id appears twice; only the first was imported",
         "e": "the text is empty",
         "y": "property year is not of type int: could not convert string to float: 'soon'",
     }
@@ -320,7 +320,7 @@ def test_each_object_goes_to_the_tenant_that_its_property_names() -> None:
 
 
 def test_two_tenants_may_have_passages_of_the_same_id() -> None:
-    """An id is there twice only where it is twice in one tenant; also where each text is asked for alone."""
+    """An id appears twice only where it is twice in one tenant; also where each text is asked for alone."""
     store = database()
     target = replace(TARGET, multi_tenant=True)
     passages = [Passage("1", "x", {"owner": "a"}), Passage("1", "y", {"owner": "b"}), Passage("1", "z", {"owner": "a"})]

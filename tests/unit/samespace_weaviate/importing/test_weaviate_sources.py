@@ -82,7 +82,7 @@ def test_bytes_that_are_not_what_the_name_promises_are_refused(
 
 
 def test_a_record_with_a_text_that_is_none_is_refused_with_the_types_it_has(tmp_path: Path) -> None:
-    """A number in the place of the text: its name alone would not say what is wrong."""
+    """A number in place of the text: its name alone would not say what is wrong."""
     file = tmp_path / "x.jsonl"
     file.write_text('{"_id": "1", "text": 3}\n', encoding="utf-8")
     with pytest.raises(DataInvalid, match=r'found "_id" \(str\), "text" \(int\)'):

@@ -113,7 +113,7 @@ def pairs_of(folder: Path, allow: str = "none") -> object:
 
 
 def test_a_clean_set_passes_and_repeats_are_dropped(tmp_path: Path) -> None:
-    """A pair that is there twice is trained on once, and the count says so."""
+    """A pair that appears twice is trained on once, and the count says so."""
     pairs = load_training_set(
         make_config({"data": str(write(tmp_path / "d", {"train": [*TRAIN, TRAIN[0]], "test": CLEAN})), "out": "o"})
     )

@@ -165,14 +165,14 @@ def test_a_row_that_does_not_fit_is_named(tmp_path: Path, line: str, reason: str
     ("name", "content", "reason"),
     [
         ("a.csv", b"query,passage\nx\n", "line 2: 1 cells; the header has 2"),
-        ("a.csv", b"query,query\nx,y\n", "line 1: column 'query' is there twice"),
+        ("a.csv", b"query,query\nx,y\n", "line 1: column 'query' appears twice"),
         ("a.csv", b'query,passage\n"x,y\n', "is not CSV"),
         ("a.csv", b"text_a,text_b,label\nx,y,much\n", r"line 2: 'label' is 'much' \(str\); expected a number"),
         ("a.csv", b"query,passage\n", "has no rows"),
         ("a.jsonl", b"", "has no rows"),
         ("a.jsonl", b"\xff\xfe\x00", "is not UTF-8 text"),
         ("a.parquet", b"nothing of the kind", "cannot be read as Parquet"),
-        ("a.docx", b"", "is no format that is known; expected one of .jsonl"),
+        ("a.docx", b"", "is not a known format; expected one of .jsonl"),
         ("a.jsonl", b'{"query": " ", "passage": "y"}\n', "split 'train' has no row with two texts"),
     ],
 )
