@@ -26,6 +26,8 @@ class Request:
         headers: names in lower case; what came more than once is joined by ", ".
         space: the space that the path names, if any; filled in by the app when it finds the route.
         body: filled in by the connection when all of it is there.
+        address: of the peer, without its port; "" where it has none.
+        client: filled in by the app, as `Guard.client` names it.
     """
 
     method: str = ""
@@ -34,6 +36,8 @@ class Request:
     keep_alive: bool = True
     space: str | None = None
     body: bytes = b""
+    address: str = ""
+    client: str = ""
 
     @property
     def path(self) -> str:

@@ -119,6 +119,7 @@ class HttpApp:
             self.refused("host")
             remedy = "ask by its address, or start it with --host-names NAME"
             return _plain(421, f"this is given only under a name that is known to be the server's: {remedy}")
+        request.client = self._guard.client(request.headers.get(b"authorization"), request.address)
         if not route.is_open and self._guard.tokens:
             try:
                 self._guard.tokens.check(request.headers.get(b"authorization"), where="this server")
@@ -178,7 +179,12 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) 
                     ask = dialect.parse(body, engine.loaded.artifact.role_matters)
                     deadline_us = _deadline_us(request.headers.get(b"x-timeout-ms"))
                     found = seen.answer = await engine.embed(
-                        ask.texts, ask.role, long_texts=ask.long_texts, dims=ask.dims, deadline_us=deadline_us
+                        ask.texts,
+                        ask.role,
+                        long_texts=ask.long_texts,
+                        dims=ask.dims,
+                        deadline_us=deadline_us,
+                        client=request.client,
                     )
                     rows = json_rows(found.vectors[:PIECE], packed=ask.packed)
                     if len(found.vectors) > PIECE:

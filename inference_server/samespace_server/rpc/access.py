@@ -59,10 +59,18 @@ def holder_of(guard: Guard, details: Any, peer: str) -> str:
     Args:
         peer: as gRPC tells it: "ipv4:127.0.0.1:54321", "ipv6:[::1]:54321", "unix:...".
     """
-    address = peer.partition(":")[2].rpartition(":")[0]
     if is_open(details.method):
-        return f"probes of {address}"
-    return guard.client(_authorization(details.invocation_metadata), address)
+        return f"probes of {_address(peer)}"
+    return client_of(guard, details.invocation_metadata, peer)
+
+
+def client_of(guard: Guard, metadata: Any, peer: str) -> str:
+    """Who calls: see `Guard.client`."""
+    return guard.client(_authorization(metadata), _address(peer))
+
+
+def _address(peer: str) -> str:
+    return peer.partition(":")[2].rpartition(":")[0]
 
 
 class RefuseUnknown(grpc.aio.ServerInterceptor):  # type: ignore[misc]

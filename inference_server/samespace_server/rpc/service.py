@@ -31,7 +31,7 @@ from ..security.tls import ServerTls
 from ..security.tokens import Guard
 from ..settings import Settings
 from ..spaces.registry import AnyEngine, Spaces
-from .access import Certificates, RefuseUnknown, bounds
+from .access import Certificates, RefuseUnknown, bounds, client_of
 from .calls import ReadWithin
 from .health import Health
 from .reading import Reads
@@ -91,22 +91,24 @@ class OpenStreams:
 class EncoderService(EncoderServicer):
     """The contract's four calls over the server's spaces."""
 
-    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry, reads: Reads) -> None:
+    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry, reads: Reads, guard: Guard) -> None:
         self._spaces, self._watch, self.streams = spaces, watch, OpenStreams(telemetry)
-        self._reads = reads
+        self._reads, self._guard = reads, guard
         self._numbers = count(1)
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
         """One list of texts."""
         left_s = context.time_remaining()
         deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
-        return await self._answer(request, "Embed", _parent(context), deadline_us=deadline_us)
+        client = client_of(self._guard, context.invocation_metadata(), context.peer())
+        return await self._answer(request, "Embed", _parent(context), client, deadline_us=deadline_us)
 
     async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
         """Many lists of texts, answered in order; the first failure ends the stream."""
         answers: asyncio.Queue[asyncio.Task[pb.EmbedReply] | None] = asyncio.Queue()
         slots = asyncio.Semaphore(READ_AHEAD)
         parent = _parent(context)
+        client = client_of(self._guard, context.invocation_metadata(), context.peer())
         number = next(self._numbers)
 
         async def read() -> None:
@@ -114,7 +116,7 @@ class EncoderService(EncoderServicer):
             async for request in requests:
                 size = _held_bytes(request)
                 self._reads.budget.hold(size)
-                answer = asyncio.create_task(self._answer(request, "EmbedStream", parent, stream=number))
+                answer = asyncio.create_task(self._answer(request, "EmbedStream", parent, client, stream=number))
                 answer.add_done_callback(partial(self._release, size))
                 answers.put_nowait(answer)
                 del request, answer
@@ -159,7 +161,14 @@ class EncoderService(EncoderServicer):
         return pb.ListSpacesReply(spaces=[space_message(engine) for engine in self._spaces])
 
     async def _answer(
-        self, request: pb.EmbedRequest, route: str, parent: Parent, *, stream: int = 0, deadline_us: int | None = None
+        self,
+        request: pb.EmbedRequest,
+        route: str,
+        parent: Parent,
+        client: str,
+        *,
+        stream: int = 0,
+        deadline_us: int | None = None,
     ) -> pb.EmbedReply:
         with self._watch.request(route, parent) as seen:
             engine = self._spaces.find(request.space_id)
@@ -175,6 +184,7 @@ class EncoderService(EncoderServicer):
                     dims=request.dims or None,
                     stream=stream,
                     deadline_us=deadline_us,
+                    client=client,
                 )
                 return _reply(request, seen.answer, wire_type)
 
@@ -210,7 +220,7 @@ class GrpcServer:
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
             ),
         )
-        service = EncoderService(spaces, watch, telemetry, reads)
+        service = EncoderService(spaces, watch, telemetry, reads, guard)
         self._streams = service.streams
         add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)

@@ -3,7 +3,10 @@
 A token bound alone is not calm: what is a second of work on one machine is a minute on another. So whoever
 would wait longer than `max_queue_ms` before their turn is refused at once, as is whoever has less time than the
 work before them takes. A request's own work does not count against it: alone, any request within the token
-bound is taken.
+bound is taken. Estimates are corrected by what they came to (`promises`).
+
+Clients share the queue as they share the model: who has little in it waits for little of what others have, and no
+client fills all of it.
 
 Safe to call from several threads: requests come in on the event loop, and their exact tokens become known to
 whoever tokenised them.
@@ -20,10 +23,13 @@ from ..settings import Limits
 from .batching import WEIGHTS, Lane
 from .job import Job
 from .meters import QueueGauge
+from .promises import Promises
 from .speed import Speed
 
 BULK_SHARE: Final = (3, 4)
 """Bulk may fill this share of the queue, so that a query always finds room."""
+CLIENT_SHARE: Final = (3, 4)
+"""One client may fill this share of it."""
 BULK_PATIENCE: Final = 8
 """Bulk may wait so many times longer than a query: its senders rather wait than come again."""
 _RETRY_MS: Final = (100, 30_000)
@@ -43,6 +49,9 @@ class Admission:
         self._limits, self._speed, self._gauge = limits, speed, gauge
         self._runners, self._space = runners, short(space_id)
         self._queued: dict[Lane, int] = dict.fromkeys(WEIGHTS, 0)
+        self._of_clients: dict[Lane, dict[str, int]] = {lane: {} for lane in WEIGHTS}  # only those that have some
+        self._promises = Promises(limits.max_queue_ms * 1000)
+        self._slept_us = 0
         self._lock = threading.Lock()
 
     @property
@@ -50,9 +59,30 @@ class Admission:
         """Tokens that wait or run, those of texts that are not tokenised yet by a guess."""
         return sum(self._queued.values())
 
-    def wait_us(self, lane: Lane) -> int:
-        """About how long a newcomer of *lane* waits for its turn; 0 while the speed is not known."""
-        mine = self._queued[lane]
+    def wait_us(self, lane: Lane, tokens: int = 0, client: str = "") -> int:
+        """About how long a newcomer of *tokens* waits for its turn; 0 while the speed is not known."""
+        return self._promises.wait_us(lane, self._estimate_us(lane, tokens, client))
+
+    def promise(self, job: Job, tokens: int) -> None:
+        """Remember how long *job*, which comes in now, would wait by the estimate."""
+        job.estimate_us, job.slept_us = self._estimate_us(job.lane, tokens, job.client), self._slept_us
+
+    def came(self, job: Job, now_us: int) -> None:
+        """The turn of *job* has come: learn from how long it waited, not counting time in which the machine slept."""
+        if job.estimate_us:
+            self._promises.came(job.lane, job.estimate_us, now_us - job.arrived_us - (self._slept_us - job.slept_us))
+            job.estimate_us = 0
+
+    def slept(self, us: int) -> None:
+        """So much of the last run was no work, but a machine that slept."""
+        self._slept_us += us
+
+    def _estimate_us(self, lane: Lane, tokens: int, client: str) -> int:
+        clients, queued = self._of_clients[lane], self._queued[lane]
+        own = clients.get(client, 0)
+        others = len(clients) - (client in clients)
+        # Flows share alike: each other client comes in between with at most as much as this one has.
+        mine = min(queued, own + (own + tokens) * others)
         # Of what is served meanwhile, another lane gets no more than its share.
         before = mine + sum(
             min(queued, mine * WEIGHTS[other] // WEIGHTS[lane])
@@ -61,29 +91,30 @@ class Admission:
         )
         return self._speed.us(before, run_tokens=self._limits.batch_tokens) // self._runners
 
-    def refusal(self, lane: Lane, tokens: int, left_us: int | None) -> SamespaceError | None:
+    def refusal(self, lane: Lane, tokens: int, left_us: int | None, client: str = "") -> SamespaceError | None:
         """Why a request of about *tokens*, of which nothing is counted yet, is not taken now; None if it is.
 
         Args:
             left_us: how much time its caller has; None for all the time in the world.
+            client: who sends it; "" where that is not known, and all are one.
         """
-        refusal = self.too_many(lane, tokens) or self.hopeless(lane, tokens, left_us)
-        if refusal is None and (wait_us := self.wait_us(lane)) > self._longest_us(lane):
+        refusal = self.too_many(lane, tokens, client) or self.hopeless(lane, tokens, left_us, client)
+        if refusal is None and (wait_us := self.wait_us(lane, tokens, client)) > self._longest_us(lane):
             return self._overloaded(wait_us // 1000, self._longest_us(lane) // 1000, "ms of work", wait_us)
         return refusal
 
-    def hopeless(self, lane: Lane, tokens: int, left_us: int | None) -> DeadlineExceeded | None:
+    def hopeless(self, lane: Lane, tokens: int, left_us: int | None, client: str = "") -> DeadlineExceeded | None:
         """Why *tokens* cannot be run within *left_us*, or None."""
         if left_us is None:
             return None
         run_us = self._speed.us(tokens, run_tokens=self._limits.batch_tokens) // self._runners
-        needs_us = self.wait_us(lane) + run_us
+        needs_us = self.wait_us(lane, tokens, client) + run_us
         if 0 < left_us >= needs_us:
             return None
         where = f"space {self._space}, where this and what is queued before it takes about {needs_us // 1000} ms"
         return DeadlineExceeded(where=where, timeout_ms=(max(0, left_us) + 999) // 1000)
 
-    def too_many(self, lane: Lane, tokens: int) -> SamespaceError | None:
+    def too_many(self, lane: Lane, tokens: int, client: str = "") -> SamespaceError | None:
         """Why *tokens* more are not taken, by their number alone; None if they are."""
         limit, queued = self.limit(lane), self.queued_tokens
         if tokens > limit:  # what does not fit an empty queue is no overload: trying again would not help
@@ -93,14 +124,19 @@ class Admission:
                 "server's --max-queued-tokens",
             )
         if queued + tokens > limit:
-            return self._overloaded(queued + tokens, limit, "tokens", self.wait_us(lane))
+            return self._overloaded(queued + tokens, limit, "tokens", self.wait_us(lane, tokens, client))
+        own = sum(clients.get(client, 0) for clients in self._of_clients.values())
+        share = self._limits.max_queued_tokens * CLIENT_SHARE[0] // CLIENT_SHARE[1]
+        if client and own and own + tokens > share:
+            wait_us = self.wait_us(lane, tokens, client)
+            return self._overloaded(own + tokens, share, "tokens of this client", wait_us)
         return None
 
-    def has_room(self, tokens: int) -> bool:
+    def has_room(self, tokens: int, client: str = "") -> bool:
         """Whether bulk of *tokens* may come in, for those who wait instead of being refused."""
         queued = self.queued_tokens
         return not queued or (
-            queued + tokens <= self.limit("bulk") and self.wait_us("bulk") <= self._longest_us("bulk")
+            queued + tokens <= self.limit("bulk") and self.wait_us("bulk", tokens, client) <= self._longest_us("bulk")
         )
 
     def limit(self, lane: Lane) -> int:
@@ -114,8 +150,8 @@ class Admission:
             if job.gone:
                 return
             change = tokens - job.reserved
-            self._queued[job.lane] -= job.reserved
-            self._queued[lane] += tokens
+            self._add(job.lane, job.client, -job.reserved)
+            self._add(lane, job.client, tokens)
             job.lane, job.reserved = lane, tokens
         self._gauge.inc(change)
 
@@ -123,9 +159,16 @@ class Admission:
         """Count nothing more for *job*, now and later."""
         with self._lock:
             change = -job.reserved
-            self._queued[job.lane] += change
+            self._add(job.lane, job.client, change)
             job.reserved, job.gone = 0, True
         self._gauge.inc(change)
+
+    def _add(self, lane: Lane, client: str, tokens: int) -> None:
+        self._queued[lane] += tokens
+        clients = self._of_clients[lane]
+        clients[client] = clients.get(client, 0) + tokens
+        if not clients[client]:
+            del clients[client]
 
     def _longest_us(self, lane: Lane) -> int:
         return self._limits.max_queue_ms * 1000 * (BULK_PATIENCE if lane == "bulk" else 1)

@@ -6,9 +6,9 @@ is free and never holds one back for more to come: while a batch runs, the next 
 Three lanes share the model by the tokens they were given, 16 to 4 to 1, so that none waits for ever behind another:
 queries, which somebody waits for; single passages, such as Weaviate sends when objects are imported; and bulk. A
 batch is of one lane: a query that shared its run with bulk would wait for it.
-Within a lane the flows (one a bulk stream) share alike: each item has a place in line, and a flow's places
-are as far apart as its items are long. The first in line always goes, and takes along those of most similar
-length that are not far behind it; so nobody waits for more batches than there were items before them.
+Within a lane the flows (a bulk stream, or what else a client sends) share alike: each item has a place in line, and
+a flow's places are as far apart as its items are long. The first in line always goes, and takes along those of
+most similar length that are not far behind it; so nobody waits for more batches than there were items before them.
 
 An item whose deadline is near goes before the first in line, but not twice in a row.
 
@@ -47,14 +47,14 @@ class Item:
         number: its place in the order of arrival; unique.
         tokens: its length.
         lane: who waits for it.
-        flow: whose it is, among those of its lane that share alike.
+        flow: whose it is, among those of its lane that share alike: a bulk stream's number, or a client's name.
         deadline_us: when nobody waits for it any more, by the clock of who asks; None for never.
     """
 
     number: int
     tokens: int
     lane: Lane
-    flow: int = 0
+    flow: int | str = 0
     deadline_us: int | None = None
 
 
@@ -146,7 +146,7 @@ class _Line:
         self._alike: dict[int, list[tuple[int, int]]] = {}  # by length: (place, number), sorted
         self._lengths: list[int] = []  # the keys of _alike, sorted
         self._front = 0  # where a new flow lines up: the place of the last one that was first in line, or later
-        self._ends: dict[int, int] = {}  # by flow: where its next item may stand
+        self._ends: dict[int | str, int] = {}  # by flow: where its next item may stand
         self._most_ends = 2 * CROWD  # clean up beyond so many
         self._jumped = False
 

@@ -49,15 +49,18 @@ class CompositeEngine:
         dims: int | None = None,
         stream: int = 0,
         deadline_us: int | None = None,
+        client: str = "",
     ) -> Answer:
         """Vectors of *texts*, in order; see `Engine.embed`."""
         check_dims(dims, self.dims, ())
         if self._composite.kind == "two_tower":
             tower = self._engines[ROLES.index(role)]
-            return await tower.embed(texts, role, long_texts=long_texts, stream=stream, deadline_us=deadline_us)
+            return await tower.embed(
+                texts, role, long_texts=long_texts, stream=stream, deadline_us=deadline_us, client=client
+            )
         work = [
             asyncio.create_task(
-                engine.embed(texts, role, long_texts=long_texts, stream=stream, deadline_us=deadline_us)
+                engine.embed(texts, role, long_texts=long_texts, stream=stream, deadline_us=deadline_us, client=client)
             )
             for engine in self._engines
         ]

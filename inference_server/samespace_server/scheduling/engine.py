@@ -127,6 +127,7 @@ class Engine:
         dims: int | None = None,
         stream: int = 0,
         deadline_us: int | None = None,
+        client: str = "",
     ) -> Answer:
         """Vectors of *texts*, in order.
 
@@ -136,6 +137,7 @@ class Engine:
             stream: the number of the bulk stream that this is part of, 0 for none. It waits for room in the queue
                 instead of being refused, and streams share the model alike.
             deadline_us: when the caller stops waiting, by `now_us`; None for never.
+            client: who asks; clients share the model alike.
 
         Raises:
             RequestInvalid: more than the limits take, or dims that the encoder does not offer.
@@ -170,7 +172,8 @@ class Engine:
         if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS:
             lane = "bulk"
         guess = chars // CHARS_PER_TOKEN + len(texts)
-        job = Job(texts, role, long_texts, lane, stream, deadline_us, self._loop.create_future(), self._clock_us())
+        done = self._loop.create_future()
+        job = Job(texts, role, long_texts, lane, stream, deadline_us, done, self._clock_us(), client)
         await self._admit(job, guess)
         await self._wait_for(job)
         assert job.vectors is not None
@@ -188,15 +191,16 @@ class Engine:
     async def _admit(self, job: Job, guess: int) -> None:
         if job.stream:
             async with self._turn:
-                while not self._admission.has_room(guess):
+                while not self._admission.has_room(guess, job.client):
                     self._room.clear()
                     await self._room.wait()
         else:
             left_us = None if job.deadline_us is None else job.deadline_us - job.arrived_us
-            refusal = self._admission.refusal(job.lane, guess, left_us)
+            refusal = self._admission.refusal(job.lane, guess, left_us, job.client)
             if refusal is not None:
                 self._delivery.refused(refusal)
                 raise refusal
+            self._admission.promise(job, guess)
         self._admission.count(job, job.lane, guess)
 
     # -- between the event loop and the workers

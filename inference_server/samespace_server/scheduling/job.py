@@ -25,11 +25,13 @@ class Job:
     """One request; changed by one thread at a time: event loop, then whoever tokenises it, then the event loop.
 
     Attributes:
+        client: who sent it, as `Guard.client` names them; clients share the model alike. "" for nobody known.
         stream: the number of the bulk stream that it is part of; 0 for none.
         deadline_us: when its caller stops waiting; None for never.
         done: set by the event loop once every vector is there; with the error where one will never be.
         reserved: tokens that count for it in the queue: a guess, then the exact number.
         gone: nobody waits any more.
+        estimate_us, slept_us: what `Admission.promise` noted.
     """
 
     texts: Sequence[str]
@@ -40,6 +42,9 @@ class Job:
     deadline_us: int | None
     done: asyncio.Future[None]
     arrived_us: int
+    client: str = ""
+    estimate_us: int = 0
+    slept_us: int = 0
     reserved: int = 0
     gone: bool = False
     tokenized: list[TokenizedText] = field(default_factory=list)

@@ -25,15 +25,16 @@ class Speed:
         """Nothing is known yet."""
         self._ns_per_token: list[int] = [0] * _SIZES  # by size of the run; 0: never seen
 
-    def observe(self, tokens: int, us: int) -> None:
-        """Learn from a run of *tokens*, padding included, that took *us*."""
+    def observe(self, tokens: int, us: int) -> int:
+        """Learn from a run of *tokens*, padding included, that took *us*; how much of that the machine slept."""
         size = _size(tokens)
         new, old = max(1, us * 1000 // tokens), self._ns_per_token[size]
         if old == 0:
             self._ns_per_token[size] = new
-        else:
-            slower = (min(new, old * _SLOWEST) - old + _SLOWER - 1) // _SLOWER
-            self._ns_per_token[size] = (old + new) // 2 if new < old else old + slower
+            return 0
+        slower = (min(new, old * _SLOWEST) - old + _SLOWER - 1) // _SLOWER
+        self._ns_per_token[size] = (old + new) // 2 if new < old else old + slower
+        return max(0, new - old * _SLOWEST) * tokens // 1000
 
     def run_us(self, tokens: int) -> int:
         """About how long one run of *tokens* takes, rather less than more; 0 while nothing is known."""
@@ -63,7 +64,7 @@ class Speed:
             smallest, most = 1 << (size - 1), (1 << size) - 1
             if self.run_us(smallest) <= us:
                 ns_per_token = self._ns_per_token[size]
-                return min(most, us * 1000 // ns_per_token) if ns_per_token else smallest
+                return min(most, max(smallest, us * 1000 // ns_per_token)) if ns_per_token else smallest
         return 1
 
 

@@ -184,14 +184,16 @@ class Workers:
         admission.count(job, lane, 0)  # the guess is no part of what it waits for
         if not job.stream:
             left_us = None if job.deadline_us is None else job.deadline_us - now_us
-            refusal = admission.too_many(lane, exact) or admission.hopeless(lane, exact, left_us)
+            refusal = admission.too_many(lane, exact, job.client) or admission.hopeless(
+                lane, exact, left_us, job.client
+            )
         if refusal is None:
             admission.count(job, lane, exact)
         return refusal
 
     def _enqueue(self, job: Job) -> None:
         for row, window in enumerate(job.windows):
-            item = Item(self._next_number, len(window.ids), job.lane, job.stream, job.deadline_us)
+            item = Item(self._next_number, len(window.ids), job.lane, job.stream or job.client, job.deadline_us)
             self._next_number += 1
             job.items.append(item)
             self._waiting[item.number] = (job, row)
@@ -207,6 +209,8 @@ class Workers:
             rows = [self._waiting.pop(item.number) for item in batch]
             if self._idle and len(self._planner):
                 self._wake.notify()
+        for job, _ in rows:
+            bench.admission.came(job, now_us)
         if late:
             self._delivery.failed([(job, self.too_late(job)) for job in late])
         return rows
@@ -220,7 +224,7 @@ class Workers:
             fault = f"the model failed {self._failed_runs} times in a row"
         first = fault is not None and self._break(fault)
         self._delivery.ran(done)
-        bench.speed.observe(done.padded, done.ended_us - done.started_us)
+        bench.admission.slept(bench.speed.observe(done.padded, done.ended_us - done.started_us))
         bench.meters.ran(rows=len(rows), tokens=done.tokens, padded=done.padded)
         if first:
             self._recover()

@@ -49,6 +49,10 @@ class Request:
     lane: Lane = "query"
     reserved: int = 0
     gone: bool = False
+    client: str = ""
+    arrived_us: int = 0
+    estimate_us: int = 0
+    slept_us: int = 0
 
     @property
     def tokens(self) -> int:
@@ -98,7 +102,8 @@ class Simulation:
 
     def send(self, request: Request) -> None:
         """A request arrives."""
-        request.at_us, request.missing = self.now_us, len(request.windows)
+        request.at_us = request.arrived_us = self.now_us
+        request.missing = len(request.windows)
         if request.stream or len(request.windows) > 8:
             request.lane = "bulk"
         elif request.lane == "query":
@@ -106,11 +111,12 @@ class Simulation:
         if request.gives_up_us is not None:
             self.at(self.now_us + request.gives_up_us, lambda: self._give_up(request))
         if not request.stream:
-            refusal = self._admission.refusal(request.lane, request.tokens, request.timeout_us)
+            refusal = self._admission.refusal(request.lane, request.tokens, request.timeout_us, request.client)
             if refusal is not None:
                 self._end(request, type(refusal).__name__)
                 return
-        elif self._room or not self._admission.has_room(request.tokens):
+            self._admission.promise(request, request.tokens)
+        elif self._room or not self._admission.has_room(request.tokens, request.client):
             self._room.append(request)
             return
         self._queue(request)
@@ -119,7 +125,7 @@ class Simulation:
         self._admission.count(request, request.lane, request.tokens)
         deadline_us = None if request.timeout_us is None else request.at_us + request.timeout_us
         for tokens in request.windows:
-            item = Item(self._number, tokens, request.lane, request.stream, deadline_us)
+            item = Item(self._number, tokens, request.lane, request.stream or request.client, deadline_us)
             self._number += 1
             request.items.append(item)
             self._waiting[item.number] = request
@@ -141,6 +147,8 @@ class Simulation:
             padded = len(batch) * batch[-1].tokens
             took_us = self._model.time_us(padded)
             requests = [self._waiting.pop(item.number) for item in batch]
+            for request in requests:
+                self._admission.came(request, self.now_us)
             self.runs[batch[0].lane] += 1
             self.tokens[batch[0].lane] += sum(item.tokens for item in batch)
             for item in batch:
@@ -150,7 +158,7 @@ class Simulation:
 
     def _ran(self, padded: int, took_us: int, requests: list[Request]) -> None:
         self._idle += 1
-        self._speed.observe(padded, took_us)
+        self._admission.slept(self._speed.observe(padded, took_us))
         for request in requests:
             request.missing -= 1
             if request.missing == 0 and not request.outcome:
@@ -171,7 +179,7 @@ class Simulation:
         self.ended.append(request)
         if outcome != "ok":
             self._tell(f"end  {request.name}: {outcome} after {request.latency_us} us")
-        while self._room and self._admission.has_room(self._room[0].tokens):
+        while self._room and self._admission.has_room(self._room[0].tokens, self._room[0].client):
             self._queue(self._room.pop(0))
         request.then()
 

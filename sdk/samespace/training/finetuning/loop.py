@@ -14,7 +14,6 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +35,6 @@ from .config import TrainingConfig
 _STARTS: Final = "samespace.npz"
 _WEIGHTS: Final = "weights.pt"
 _KEPT_CHECKPOINTS: Final = 2
-_CONNECTS_WITHIN: Final = timedelta(minutes=1)
 _LOOKS: Final = 20
 """How often the sentinel looks after its first judgement."""
 
@@ -249,15 +247,20 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
 
 
 def _connect() -> None:
-    """Join the other processes over gloo, which now and then hangs when processes are started again.
+    """Join the other processes over gloo; each start by torchrun under keys of its own.
 
-    torchrun starts them once more when they give up, so they do after a minute; later steps keep torch's half hour.
+    torchrun keeps its store when it starts processes again. A process that read there the address that another had
+    before would wait for it without end.
     """
-    from torch.distributed import distributed_c10d
+    import os
+
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if processes() > 1 and not torch.cuda.is_available() and not distributed.is_initialized():
-        distributed.init_process_group("gloo", timeout=_CONNECTS_WITHIN)
-        distributed_c10d._set_pg_timeout(distributed_c10d.default_pg_timeout)
+        store, rank, size = next(rendezvous("env://"))
+        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        distributed.init_process_group("gloo", store=PrefixStore(f"start {start}", store), rank=rank, world_size=size)
 
 
 def _arguments(plan: TrainingPlan, sampler: Batches, scratch: Path, total: int) -> Any:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.server.simulation import Model, Request, Simulation, percentile
 from golden.batching_scenarios import FOLDER, MEDIUM, SCENARIOS, SHORT, open_loop, stream_of, trace
+from samespace_server.scheduling.batching import Lane
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
@@ -96,3 +97,54 @@ def test_every_request_ends_once_and_in_time(
         assert request.outcome in ("ok", "gone", "Overloaded", "DeadlineExceeded", "RequestInvalid")
         if request.outcome == "ok" and request.timeout_us is not None:  # its last run began before its deadline
             assert request.latency_us < request.timeout_us + longest_run_us
+
+
+SLOW_SLICES = Model(run_us=20_000)
+"""A run costs as much as 300 tokens, which slices pay again and again, and the estimate, in full runs, does not."""
+
+
+@pytest.mark.parametrize("lengths", [[SHORT], [MEDIUM], [SHORT, MEDIUM, 256]], ids=["short", "medium", "mixed"])
+@pytest.mark.parametrize("lane", ["query", "single"])
+def test_what_is_accepted_waits_at_most_twice_the_bound(lengths: list[int], lane: Lane) -> None:
+    """At 5 times capacity, also where the estimate is several times too low: it learns from what came."""
+    bound_us = 2_000_000
+    sim = Simulation(SLOW_SLICES, max_queue_ms=bound_us // 1000)
+    dice, number = random.Random(3), 0
+    at_us = 0.0
+    while at_us < 12_000_000:
+        request = Request(f"q{number}", [dice.choice(lengths)], lane=lane)
+        sim.at(int(at_us), lambda each=request: sim.send(each))
+        number += 1
+        at_us += dice.expovariate(5 * 15_000 / (sum(lengths) / len(lengths))) * 1e6
+    sim.run()
+    assert percentile(latencies(sim, "q"), 99) <= 2 * bound_us
+    assert len(latencies(sim, "q")) >= 50
+
+
+def test_one_client_cannot_take_the_queue() -> None:
+    """Beside one that sends ten times what the model does, who asks now and then is never refused, and waits little."""
+    sim, until_us = Simulation(Model(), max_queue_ms=2000, max_queued_tokens=50_000), 6_000_000
+    dice, at_us, number = random.Random(4), 0.0, 0
+    while at_us < until_us:
+        greedy = Request(f"greedy{number}", [MEDIUM], client="a")
+        sim.at(int(at_us), lambda each=greedy: sim.send(each))
+        number += 1
+        at_us += dice.expovariate(1200) * 1e6
+    for place in range(60):
+        modest = Request(f"modest{place}", [MEDIUM], client="b")
+        sim.at(1_000_000 + place * 80_000, lambda each=modest: sim.send(each))
+    sim.run()
+    assert {request.outcome for request in sim.ended if request.name.startswith("modest")} == {"ok"}
+    assert percentile(latencies(sim, "modest"), 99) <= 500_000
+    assert any(request.outcome == "Overloaded" for request in sim.ended if request.name.startswith("greedy"))
+
+
+def test_many_small_clients_are_bounded_too() -> None:
+    """A thousand clients with one request each do not slip past the bound because each has nothing in the queue."""
+    sim, dice, at_us = Simulation(Model(), max_queue_ms=500), random.Random(5), 0.0
+    for number in range(3_000):
+        request = Request(f"q{number}", [MEDIUM], client=f"client {number % 1000}")
+        sim.at(int(at_us), lambda each=request: sim.send(each))
+        at_us += dice.expovariate(600) * 1e6
+    sim.run()
+    assert percentile(latencies(sim, "q"), 99) <= 2 * 500_000
