@@ -61,9 +61,15 @@ def set_up(form: Format, stream: TextIO) -> None:
     """Send every log line of this process to *stream*, from INFO on."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a client was gone when its reply was sent, of which gRPC makes a traceback each time."""
+    return not (record.name.startswith("grpc") and "ExecuteBatchError" in record.getMessage())
 
 
 class TextLines(logging.Formatter):

@@ -18,6 +18,8 @@ _OPEN: Final = "/grpc.health."
 """Probes cannot bring a token."""
 OPEN_BYTES: Final = 4096
 """Of the largest message of those calls that need no token."""
+RECEIVE_BUFFER_BYTES: Final = 1 << 18
+"""Of the kernel for a connection: what is read still after it was hung up. The window is smaller."""
 STREAM_WINDOW_BYTES: Final = 1 << 16
 """What a client may send of a call that nobody reads yet."""
 
@@ -35,6 +37,9 @@ def bounds(limits: HttpLimits, message_bytes: int) -> tuple[tuple[str, int], ...
         # became a gigabyte. Bit 0 is "not compressed"; whatever else is UNIMPLEMENTED before its first byte is read.
         ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
+        # For each ping too many gRPC writes a farewell of 4 KB, and waits until the client has read it; see `floods`.
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.tcp_receive_buffer_size", RECEIVE_BUFFER_BYTES),
         ("grpc.http2.bdp_probe", 0),  # it would raise that window with the speed of the link
         ("grpc.so_reuseport", 0),  # a taken port is an error, not a second server behind it
         ("grpc.max_allowed_incoming_connections", limits.max_connections),

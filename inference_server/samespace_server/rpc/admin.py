@@ -38,6 +38,7 @@ from ..spaces.loader import Loader
 from ..spaces.registry import AnyEngine, Spaces
 from .access import bounds
 from .calls import ReadWithin
+from .floods import FloodGuard
 from .reading import Reads
 from .service import space_message
 from .sockets import Sockets
@@ -119,6 +120,7 @@ class AdminServer:
     def __init__(self, spaces: Spaces, loader: Loader, settings: Settings) -> None:
         received = Sockets().received
         reads = Reads(settings.http, MESSAGE_BYTES, refused=_cut_off, received=received)
+        self._floods = FloodGuard(reads, MESSAGE_BYTES, refused=_cut_off)
         self._server = grpc.aio.server(
             interceptors=(ReadWithin(reads, Guard(), MAX_FIELDS),), options=bounds(settings.http, MESSAGE_BYTES)
         )
@@ -132,11 +134,13 @@ class AdminServer:
         except RuntimeError as error:
             raise ConfigInvalid(key="admin_port", reason=f"cannot listen on {HOST}:{port}; is it taken?") from error
         await self._server.start()
+        self._floods.watch(bound)
         return bound
 
     async def stop(self, grace_ms: int) -> None:
         """Take no more calls, and give those under way *grace_ms*."""
         await self._server.stop(grace_ms / 1000)
+        self._floods.close()
 
 
 def _cut_off(reason: str) -> None:

@@ -7,23 +7,31 @@
 
 A space that is not served is NOT_FOUND for `Check`; `Watch` says SERVICE_UNKNOWN, and goes on watching. Health says
 ready, not live: whoever gets an answer at all knows that the server lives.
+
+However many watch, one of them looks, and the others sleep until something changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
-from samespace.errors import SamespaceError
+from samespace.errors import Overloaded, SamespaceError
 
 from ..spaces.registry import Spaces
 
 WATCH_MS: Final = 1_000
 """How often a watched state is looked at where nothing has told of a change."""
+MOST_WATCHES: Final = 1024
+MOST_OF_ONE: Final = 256
+"""Watches of one address; a load balancer has a few for each connection."""
 
 
 class Health(HealthServicer):  # type: ignore[misc]
@@ -32,6 +40,8 @@ class Health(HealthServicer):  # type: ignore[misc]
     def __init__(self, spaces: Spaces, service: str) -> None:
         """*service* is the full name of the service that the spaces are asked through."""
         self._spaces, self._service = spaces, service
+        self._watches: Counter[str] = Counter()  # by address
+        self._change, self._looking = asyncio.Event(), False
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
         """The state now."""
@@ -41,17 +51,52 @@ class Health(HealthServicer):  # type: ignore[misc]
         return pb.HealthCheckResponse(status=status)
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """The state now and after each change, until the server drains."""
-        told = None
-        while True:
-            status = self._status(request.service)
-            if status != told:
-                told = status
-                yield pb.HealthCheckResponse(status=status)  # and look again: it may have changed while that was sent
-            elif self._spaces.state == "draining":
-                return  # a watch that stays open would hold up the shutdown
-            else:
-                await self._spaces.changed(WATCH_MS)
+        """The state now and after each change, until the server drains. RESOURCE_EXHAUSTED where too many watch."""
+        with self._counted(context.peer().rpartition(":")[0]):
+            told = None
+            while True:
+                status = self._status(request.service)
+                if status != told:
+                    told = status
+                    yield pb.HealthCheckResponse(status=status)  # and look again: it may have changed meanwhile
+                elif self._spaces.state == "draining":
+                    return  # a watch that stays open would hold up the shutdown
+                elif self._looking:
+                    await self._change.wait()
+                else:
+                    await self._look()
+
+    @contextmanager
+    def _counted(self, address: str) -> Iterator[None]:
+        for watches, most in ((self._watches[address], MOST_OF_ONE), (self._watches.total(), MOST_WATCHES)):
+            if watches >= most:
+                raise Overloaded(queued=watches + 1, limit=most, unit="watches", retry_after_ms=WATCH_MS)
+        self._watches[address] += 1
+        try:
+            yield
+        finally:
+            self._watches[address] -= 1
+            if not self._watches[address]:
+                del self._watches[address]
+
+    async def _look(self) -> None:
+        """Look once for all who watch, and wake them where something changed, or where this one stops looking."""
+        self._looking, before = True, self._state()
+        try:
+            await self._spaces.changed(WATCH_MS)
+            changed = self._state() != before
+        except BaseException:
+            changed = True  # somebody else has to look
+            raise
+        finally:
+            self._looking = False
+            if changed:
+                self._change.set()
+                self._change = asyncio.Event()
+
+    def _state(self) -> tuple[object, ...]:
+        ready = tuple((engine.space_id, self._spaces.is_ready(engine)) for engine in self._spaces)
+        return self._spaces.state, self._spaces.ready, ready
 
     def _status(self, service: str) -> int:
         states = pb.HealthCheckResponse

@@ -24,6 +24,7 @@ from samespace.errors import Overloaded, RequestInvalid, SamespaceError
 
 from ..budgets import ByteBudget
 from ..settings import HttpLimits
+from .sockets import Address, address_of
 
 LATE_MS: Final = 100
 """What comes within this time costs nobody a look: a link's speed bounds it."""
@@ -67,7 +68,17 @@ class Reads:
         self._loop = asyncio.get_running_loop()
         self._pending: dict[_Pending, None] = {}  # in the order in which they began
         self._whole: Counter[str] = Counter()  # by peer: bytes of messages that came, and what was around them
+        self._messages: Counter[str] = Counter()  # by peer: whole ones
         self._timer: asyncio.TimerHandle | None = None
+
+    def messages_by_address(self) -> tuple[Counter[Address], Counter[Address]]:
+        """How many messages of each peer came whole, and how many are waited for."""
+        came, on_their_way = Counter[Address](), Counter[Address]()
+        for counts, peers in ((came, self._messages), (on_their_way, Counter(each.peer for each in self._pending))):
+            for peer, number in peers.items():
+                if (address := address_of(peer)) is not None:
+                    counts[address] += number
+        return came, on_their_way
 
     async def read(self, context: Any, holder: str, *, must_come: bool) -> bytes | None:
         """The next message of a call, None where there is no more.
@@ -101,6 +112,7 @@ class Reads:
             raise pending.refusal
         if data is grpc.aio.EOF:
             return None
+        self._messages[peer] += 1
         self._whole[peer] += len(data) + _AROUND_A_MESSAGE
         return bytes(data)
 
@@ -131,6 +143,7 @@ class Reads:
         if len(self._whole) > _MANY_PEERS:  # those who left meanwhile
             open_now = self._received(self._whole)
             self._whole = Counter({peer: size for peer, size in self._whole.items() if peer in open_now})
+            self._messages = Counter({peer: number for peer, number in self._messages.items() if peer in open_now})
         if self._pending:
             self._timer = self._loop.call_later(_LOOK_MS / 1000, self._look)
 

@@ -33,6 +33,7 @@ from ..settings import Settings
 from ..spaces.registry import AnyEngine, Spaces
 from .access import Certificates, RefuseUnknown, bounds, client_of
 from .calls import ReadWithin
+from .floods import FloodGuard
 from .health import Health
 from .reading import Reads
 from .sockets import Sockets
@@ -207,13 +208,12 @@ class GrpcServer:
         received = Sockets().received
         reads = Reads(settings.http, message_bytes, refused=telemetry.refuse_message, received=received)
         telemetry.watch_messages(lambda: reads.budget.held_bytes)
+        self._floods = FloodGuard(reads, message_bytes, refused=telemetry.refuse_message)
         within = ReadWithin(reads, guard, settings.limits.max_texts_per_request)
         self._server = grpc.aio.server(
             interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), within),
             options=(
                 *bounds(settings.http, message_bytes),
-                # Clients ping every 30 s to notice a lost host; the default calls that abuse.
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 # Clients look up a name again when a connection ends: without this, replicas that were added would
                 # stay idle. Calls under way end in peace, however long they take; others move to a new connection.
@@ -238,6 +238,7 @@ class GrpcServer:
         except RuntimeError as error:
             raise ConfigInvalid(key="grpc_port", reason=f"cannot listen on {host}:{port}; is it taken?") from error
         await self._server.start()
+        self._floods.watch(bound)
         return bound
 
     def use_tls(self, tls: ServerTls) -> None:
@@ -253,6 +254,7 @@ class GrpcServer:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._streams.settled(), grace_ms / 1000)
         await self._server.stop(grace_ms / 1000)
+        self._floods.close()
 
 
 def _parent(context: Any) -> Parent:

@@ -1,7 +1,7 @@
-"""How many bytes each client has sent, as the kernel counts them: gRPC does not tell.
+"""How many bytes each client has sent and read, as the kernel counts them: gRPC does not tell.
 
-The sockets are gRPC's own. They are found among this process's open files, looked at, and left alone. Linux alone;
-elsewhere nothing is known, and nothing is told.
+The sockets are gRPC's own. They are found among this process's open files, looked at, and left alone, or shut down.
+Linux alone; elsewhere nothing is known, and nothing is told.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 _OPEN_FILES: Final = "/proc/self/fd"
-_BYTES_RECEIVED: Final = struct.Struct("=128xQ")
-"""Where `struct tcp_info` of linux/tcp.h has tcpi_bytes_received; since Linux 4.1."""
+_TRAFFIC: Final = struct.Struct("=120xQQ8xI")
+"""Where `struct tcp_info` of linux/tcp.h has tcpi_bytes_acked, tcpi_bytes_received and tcpi_notsent_bytes; the last
+since Linux 4.6."""
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 
 Address = tuple[str, int]
@@ -29,6 +31,21 @@ def address_of(peer: str) -> Address | None:
     kind, _, rest = peer.partition(":")
     host, _, port = unquote(rest).rpartition(":")
     return _address(host.strip("[]"), port) if kind in ("ipv4", "ipv6") and port.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What went over a connection.
+
+    Attributes:
+        received_bytes: from the other end since it connected.
+        acked_bytes: that the other end's kernel took.
+        unsent_bytes: that wait here, because the other end does not read.
+    """
+
+    received_bytes: int
+    acked_bytes: int
+    unsent_bytes: int
 
 
 class Sockets:
@@ -46,24 +63,43 @@ class Sockets:
             address = address_of(peer)
             if address is None or _TCP_INFO is None:
                 continue
-            size = self._received(address)
-            if size is None and not looked:
+            traffic = self._traffic(address)
+            if traffic is None and not looked:
                 self._look_round()
                 looked = True
-                size = self._received(address)
-            if size is not None:
-                found[peer] = size
+                traffic = self._traffic(address)
+            if traffic is not None:
+                found[peer] = traffic.received_bytes
         return found
 
-    def _received(self, address: Address) -> int | None:
+    def of_port(self, port: int) -> dict[Address, Traffic]:
+        """What went over each connection that came in through *port* of this process."""
+        if _TCP_INFO is None:
+            return {}
+        self._look_round()
+        traffic = {address: self._traffic(address, port) for address in list(self._files)}
+        return {address: seen for address, seen in traffic.items() if seen is not None}
+
+    def hang_up(self, address: Address) -> None:
+        """End the connection with *address*, in both directions."""
+        file = self._files.get(address)
+        if file is not None:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(file)) as copy:
+                if _peer_of(copy) == address:
+                    copy.shutdown(socket.SHUT_RDWR)
+
+    def _traffic(self, address: Address, port: int | None = None) -> Traffic | None:
         file = self._files.get(address)
         if file is None:
             return None
         try:
             with socket.socket(fileno=os.dup(file)) as copy:
                 if _peer_of(copy) == address:
-                    info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED.size)
-                    return int(_BYTES_RECEIVED.unpack(info)[0])
+                    if port is not None and copy.getsockname()[1] != port:
+                        return None
+                    info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TRAFFIC.size)
+                    acked, received, unsent = _TRAFFIC.unpack(info)
+                    return Traffic(received, acked, unsent)
         except (OSError, struct.error):
             pass
         del self._files[address]  # closed meanwhile, and perhaps another one has its number

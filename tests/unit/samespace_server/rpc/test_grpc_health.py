@@ -10,7 +10,8 @@ import pytest
 from grpc_health.v1 import health_pb2 as pb
 
 from fakes.server.engines import fake_engine
-from samespace_server.rpc.health import Health
+from samespace.errors import Overloaded
+from samespace_server.rpc.health import MOST_OF_ONE, Health
 from samespace_server.spaces.registry import Spaces
 
 A, B = "a" * 64, "b" * 64
@@ -25,6 +26,9 @@ class Aborted(Exception):
 
 
 class Context:
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:12345"
+
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         raise Aborted(code)
 
@@ -104,5 +108,46 @@ def test_a_drain_that_begins_while_a_state_is_sent_is_told() -> None:
         assert (await anext(watch)).status == NOT_SERVING
         with pytest.raises(StopAsyncIteration):
             await anext(watch)
+
+    asyncio.run(scenario())
+
+
+def test_whoever_looks_for_all_may_leave() -> None:
+    """Three watch; the one that looks hangs up, and then an engine breaks without telling: both others hear of it."""
+
+    async def scenario() -> None:
+        spaces = Spaces(address="host:1")
+        spaces.put(fake_engine(A))
+        spaces.state = "ready"
+        health = Health(spaces, SERVICE)
+        watches = [health.Watch(pb.HealthCheckRequest(service=SERVICE), Context()) for _ in range(3)]
+        for watch in watches:
+            assert (await anext(watch)).status == SERVING
+        waiting = [asyncio.ensure_future(anext(watch)) for watch in watches]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        await asyncio.sleep(0.01)
+        spaces.find(A).broken = "NaN"
+        assert [(await each).status for each in waiting[1:]] == [NOT_SERVING] * 2
+
+    asyncio.run(scenario())
+
+
+def test_one_address_cannot_take_all_watches() -> None:
+    """Beyond 256 of one address a watch is refused, until one of them ends."""
+
+    async def scenario() -> None:
+        spaces = Spaces(address="host:1")
+        spaces.put(fake_engine(A))
+        spaces.state = "ready"
+        health = Health(spaces, SERVICE)
+        request = pb.HealthCheckRequest(service=SERVICE)
+        watches = [health.Watch(request, Context()) for _ in range(MOST_OF_ONE)]
+        for watch in watches:
+            await anext(watch)
+        with pytest.raises(Overloaded, match="watches"):
+            await anext(health.Watch(request, Context()))
+        await watches[0].aclose()
+        assert (await anext(health.Watch(request, Context()))).status == SERVING
 
     asyncio.run(scenario())
