@@ -296,12 +296,8 @@ class Connection(asyncio.Protocol):
         """A new request."""
         if self._deaf:
             return
-        self._receiving, self._request, self._work, self._body = (
-            "head",
-            Request(address=self.address),
-            None,
-            bytearray(),
-        )
+        self._request = Request(address=self.address)
+        self._receiving, self._work, self._body = "head", None, bytearray()
         self._chunks = self._head_bytes = self._raw_bytes = self._body_bytes = 0
         self._fresh, self._upgrade = True, False
 

@@ -148,14 +148,7 @@ class Engine:
         """
         check_long_texts(long_texts)
         check_dims(dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
-        if len(texts) > self._limits.max_texts_per_request:
-            most = self._limits.max_texts_per_request
-            told = f"{len(texts)} texts in one request, at most {most} are taken"
-            raise RequestInvalid(field="texts", reason=f"{told}; send fewer, or raise the server's --max-texts")
-        if self.broken is not None:
-            if self._cache is not None:
-                self._cache.clear()  # what came before the fault was seen may be wrong too
-            raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
+        self._check(texts)
         if not texts:
             nothing = np.empty((0, self.dims), dtype=np.float32)
             return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), StageTimes(0, 0, 0))
@@ -187,6 +180,16 @@ class Engine:
         self._workers.close()
 
     # -- admission
+
+    def _check(self, texts: Sequence[str]) -> None:
+        if len(texts) > self._limits.max_texts_per_request:
+            most = self._limits.max_texts_per_request
+            told = f"{len(texts)} texts in one request, at most {most} are taken"
+            raise RequestInvalid(field="texts", reason=f"{told}; send fewer, or raise the server's --max-texts")
+        if self.broken is not None:
+            if self._cache is not None:
+                self._cache.clear()  # what came before the fault was seen may be wrong too
+            raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
 
     async def _admit(self, job: Job, guess: int) -> None:
         if job.stream:
