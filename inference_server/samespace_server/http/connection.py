@@ -72,8 +72,7 @@ class Connection(asyncio.Protocol):
         self._inbox = Inbox()
         self._counted_bytes = 0
         self._waits, self._reading = False, True  # for its turn on the loop; what comes
-        self.probes_only = False
-        self.address = ""
+        self.probes_only, self.address = False, ""
 
     # -- transport
 
