@@ -81,7 +81,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """What an HTTP client may take before and after its request is at work. Whoever takes more is cut off.
+    """What an HTTP client may take before and after its request is at work. A client that takes more is cut off.
 
     gRPC is bounded by the same `max_connections`, `max_header_bytes`, `header_timeout_ms` (of handshakes) and
     `keep_alive_ms` (after which silent clients are asked whether they are there).
@@ -181,7 +181,7 @@ class Choice:
         threads: cores that a space's runs may keep busy together; 0 for all that this process may use, a container's
             quota included. Lower it where other programs share the machine.
         device: "cpu", "cuda" or "tensorrt". GPUs need the extra `gpu` and run fp16 where the artifact has it.
-        runners: runs of the model at a time; 0 for as many as pay here: one for every two cores, at most four. On a
+        runners: runs of the model at a time; 0 for as many as help: one for every two cores, at most four. On a
             CPU, more runs with fewer cores each do a little more in all, much more where other programs take cores
             away, and a lonely request takes up to twice as long. On a GPU, more of them keep it busy while inputs and
             outputs travel.
@@ -199,7 +199,7 @@ class Choice:
         if self.threads < 0:
             raise ConfigInvalid(key="threads", reason=f"{self.threads}; expected 0 for all cores, or a number of them")
         if self.runners < 0:
-            raise ConfigInvalid(key="runners", reason=f"{self.runners}; expected 0 for as many as pay, or a number")
+            raise ConfigInvalid(key="runners", reason=f"{self.runners}; expected 0 for as many as help, or a number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ A head that was trained on an encoder ends up inside the encoder's graph and is 
 file is for heads on vectors whose encoder is elsewhere: numpy applies them, no torch. A head may differ between
 queries and passages; both then lead into the same space.
 
-What it leaves to others: training (`training.head_fit`), the graph (`export.heads`).
+What it leaves to others: training (`training.heads.fit`), the graph (`export.heads`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The HTTP bodies that others defined: Weaviate's transformers module, Cohere's and OpenAI's.
 
-Each dialect is three pure functions: its request to an `ParsedRequest`, an answer to its reply, an error to its body.
+Each dialect is three pure functions: its request to a `ParsedRequest`, an answer to its reply, an error to its body.
 Fields that we do not know are let through, because each of these clients sends some. What none of them has and we
 offer is `long_texts` (pool, windows, slices or reject), and a space's id as the `model`.
 
@@ -57,7 +57,7 @@ class Dialect:
 
     Attributes:
         route: its path below the space's prefix; also its name in metrics.
-        parse: the body, and whether a role changes the vector, to an `ParsedRequest`; raises `RequestInvalid`.
+        parse: the body, and whether a role changes the vector, to a `ParsedRequest`; raises `RequestInvalid`.
         render: the ask, its answer, and the answer's vectors as JSON's writer takes them, to the reply's body.
         render_error: a message and the error's class to the error's body.
         busy_status: HTTP status of a refusal that may be tried again.

@@ -3,7 +3,7 @@
 A 200 always carries every vector: a body is made only from a finished answer. Whatever else happens is an
 error body with an HTTP status from the one table. Texts are never logged.
 
-What it leaves to others: connections and their limits (`http_server`), the bodies (`dialects`).
+What it leaves to others: connections and their limits (`server`), the bodies (`dialects`).
 """
 
 from __future__ import annotations

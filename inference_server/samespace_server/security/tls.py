@@ -2,7 +2,7 @@
 
 Read once into a value; reading the files again makes another value, for connections from then on.
 
-What it leaves to others: when to read again (`app`), gRPC's own objects (`grpc_service`).
+What it leaves to others: when to read again (`app`), gRPC's own objects (`rpc.service`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Only documentation that reads like an answer passes: English prose, not a list of parameters, not a stub, not
 a text that repeats its own summary.
 
-What it leaves to others: which files to read, duplicates, splits (`pydoc`).
+What it leaves to others: which files to read, duplicates, splits (`pydoc_set`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ for use on this machine; its README names the packages, their versions and licen
 
 The same installed packages give the same set, byte for byte: order comes from hashes, not from the file system.
 
-What it leaves to others: what makes a fair pair (`docstrings`), near-duplicates (`hygiene`), reading the set
+What it leaves to others: what makes a fair pair (`docstrings`), near-duplicates (`near_duplicates`), reading the set
 (`evaluation.dataset`).
 What it gives up: completeness. A package gives at most its share, so that no package is half of the set and a few
 thousand files are read instead of all.

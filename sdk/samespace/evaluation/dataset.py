@@ -6,7 +6,7 @@
 
 A set is read whole and checked whole: whoever holds a `Dataset` has no unknown id and no empty split.
 
-What it leaves to others: searching (`retrieval`), duplicates and leaks between splits (`training.hygiene`).
+What it leaves to others: searching (`retrieval`), duplicates and leaks between splits (`near_duplicates`).
 What it gives up: sets that do not fit into memory.
 """
 

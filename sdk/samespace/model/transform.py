@@ -1,6 +1,7 @@
 """Transforms: one linear map after pooling, kept as a safetensors file between `transform` and `export`.
 
-The numbers come from `transform_fit`; `Checkpoint.transformed` puts them into the graph. Only `to_linear` needs torch.
+The numbers come from `export.transforms.fit`; `Checkpoint.transformed` puts them into the graph. Only `to_linear` needs
+torch.
 """
 
 from __future__ import annotations

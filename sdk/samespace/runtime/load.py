@@ -82,7 +82,7 @@ def load_build(
         runtime: "onnxruntime", "openvino" or "auto".
         threads: cores that all runs together may keep busy; 0 for those that this process may use.
         device: "cpu", "cuda" or "tensorrt". Only onnxruntime's fp32 and fp16 run on GPUs.
-        streams: runs that the caller will have under way at once; 0 for as many as pay, see `Session.streams`.
+        streams: runs that the caller will have under way at once; 0 for as many as help, see `Session.streams`.
 
     Raises:
         RequestInvalid: an unknown device.

@@ -21,7 +21,7 @@ class Placement:
         device: "cpu", "cuda", or "tensorrt", which is CUDA with TensorRT's kernels.
         threads: cores that all runs together may keep busy; 0 for those that this process may use. On CUDA it says
             nothing.
-        streams: runs that the caller will have under way at once; 0 for as many as pay here, which the session then
+        streams: runs that the caller will have under way at once; 0 for as many as help, which the session then
             tells. More of them do more in all, and each takes longer.
         longest: tokens of the longest input, so that lengths may be rounded up to it; None for no rounding at all.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,3 +51,28 @@ def test_what_counts_as_a_public_class() -> None:
     """Nested and conditional ones do; private ones and those inside functions do not."""
     source = "class A:\n  class B: ...\nif True:\n  class C: ...\ndef f():\n  class D: ...\nclass _E: ...\n"
     assert sorted(classes(source)) == ["A", "B", "C"]
+
+
+def defined_names() -> set[str]:
+    """Modules, packages, functions, classes and constants of the three packages, and what Python itself has."""
+    names = set(sys.stdlib_module_names)
+    for file in modules():
+        names |= {file.stem, file.parent.name}
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+    return names
+
+
+def test_docstrings_send_readers_to_what_is_there() -> None:
+    """ "What it leaves to others" names modules and functions that exist."""
+    names, lost = defined_names(), []
+    for file in modules():
+        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        for paragraph in re.findall(r"leaves? to others.*?(?=\n\n|\Z)", text, re.DOTALL):
+            for name in re.findall(r"`([a-z_][\w.]*)`", paragraph):
+                if not set(name.split(".")) <= names | {"samespace", "samespace_server", "samespace_weaviate"}:
+                    lost.append(f"{file.name}: {name}")
+    assert lost == []

@@ -38,8 +38,10 @@ def _option(each: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., N
         type_: Any = click.Choice(choices)
     elif kind.startswith("Path"):
         type_ = _FOLDER if each.name.endswith("root") else _FILE
-    else:
+    elif kind.startswith(("int", "str")):
         type_ = int if kind.startswith("int") else str
+    else:
+        raise AssertionError(f"{each.name}: options are of int, str, Path or choices, not {kind}")
     return click.option(
         flag_of(each),
         type=type_,

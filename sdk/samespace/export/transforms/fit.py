@@ -3,8 +3,8 @@
 Pure numpy: vectors in, a `Transform` out. The same vectors give the same bytes wherever the linear algebra
 underneath rounds alike; an eigenvector's sign, which it is free to choose, is fixed here.
 
-What it leaves to others: which vectors (`transform_choice`: windows of passages, never queries), and whether the
-transform helps (`transform_choice`, by nDCG on a development split).
+What it leaves to others: which vectors (`choice`: windows of passages, never queries), and whether the
+transform helps (`choice`, by nDCG on a development split).
 """
 
 from __future__ import annotations

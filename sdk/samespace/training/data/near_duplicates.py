@@ -3,7 +3,7 @@
 Two texts are near-duplicates when the Jaccard index of their character 5-grams (lower case, words and numbers
 only) reaches a threshold. MinHash finds the candidates, the exact index decides, so there are no false ones.
 
-What it leaves to others: which texts to compare (`data`, `pydoc`).
+What it leaves to others: which texts to compare (`data`, `pydoc_set`).
 What it gives up: paraphrases. A question asked in other words is no duplicate here. And recall is that of the
 MinHash index: about 19 of 20 pairs at the threshold, practically all that are clearly above it.
 """

@@ -10,7 +10,7 @@ one file        the split that its name begins or ends with; "train" where it na
 Several sources become one set; a source's weight says how often its examples are drawn. Training examples that
 repeat another are left out and counted.
 
-What it leaves to others: the columns of a row (`formats`), what a near-duplicate is (`hygiene`), batches without
+What it leaves to others: the columns of a row (`formats`), `near_duplicates`, batches without
 duplicates (the batch sampler of sentence-transformers, by text).
 """
 

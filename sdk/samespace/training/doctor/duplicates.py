@@ -1,6 +1,6 @@
 """Near-duplicates within the set, and held-out texts that training would see.
 
-What it leaves to others: what a near-duplicate is (`hygiene`), what leaked texts do to a score (`cost`), making splits
+What it leaves to others: `near_duplicates`, what leaked texts do to a score (`cost`), making splits
 without leaks (`resplit`).
 """
 

@@ -4,7 +4,7 @@ Everything that can be wrong with base, data and target is found before the firs
 whole or not at all, and holds the record, `run.json`: configuration, versions, digests of the data, loss curve, what
 the sentinel measured, and how the encoder does beside its base and BM25.
 
-What it leaves to others: the loop (`loop`), the loss (`contrastive`), data and leaks (`data`), judging (`sentinel`,
+What it leaves to others: the loop (`loop`), the loss (`batch_loss`), data and leaks (`data`), judging (`sentinel`,
 `outcome`), turning the folder into an artifact (`export`).
 """
 

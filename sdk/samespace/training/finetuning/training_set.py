@@ -4,7 +4,7 @@ A pair is a query and one of its relevant passages; a query with three of them g
 the same text twice are dropped and counted. Held-out texts among the training texts are an error, unless the
 configuration leaves such pairs out.
 
-What it leaves to others: reading (`sources`), what a near-duplicate is (`hygiene`), everything else that can be wrong
+What it leaves to others: reading (`sources`), `near_duplicates`, everything else that can be wrong
 with data (`doctor`), batches without duplicates (the batch sampler of sentence-transformers, by text).
 """
 

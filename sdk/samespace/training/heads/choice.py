@@ -3,7 +3,7 @@
 A full training of a head takes seconds, so the rate is not guessed from the first steps of one: every rate of a
 ladder is trained to its end. A rate that learns nothing and one that destroys are both in the table.
 
-What it leaves to others: the training (`head_fit`), whether a run is ill (`sentinel`).
+What it leaves to others: the training (`fit`), whether a run is ill (`sentinel`).
 What it gives up: an unbiased development score. It is the best of many; the test split says what the head is worth.
 """
 

@@ -1,9 +1,9 @@
 """What a head is trained on: rows of vectors, which of them belong together, and splits to score it on.
 
 Texts come from any source that `sources` reads, and are encoded once (`frozen`). Data without texts is read in
-`head_vectors`.
+`vectors`.
 
-What it leaves to others: the loss and the steps (`head_fit`), choosing among trainings (`head_choice`).
+What it leaves to others: the loss and the steps (`fit`), choosing among trainings (`choice`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A whole run: data in, the rate chosen, heads scored beside what they have to beat, one artifact or one file out.
 
-What it leaves to others: opening encoders (`frozen`), reading data (`head_data`), the graph and its gate (`export`).
+What it leaves to others: opening encoders (`frozen`), reading data (`data`), the graph and its gate (`export`).
 """
 
 from __future__ import annotations

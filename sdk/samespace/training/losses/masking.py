@@ -3,7 +3,7 @@
 Judgements are incomplete in a batch's eyes: the same answer stands in the set twice, a question was asked twice,
 and only one of the four pairs is judged. So texts are put into groups, and a judged pair makes every passage of its
 passage's group right for every query of its query's group. By text, not by id: ids differ where texts are the same.
-A group of passages is of near-duplicates (`hygiene`); one of queries is of equal texts, but for case and punctuation:
+A group of passages is of `near_duplicates`; one of queries is of equal texts, but for case and punctuation:
 "symptoms of X" and "symptoms of Y" are near-duplicates by their letters, and want other answers.
 
 What it gives up: right answers that nobody judged and that share no words. `guide` and the margin of `mining`
