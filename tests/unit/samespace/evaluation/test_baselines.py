@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -128,3 +129,24 @@ def test_top_takes_the_first_of_equals() -> None:
     """Among equal scores at the edge the earlier positions are taken."""
     assert top(np.array([1, 2, 2, 2, 0], dtype=np.float32), 2).tolist() == [1, 2]
     assert top(np.array([3, 1], dtype=np.float32), 5).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("passages", "query", "right"),
+    [
+        (("我们明天去上海", "今天北京的天气很好", "他喜欢吃苹果"), "北京天气怎么样", 1),
+        (("พรุ่งนี้เราไปทะเล", "วันนี้อากาศในกรุงเทพดี", "เขาชอบกินผลไม้"), "อากาศกรุงเทพ", 1),
+        (("कल हम समुद्र जाएंगे", "आज दिल्ली में मौसम अच्छा है", "उसे फल पसंद हैं"), "दिल्ली का मौसम", 1),
+        (
+            ("내일 우리는 바다에 간다", unicodedata.normalize("NFD", "오늘 서울 날씨 좋다"), "그는 과일을 좋아한다"),
+            "서울 날씨",
+            1,
+        ),
+    ],
+    ids=["chinese", "thai", "hindi", "korean in NFD"],
+)
+def test_bm25_searches_every_script(passages: tuple[str, ...], query: str, right: int) -> None:
+    """Where words are not separated, or have marks, or are in another Unicode form, the right passage is first."""
+    ids = tuple(f"p{i}" for i in range(len(passages)))
+    data = Dataset(Path("memory"), "test", ids, passages, ("q",), (query,), {"q": {ids[right]: 1}})
+    assert evaluate(Bm25Ranker(), data).score.ndcg_10 == 1.0
