@@ -19,7 +19,7 @@ import numpy as np
 from ..extras import require_extra
 from ..progress import Advance
 from .dataset import Dataset
-from .retrieval import Run, top
+from .retrieval import Run, tie_ranks, top
 from .words import mark_class, spaced
 
 K1: Final = 1.2
@@ -67,6 +67,7 @@ class Bm25Ranker:
         passages = tokenized(dataset.passages)
         if not passages.vocab:
             return Run(rows, scores)
+        ranks = tie_ranks(dataset.passage_ids)
         index = bm25s.BM25(k1=self.k1, b=self.b)
         index.index(passages, show_progress=False)
         if progress is not None:
@@ -76,7 +77,7 @@ class Bm25Ranker:
             known = [word for word in query if word in passages.vocab]
             if known:
                 scored = np.asarray(index.get_scores(known), dtype=np.float32)  # (passages,)
-                near = top(scored, depth)
+                near = top(scored, depth, ranks)
                 near = near[scored[near] > 0]
                 rows[row, : len(near)], scores[row, : len(near)] = near, scored[near]
             if progress is not None:
