@@ -1,6 +1,5 @@
-"""From the word on the command line to what can be scored.
+"""From the word on the command line to an encoder.
 
-bm25                     the baseline
 FOLDER with a manifest   an artifact, by its fastest build whose probes pass here
 another FOLDER           a checkpoint, with torch
 HOST:PORT                a running server, over gRPC; HOST:PORT/SPACE where it serves several
@@ -15,10 +14,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -30,7 +28,6 @@ from .options import gathered
 
 if TYPE_CHECKING:
     from ..encoder import Encoder
-    from ..evaluation import Ranker
 
 SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _OVERRIDES: Final = {
@@ -63,30 +60,21 @@ They are those of `model.checkpoint.Overrides`: `load_checkpoint(model, Override
 """
 
 
-@contextmanager
-def open_ranker(name: str) -> Iterator[Ranker]:
-    """What *name* means, ready to be scored; closed afterwards.
+def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encoder:
+    """The encoder that *name* means; *overrides* are those of `checkpoint_options`, for checkpoints alone.
 
     Raises:
         SamespaceError: there is no such thing, it cannot be used, or an extra for it is missing.
+        RequestInvalid: overrides for what has its recipe in its space id.
     """
-    from ..evaluation import Bm25Ranker, DenseRanker
-
-    if name == "bm25":
-        yield Bm25Ranker()
-        return
-    with open_encoder(name) as encoder:
-        yield DenseRanker(encoder)
-
-
-def open_encoder(name: str) -> Encoder:
-    """The encoder that *name* means: anything that `open_ranker` takes, but for BM25."""
     from ..encoder import Encoder
 
     if SPACE_ID.fullmatch(name):
         raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
     folder = Path(name)
+    chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
     if (folder / "manifest.json").is_file():
+        _refuse(name, chosen, "an artifact")
         return Encoder.load(folder)
     if not folder.exists():
         if "://" in name and not name.startswith(("grpc://", "grpcs://")):
@@ -95,11 +83,24 @@ def open_encoder(name: str) -> Encoder:
             )
         if ServerAddress.is_one(name):
             require_extra("rpc", feature="talking to a server", modules=("grpc", "google.protobuf"))
+            _refuse(name, chosen, "a server")
             return Encoder.connect(name, access=access_from(os.environ))
     require_extra("train", feature=f"encoding with the checkpoint {name}", modules=("torch", "transformers"))
-    from ..model.checkpoint import CheckpointEncoder, load_checkpoint
+    from ..model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 
-    return CheckpointEncoder(load_checkpoint(name))
+    return CheckpointEncoder(load_checkpoint(name, Overrides(**chosen)))
+
+
+def _refuse(name: str, chosen: Mapping[str, Any], what: str) -> None:
+    """Prompts and limits of an artifact are in its space id: others would be another space under its name."""
+    if chosen:
+        options = {"token_limit": "--max-tokens", "window_overlap": "--overlap"}
+        first, value = next(iter(chosen.items()))
+        raise RequestInvalid(
+            field=options.get(first, "--" + first.replace("_", "-")),
+            reason=f"{value!r}; {name} is {what}, whose prompts and limits belong to its space: give the model folder, "
+            "or export it again with these",
+        )
 
 
 def space_of(text: str) -> tuple[str, str]:

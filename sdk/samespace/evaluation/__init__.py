@@ -8,7 +8,7 @@ Needs no torch; BM25 needs the extra `eval`.
 from .baselines import Bm25Ranker
 from .dataset import Dataset, load_dataset, load_splits, splits
 from .isotropy import effective_rank, mean_cosine, uniformity
-from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, VectorRanker, evaluate, search
+from .retrieval import DenseRanker, Embedder, Evaluation, Ranker, Run, Score, VectorRanker, evaluate, remarks, search
 from .significance import Comparison, paired_bootstrap
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "load_splits",
     "mean_cosine",
     "paired_bootstrap",
+    "remarks",
     "search",
     "splits",
     "uniformity",

@@ -4,22 +4,31 @@
     queries.jsonl      one query a line, of all splits: {"_id", "text"}
     qrels/SPLIT.tsv    query id, passage id, grade; tabs; a header line is allowed
 
-A set is read whole and checked whole: whoever holds a `Dataset` has no unknown id and no empty split.
+Other formats and compression: `files`, `qrels`. A set is read whole and checked whole: whoever holds a `Dataset` has no
+unknown id and no empty split. Judgements of what is not there are kept apart, and counted.
 
-What it leaves to others: searching (`retrieval`), duplicates and leaks between splits (`near_duplicates`).
+What it leaves to others: searching (`retrieval`), duplicates and leaks between splits (`training.data`).
 What it gives up: sets that do not fit into memory.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from ..errors import DataInvalid
 from ..text import lone_surrogate
+from .files import SUFFIXES, parts_of, read_rows
+from .qrels import Judgements, identifier, judgement_files, read_judgements
+from .words import canonical
+
+IdenticalIds = Literal["auto", "keep", "ignore"]
+IDENTICAL_IDS: Final[tuple[IdenticalIds, ...]] = ("auto", "keep", "ignore")
+_IDS: Final = ("_id", "id", "docid", "doc_id", "docno", "pid", "passage_id", "corpus_id", "qid", "query_id")
+_TEXTS: Final = ("text", "contents", "content", "body", "passage", "query", "question")
+_OWN_WORDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,9 @@ class Dataset:
         query_ids: the split's queries with at least one grade above 0, in the order of the query file.
         queries: their texts, same order.
         qrels: query id -> passage id -> grade; grades above 0 are relevant.
+        missing: the same for judged passages that the corpus lacks: nobody can find them, and they count as missed.
+        ignored: ids of queries whose own passage, that of the same id, is left out of their ranking.
+        notes: what was met on reading and is worth knowing, as sentences.
     """
 
     folder: Path
@@ -42,48 +54,68 @@ class Dataset:
     passages: tuple[str, ...]
     query_ids: tuple[str, ...]
     queries: tuple[str, ...]
-    qrels: Mapping[str, Mapping[str, int]]
+    qrels: Mapping[str, Mapping[str, float]]
+    missing: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.folder.resolve().name
 
+    def judged(self, query: str) -> tuple[float, ...]:
+        """All grades of a query, also of passages that the corpus lacks."""
+        return (*self.qrels.get(query, {}).values(), *self.missing.get(query, {}).values())
+
+
+def is_retrieval_set(folder: Path) -> bool:
+    """Whether *folder* has a corpus or judgements in the BEIR layout."""
+    return (folder / "qrels").is_dir() or bool(parts_of(folder, "corpus"))
+
 
 def splits(folder: Path | str) -> tuple[str, ...]:
     """The splits that a set has judgements for, sorted; empty where there are none."""
-    return tuple(sorted(path.stem for path in (Path(folder) / "qrels").glob("*.tsv")))
+    return tuple(judgement_files(Path(folder)))
 
 
-def load_dataset(folder: Path | str, split: str = "test") -> Dataset:
+def load_dataset(folder: Path | str, split: str = "test", *, identical_ids: IdenticalIds = "auto") -> Dataset:
     """Read one split of the set in *folder*.
 
+    Args:
+        identical_ids: what becomes of a passage with the id of the query that is asked: "ignore" leaves it out of the
+            ranking, as BEIR's own evaluation does; "keep" does not; "auto" leaves it out where it is the query's own
+            text and not judged relevant (ArguAna, Quora), and keeps it where ids are equal by chance.
+
     Raises:
-        DataInvalid: a file is missing, a line is not what it has to be (with its number), an id is unknown or
-            there twice, or the split has no query with a relevant passage.
+        DataInvalid: a file is missing, a line is not what it has to be (with its number), an id appears twice, or the
+            split has no query with a relevant passage.
     """
-    return _load(Path(folder), (split,))[0]
+    return _load(Path(folder), (split,), identical_ids)[0]
 
 
 def load_splits(folder: Path | str) -> tuple[Dataset, ...]:
     """All splits of the set in *folder*, by name; they share their texts. Raises as `load_dataset` does."""
-    return _load(Path(folder), splits(folder))
+    return _load(Path(folder), splits(folder), "auto")
 
 
-def _load(root: Path, names: Sequence[str]) -> tuple[Dataset, ...]:
+def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tuple[Dataset, ...]:
     if not root.is_dir():
         raise DataInvalid(path=str(root), reason="no such folder; expected corpus.jsonl, queries.jsonl and qrels/")
-    passages = dict(_texts(root / "corpus.jsonl", "passage", titled=True))
-    queries = dict(_texts(root / "queries.jsonl", "query", titled=False))
+    passages = _texts(root, "corpus", "passage", titled=True)
+    queries = _texts(root, "queries", "query", titled=False)
     passage_ids, texts = tuple(passages), tuple(passages.values())
     loaded = []
     for split in names:
-        qrels = read_qrels(root, split, passages, queries)
-        asked = tuple(query for query in queries if any(grade > 0 for grade in qrels.get(query, {}).values()))
+        judged = _judgements(root, split, passages, queries)
+        asked = tuple(
+            query
+            for query in queries
+            if any(grade > 0 for grades in (judged.grades, judged.missing) for grade in grades.get(query, {}).values())
+        )
         if not asked:
-            raise DataInvalid(
-                path=str(_qrels_file(root, split)), reason="no query of this split has a relevant passage"
-            )
+            raise DataInvalid(path=_where(root, split), reason="no query of this split has a relevant passage")
+        ignored, said = _own_passages(asked, queries, passages, judged, identical_ids)
         loaded.append(
             Dataset(
                 folder=root,
@@ -92,105 +124,137 @@ def _load(root: Path, names: Sequence[str]) -> tuple[Dataset, ...]:
                 passages=texts,
                 query_ids=asked,
                 queries=tuple(queries[query] for query in asked),
-                qrels={query: qrels[query] for query in asked},
+                qrels={query: judged.grades.get(query, {}) for query in asked},
+                missing={query: judged.missing[query] for query in asked if query in judged.missing},
+                ignored=ignored,
+                notes=(*_dangling(root, split, judged, passages, queries), *said),
             )
         )
     return tuple(loaded)
 
 
-def _qrels_file(root: Path, split: str) -> Path:
-    return root / "qrels" / f"{split}.tsv"
+def _where(root: Path, split: str) -> str:
+    files = judgement_files(root).get(split)
+    return str(files[0] if files else root / "qrels" / f"{split}.tsv")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its end) of each line that is not blank."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
-    except FileNotFoundError as error:
-        raise DataInvalid(path=str(path), reason="no such file") from error
-    except UnicodeDecodeError as error:
-        raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise DataInvalid(path=str(path), reason=f"cannot be read: {error.strerror}") from error
-
-
-def _texts(path: Path, what: str, *, titled: bool) -> Iterator[tuple[str, str]]:
-    """(id, text) of each line of a corpus or query file."""
-    seen: dict[str, int] = {}
-    for number, line in _lines(path):
-        where = f"{path}, line {number}"
-        try:
-            entry: Any = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataInvalid(path=where, reason=f"is not JSON: {error.msg}") from error
-        if not isinstance(entry, dict) or not {"_id", "text"} <= entry.keys():
-            raise DataInvalid(path=where, reason='expected an object with "_id" and "text"')
-        name, text, title = entry["_id"], entry["text"], entry.get("title") or ""
-        if not isinstance(name, str) or not isinstance(text, str) or not isinstance(title, str):
-            raise DataInvalid(path=where, reason='"_id", "title" and "text" have to be strings')
-        for each in (name, text, title):
-            if (place := lone_surrogate(each)) is not None:
-                raise DataInvalid(path=where, reason=f"character {place} is a lone surrogate, not text")
-        if name in seen:
-            raise DataInvalid(path=where, reason=f"{what} id {name!r} appears twice, first in line {seen[name]}")
-        seen[name] = number
-        yield name, f"{title} {text}".strip() if titled else text.strip()
-    if not seen:
-        raise DataInvalid(path=str(path), reason=f"has no {what}")
-
-
-def read_qrels(
-    root: Path,
-    split: str,
-    passages: Container[str],
-    queries: Container[str],
-    *,
-    files: tuple[str, str] = ("queries.jsonl", "corpus.jsonl"),
-) -> dict[str, dict[str, int]]:
-    """The judgements of one split: query id -> passage id -> grade.
-
-    Args:
-        passages, queries: the ids that there are.
-        files: what the ids of queries and of passages are read from, for errors.
-
-    Raises:
-        DataInvalid: there is no such split, a line is not what it has to be, or an id is unknown.
-    """
-    path = _qrels_file(root, split)
-    if not path.is_file():
+def _judgements(root: Path, split: str, passages: Mapping[str, str], queries: Mapping[str, str]) -> Judgements:
+    files = judgement_files(root).get(split)
+    if not files:
         have = ", ".join(splits(root)) or "none"
-        raise DataInvalid(path=str(path), reason=f"no such file; splits of this set: {have}")
-    qrels: dict[str, dict[str, int]] = {}
-    first = True
-    for number, line in _lines(path):
-        cells = line.split("\t")
-        header = first and len(cells) == 3 and not _is_integer(cells[2])
-        first = False
-        if header:
-            continue
-        where = f"{path}, line {number}"
-        if len(cells) != 3 or not _is_integer(cells[2]):
-            raise DataInvalid(
-                path=where, reason=f"expected query id, passage id and a whole number, with tabs between; got {line!r}"
-            )
-        query, passage, grade = cells[0], cells[1], int(cells[2])
-        for name, known, file in ((query, queries, files[0]), (passage, passages, files[1])):
-            if name not in known:
-                raise DataInvalid(path=where, reason=f"id {name!r} is not in {file}")
-        before = qrels.setdefault(query, {}).setdefault(passage, grade)
-        if before != grade:
-            raise DataInvalid(
-                path=where, reason=f"query {query!r} and passage {passage!r} have grade {before} already, now {grade}"
-            )
-    return qrels
+        raise DataInvalid(path=_where(root, split), reason=f"no such file; splits of this set: {have}")
+    judged = read_judgements(files, passages, queries)
+    if judged.count and not judged.grades:
+        raise DataInvalid(path=str(files[0]), reason=_nothing_known(judged, passages, queries))
+    return judged
 
 
-def _is_integer(cell: str) -> bool:
-    try:
-        int(cell)
-    except ValueError:
-        return False
-    return True
+def _nothing_known(judged: Judgements, passages: Mapping[str, str], queries: Mapping[str, str]) -> str:
+    if judged.missing:
+        named, there, what = next(iter(next(iter(judged.missing.values())))), next(iter(passages)), "passage of it"
+    else:
+        named, there, what = next(iter(judged.strangers)), next(iter(queries)), "query of it"
+    return (
+        f"judges {judged.count} pairs, and no {what} is there: it names {named!r}, and the first there is {there!r}; "
+        "the files are of different sets, or their ids are written differently"
+    )
+
+
+def _dangling(
+    root: Path, split: str, judged: Judgements, passages: Mapping[str, str], queries: Mapping[str, str]
+) -> Iterator[str]:
+    """What is judged and not there, as sentences."""
+    if judged.missing:
+        lost = sum(map(len, judged.missing.values()))
+        query, grades = next(iter(judged.missing.items()))
+        yield (
+            f"{lost} of {judged.count} judgements of {split} name a passage that the corpus lacks, such as {query!r} "
+            f"and {next(iter(grades))!r}; relevant ones count as not found, as trec_eval counts them"
+        )
+    if judged.strangers:
+        name, lost = next(iter(judged.strangers)), sum(judged.strangers.values())
+        yield (
+            f"{lost} of {judged.count} judgements of {split} are of {len(judged.strangers)} queries without a text, "
+            f"such as {name!r}; these queries are not asked"
+        )
+
+
+def _own_passages(
+    asked: Sequence[str],
+    queries: Mapping[str, str],
+    passages: Mapping[str, str],
+    judged: Judgements,
+    identical_ids: IdenticalIds,
+) -> tuple[frozenset[str], list[str]]:
+    """Queries whose own passage is left out, and what there is to say.
+
+    BEIR's `EvaluateRetrieval.evaluate` removes a passage with the query's id from its results unless it is told not to
+    (`ignore_identical_ids=True`). Where ids are plain numbers that removes strangers too.
+    """
+    shared = [query for query in asked if query in passages]
+    if not shared:
+        return frozenset(), []
+    own = [
+        query
+        for query in shared
+        if _is_own(queries[query], passages[query]) and judged.grades.get(query, {}).get(query, 0) <= 0
+    ]
+    if identical_ids == "keep":
+        return frozenset(), [f"{len(shared)} queries share their id with a passage; it is ranked like any other"]
+    ignored = frozenset(shared if identical_ids == "ignore" else own)
+    said = []
+    if ignored:
+        said.append(
+            f"{len(ignored)} of {len(asked)} queries have a passage of their own id, such as {next(iter(ignored))!r}; "
+            "it is left out of their ranking, as BEIR does (--keep-identical-ids keeps it)"
+        )
+    if len(ignored) < len(shared):
+        said.append(
+            f"{len(shared) - len(ignored)} queries share their id with a passage that is not their own text; it is "
+            "ranked like any other (--ignore-identical-ids leaves it out, as BEIR does)"
+        )
+    return ignored, said
+
+
+def _is_own(query: str, passage: str) -> bool:
+    """Whether a passage is the query itself, perhaps behind a title."""
+    asked, said = canonical(query), canonical(passage)
+    return asked == said or (said.endswith(asked) and asked.count(" ") >= _OWN_WORDS - 1)
+
+
+def _texts(root: Path, part: str, what: str, *, titled: bool) -> dict[str, str]:
+    """id -> text of each row of a corpus or of queries, in order."""
+    files = parts_of(root, part)
+    if not files:
+        also = ", ".join(f"{part}{suffix}" for suffix in SUFFIXES[2:])
+        raise DataInvalid(path=str(root / f"{part}.jsonl"), reason=f"no such file; also read are {also}, or with .gz")
+    found: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    for path in files:
+        for number, row in read_rows(path):
+            where = f"{path}, line {number}"
+            name, text = _entry(where, row, titled=titled)
+            if name in seen:
+                raise DataInvalid(path=where, reason=f"{what} id {name!r} appears twice, first in {seen[name]}")
+            seen[name] = f"line {number}" if path == files[0] else where
+            found[name] = text
+    if not found:
+        raise DataInvalid(path=str(files[0]), reason=f"has no {what}")
+    return found
+
+
+def _entry(where: str, row: Any, *, titled: bool) -> tuple[str, str]:
+    if not isinstance(row, Mapping):
+        raise DataInvalid(path=where, reason='expected an object with "_id" and "text"')
+    identity, body = (next((name for name in names if name in row), None) for names in (_IDS, _TEXTS))
+    if identity is None or body is None:
+        have = ", ".join(map(repr, row)) or "nothing"
+        raise DataInvalid(path=where, reason=f'expected an object with "_id" and "text"; found {have}')
+    name = identifier(where, row[identity])
+    text, title = row[body] if row[body] is not None else "", row.get("title") or ""
+    if not isinstance(text, str) or not isinstance(title, str):
+        raise DataInvalid(path=where, reason='"title" and "text" have to be strings')
+    for each in (name, text, title):
+        if (place := lone_surrogate(each)) is not None:
+            raise DataInvalid(path=where, reason=f"character {place} is a lone surrogate, not text")
+    return name, f"{title} {text}".strip() if titled else text.strip()

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
-Grades = npt.NDArray[np.int64]
+Grades = npt.NDArray[np.float64]
 
 
-def ndcg(found: Grades, judged: Sequence[Sequence[int]], k: int) -> Float64:
+def ndcg(found: Grades, judged: Sequence[Sequence[float]], k: int) -> Float64:
     """Normalised discounted cumulative gain at *k*: sum of grade / log2(rank + 1), over the best possible sum.
 
     Args:
-        found: (queries, depth) int64; grade of the passage at each rank, 0 for unjudged or nothing there.
+        found: (queries, depth) float64; grade of the passage at each rank, 0 for unjudged or nothing there.
         judged: for each query the grades of all its judged passages, in any order.
 
     Returns:
@@ -38,7 +38,7 @@ def ndcg(found: Grades, judged: Sequence[Sequence[int]], k: int) -> Float64:
     return _ratio(reached, best)
 
 
-def recall(found: Grades, judged: Sequence[Sequence[int]], k: int) -> Float64:
+def recall(found: Grades, judged: Sequence[Sequence[float]], k: int) -> Float64:
     """Which part of a query's relevant passages is among the first *k*; arguments and result as for `ndcg`."""
     hits = (found[:, :k] > 0).sum(axis=1).astype(np.float64)
     relevant = np.array([sum(grade > 0 for grade in grades) for grades in judged], dtype=np.float64)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ..console import progress, say, table
+from ..console import progress, say, table, wrapped
+from ..encoders import checkpoint_options
+
+if TYPE_CHECKING:
+    from ...evaluation import Dataset, Evaluation
+    from ...evaluation.long_texts import Ways
+
+BM25 = "bm25"
 
 
 @click.command()
@@ -16,32 +25,104 @@ from ..console import progress, say, table
 @click.option(
     "--split", default="test", show_default=True, help="Split whose queries are scored: qrels/SPLIT.tsv of DATA."
 )
+@click.option(
+    "--long-texts",
+    "ways",
+    type=click.Choice(["auto", "pool", "windows"]),
+    default="auto",
+    show_default=True,
+    help="Score of a long passage: its pooled vector's or its best window's; auto prints both for long sets.",
+)
+@click.option(
+    "--ignore-identical-ids/--keep-identical-ids",
+    "ignored",
+    default=None,
+    help="Leave out, or keep, a passage that has the query's id  [default: left out where it is the query's own text].",
+)
+@checkpoint_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def evaluate(encoder: str, data: Path, split: str, as_json: bool) -> None:
+def evaluate(
+    encoder: str,
+    data: Path,
+    split: str,
+    ways: Ways,
+    ignored: bool | None,
+    overrides: Mapping[str, Any],
+    as_json: bool,
+) -> None:
     """Score an encoder or BM25 on a retrieval set.
 
     ENCODER is an artifact, a model folder, a hub name, a running server (host:port of its gRPC side), or the word
-    bm25. DATA is a folder in the BEIR layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv. The search is exact, and
-    long passages are windowed, not cut.
+    bm25. DATA is a folder in the BEIR layout, or what `samespace train` takes. The search is exact, equal scores are
+    ranked as trec_eval does, and long passages are windowed, not cut. Prompts are for model folders and hub names.
 
     \b
     Example:
       samespace evaluate bm25 data/scifact
       samespace evaluate artifacts/pydoc data/scifact --json | jq '."ndcg@10"'
-      samespace evaluate localhost:8081 data/scifact --split dev
+      samespace evaluate models/e5 data/scifact --query-prompt "query: " --passage-prompt "passage: "
+      samespace evaluate localhost:8081 data/papers --split dev --long-texts windows
     """
-    from ...evaluation import evaluate as score_ranker
-    from ...evaluation import load_dataset
-    from ..encoders import open_ranker
+    from ...evaluation import remarks
 
-    dataset = load_dataset(data, split)
-    with open_ranker(encoder) as ranker:
-        passages, queries = len(dataset.passages), len(dataset.queries)
-        say(f"{ranker.name} on {dataset.name}: {queries} queries of {split}, {passages} passages")
-        with progress("texts", passages + queries) as advance:
-            score = score_ranker(ranker, dataset, progress=advance).score
+    _look_at_prompts(overrides)
+    identical: Literal["auto", "keep", "ignore"] = "auto" if ignored is None else "ignore" if ignored else "keep"
+    dataset = _dataset(data, split, identical)
+    found = _scored(encoder, dataset, ways, overrides)
+    notes = list(dict.fromkeys(note for each in found.values() for note in remarks(each.score, dataset)))
+    for note in notes:
+        say(wrapped(f"{note}.", first="note: "))
+    rows = [
+        [each.score.encoder, *(f"{value:.4f}" for value in _metrics(each)), str(each.score.queries)]
+        for each in found.values()
+    ]
     if as_json:
-        click.echo(json.dumps(score.to_json(), ensure_ascii=False))
+        first, *others = found.items()
+        more = {way: each.score.to_json() for way, each in others}
+        prompts = {key: value for key, value in overrides.items() if value is not None}
+        value = first[1].score.to_json() | {"long_texts": first[0], "beside": more, "recipe": prompts, "notes": notes}
+        click.echo(json.dumps(value, ensure_ascii=False))
         return
-    row = [score.encoder, *(f"{value:.4f}" for value in (score.ndcg_10, score.recall_100, score.mrr_10))]
-    click.echo(table(["encoder", "nDCG@10", "recall@100", "MRR@10", "queries"], [[*row, str(score.queries)]]))
+    click.echo(table(["encoder", "nDCG@10", "recall@100", "MRR@10", "queries"], rows))
+
+
+def _metrics(found: Evaluation) -> tuple[float, float, float]:
+    return found.score.ndcg_10, found.score.recall_100, found.score.mrr_10
+
+
+def _look_at_prompts(overrides: Mapping[str, Any]) -> None:
+    for name in ("query_prompt", "passage_prompt"):
+        prompt = overrides.get(name)
+        if prompt and "\\n" in prompt:
+            option = "--" + name.replace("_", "-")
+            say(f"note: {option} has a backslash and an n; for a line break the shell takes $'...\\n...'.")
+
+
+def _dataset(data: Path, split: str, identical: Literal["auto", "keep", "ignore"]) -> Dataset:
+    """A split of a BEIR folder, or of any other source of pairs."""
+    from ...evaluation import load_dataset
+    from ...evaluation.dataset import is_retrieval_set
+
+    if not data.exists() or (data.is_dir() and is_retrieval_set(data)):
+        return load_dataset(data, split, identical_ids=identical)
+    from ...training.data.sources import as_dataset, load_data
+
+    return as_dataset(load_data(data), split)
+
+
+def _scored(encoder: str, dataset: Dataset, ways: Ways, overrides: Mapping[str, Any]) -> Mapping[str, Evaluation]:
+    from ...evaluation import Bm25Ranker
+    from ...evaluation import evaluate as score_ranker
+    from ...evaluation.long_texts import evaluate_long
+    from ..encoders import open_encoder
+
+    passages, queries = len(dataset.passages), len(dataset.queries)
+    about = f"{dataset.name}: {queries} queries of {dataset.split}, {passages} passages"
+    if encoder == BM25:
+        say(f"bm25 on {about}")
+        with progress("texts", passages + queries) as advance:
+            return {BM25: score_ranker(Bm25Ranker(), dataset, progress=advance)}
+    with open_encoder(encoder, overrides) as opened:
+        say(f"{opened.name} on {about}")
+        with progress("texts", passages + queries) as advance:
+            return evaluate_long(opened, dataset, ways, advance)

@@ -94,12 +94,14 @@ class TrainingData:
         splits: name ("train", "dev", "test", ...) -> its examples; none is empty.
         corpus: passage id -> text of every passage, also of those that no split judges. Texts may be empty.
         empty: places (ids, or FILE:LINE) of examples that were left out because a text of theirs is empty.
+        notes: what was met on reading and is worth knowing, as sentences.
     """
 
     sources: tuple[Path, ...]
     splits: Mapping[str, Examples]
     corpus: Mapping[str, str]
     empty: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

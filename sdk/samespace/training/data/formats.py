@@ -1,41 +1,54 @@
-"""Rows of training data out of JSONL, CSV, TSV, Parquet and folders of Hugging Face datasets.
+"""Rows of training data: which columns mean what, in the files that people publish.
 
 A row has a query and a passage under one of these names, and may have negatives, a label and a weight:
 
-query       query, question, anchor, text_a, sentence1, sentence_A, premise
-passage     passage, positive, answer, document, text_b, sentence2, sentence_B, hypothesis; "positive" may be a list
-negatives   negative, negatives, negative_1 ... negative_N; text or list of texts
-label       label, score, similarity: a number from 0 to 1 (or true, false); makes it a labelled pair
+query       query, question, anchor, text_a, sentence1, sentence_A, premise, question1, ...
+passage     passage, positive, answer, document, text_b, sentence2, sentence_B, hypothesis, question2, pos, ...;
+            may be a list, of texts or of {"title", "text"} (tevatron, DPR)
+negatives   negative, negatives, negative_1 ... negative_N, neg, negative_passages, hard_negative_ctxs, ...
+label       label, score, similarity, is_duplicate: a number from 0 to 1 (or true, false); makes it a labelled pair
 weight      weight: a number above 0, 1 where there is none
 
-Other columns are ignored. A row that does not fit is an error with file, line and what was found there.
+A row may also be an array: [query, passage, negative ...] or [text, text, number]; or {"set": [text, ...]}. Columns
+that are not used are counted, so that nothing is dropped in silence. A row that does not fit is an error with file,
+line and what was found there.
 
-What it leaves to others: which split a file belongs to, BEIR folders (`data`).
+What it leaves to others: files and compression (`evaluation.files`), which split a file belongs to, BEIR folders
+(`sources`), what the numbers of a label mean (`grades`).
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ...errors import DataInvalid
+from ...evaluation import files
 from ...extras import require_extra
 from ...text import lone_surrogate
+from .grades import check_class_names, number, shown, unit_label
 
-SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
-QUERY: Final = ("query", "question", "anchor", "text_a", "sentence1", "sentence_A", "premise")
-PASSAGE: Final = ("passage", "positive", "answer", "document", "text_b", "sentence2", "sentence_B", "hypothesis")
-LABEL: Final = ("label", "score", "similarity")
+SUFFIXES: Final = files.SUFFIXES
+QUERY: Final = (
+    "query", "question", "anchor", "text_a", "sentence1", "sentence_A", "premise", "question1", "text1", "query_text",
+    "sentence_1", "queries",
+)  # fmt: skip
+PASSAGE: Final = (
+    "passage", "positive", "answer", "document", "text_b", "sentence2", "sentence_B", "hypothesis", "question2",
+    "text2", "pos", "positives", "positive_passages", "positive_ctxs", "passage_text", "sentence_2", "context",
+    "response",
+)  # fmt: skip
+LABEL: Final = ("label", "score", "similarity", "is_duplicate", "labels", "gold_label", "similarity_score")
 WEIGHT: Final = ("weight",)
-_NEGATIVE: Final = re.compile(r"negatives?(_\d+)?")
-_MOST_FIELD_CHARS: Final = 100_000_000
+_NEGATIVE: Final = re.compile(
+    r"(hard_?)?(negatives?|neg)(_?\d+)?|negative_passages|(hard_)?negative_ctxs", re.IGNORECASE
+)
+_JUDGEMENT: Final = ({"query-id", "corpus-id"}, {"query_id", "corpus_id"})
+_SCORES: Final = {"pos_scores": PASSAGE, "neg_scores": ("neg", "negatives", "negative")}
+_QUIET: Final = frozenset({"id", "_id", "idx", "query_id", "qid", "docid", "pair_id", "pairID", "index"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class Row:
     Attributes:
         line: from 1; of a table without lines, the row.
         label: None where the file has no column of labels.
+        unused: names of columns that say something and are not used.
     """
 
     line: int
@@ -53,6 +67,7 @@ class Row:
     negatives: tuple[str, ...]
     label: float | None
     weight: float
+    unused: tuple[str, ...] = ()
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -62,25 +77,65 @@ def read_rows(path: Path) -> Iterator[Row]:
         DataInvalid: the file cannot be read, columns are missing or there are two for one thing, or a value is of
             another type or outside its range.
     """
-    plain = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet}.get(path.suffix, _jsonl)
-    return check_rows(str(path), plain(path))
+    if files.suffix_of(path) == ".parquet":
+        check_class_names(str(path), _parquet_classes(path))
+    return check_rows(str(path), files.read_rows(path), cells=files.suffix_of(path) in (".csv", ".tsv"))
 
 
-def check_rows(path: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Row]:
-    """*rows* of (number, plain mapping) as `Row`s; *path* is for messages."""
+def check_rows(path: str, rows: Iterable[tuple[int, Any]], *, cells: bool = False) -> Iterator[Row]:
+    """*rows* of (number, plain value) as `Row`s; *path* is for messages; *cells* are strings that may be numbers."""
     labelled: int | None = None  # the first row with a label; 0 once a row had none
-    for number, plain in rows:
-        row = _row(number, f"{path}, line {number}", plain)
-        if labelled is None:
-            labelled = number if row.label is not None else 0
-        if (labelled > 0) != (row.label is not None):
-            has, lacks = ("no label", f"line {labelled} has one") if labelled else ("a label", "the first row has none")
-            raise DataInvalid(
-                path=f"{path}, line {number}", reason=f"has {has}, {lacks}; keep pairs and labelled pairs in two files"
-            )
-        yield row
+    for place, value in rows:
+        where = f"{path}, line {place}"
+        for plain in _plain(where, value):
+            row = _row(place, where, {name: _cell(name, cell) for name, cell in plain.items()} if cells else plain)
+            if labelled is None:
+                labelled = place if row.label is not None else 0
+            if (labelled > 0) != (row.label is not None):
+                has, lacks = (
+                    ("no label", f"line {labelled} has one") if labelled else ("a label", "the first row has none")
+                )
+                raise DataInvalid(path=where, reason=f"has {has}, {lacks}; keep pairs and labelled pairs in two files")
+            yield row
     if labelled is None:
         raise DataInvalid(path=path, reason="has no rows")
+
+
+def _plain(where: str, value: Any) -> Iterator[Mapping[str, Any]]:
+    """The mappings that one row of a file stands for: usually itself."""
+    if isinstance(value, list) and len(value) >= 2 and all(isinstance(each, str) for each in value[:2]):
+        query, passage, *rest = value
+        if len(rest) == 1 and isinstance(rest[0], int | float):
+            yield {"query": query, "passage": passage, "label": rest[0]}
+        else:
+            yield {"query": query, "passage": passage, "negatives": rest}
+    elif not isinstance(value, Mapping):
+        raise DataInvalid(path=where, reason=f"is {shown(value)}; expected an object")
+    elif set(value) == {"set"} and isinstance(value["set"], list) and len(value["set"]) > 1:
+        yield {"query": value["set"][0], "passage": value["set"][1:]}
+    elif any(names <= value.keys() for names in _JUDGEMENT) and not any(name in value for name in PASSAGE):
+        raise DataInvalid(
+            path=where,
+            reason="is a judgement, without texts; name the folder with corpus, queries and qrels/ instead of the file",
+        )
+    elif _is_columns(value):
+        yield from _columns(where, value)
+    else:
+        yield value
+
+
+def _is_columns(value: Mapping[str, Any]) -> bool:
+    """MTEB's pair classification has all pairs in one row: lists of texts and a list of labels, equally long."""
+    return any(isinstance(value.get(name), list) for name in LABEL)
+
+
+def _columns(where: str, value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    lists = {name: cells for name, cells in value.items() if isinstance(cells, list)}
+    if len({len(cells) for cells in lists.values()}) > 1:
+        sizes = ", ".join(f"{len(cells)} of {name!r}" for name, cells in lists.items())
+        raise DataInvalid(path=where, reason=f"its lists have unequal lengths: {sizes}")
+    for row in zip(*lists.values(), strict=True):
+        yield {**value, **dict(zip(lists, row, strict=True))}
 
 
 def _row(line: int, where: str, plain: Mapping[str, Any]) -> Row:
@@ -89,28 +144,35 @@ def _row(line: int, where: str, plain: Mapping[str, Any]) -> Row:
     label = _column(where, plain, "label", LABEL, required=False)
     weight = _column(where, plain, "weight", WEIGHT, required=False)
     assert query is not None and passage is not None
-    negatives = tuple(
-        text
-        for column in plain
-        if _NEGATIVE.fullmatch(column) and plain[column] not in (None, "")
-        for text in _texts(where, column, plain[column])
-    )
-    grade = None if label is None else _number(where, label, plain[label])
-    if grade is not None and not 0 <= grade <= 1:
-        raise DataInvalid(
-            path=where, reason=f"{label!r} is {grade:g}; expected 0 to 1: divide graded labels by the highest grade"
-        )
+    negative_columns = [column for column in plain if _NEGATIVE.fullmatch(column) and plain[column] not in (None, "")]
+    negatives = tuple(text for column in negative_columns for text in _texts(where, column, plain[column]))
+    grade = None if label is None else unit_label(where, label, plain[label], (query, passage))
     if grade is not None and negatives:
         raise DataInvalid(
             path=where, reason=f"has both {label!r} and negatives; a negative of a labelled pair is a row with label 0"
         )
-    factor = 1.0 if weight is None else _number(where, weight, plain[weight])
+    factor = 1.0 if weight is None else number(where, weight, plain[weight])
     if not factor > 0:
         raise DataInvalid(path=where, reason=f"{weight!r} is {factor:g}; expected a number above 0")
     passages = _texts(where, passage, plain[passage])
     if not passages:
         raise DataInvalid(path=where, reason=f"{passage!r} is an empty list; expected a text")
-    return Row(line, _text(where, query, plain[query]), passages, negatives, grade, factor)
+    _check_scores(where, plain)
+    used = {query, passage, label, weight, *negative_columns, *_QUIET}
+    unused = tuple(name for name, value in plain.items() if name not in used and value not in (None, "", [], {}))
+    return Row(line, _text(where, query, plain[query]), passages, negatives, grade, factor, unused)
+
+
+def _check_scores(where: str, plain: Mapping[str, Any]) -> None:
+    """FlagEmbedding's scores of a teacher: one for each text, or the columns are out of step."""
+    for name, texts in _SCORES.items():
+        scores = plain.get(name)
+        column = next((each for each in texts if plain.get(each) is not None), None)
+        if not isinstance(scores, list) or column is None:
+            continue
+        many = len(plain[column]) if isinstance(plain[column], list) else 1
+        if scores and len(scores) != many:
+            raise DataInvalid(path=where, reason=f"{name!r} has {len(scores)} numbers for {many} texts of {column!r}")
 
 
 def _column(
@@ -127,12 +189,19 @@ def _column(
     if nothing:
         raise DataInvalid(path=where, reason=f"{nothing[0]!r} has no value; expected a text")
     have = ", ".join(repr(name) for name in plain) or "none"
-    raise DataInvalid(path=where, reason=f"has no {what}: expected one of the columns {', '.join(names)}; found {have}")
+    raise DataInvalid(
+        path=where,
+        reason=f"has no {what}: expected one of the columns {', '.join(names)}; found {have}"
+        + ("; is its first line a header?" if len(plain) > 0 and max(map(len, plain)) > 60 else ""),
+    )
 
 
 def _text(where: str, column: str, value: Any) -> str:
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):  # a passage of tevatron or DPR
+        title = value.get("title")
+        return _text(where, column, f"{title} {value['text']}" if isinstance(title, str) else value["text"])
     if not isinstance(value, str):
-        raise DataInvalid(path=where, reason=f"{column!r} is {_shown(value)}; expected a text")
+        raise DataInvalid(path=where, reason=f"{column!r} is {shown(value)}; expected a text")
     if (place := lone_surrogate(value)) is not None:
         raise DataInvalid(path=where, reason=f"{column!r}: character {place} is a lone surrogate, not text")
     return value.strip()
@@ -143,57 +212,8 @@ def _texts(where: str, column: str, value: Any) -> tuple[str, ...]:
     return tuple(_text(where, column, each) for each in many)
 
 
-def _number(where: str, column: str, value: Any) -> float:
-    if isinstance(value, bool | int | float):
-        with suppress(OverflowError):  # a whole number beyond what a float can hold
-            if math.isfinite(value):
-                return float(value)
-    raise DataInvalid(path=where, reason=f"{column!r} is {_shown(value)}; expected a number")
-
-
-def _shown(value: Any) -> str:
-    plain = repr(value)
-    return f"{plain if len(plain) <= 60 else plain[:59] + '…'} ({type(value).__name__})"
-
-
-def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataInvalid(path=f"{path}, line {number}", reason=f"is not JSON: {error.msg}") from error
-        if not isinstance(value, dict):
-            raise DataInvalid(path=f"{path}, line {number}", reason=f"is {_shown(value)}; expected an object")
-        yield number, value
-
-
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Rows of a table with a header; numbers are read out of the text, and an empty cell is no value."""
-    before = csv.field_size_limit(_MOST_FIELD_CHARS)  # the module's own limit is below a long document
-    try:
-        reader = csv.reader(_lines(path), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
-        header: list[str] = []
-        for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            if not cells:
-                continue
-            if not header:
-                header = [cell.strip() for cell in cells]
-                if twice := [name for name in header if header.count(name) > 1]:
-                    raise DataInvalid(path=where, reason=f"column {twice[0]!r} appears twice")
-                continue
-            if len(cells) != len(header):
-                raise DataInvalid(path=where, reason=f"{len(cells)} cells; the header has {len(header)}")
-            yield reader.line_num, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)}
-    except csv.Error as error:
-        raise DataInvalid(path=f"{path}, line {reader.line_num}", reason=f"is not CSV: {error}") from error
-    finally:
-        csv.field_size_limit(before)
-
-
 def _cell(name: str, cell: str) -> Any:
+    """A cell of CSV: numbers are read out of the text of labels and weights, and an empty one is no value."""
     if name not in LABEL + WEIGHT:
         return cell
     if not cell.strip():
@@ -204,31 +224,20 @@ def _cell(name: str, cell: str) -> Any:
         return {"true": 1.0, "false": 0.0}.get(cell.strip().lower(), cell)
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _parquet_classes(path: Path) -> Mapping[str, Sequence[str]]:
+    """Column -> names of its classes, where Hugging Face's datasets wrote them into the file."""
     require_extra("arrow", feature="reading Parquet", modules=("pyarrow",))
+    import json
+
     import pyarrow
     import pyarrow.parquet
 
-    number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-            for plain in batch.to_pylist():
-                number += 1
-                yield number, plain
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataInvalid(path=str(path), reason=f"cannot be read as Parquet: {error}") from error
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from file
-    except FileNotFoundError as error:
-        raise DataInvalid(path=str(path), reason="no such file") from error
-    except UnicodeDecodeError as error:
-        raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise DataInvalid(path=str(path), reason=f"cannot be read: {error.strerror}") from error
+        said = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+        features = json.loads(said).get("info", {}).get("features", {})
+    except (pyarrow.ArrowException, OSError, ValueError):
+        return {}  # whether it can be read at all is said by whoever reads it
+    return {name: each["names"] for name, each in features.items() if isinstance(each, dict) and "names" in each}
 
 
 def saved_datasets(folder: Path) -> Mapping[str, Iterator[Row]]:
@@ -245,6 +254,9 @@ def saved_datasets(folder: Path) -> Mapping[str, Iterator[Row]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataInvalid(path=str(folder), reason=f"cannot be read as a saved dataset: {error}") from error
     parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    for split, part in parts.items():
+        named = {name: each.names for name, each in part.features.items() if getattr(each, "names", None)}
+        check_class_names(f"{folder}, split {split}", named)
     return {
         str(split): check_rows(f"{folder}, split {split}", enumerate(part, start=1)) for split, part in parts.items()
     }
@@ -252,4 +264,6 @@ def saved_datasets(folder: Path) -> Mapping[str, Iterator[Row]]:
 
 def is_saved_dataset(folder: Path) -> bool:
     """Whether `save_to_disk` of Hugging Face datasets wrote *folder*."""
-    return (folder / "dataset_dict.json").is_file() or (folder / "dataset_info.json").is_file()
+    return (folder / "dataset_dict.json").is_file() or (
+        (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file()
+    )

@@ -1,9 +1,12 @@
 """Duplicates and leaks: what makes a score look better than the encoder is.
 
-Two texts are near-duplicates when the Jaccard index of their character 5-grams (lower case, words and numbers
-only) reaches a threshold. MinHash finds the candidates, the exact index decides, so there are no false ones.
+Two texts are near-duplicates when the Jaccard index of their character 5-grams (in the canonical form of
+`evaluation.words`) reaches a threshold. MinHash finds the candidates, the exact index decides, so there are no false
+ones. A syllable of Hangul counts as its letters, and a character of Han or kana as two, so that five mean about as much
+in every script.
 
-What it leaves to others: which texts to compare (`data`, `pydoc_set`).
+What it leaves to others: which texts to compare (`data`, `pydoc_set`), whether a near-duplicate gives anything away
+(`leakage`).
 What it gives up: paraphrases. A question asked in other words is no duplicate here. And recall is that of the
 MinHash index: about 19 of 20 pairs at the threshold, practically all that are clearly above it.
 """
@@ -11,6 +14,7 @@ MinHash index: about 19 of 20 pairs at the threshold, practically all that are c
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +23,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ...evaluation.words import canonical
+
+__all__ = ["DUPLICATE", "Leak", "canonical", "connected", "find_near", "jaccard", "leaks", "near_duplicate_groups"]
+
 DUPLICATE: Final = 0.8
 """Jaccard index from which two texts count as the same."""
 _SHINGLE_CHARS: Final = 5
 _PERMUTATIONS: Final = 128
-_WORDS: Final = re.compile(r"\w+")
+_HANGUL: Final = re.compile("[\uac00-\ud7a3]+")
+_WIDE: Final = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_SECOND_HALF: Final = 0x200000  # above every code point
+_FACTORS: Final = np.array(
+    [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F], np.uint64
+)  # odd, from the mixers of splitmix64 and wyhash
 
 Shingles = npt.NDArray[np.uint32]
 
@@ -42,18 +55,32 @@ class Leak:
     trained: str
 
 
-def canonical(text: str) -> str:
-    """The words of *text* in lower case with single spaces between: what duplicates are judged by."""
-    return " ".join(_WORDS.findall(text.lower()))
-
-
 def shingles(text: str) -> Shingles:
     """Hashes of the character 5-grams of `canonical(text)`: (n,) uint32, ascending, without repeats."""
-    data = np.frombuffer(canonical(text).encode("utf-8").ljust(_SHINGLE_CHARS, b" "), dtype=np.uint8)
-    windows = np.lib.stride_tricks.sliding_window_view(data, _SHINGLE_CHARS).astype(np.uint64)  # (n, 5)
-    packed = windows @ (np.uint64(256) ** np.arange(_SHINGLE_CHARS, dtype=np.uint64))  # 5 bytes in 8: no collisions yet
+    units = _units(canonical(text))
+    if len(units) < _SHINGLE_CHARS:
+        units = np.pad(units, (0, _SHINGLE_CHARS - len(units)), constant_values=ord(" "))
+    windows = np.lib.stride_tricks.sliding_window_view(units, _SHINGLE_CHARS)  # (n, 5)
+    packed = windows @ _FACTORS  # modulo 2^64
+    packed ^= packed >> np.uint64(29)
     mixed = (packed * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)  # multiplicative hash, its better half
     return np.unique(mixed.astype(np.uint32))
+
+
+def _units(text: str) -> npt.NDArray[np.uint64]:
+    """Code points, with Hangul by its letters and wide characters as two: (n,) uint64."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.uint64)
+    letters = _HANGUL.sub(lambda syllables: unicodedata.normalize("NFD", syllables.group()), text)
+    codes = np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
+    wide = np.zeros(len(codes), dtype=bool)
+    for low, high in _WIDE:
+        wide |= (codes >= low) & (codes <= high)
+    if not wide.any():
+        return codes
+    doubled = np.repeat(codes, 1 + wide)
+    doubled[np.cumsum(1 + wide)[wide] - 1] += np.uint64(_SECOND_HALF)
+    return doubled
 
 
 def jaccard(left: Shingles, right: Shingles) -> float:

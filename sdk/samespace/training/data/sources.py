@@ -3,9 +3,11 @@
 A source is one of
 
 BEIR folder     corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv; a grade of 0 makes a known negative
-folder of files train*, dev* (or valid*, validation*), test*; .jsonl, .csv, .tsv or .parquet; also in data/
+folder of files train*, dev* (or valid*, validation*), test*; .jsonl, .json, .csv, .tsv or .parquet; also in data/
 saved dataset   a folder that `save_to_disk` of Hugging Face datasets wrote
 one file        the split that its name begins or ends with; "train" where it names none
+
+All of them may be compressed (.gz, .bz2, .xz).
 
 Several sources become one set; a source's weight says how often its examples are drawn. Training examples that
 repeat another are left out and counted.
@@ -24,7 +26,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import DataInvalid
-from ...evaluation.dataset import Dataset, load_splits
+from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
+from ...evaluation.files import stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, is_saved_dataset, read_rows, saved_datasets
 from .near_duplicates import canonical
@@ -34,6 +37,7 @@ SPLIT_NAMES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 RELEVANT: Final = 0.5
 """Label from which a labelled pair counts as belonging together."""
+_METADATA: Final = ("dataset_info", "dataset_infos", "dataset_dict", "state", "config", "package", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def as_dataset(data: TrainingData, split: str) -> Dataset:
     examples = data.splits.get(split)
     if examples is None:
         raise DataInvalid(path=data.name, reason=f"has no split {split!r}; it has {', '.join(data.splits) or 'none'}")
-    qrels: dict[str, dict[str, int]] = {}
+    qrels: dict[str, dict[str, float]] = {}
     texts: dict[str, str] = {}
     for row, label in enumerate(examples.labels):
         if label >= RELEVANT:
@@ -129,21 +133,24 @@ def _read(path: Path, name: str, naming: _Naming) -> TrainingData:
     prefix = f"{name}/" if name else ""
     if not path.exists():
         raise DataInvalid(path=str(path), reason="no such file or folder")
-    if (path / "corpus.jsonl").is_file() or (path / "qrels").is_dir():
+    if path.is_dir() and is_retrieval_set(path):
         return _beir(path, prefix)
     if path.is_dir() and is_saved_dataset(path):
         rows = {split: [(f"{prefix}{split}", part)] for split, part in saved_datasets(path).items()}
         return _collect(path, {SPLIT_NAMES.get(split, split): parts for split, parts in rows.items()}, naming)
     if path.is_dir():
         return _collect(path, _files(path, prefix), naming)
-    if path.suffix not in SUFFIXES:
-        raise DataInvalid(path=str(path), reason=f"is not a known format; expected one of {', '.join(SUFFIXES)}")
+    if suffix_of(path) not in SUFFIXES:
+        raise DataInvalid(
+            path=str(path),
+            reason=f"is not a known format; expected one of {', '.join(SUFFIXES)}, perhaps with .gz",
+        )
     return _collect(path, {_split_of(path) or "train": [(name or path.name, read_rows(path))]}, naming)
 
 
 def _split_of(path: Path) -> str | None:
     """The split that a file's name begins or ends with: "train-00000-of-00002.parquet" is of "train"."""
-    words = re.split(r"[-_.]", path.stem.lower())
+    words = re.split(r"[-_.]", stem_of(path).lower())
     return SPLIT_NAMES.get(words[0]) or SPLIT_NAMES.get(words[-1])
 
 
@@ -153,7 +160,7 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
         for part in (folder, folder / "data")
         if part.is_dir()
         for path in part.iterdir()
-        if path.suffix in SUFFIXES
+        if path.is_file() and suffix_of(path) in SUFFIXES and not (suffix_of(path) == ".json" and _is_metadata(path))
     )
     if not found:
         raise DataInvalid(
@@ -174,18 +181,46 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
     return parts
 
 
+def _is_metadata(path: Path) -> bool:
+    return stem_of(path) in _METADATA
+
+
 def _collect(path: Path, parts: Mapping[str, Iterable[tuple[str, Iterator[Row]]]], naming: _Naming) -> TrainingData:
     """Rows of each split, by the names of their files, as examples."""
     splits: dict[str, Examples] = {}
     corpus: dict[str, str] = {}
     empty: list[str] = []
+    notes: list[str] = []
     for split, files in parts.items():
-        read = [_examples(name, rows, naming, corpus, empty) for name, rows in files]
+        read = []
+        for name, rows in files:
+            unused: dict[str, int] = {}
+            read.append(_examples(name, _counting(rows, unused), naming, corpus, empty))
+            notes += [_not_used(name, unused)] * bool(unused)
         _check_kind(str(path), split, [examples.labelled for examples in read])
         splits[split] = join(read)
         if not splits[split]:
             raise DataInvalid(path=str(path), reason=f"split {split!r} has no row with two texts that are not empty")
-    return TrainingData((path,), splits, corpus, tuple(empty))
+    return TrainingData((path,), splits, corpus, tuple(empty), tuple(notes))
+
+
+def _counting(rows: Iterator[Row], unused: dict[str, int]) -> Iterator[Row]:
+    """*rows*, and in *unused* how many of them have something in each column that is not used."""
+    for row in rows:
+        for name in row.unused:
+            unused[name] = unused.get(name, 0) + 1
+        yield row
+
+
+def _not_used(name: str, unused: Mapping[str, int]) -> str:
+    columns = ", ".join(f"{column!r} ({count} rows)" for column, count in list(unused.items())[:8])
+    teacher = (
+        "; a teacher's scores are read from a file of their own (key teacher)"
+        if {"pos_scores", "neg_scores"} & unused.keys()
+        else ""
+    )
+    prompts = "; prompts are given to the training (query_prompt, passage_prompt)" if "prompt" in unused else ""
+    return f"{name} has columns that are not used: {columns}{teacher}{prompts}"
 
 
 def _examples(name: str, rows: Iterator[Row], naming: _Naming, corpus: dict[str, str], empty: list[str]) -> Examples:
@@ -225,7 +260,8 @@ def _beir(folder: Path, prefix: str) -> TrainingData:
         splits[dataset.split] = _judged(dataset, corpus, prefix, empty)
         if not splits[dataset.split]:
             raise DataInvalid(path=str(folder), reason=f"all pairs of split {dataset.split!r} have an empty text")
-    return TrainingData((folder,), splits, corpus, tuple(empty))
+    notes = tuple(note for dataset in loaded for note in dataset.notes)
+    return TrainingData((folder,), splits, corpus, tuple(empty), notes)
 
 
 def _judged(dataset: Dataset, corpus: Mapping[str, str], prefix: str, empty: dict[str, None]) -> Examples:
@@ -263,6 +299,7 @@ def _joined(parts: Sequence[TrainingData]) -> TrainingData:
         splits=splits,
         corpus={name: text for part in parts for name, text in part.corpus.items()},
         empty=tuple(place for part in parts for place in part.empty),
+        notes=tuple(note for part in parts for note in part.notes),
     )
 
 

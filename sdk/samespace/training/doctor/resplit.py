@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import DataInvalid
-from ...evaluation.dataset import load_splits
+from ...evaluation.dataset import is_retrieval_set, load_splits
+from ...evaluation.files import parts_of
 from ...folders import whole_folder
 from ..data.examples import Examples, TrainingData, join
 from ..data.near_duplicates import connected
@@ -129,7 +130,7 @@ def write_splits(data: TrainingData, made: Resplit, out: Path) -> None:
     if out.exists():
         raise DataInvalid(path=str(out), reason="exists already; name another folder, or remove it")
     with whole_folder(out) as work:
-        if len(data.sources) == 1 and (data.sources[0] / "corpus.jsonl").is_file():
+        if len(data.sources) == 1 and is_retrieval_set(data.sources[0]):
             _write_beir(data.sources[0], made, work)
             return
         for name, part in made.splits.items():
@@ -139,8 +140,11 @@ def write_splits(data: TrainingData, made: Resplit, out: Path) -> None:
 def _write_beir(source: Path, made: Resplit, work: Path) -> None:
     """Corpus and queries as they are, judgements as they were; judgements of 0 go with their query."""
     (work / "qrels").mkdir()
-    for name in ("corpus.jsonl", "queries.jsonl"):
-        (work / name).write_bytes((source / name).read_bytes())
+    for texts in ("corpus", "queries"):
+        for file in parts_of(source, texts):
+            copy = work / file.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(file.read_bytes())
     grades = {
         (query, passage): grade
         for dataset in load_splits(source)
@@ -154,7 +158,7 @@ def _write_beir(source: Path, made: Resplit, work: Path) -> None:
     for name, part in made.splits.items():
         pairs = list(dict.fromkeys(zip(part.query_ids, part.passage_ids, strict=True)))
         pairs += [(query, passage) for query in dict.fromkeys(part.query_ids) for passage in nothing[query]]
-        lines = (f"{query}\t{passage}\t{grades[query, passage]}" for query, passage in pairs)
+        lines = (f"{query}\t{passage}\t{grades[query, passage]:g}" for query, passage in pairs)
         _write(work / "qrels" / f"{name}.tsv", ("query-id\tcorpus-id\tscore", *lines))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...evaluation.words import canonical, has_words
 from ...text import ROLES
-from ..data.near_duplicates import canonical
 from .diagnosis import Check, DataFinding, Table, TextName, few, share
 from .material import Material
 
@@ -24,10 +24,10 @@ FEWEST: Final = 10
 
 
 def empty_texts(material: Material) -> Check:
-    """Texts without a letter or digit, and examples that were left out for such a text."""
+    """Texts without a letter, digit or meaningful sign, and examples that were left out for such a text."""
     findings = []
     without = [
-        (TextName(role, name),) for role in ROLES for name, text in material.texts(role).items() if not canonical(text)
+        (TextName(role, name),) for role in ROLES for name, text in material.texts(role).items() if not has_words(text)
     ]
     judged = {name for split in material.data.splits.values() for name in (*split.query_ids, *split.passage_ids)}
     trained = [each for each in without if each[0].id in judged and material.text(each[0])]
@@ -36,7 +36,7 @@ def empty_texts(material: Material) -> Check:
             DataFinding(
                 "texts_without_words",
                 "error",
-                f"{len(trained)} texts of examples have no letter and no digit.",
+                f"{len(trained)} texts of examples have no letter, no digit and no sign but punctuation.",
                 "Remove these examples: a text without words teaches nothing and is the same for all",
                 few(trained),
             )

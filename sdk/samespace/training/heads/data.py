@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ...errors import DataInvalid
 from ...evaluation import Dataset, load_dataset
+from ...evaluation.dataset import is_retrieval_set
 from ...heads import Heads
 from ...progress import Progress
 from ...text import Role
@@ -108,7 +109,7 @@ def of_texts(
     held_out = {name: data.splits[name] for name in HELD_OUT if name in data.splits}
     leaked = [leak for examples in held_out.values() for leak in leaks_between(train, examples)]
     _refuse(folder, leaked, allow_leakage)
-    judged = (folder / "qrels").is_dir()  # grades are kept where there are some
+    judged = folder.is_dir() and is_retrieval_set(folder)  # grades are kept where there are some
     datasets = {name: load_dataset(folder, name) if judged else as_dataset(data, name) for name in held_out}
     passages = tuple(data.corpus.values())
     queries = tuple(dict.fromkeys(train.queries))

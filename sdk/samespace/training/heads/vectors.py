@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from ...errors import DataInvalid
 from ...evaluation import Dataset
-from ...evaluation.dataset import read_qrels, splits
+from ...evaluation.dataset import splits
+from ...evaluation.qrels import judgement_files, read_judgements
 from .data import HELD_OUT, TRAIN, HeadData, Split
 from .frozen import EmbeddedTexts
 
@@ -83,15 +84,20 @@ def _array(path: Path) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
-def _judged(folder: Path, split: str, queries: int, passages: int) -> dict[int, dict[int, int]]:
-    """query row -> passage row -> grade."""
+def _judged(folder: Path, split: str, queries: int, passages: int) -> dict[int, dict[int, float]]:
+    """query row -> passage row -> grade; a row that is not there is an error, because nothing else says what it is."""
     known_queries, known_passages = ({str(row) for row in range(count)} for count in (queries, passages))
-    graded = read_qrels(folder, split, known_passages, known_queries, files=FILES)
-    return {int(q): {int(p): grade for p, grade in grades.items()} for q, grades in graded.items()}
+    files = judgement_files(folder)[split]
+    judged = read_judgements(files, known_passages, known_queries)
+    strange = [(name, FILES[0]) for name in judged.strangers]
+    strange += [(name, FILES[1]) for grades in judged.missing.values() for name in grades]
+    if strange:
+        raise DataInvalid(path=str(files[0]), reason=f"id {strange[0][0]!r} is not in {strange[0][1]}")
+    return {int(q): {int(p): grade for p, grade in grades.items()} for q, grades in judged.grades.items()}
 
 
 def _split(
-    folder: Path, name: str, judged: Mapping[int, Mapping[int, int]], queries: npt.NDArray[Any], passages: int
+    folder: Path, name: str, judged: Mapping[int, Mapping[int, float]], queries: npt.NDArray[Any], passages: int
 ) -> Split:
     asked = [row for row, grades in judged.items() if any(grade > 0 for grade in grades.values())]
     if not asked:

@@ -31,6 +31,7 @@ from ...evaluation import (
     paired_bootstrap,
     uniformity,
 )
+from ...evaluation.dataset import is_retrieval_set
 from ...export.fastest import fastest
 from ...model.checkpoint import Checkpoint
 from ...progress import Progress, silent
@@ -152,7 +153,7 @@ def score(
 
 def held_out(data: TrainingData, folder: Path, splits: Sequence[str]) -> dict[str, Dataset]:
     """Those of *splits* that the data has, as retrieval sets; a BEIR folder with its grades."""
-    beir = (folder / "qrels").is_dir()
+    beir = folder.is_dir() and is_retrieval_set(folder)
     return {
         split: load_dataset(folder, split) if beir else as_dataset(data, split)
         for split in splits

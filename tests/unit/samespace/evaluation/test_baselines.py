@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def test_bm25_is_the_formula() -> None:
     expected = {row: idf * tf / (tf + 1.2 * (1 - 0.75 + 0.75 * lengths[row] / mean)) for row, tf in frequencies.items()}
     found = {int(row): float(score) for row, score in zip(run.rows[0], run.scores[0], strict=True) if row >= 0}
     assert found == pytest.approx(expected, abs=FLOAT32)
-    assert list(run.rows[0]) == [4, 0, 1, -1, -1]  # equal scores in the order of the corpus; nothing for nothing
+    assert list(run.rows[0]) == [4, 1, 0, -1, -1]  # equal scores by id, the last first; nothing for nothing
 
 
 def test_bm25_finds_nothing_for_unknown_words() -> None:
@@ -65,6 +66,8 @@ def test_a_score_says_what_was_measured() -> None:
         "ndcg@10": 0.5,
         "recall@100": 0.5,
         "mrr@10": 0.5,
+        "constant_rankings": 0,
+        "tied_rankings": 0,
     }
     assert result.per_query["ndcg@10"].tolist() == [1.0, 0.0]
 
@@ -128,3 +131,24 @@ def test_top_takes_the_first_of_equals() -> None:
     """Among equal scores at the edge the earlier positions are taken."""
     assert top(np.array([1, 2, 2, 2, 0], dtype=np.float32), 2).tolist() == [1, 2]
     assert top(np.array([3, 1], dtype=np.float32), 5).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("passages", "query", "right"),
+    [
+        (("我们明天去上海", "今天北京的天气很好", "他喜欢吃苹果"), "北京天气怎么样", 1),
+        (("พรุ่งนี้เราไปทะเล", "วันนี้อากาศในกรุงเทพดี", "เขาชอบกินผลไม้"), "อากาศกรุงเทพ", 1),
+        (("कल हम समुद्र जाएंगे", "आज दिल्ली में मौसम अच्छा है", "उसे फल पसंद हैं"), "दिल्ली का मौसम", 1),
+        (
+            ("내일 우리는 바다에 간다", unicodedata.normalize("NFD", "오늘 서울 날씨 좋다"), "그는 과일을 좋아한다"),
+            "서울 날씨",
+            1,
+        ),
+    ],
+    ids=["chinese", "thai", "hindi", "korean in NFD"],
+)
+def test_bm25_searches_every_script(passages: tuple[str, ...], query: str, right: int) -> None:
+    """Where words are not separated, or have marks, or are in another Unicode form, the right passage is first."""
+    ids = tuple(f"p{i}" for i in range(len(passages)))
+    data = Dataset(Path("memory"), "test", ids, passages, ("q",), (query,), {"q": {ids[right]: 1}})
+    assert evaluate(Bm25Ranker(), data).score.ndcg_10 == 1.0

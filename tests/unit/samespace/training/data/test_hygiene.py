@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -152,3 +153,36 @@ def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
     """One pair has no negatives."""
     with pytest.raises(DataInvalid, match="1 pairs in split train"):
         pairs_of(write(tmp_path / "d", {"train": TRAIN[:1]}))
+
+
+KOREAN = ("서울의 오늘 날씨는 어떻습니까", "배송은 얼마나 걸립니까", "비밀번호를 어떻게 바꿉니까")
+
+
+def test_a_test_split_in_another_unicode_form_leaks(tmp_path: Path) -> None:
+    """Korean questions of the training split in NFD are the same questions, and stop training."""
+    train = [*TRAIN, *((query, sentence(300 + n)) for n, query in enumerate(KOREAN))]
+    held = [(unicodedata.normalize("NFD", query), sentence(400 + n)) for n, query in enumerate(KOREAN)]
+    with pytest.raises(DataInvalid, match=r"3 held-out queries"):
+        pairs_of(write(tmp_path / "d", {"train": train, "test": [*CLEAN, *held]}))
+
+
+def test_signs_and_vowel_signs_make_other_examples(tmp_path: Path) -> None:
+    """None of these repeats another one."""
+    queries = (
+        "C", "C++", "C#", "==", "!=", "कल", "काल", "कील", "ไม่", "ไม้", "🙂", "🙁", "a + b", "a - b", "a * b", "::", "->",
+    )  # fmt: skip
+    folder = write(tmp_path / "d", {"train": [(query, "One answer to all of them.") for query in queries]})
+    found = load_training_set(make_config({"data": str(folder), "out": "o"}))
+    assert (len(found.examples), found.dropped) == (len(queries), 0)
+
+
+def test_five_characters_mean_as_much_in_every_script() -> None:
+    """One word of six changed: far from a duplicate in Korean, Chinese, Hindi and English alike."""
+    for left, right in (
+        ("서울의 오늘 날씨는 어떻습니까", "부산의 내일 날씨는 어떻습니까"),
+        ("请问今天北京的天气怎么样", "请问明天上海的天气怎么样"),
+        ("आज दिल्ली में मौसम कैसा है", "कल मुंबई में मौसम कैसा है"),
+        ("how is the weather in Seoul today", "how is the weather in Busan tomorrow"),
+    ):
+        assert 0.1 < jaccard(shingles(left), shingles(right)) < 0.75
+        assert jaccard(shingles(left), shingles(unicodedata.normalize("NFD", left))) == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -139,6 +140,7 @@ def test_pairs_and_labelled_pairs_do_not_mix(tmp_path: Path) -> None:
     [
         ("{", "line 2: is not JSON"),
         ("[1]", r"line 2: is \[1\] \(list\); expected an object"),
+        ('["x"]', r"line 2: is \['x'\] \(list\); expected an object"),
         ('{"text_a": "x", "label": 1}', "line 2: has no passage: expected one of the columns passage, positive"),
         ('{"text_a": "x", "text_b": null, "label": 1}', "line 2: 'text_b' has no value"),
         ('{"text_a": 7, "text_b": "y", "label": 1}', r"line 2: 'text_a' is 7 \(int\); expected a text"),
@@ -235,3 +237,133 @@ def test_pairs_for_training_come_from_any_format(tmp_path: Path) -> None:
     assert len(load_training_set(make_config(settings)).examples) == 3
     with pytest.raises(DataInvalid, match=r"has no split 'more' to train on; it has train"):
         load_training_set(make_config(settings | {"train_split": "more"}))
+
+
+TEVATRON = {
+    "query_id": "1",
+    "query": "what is rust",
+    "positive_passages": [{"docid": "7", "title": "Rust", "text": "A language."}, {"docid": "8", "text": "A metal."}],
+    "negative_passages": [{"docid": "9", "title": "", "text": "A train."}],
+}
+FLAG = {"query": "what is rust", "pos": ["Rust A language.", "A metal."], "neg": ["A train."], "pos_scores": [0.9, 0.4]}
+EXPECTED = [("what is rust", text, ("A train.",), 1.0) for text in ("Rust A language.", "A metal.")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        TEVATRON,
+        FLAG,
+        {"query": "what is rust", "positive": FLAG["pos"], "negative": FLAG["neg"]},
+        {
+            "question": "what is rust",
+            "answers": ["ignored"],
+            "positive_ctxs": TEVATRON["positive_passages"],
+            "hard_negative_ctxs": TEVATRON["negative_passages"],
+        },
+    ],
+    ids=["tevatron", "FlagEmbedding", "MTEB reranking", "DPR"],
+)
+@pytest.mark.parametrize("name", ["train.jsonl", "train.jsonl.gz", "train.json", "train_data.json.gz", "train.parquet"])
+def test_rows_of_other_projects_are_read(tmp_path: Path, row: dict[str, Any], name: str) -> None:
+    """Whatever the columns are called, as JSON lines, as an array, compressed."""
+    if name.endswith("parquet"):
+        path = write(tmp_path / name, [row])
+    else:
+        text = json.dumps([row], indent=2) if ".json" in name and "jsonl" not in name else json.dumps(row) + "\n"
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    data = load_data(path)
+    assert texts(data.splits["train"]) == EXPECTED
+    if "pos_scores" in row:
+        assert data.notes == (
+            f"{name} has columns that are not used: 'pos_scores' (1 rows); a teacher's scores are read from a file of "
+            "their own (key teacher)",
+        )
+
+
+def test_arrays_and_sets_are_rows(tmp_path: Path) -> None:
+    """As the embedding-training-data of sentence-transformers have them: pairs, triples, sets."""
+    (tmp_path / "train.jsonl").write_text('["q", "p"]\n["q2", "p2", "n2"]\n{"set": ["a", "b", "c"]}\n')
+    found = texts(load_data(tmp_path / "train.jsonl").splits["train"])
+    assert found == [("q", "p", (), 1.0), ("q2", "p2", ("n2",), 1.0), ("a", "b", (), 1.0), ("a", "c", (), 1.0)]
+    (tmp_path / "scored.jsonl").write_text('["q", "p", 0.5]\n["q2", "p2", 1]\n')
+    assert load_data(tmp_path / "scored.jsonl").splits["train"].labels == (0.5, 1.0)
+
+
+def test_a_row_of_columns_is_many_pairs(tmp_path: Path) -> None:
+    """MTEB's pair classification: one row of lists."""
+    row = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "labels": [1, 0]}
+    found = load_data(write(tmp_path / "test.jsonl", [row])).splits["test"]
+    assert texts(found) == [("a", "c", (), 1.0), ("b", "d", (), 0.0)]
+    with pytest.raises(DataInvalid, match=r"unequal lengths: 2 of 'sentence1', 2 of 'sentence2', 1 of 'labels'"):
+        load_data(write(tmp_path / "bad.jsonl", [{**row, "labels": [1]}]))
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            {"premise": "a", "hypothesis": "b", "label": 2},
+            "'label' is 2 .* labels of inference: 0 is entailment, 1 neutral",
+        ),
+        ({"premise": "a", "hypothesis": "b", "label": -1}, "'label' is -1 .* -1 has no label. Write 1 for entailment"),
+        ({"sentence1": "a", "sentence2": "b", "label": 2}, "'label' is 2 .*If these are labels of inference: 0 is"),
+        (
+            {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"},
+            "'gold_label' is 'neutral', a label of inference",
+        ),
+        ({"sentence1": "a", "sentence2": "b", "score": 4.2}, "'score' is 4.2; expected 0 to 1: divide graded labels"),
+        ({"query-id": "a", "corpus-id": "b", "score": 1}, "is a judgement, without texts; name the folder"),
+        ({"query": "a", "pos": ["b"], "pos_scores": [1, 2]}, "'pos_scores' has 2 numbers for 1 texts of 'pos'"),
+    ],
+)
+def test_labels_that_mean_something_else_are_refused(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    """Labels of inference with the mapping that is right; judgements, scores out of step."""
+    with pytest.raises(DataInvalid, match=reason):
+        load_data(write(tmp_path / "train.jsonl", [row]))
+
+
+@pytest.mark.parametrize("kind", ["saved", "parquet"])
+def test_class_names_are_believed(tmp_path: Path, kind: str) -> None:
+    """GLUE's RTE: class 0 is "entailment"; as a similarity that is the wrong way round. MRPC's classes are right."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra train")
+
+    def made(names: list[str], name: str) -> Path:
+        features = datasets.Features(
+            {"sentence1": datasets.Value("string"), "sentence2": datasets.Value("string"),
+             "label": datasets.ClassLabel(names=names)}
+        )  # fmt: skip
+        rows = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": [0, 1]}
+        dataset = datasets.Dataset.from_dict(rows, features=features)
+        if kind == "saved":
+            dataset.save_to_disk(str(tmp_path / name))
+            return tmp_path / name
+        dataset.to_parquet(str(tmp_path / f"{name}.parquet"))
+        return tmp_path / f"{name}.parquet"
+
+    with pytest.raises(DataInvalid, match=r"0 is entailment, 1 is not_entailment: .* Write 1 for entailment"):
+        load_data(made(["entailment", "not_entailment"], "rte"))
+    assert load_data(made(["not_equivalent", "equivalent"], "mrpc")).splits["train"].labels == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            'query\tpassage\n5" disk\tabout 5" disks\nsays "hi"\t"quoted" first\n',
+            [('5" disk', 'about 5" disks'), ('says "hi"', '"quoted" first')],
+        ),
+        ('query\tpassage\n"the word" alone\tx\n"open\ty\n', [('"the word" alone', "x"), ('"open', "y")]),
+        ('query\tpassage\n"a title"\tx\nplain\ty\n', [('"a title"', "x"), ("plain", "y")]),
+        ('query\tpassage\n"says ""hi"""\tx\n', [('says "hi"', "x")]),
+        ('query\tpassage\n"two\nlines"\t"a\ttab"\n', [("two\nlines", "a\ttab")]),
+        ('"query"\t"passage"\n"a"\t"b"\n', [("a", "b")]),
+    ],
+    ids=["inches", "begins with a mark", "wrapped once", "doubled", "line and tab within", "all quoted"],
+)  # fmt: skip
+def test_tabs_without_quoting_are_read_as_such(tmp_path: Path, content: str, expected: list[tuple[str, str]]) -> None:
+    """A quotation mark is text, unless the file was written with quoting."""
+    (tmp_path / "train.tsv").write_text(content)
+    found = load_data(tmp_path / "train.tsv").splits["train"]
+    assert list(zip(found.queries, found.passages, strict=True)) == expected

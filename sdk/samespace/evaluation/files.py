@@ -1,0 +1,288 @@
+"""Rows out of files as people publish them: JSON lines, JSON arrays, CSV, TSV and Parquet, also compressed.
+
+What a file is compressed with is seen in its first bytes (gzip, bzip2, xz), whatever its name. What it holds is said by
+its name without that: `train.jsonl.gz`. A row is a plain value with its number; what its columns mean is the caller's.
+
+What it gives up: files that do not fit into memory, where they are JSON arrays or TSV.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import json
+import lzma
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from ..errors import DataInvalid
+from ..extras import require_extra
+
+COMPRESSIONS: Final = (".gz", ".bz2", ".xz")
+SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_MAGIC: Final[tuple[tuple[bytes, Any], ...]] = (
+    (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open),
+)  # fmt: skip
+_MOST_FIELD_CHARS: Final = 100_000_000
+_SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,})?$")
+
+Numbered = Iterator[tuple[int, Any]]
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that says what a file holds, in lower case: that of `train.jsonl.gz` is ".jsonl"."""
+    name = Path(path.name.lower())
+    return name.with_suffix("").suffix if name.suffix in COMPRESSIONS else name.suffix
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without its suffixes and the number of a shard: "train" of `train-00000-of-00002.jsonl.gz`."""
+    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
+    return _SHARD.sub("", Path(plain).stem if Path(plain).suffix else plain)
+
+
+def parts_of(folder: Path, name: str) -> list[Path]:
+    """The files of one part of a set: `corpus.jsonl` for "corpus", or another format, or a folder of shards.
+
+    Raises:
+        DataInvalid: there are two that say the same, and one would win.
+    """
+    found = [path for path in _files(folder) if stem_of(path) == name]
+    if (folder / name).is_dir():
+        found += _files(folder / name)
+    if len({(path.parent, suffix_of(path)) for path in found}) > 1 or len(found) != len({p.name for p in found}):
+        raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
+    if len(found) > 1 and not all(_is_shard(path) or path.parent != folder for path in found):
+        raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path) in SUFFIXES)
+
+
+def _is_shard(path: Path) -> bool:
+    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
+    return _SHARD.search(Path(plain).stem) is not None
+
+
+def read_rows(path: Path) -> Numbered:
+    """(number from 1, plain value) of each row: a mapping, or whatever else a JSON file has there.
+
+    The number is the line; of JSON arrays and Parquet the row. Cells of CSV and TSV are strings.
+
+    Raises:
+        DataInvalid: the file cannot be read, or is not what its name says, with the line.
+        ExtraMissing: a Parquet file, without pyarrow.
+    """
+    readers = {".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    yield from readers.get(suffix_of(path), _json)(path)
+
+
+def read_lines(path: Path, *, newline: str | None = None) -> Iterator[str]:
+    """The lines of a text file, compressed or not, with their ends.
+
+    Raises:
+        DataInvalid: the file is not there, cannot be read, is damaged, or is not UTF-8.
+    """
+    try:
+        with _opened(path, newline) as file:
+            yield from file
+    except FileNotFoundError as error:
+        raise DataInvalid(path=str(path), reason="no such file") from error
+    except UnicodeDecodeError as error:
+        raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: {error}") from error
+    except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
+        raise DataInvalid(path=str(path), reason=f"cannot be decompressed: {error}") from error
+    except OSError as error:
+        raise DataInvalid(path=str(path), reason=f"cannot be read: {error.strerror or error}") from error
+
+
+def _opened(path: Path, newline: str | None) -> IO[str]:
+    with path.open("rb") as file:
+        begins = file.read(8)
+    for magic, opener in _MAGIC:
+        if begins.startswith(magic):
+            opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline=newline)
+            return opened
+    if begins.startswith(b"\x28\xb5\x2f\xfd"):
+        raise DataInvalid(path=str(path), reason="is compressed with zstd; unpack it first: unzstd")
+    if begins.startswith(b"PK\x03\x04"):
+        raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
+    return path.open(encoding="utf-8-sig", newline=newline)
+
+
+def _json(path: Path) -> Numbered:
+    """JSON lines, or one array; which of them is seen in the first line."""
+    lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield from _json_from(path, number, line, lines)
+            return
+
+
+def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numbered:
+    value = _parsed(first)
+    if isinstance(value, dict) or (isinstance(value, list) and _is_row(value)):
+        yield number, value
+        for at, line in enumerate(rest, start=number + 1):
+            if line.strip():
+                yield at, _line(path, at, line)
+        return
+    if suffix_of(path) != ".json" and not first.lstrip().startswith("["):
+        _line(path, number, first)
+    text = first + "".join(rest)
+    try:
+        whole = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        at = number - 1 + getattr(error, "lineno", 1)
+        raise _not_json(path, at, getattr(error, "msg", str(error))) from error
+    yield from enumerate(_array(path, whole), start=1)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+
+
+def _is_row(value: Sequence[Any]) -> bool:
+    """Whether a JSON array is one row of texts, and not all rows of the file."""
+    return bool(value) and isinstance(value[0], str)
+
+
+def _line(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise _not_json(path, number, error.msg) from error
+    except RecursionError as error:
+        raise _not_json(path, number, "it is nested too deeply") from error
+
+
+def _not_json(path: Path, number: int, why: str) -> DataInvalid:
+    return DataInvalid(path=f"{path}, line {number}", reason=f"is not JSON: {why}")
+
+
+def _array(path: Path, whole: Any) -> Iterable[Any]:
+    """The rows of a whole JSON document: an array, or the only array of an object."""
+    if isinstance(whole, dict):
+        arrays = {name: value for name, value in whole.items() if isinstance(value, list)}
+        if len(arrays) == 1 and all(isinstance(row, dict) for value in arrays.values() for row in value):
+            return next(iter(arrays.values()))
+        return [whole]
+    if not isinstance(whole, list):
+        raise DataInvalid(path=str(path), reason=f"is one {type(whole).__name__}; expected an array of objects")
+    return whole
+
+
+def _csv(path: Path) -> Numbered:
+    lines = read_lines(path, newline="")
+    first = next(lines, "")
+    delimiter = max(",;\t", key=first.count) if first.count(",") == 0 else ","
+
+    def all_lines() -> Iterator[str]:
+        yield first
+        yield from lines
+
+    yield from _table(path, all_lines(), delimiter)
+
+
+def _tsv(path: Path) -> Numbered:
+    """A table with tabs; quotation marks are text, unless the file shows that it was written with them."""
+    lines = list(read_lines(path, newline=""))
+    if is_quoted(lines):
+        yield from _table(path, lines, "\t")
+        return
+    header: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        cells = line.rstrip("\r\n").split("\t")
+        if cells == [""]:
+            continue
+        if not header:
+            header = _header(path, number, cells)
+        else:
+            yield number, _named(path, number, header, cells)
+
+
+def is_quoted(lines: Sequence[str]) -> bool:
+    """Whether a TSV file was written with quotation marks around cells, as spreadsheets and Python's csv do.
+
+    Such a writer quotes every cell that has a quotation mark, and doubles those inside. Files of MS MARCO and most
+    others with tabs are plain: a quotation mark in them is one.
+    """
+    plain = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
+    if not plain:
+        return False
+    marked = [cell for cells in plain for cell in cells if '"' in cell]
+    if not marked:
+        return False
+    ragged = any(len(cells) != len(plain[0]) for cells in plain)
+    if ragged:  # a tab or a line's end within quotes; or a damaged file, which is then named as plain
+        return _parses(lines, len(plain[0]))
+    wrapped = all(len(cell) > 1 and _QUOTED.fullmatch(cell) for cell in marked)
+    return wrapped and (any('""' in cell[1:-1] for cell in marked) or len(marked) == sum(map(len, plain)))
+
+
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
+
+
+def _parses(lines: Sequence[str], columns: int) -> bool:
+    try:
+        rows = [cells for cells in csv.reader(lines, delimiter="\t", strict=True) if cells]
+    except csv.Error:
+        return False
+    return all(len(cells) == columns for cells in rows)
+
+
+def _table(path: Path, lines: Iterable[str], delimiter: str) -> Numbered:
+    """Rows of a table with a header and quoted cells."""
+    before = csv.field_size_limit(_MOST_FIELD_CHARS)  # the module's own limit is below a long document
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header: list[str] = []
+        for cells in reader:
+            if not cells:
+                continue
+            if not header:
+                header = _header(path, reader.line_num, cells)
+            else:
+                yield reader.line_num, _named(path, reader.line_num, header, cells)
+    except csv.Error as error:
+        raise DataInvalid(path=f"{path}, line {reader.line_num}", reason=f"is not CSV: {error}") from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _header(path: Path, number: int, cells: Sequence[str]) -> list[str]:
+    header = [cell.strip() for cell in cells]
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise DataInvalid(path=f"{path}, line {number}", reason=f"column {twice[0]!r} appears twice")
+    return header
+
+
+def _named(path: Path, number: int, header: Sequence[str], cells: Sequence[str]) -> Mapping[str, str]:
+    if len(cells) != len(header):
+        raise DataInvalid(path=f"{path}, line {number}", reason=f"{len(cells)} cells; the header has {len(header)}")
+    return dict(zip(header, cells, strict=True))
+
+
+def _parquet(path: Path) -> Numbered:
+    require_extra("arrow", feature="reading Parquet", modules=("pyarrow",))
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
+            for plain in batch.to_pylist():
+                number += 1
+                yield number, plain
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataInvalid(path=str(path), reason=f"cannot be read as Parquet: {error}") from error

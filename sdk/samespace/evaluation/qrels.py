@@ -1,0 +1,216 @@
+"""Judgements: which passage answers which query, and how well, out of the files that people publish.
+
+qrels/SPLIT.tsv, .csv     query id, passage id, grade; a header names them or is left out (BEIR)
+qrels/SPLIT.txt, .qrels   query id, something, passage id, grade, with spaces or tabs (TREC); also as .tsv
+qrels/SPLIT.jsonl, .json, .parquet    rows with these three (MTEB), or one object of objects
+
+A judgement of a passage that the corpus lacks, or of a query that there is not, is no error: published sets have them.
+They are counted, and told by whoever holds the set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import DataInvalid
+from .files import COMPRESSIONS, SUFFIXES, read_lines, read_rows, stem_of, suffix_of
+
+QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
+PASSAGE_NAMES: Final = (
+    "corpus-id", "corpus_id", "passage_id", "passage-id", "pid", "docid", "doc_id", "doc-id", "docno", "document_id",
+    "corpus", "doc",
+)  # fmt: skip
+GRADE_NAMES: Final = ("score", "relevance", "rel", "grade", "label", "relevant", "relevancy")
+_TEXT_SUFFIXES: Final = (".tsv", ".txt", ".qrels", ".qrel", ".trec")
+_FOLDERS: Final = ("qrels", "default")
+
+Grades = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What one split judges.
+
+    Attributes:
+        grades: query id -> passage id -> grade, of queries and passages that there are.
+        missing: the same for passages that the corpus lacks, of queries that there are.
+        strangers: queries that are judged and that there are not -> how many judgements they have.
+        count: all judgements.
+    """
+
+    grades: Grades
+    missing: Grades
+    strangers: Mapping[str, int]
+    count: int
+
+
+def judgement_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of judgements of a set by split, sorted.
+
+    Raises:
+        DataInvalid: two files judge one split.
+    """
+    found: dict[str, list[Path]] = {}
+    for name in _FOLDERS:
+        places = folder / name
+        if places.is_dir():
+            for path in sorted(places.iterdir()):
+                if path.is_file() and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES):
+                    found.setdefault(_split_of(path), []).append(path)
+            break
+    for split, paths in found.items():
+        if len(paths) > 1 and any(_plain(path) == split for path in paths):
+            raise DataInvalid(
+                path=str(paths[0]), reason=f"{paths[1].name} judges split {split!r} too, and one would win; keep one"
+            )
+    return dict(sorted(found.items()))
+
+
+def _plain(path: Path) -> str:
+    name = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
+    return Path(name).stem
+
+
+def _split_of(path: Path) -> str:
+    return stem_of(path).removeprefix("qrels.").removeprefix("qrels_").removeprefix("qrels-")
+
+
+def read_judgements(paths: Sequence[Path], passages: Container[str], queries: Container[str]) -> Judgements:
+    """The judgements of one split.
+
+    Args:
+        passages, queries: the ids that there are.
+
+    Raises:
+        DataInvalid: a line is not what it has to be, or one pair has two grades.
+    """
+    grades: Grades = {}
+    missing: Grades = {}
+    strangers: dict[str, int] = {}
+    count = 0
+    seen: Grades = {}
+    for path in paths:
+        for number, (query, passage, grade) in _triples(path):
+            before = seen.setdefault(query, {}).setdefault(passage, grade)
+            if before != grade:
+                raise DataInvalid(
+                    path=f"{path}, line {number}",
+                    reason=f"query {query!r} and passage {passage!r} have grade {before:g} already, now {grade:g}",
+                )
+            count += 1
+            if query not in queries:
+                strangers[query] = strangers.get(query, 0) + 1
+            else:
+                (grades if passage in passages else missing).setdefault(query, {})[passage] = grade
+    return Judgements(grades, missing, strangers, count)
+
+
+def _triples(path: Path) -> Iterator[tuple[int, tuple[str, str, float]]]:
+    kind = suffix_of(path)
+    if kind in _TEXT_SUFFIXES:
+        yield from _lines(path)
+    elif kind == ".csv":
+        yield from _lines(path, ",")
+    else:
+        for number, row in read_rows(path):
+            yield from _row(f"{path}, line {number}", number, row)
+
+
+def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tuple[str, str, float]]]:
+    places: tuple[int, int, int] | None = None
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        cells = _cells(line.rstrip("\r\n"), delimiter)
+        where = f"{path}, line {number}"
+        if places is None:
+            places = _named_places(where, cells)
+            if places is not None:
+                continue
+            places = (0, 2, 3) if len(cells) == 4 else (0, 1, 2)
+            if len(cells) in (3, 4) and not _is_number(cells[-1]) and number == 1:
+                continue  # a header with names of its own
+        if max(places) >= len(cells) or not _is_number(cells[places[2]]):
+            raise DataInvalid(
+                path=where,
+                reason="expected query id, passage id and a number with tabs between, or the four columns of TREC; "
+                f"got {line.rstrip()!r}",
+            )
+        query, passage, grade = (cells[place] for place in places)
+        yield number, (query, passage, _grade(where, grade))
+
+
+def _cells(line: str, delimiter: str | None) -> list[str]:
+    if delimiter is not None:
+        return [cell.strip().strip('"') for cell in line.split(delimiter)]
+    tabbed = [cell.strip() for cell in line.split("\t")]
+    return tabbed if len(tabbed) in (3, 4) else line.split()
+
+
+def _named_places(where: str, cells: Sequence[str]) -> tuple[int, int, int] | None:
+    """Where a header puts query, passage and grade; None where the line is no header that is known."""
+    names = [cell.lower() for cell in cells]
+    found = [
+        next((place for place, name in enumerate(names) if name in known), None)
+        for known in (QUERY_NAMES, PASSAGE_NAMES, GRADE_NAMES)
+    ]
+    if all(place is None for place in found) or _is_number(cells[-1]):
+        return None
+    query, passage, grade = found
+    if query is None or passage is None or grade is None:
+        return None
+    return query, passage, grade
+
+
+def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, str, float]]]:
+    if isinstance(row, Mapping) and row and all(isinstance(judged, Mapping) for judged in row.values()):
+        for query, judged in row.items():  # {query: {passage: grade}}, as pytrec_eval has them
+            for passage, grade in judged.items():
+                yield number, (str(query), str(passage), _grade(where, grade))
+        return
+    if not isinstance(row, Mapping):
+        raise DataInvalid(path=where, reason=f"is {row!r}; expected an object with query-id, corpus-id and score")
+    cells = []
+    for what, names in (("query", QUERY_NAMES), ("passage", PASSAGE_NAMES), ("grade", GRADE_NAMES)):
+        name = next((name for name in names if row.get(name) is not None), None)
+        if name is None:
+            have = ", ".join(map(repr, row)) or "nothing"
+            raise DataInvalid(path=where, reason=f"has no {what}: expected one of {', '.join(names)}; found {have}")
+        cells.append(row[name])
+    yield number, (identifier(where, cells[0]), identifier(where, cells[1]), _grade(where, cells[2]))
+
+
+def identifier(where: str, value: Any) -> str:
+    """An id as text; whole numbers are ids too.
+
+    Raises:
+        DataInvalid: it is neither.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    raise DataInvalid(path=where, reason=f"id {value!r} ({type(value).__name__}); expected a text or a whole number")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _grade(where: str, value: Any) -> float:
+    try:
+        grade = float(value)
+    except (TypeError, ValueError, OverflowError):
+        grade = math.nan
+    if not math.isfinite(grade):
+        raise DataInvalid(path=where, reason=f"grade {value!r}; expected a number")
+    return int(grade) if grade.is_integer() else grade

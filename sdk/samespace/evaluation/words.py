@@ -1,0 +1,127 @@
+"""What the words of a text are, in any script: for BM25, for duplicates, for lengths. Pure.
+
+Words are letters and digits with the marks that stand on or beside them, after NFKC. Signs that mean something (`+`,
+`#`, `=`, an emoji) are kept where texts are compared: C++ is not C#. Scripts without spaces between words have no
+words here: BM25 gets their characters and pairs of characters instead.
+
+What it gives up: words of Chinese, Japanese, Thai, Lao, Khmer and Burmese; that takes a dictionary.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Final
+
+SPACELESS: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Character class of the scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana, Han."""
+_LAST_MARK: Final = 0x1F000
+_MEANING: Final = frozenset("#%&@*/\\‰′″§")
+"""Punctuation by Unicode's table, and yet what two texts may differ in."""
+_ORNAMENT: Final = frozenset("`´¨¸¯")
+_TRADE_MARKS: Final = {ord(char): None for char in "©®™℠"}
+_VARIATION: Final = re.compile("[\ufe00-\ufe0f]")
+
+
+@cache
+def mark_class() -> str:
+    """All combining marks as the inside of a character class: `\\w` of Python has none of them."""
+    marks = [code for code in range(0x300, _LAST_MARK) if unicodedata.category(chr(code))[0] == "M"]
+    ranges: list[list[int]] = []
+    for code in marks:
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges)
+
+
+@cache
+def word_pattern() -> re.Pattern[str]:
+    """One word: letters, digits, underscores, and their marks."""
+    return re.compile(rf"[\w{mark_class()}]+")
+
+
+@cache
+def _token_pattern() -> re.Pattern[str]:
+    return re.compile(rf"[\w{mark_class()}]+|[^\w\s{mark_class()}]+")
+
+
+def words(text: str) -> list[str]:
+    """The words of *text* as they are written; of a script without spaces, what stands between spaces."""
+    return word_pattern().findall(text)
+
+
+def normalised(text: str) -> str:
+    """NFKC, without case, and without what is not seen: joiners, direction marks, soft hyphens, variants of a sign."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text.translate(_TRADE_MARKS)).casefold()
+    seen = "".join(char for char in folded if char.isascii() or unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFKC", _VARIATION.sub("", seen))
+
+
+def canonical(text: str) -> str:
+    """What duplicates are judged by: words and meaningful signs, without case, one space between; else what is there.
+
+    Texts that differ in case, spaces, punctuation or Unicode form alone have one canonical form.
+    """
+    plain = normalised(text)
+    kept = [token for token in _token_pattern().findall(plain) if token[0].isalnum() or _is_kept(token)]
+    cleaned = [token if token[0].isalnum() else _trimmed(token) for token in kept]
+    return " ".join(cleaned) or "".join(plain.split())
+
+
+def has_words(text: str) -> bool:
+    """Whether *text* has a letter, a digit or a sign that means something."""
+    return any(token[0].isalnum() or _is_kept(token) for token in _token_pattern().findall(normalised(text)))
+
+
+@lru_cache(maxsize=65_536)
+def _is_kept(run: str) -> bool:
+    """Whether a run that begins with no letter says something: a mark, an underscore, a sign, or an operator."""
+    if word_pattern().match(run):
+        return True
+    if any(char in _MEANING or (unicodedata.category(char)[0] == "S" and char not in _ORNAMENT) for char in run):
+        return True
+    return run in ("::", "?.", "()", "[]", "{}")
+
+
+@lru_cache(maxsize=65_536)
+def _trimmed(run: str) -> str:
+    """*run* without the punctuation of the sentence around it."""
+    if run in ("::", "?.", "()", "[]", "{}"):
+        return run
+    return run.rstrip(".,;:!?)]}\"'»”’…。、，！？；：`").lstrip("([{\"'«“‘¿¡`") or run
+
+
+def spaced(text: str) -> str:
+    """*text* for a tokenizer that looks for words: scripts without spaces as characters and pairs of characters.
+
+    A lone character gets an underscore, because single letters are no words to BM25's tokenizer.
+    """
+    if text.isascii():
+        return text
+    plain = unicodedata.normalize("NFKC", text)
+    return _spaceless_pattern().sub(lambda found: f" {' '.join(_pieces(found.group()))} ", plain)
+
+
+@cache
+def _spaceless_pattern() -> re.Pattern[str]:
+    return re.compile(f"[{SPACELESS}]+")
+
+
+@cache
+def _cluster_pattern() -> re.Pattern[str]:
+    return re.compile(rf"[^{mark_class()}][{mark_class()}]*|[{mark_class()}]+")
+
+
+def _pieces(run: str) -> list[str]:
+    """Characters, each with its marks, and neighbours; punctuation is in no class of scripts."""
+    clusters = _cluster_pattern().findall(run)
+    return [f"{each}_" for each in clusters] + [a + b for a, b in pairwise(clusters)]

@@ -1,0 +1,86 @@
+"""What the numbers of a label mean: from 0, nothing in common, to 1, the same; and how labels of others are refused.
+
+Labels of natural language inference look like such numbers and mean the opposite: 0 is entailment. They are known by
+their columns, their names, or the numbers that no similarity has, and are refused with the mapping that is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from ...errors import DataInvalid
+
+_NLI_COLUMNS: Final = ({"premise", "hypothesis"}, {"sentence1", "sentence2"}, {"sentence_A", "sentence_B"})
+_NLI_WORDS: Final = ("entailment", "neutral", "contradiction", "not_entailment", "-")
+_MAPPING: Final = (
+    "0 is entailment, 1 neutral, 2 contradiction, and -1 has no label. Write 1 for entailment and 0 for contradiction, "
+    "and leave neutral and -1 out; or keep the entailed pairs alone, without a label"
+)
+_TOGETHER: Final = ("entail", "equivalent", "duplicate", "paraphrase", "similar", "relevant", "same", "yes", "true")
+
+
+def unit_label(where: str, column: str, value: Any, texts: tuple[str, str]) -> float:
+    """A label in [0, 1]; *texts* are the names of the two columns of texts.
+
+    Raises:
+        DataInvalid: it is none; labels of NLI are told with what they mean.
+    """
+    if isinstance(value, str) and value.strip().lower() in _NLI_WORDS:
+        raise DataInvalid(
+            path=where,
+            reason=f"{column!r} is {value!r}, a label of inference; expected a number from 0 to 1. Write 1 for "
+            "entailment and 0 for contradiction, and leave the others out",
+        )
+    grade = number(where, column, value)
+    if 0 <= grade <= 1:
+        return grade
+    inference = set(texts) == _NLI_COLUMNS[0] or (set(texts) in _NLI_COLUMNS and grade in (-1, 2))
+    if inference and grade in (-1, 2):
+        sure = "" if set(texts) == _NLI_COLUMNS[0] else "If these are labels of inference: "
+        raise DataInvalid(
+            path=where,
+            reason=f"{column!r} is {grade:g} beside {texts[0]!r} and {texts[1]!r}; expected 0 to 1. "
+            f"{sure or 'These are labels of inference: '}{_MAPPING}"
+            + ("" if not sure else ". If they are grades: divide them by the highest"),
+        )
+    raise DataInvalid(
+        path=where, reason=f"{column!r} is {grade:g}; expected 0 to 1: divide graded labels by the highest grade"
+    )
+
+
+def check_class_names(path: str, classes: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a column of classes, by the names that its file gives them, whose class 0 is what belongs together.
+
+    Raises:
+        DataInvalid: the numbers would be read the wrong way round.
+    """
+    for column, names in classes.items():
+        if column in ("label", "labels", "gold_label") and names and str(names[0]).lower().startswith(_TOGETHER):
+            listed = ", ".join(f"{number} is {name}" for number, name in enumerate(names))
+            raise DataInvalid(
+                path=path,
+                reason=f"{column!r} has the classes {listed}: as a similarity from 0 to 1 they are the wrong way "
+                f"round. Write 1 for {names[0]} and 0 for {names[-1]}, and leave others out",
+            )
+
+
+def number(where: str, column: str, value: Any) -> float:
+    """A finite number, or true or false.
+
+    Raises:
+        DataInvalid: it is none.
+    """
+    if isinstance(value, bool | int | float):
+        with suppress(OverflowError):  # a whole number beyond what a float can hold
+            if math.isfinite(value):
+                return float(value)
+    raise DataInvalid(path=where, reason=f"{column!r} is {shown(value)}; expected a number")
+
+
+def shown(value: Any) -> str:
+    """A value for a message, with its type."""
+    plain = repr(value)
+    return f"{plain if len(plain) <= 60 else plain[:59] + '…'} ({type(value).__name__})"
