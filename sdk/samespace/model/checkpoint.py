@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from tokenizers import Tokenizer
 
 from ..artifact.fingerprint import Identity, relevant_settings, sort_weights, weight_digest
 from ..embed import Model, embed_texts
@@ -25,7 +26,7 @@ from .backbone import load_backbone, load_config, token_limit
 from .hub import resolve_model
 from .model_folder import ModelFolder, read_model_folder, read_towers
 from .modules import EncoderModule, numpy_model
-from .tokenizer import canonical_tokenizer
+from .tokenizer import canonical_tokenizer, load_tokenizer, require_rows
 from .transform import Transform
 
 DEFAULT_OVERLAP_SHARE: Final = 4
@@ -58,6 +59,7 @@ class Checkpoint:
         source: what the user named.
         module: ids and mask to unit vectors.
         tokenizer: the bytes of the artifact's tokenizer.json.
+        folder_tokenizer: the same tokenizer as a model folder holds it, with its way back from ids to text.
         config: transformers' configuration.
         architecture: what it and the transformer say, under one name for all.
         layers: what follows pooling, in the identity's words.
@@ -69,6 +71,7 @@ class Checkpoint:
     source: str
     module: EncoderModule
     tokenizer: bytes
+    folder_tokenizer: Tokenizer
     config: Any
     architecture: Architecture
     pooling: str
@@ -116,8 +119,6 @@ class Checkpoint:
     @cached_property
     def text_encoder(self) -> TextEncoder:
         """The text path."""
-        from tokenizers import Tokenizer
-
         return TextEncoder(Tokenizer.from_buffer(self.tokenizer), self.recipe)
 
     @cached_property
@@ -228,6 +229,8 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     source = folder.source
     config = load_config(folder.root, source)
     architecture = read_architecture(config, source)
+    tokenizer = load_tokenizer(folder.root, source, folder.settings)
+    require_rows(tokenizer, architecture.vocabulary, source)
     backbone = load_backbone(folder.root, config, source)
     architecture = architecture.measured(backbone)
     limit = token_limit(
@@ -237,7 +240,8 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     return Checkpoint(
         source=source,
         module=EncoderModule(backbone, folder.attention or folder.pooling, modules).eval(),
-        tokenizer=canonical_tokenizer(folder.root, source, lower=bool(folder.settings.get("do_lower_case"))),
+        tokenizer=canonical_tokenizer(tokenizer),
+        folder_tokenizer=tokenizer,
         config=config,
         architecture=architecture,
         pooling=folder.pooling,

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ...errors import ConfigInvalid
 from ...model.hub import resolve_model
 from ...model.quiet import quiet
+from ...model.saving import save_folder
 from ...text import Recipe
 from .config import TrainingConfig
 
@@ -52,11 +54,10 @@ def load_plain(base: str) -> Any:
         return SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
 
 
-def save_model(model: Any, folder: Path) -> None:
-    """Write *model* as a sentence-transformers folder; adapters are merged into *model* first."""
+def save_model(model: Any, folder: Path, tokenizer: Tokenizer, source: str) -> None:
+    """Write *model* as `saving.save_folder` does; adapters are merged into *model* first."""
     merge_adapters(model)
-    with quiet("sentence_transformers", "transformers"):
-        model.save_pretrained(str(folder), create_model_card=False)
+    save_folder(model, folder, tokenizer, source)
 
 
 @torch.no_grad()

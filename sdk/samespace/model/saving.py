@@ -1,0 +1,38 @@
+"""Writing a model folder: the one way in which training, pretraining and a larger vocabulary leave a model behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from .checkpoint import Checkpoint
+from .hub import resolve_model
+from .model_folder import read_model_folder
+from .quiet import quiet
+from .tokenizer import require_writable, write_tokenizer
+
+
+def save_folder(model: Any, folder: Path, tokenizer: Tokenizer, source: str) -> None:
+    """Write *model*, a SentenceTransformer, with the tokenizer that it was trained on, and read that back.
+
+    sentence-transformers would write the tokenizer that transformers built anew from the vocabulary.
+
+    Args:
+        tokenizer: `Checkpoint.folder_tokenizer` of the base.
+        source: the model's name, for errors.
+
+    Raises:
+        ModelUnsupported: the folder's tokenizer gives other ids than *tokenizer*.
+    """
+    with quiet("sentence_transformers", "transformers"):
+        model.save_pretrained(str(folder), create_model_card=False)
+    inputs = getattr(model.tokenizer, "model_input_names", ())
+    write_tokenizer(read_model_folder(folder, source, None).root, tokenizer, source, inputs)
+
+
+def require_savable(base: Checkpoint) -> None:
+    """Raise `ModelUnsupported`, before any work is done, where `save_folder` would in the end."""
+    root = read_model_folder(resolve_model(base.source), base.source, None).root
+    require_writable(base.folder_tokenizer, root, base.source)
