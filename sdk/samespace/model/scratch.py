@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from ..errors import ConfigInvalid
 from ..folders import whole_folder
-from .tokenizer import write_tokenizer
+from .folder.tokenizer import write_tokenizer
 
 POSITIONS: Final = ("absolute", "rope", "alibi")
 _NO_LIMIT: Final = 1_000_000  # of positions that are distances

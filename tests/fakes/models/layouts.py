@@ -101,6 +101,8 @@ def encoder(
     if chosen.common:
         settings |= {"hidden_size": DIMS, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
                      "max_position_embeddings": LIMIT + 2}  # fmt: skip
+    if family == "distilbert":
+        config = {"max_position_embeddings": LIMIT + 2, **config}
     if "initializer_factor" not in chosen.settings:
         settings["initializer_range"] = 0.2
     torch.manual_seed(seed)

@@ -15,9 +15,9 @@ from fakes.models import layouts
 from fakes.models.architectures import save_tiny
 from samespace.errors import ModelUnsupported
 from samespace.model.checkpoint import Checkpoint, CheckpointEncoder, load_checkpoint
-from samespace.model.saving import require_savable, save_folder
+from samespace.model.folder.saving import require_savable, save_folder
+from samespace.model.folder.tokenizer import HARD_TEXTS, require_same_ids, write_tokenizer
 from samespace.model.scratch import Scratch, write_scratch
-from samespace.model.tokenizer import HARD_TEXTS, require_same_ids, write_tokenizer
 from samespace.text import Role
 from samespace.vectors import cosine_distance
 

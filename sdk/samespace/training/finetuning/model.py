@@ -17,9 +17,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ...errors import ConfigInvalid
+from ...model.folder.saving import save_folder
 from ...model.hub import resolve_model
 from ...model.quiet import quiet
-from ...model.saving import save_folder
 from ...text import Recipe
 from .config import TrainingConfig
 
@@ -42,6 +42,7 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
     if config.layer_norm == "freeze":
         freeze_layer_norms(model)
     model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
+    model.default_prompt_name = None  # each role has its own
     return model
 
 

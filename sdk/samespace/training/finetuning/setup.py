@@ -16,7 +16,7 @@ import torch
 
 from ...errors import ConfigInvalid, DataInvalid
 from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
-from ...model.saving import require_savable
+from ...model.folder.saving import require_savable
 from ...text import Recipe, Role, TextEncoder
 from ..data.examples import Examples
 from ..losses.batch_loss import BatchLoss, LossSettings

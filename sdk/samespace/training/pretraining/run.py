@@ -26,7 +26,7 @@ from ...errors import ConfigInvalid, DataInvalid, TrainingFailed
 from ...evaluation import Dataset
 from ...folders import whole_file, whole_folder
 from ...model.checkpoint import Checkpoint, load_checkpoint
-from ...model.saving import require_savable, save_folder
+from ...model.folder.saving import require_savable, save_folder
 from ...progress import Progress, silent
 from ...text import ROLES, Recipe, TextEncoder, Window, pad
 from ..finetuning.model import load_plain, set_dropout

@@ -21,8 +21,8 @@ from ...errors import ConfigInvalid, DataInvalid, ModelUnsupported
 from ...evaluation import Dataset
 from ...folders import whole_folder
 from ...model.checkpoint import Checkpoint, load_checkpoint
+from ...model.folder.saving import require_savable, save_folder
 from ...model.quiet import quiet
-from ...model.saving import require_savable, save_folder
 from ...progress import Progress, silent
 from ...text import ROLES, Role, TextEncoder
 from ..finetuning.model import load_plain

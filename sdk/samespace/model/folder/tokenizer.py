@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer, normalizers
 
-from ..artifact.fingerprint import canonical_json
-from ..artifact.tokenizer_check import largest_id
-from ..errors import ModelUnsupported
-from .hub import read_json
-from .quiet import quiet
+from ...artifact.fingerprint import canonical_json
+from ...artifact.tokenizer_check import largest_id
+from ...errors import ModelUnsupported
+from ..hub import read_json
+from ..quiet import quiet
 
 HARD_TEXTS: Final = (
     "The encoder maps a text to a vector.",

@@ -7,10 +7,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from .checkpoint import Checkpoint
-from .hub import resolve_model
-from .model_folder import read_model_folder
-from .quiet import quiet
+from ...errors import ModelUnsupported
+from ..checkpoint import Checkpoint
+from ..hub import resolve_model
+from ..quiet import quiet
+from .model_folder import transformer_root
 from .tokenizer import require_writable, write_tokenizer
 
 
@@ -29,10 +30,16 @@ def save_folder(model: Any, folder: Path, tokenizer: Tokenizer, source: str) -> 
     with quiet("sentence_transformers", "transformers"):
         model.save_pretrained(str(folder), create_model_card=False)
     inputs = getattr(model.tokenizer, "model_input_names", ())
-    write_tokenizer(read_model_folder(folder, source, None).root, tokenizer, source, inputs)
+    write_tokenizer(transformer_root(folder, source), tokenizer, source, inputs)
 
 
 def require_savable(base: Checkpoint) -> None:
     """Raise `ModelUnsupported`, before any work is done, where `save_folder` would in the end."""
-    root = read_model_folder(resolve_model(base.source), base.source, None).root
+    if any(layer["type"] == "truncate" for layer in base.layers):
+        raise ModelUnsupported(
+            model=base.source,
+            reason=f"cuts its vectors to {base.dims} dims (truncate_dim), and a training goes over whole vectors",
+            remedy="take truncate_dim out of a copy of config_sentence_transformers.json; say it again afterwards",
+        )
+    root = transformer_root(resolve_model(base.source), base.source)
     require_writable(base.folder_tokenizer, root, base.source)
