@@ -166,6 +166,11 @@ class TextEncoder:
                     f"{recipe.window_overlap}: nothing is left of the token limit {recipe.token_limit}",
                 )
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer itself."""
+        return self._tokenizer
+
     def tokenize(self, texts: Sequence[str], role: Role) -> list[TokenizedText]:
         """Model inputs for each text, in order.
 

@@ -24,7 +24,7 @@ from ..errors import ManifestInvalid, RequestInvalid
 from ..text import Recipe
 
 SCHEME: Final = 1
-POOLINGS: Final = ("mean", "cls", "max", "last", "weighted_mean", "attention")
+POOLINGS: Final = ("mean", "cls", "max", "last", "weighted_mean", "mean_sqrt_len", "attention")
 
 # Settings of a model's configuration that cannot change a vector: names, versions, training-only knobs
 # and what the identity holds elsewhere. Everything that is not listed counts, so a setting that nobody
@@ -64,7 +64,7 @@ class Identity:
         weights: sorted by name.
         architecture: the configuration's settings that matter, see `relevant_settings`.
         tokenizer: sha256 of the artifact's tokenizer.json.
-        pooling: one of `POOLINGS`.
+        pooling: one of `POOLINGS`, or several with "+" between them: their vectors one after the other.
         layers: what follows pooling (dense, layer norm), in order; their weights are in `weights`.
         transform: the linear map after them, or None.
         normalise: whether vectors are scaled to unit length; always true so far.
@@ -126,7 +126,7 @@ class Identity:
                 reason=f"identity has unknown keys or wrong types (scheme {data.get('scheme')!r}, kind "
                 f"{data.get('kind')!r}; this samespace knows scheme {SCHEME}, kind 'encoder')",
             )
-        if identity.pooling not in POOLINGS or not 1 <= identity.dims <= 65_536:
+        if not set(identity.pooling.split("+")) <= set(POOLINGS) or not 1 <= identity.dims <= 65_536:
             raise ManifestInvalid(
                 file="manifest.json", reason=f"pooling {identity.pooling!r} with {identity.dims} dims is not known here"
             )

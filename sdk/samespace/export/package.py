@@ -23,6 +23,7 @@ from .builds.calibration import Calibration, load_calibration
 from .builds.exact import BUILDS, BuildFile, build_bf16, build_fp16, build_fp32
 from .builds.gate import BuildReport, speed_reports
 from .builds.int8 import build_int8
+from .builds.original import check_original
 from .builds.parity import ParityReference, reference
 from .card import model_card
 from .provenance import public_name, record_of, require_better
@@ -94,6 +95,8 @@ def export_artifact(
     check_target(target, replace=replace_existing)
     facts = record_of(checkpoint) | dict(provenance or {})
     require_better(facts, checkpoint.source, anyway=anyway)
+    if isinstance(checkpoint, Checkpoint):
+        facts |= _told(checkpoint, say)
     say(f"Computing the reference vectors with {checkpoint.reference}.")
     wanted = reference(checkpoint)
     built = _build_all(checkpoint, wanted, builds, gate, calibration, say)
@@ -102,6 +105,22 @@ def export_artifact(
     facts = _made_from(checkpoint, built) | facts
     artifact = _write(checkpoint, wanted, built, target, name or target.name, facts, replace_existing)
     return Exported(artifact, reports, built.refused, built.fallbacks)
+
+
+def _told(checkpoint: Checkpoint, say: Say) -> dict[str, Any]:
+    """Hold the checkpoint against the original folder, and say what of that is not used; for provenance."""
+    for sentence in filter(None, [checkpoint.advice, _unused(checkpoint.notes)]):
+        say(sentence)
+    say("Comparing the model with what sentence-transformers makes of its folder.")
+    original = check_original(checkpoint)
+    if not original.reference:
+        say(f"No reference but our own: {original.reason}.")
+    notes = {"not_used": list(checkpoint.notes)} if checkpoint.notes else {}
+    return {"original": original.to_json(), **notes, **({"advice": checkpoint.advice} if checkpoint.advice else {})}
+
+
+def _unused(notes: Sequence[str]) -> str:
+    return f"Not used, because it changes no vector: {', '.join(notes)}." if notes else ""
 
 
 def check_builds(builds: Sequence[str], gate: Dataset | None) -> None:

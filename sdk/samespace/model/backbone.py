@@ -25,6 +25,7 @@ def load_config(root: Path, source: str) -> Any:
 
     from . import alibi  # noqa: F401  registers our own architecture
 
+    _require_whole(root, source)
     raw = read_json(root / "config.json", source)
     if "auto_map" in raw and "model_type" not in raw:
         raise ModelUnsupported(
@@ -38,6 +39,20 @@ def load_config(root: Path, source: str) -> Any:
             reason=f"transformers does not know model type {raw.get('model_type')!r} without code of the folder",
             remedy="use a model that transformers knows natively",
         ) from error
+
+
+def _require_whole(root: Path, source: str) -> None:
+    """Refuse a PEFT adapter: its weights are a difference to a base that is somewhere else."""
+    adapter = root / "adapter_config.json"
+    if not adapter.exists():
+        return
+    base = read_json(adapter, source).get("base_model_name_or_path")
+    raise ModelUnsupported(
+        model=source,
+        reason=f"is a PEFT adapter of {base!r} (adapter_config.json), not a whole model",
+        remedy="merge it once with peft: PeftModel.from_pretrained(BASE, SOURCE)"
+        ".merge_and_unload().save_pretrained(TARGET)",
+    )
 
 
 def load_backbone(root: Path, config: Any, source: str) -> nn.Module:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from tokenizers import Tokenizer
 
 from ..artifact.fingerprint import Identity, relevant_settings, sort_weights, weight_digest
 from ..embed import Model, embed_texts
@@ -22,10 +23,13 @@ from ..text import Recipe, Role, TextEncoder
 from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
 from .backbone import load_backbone, load_config, token_limit
-from .hub import resolve_model
-from .model_folder import ModelFolder, read_model_folder, read_towers
-from .modules import EncoderModule, numpy_model
-from .tokenizer import canonical_tokenizer
+from .folder.families import missing_prompts
+from .folder.keys import check_config, known_settings
+from .folder.layers import Layer
+from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, read_towers
+from .folder.tokenizer import canonical_tokenizer, load_tokenizer, require_rows
+from .hub import read_json, resolve_model
+from .modules import EncoderModule, Truncate, numpy_model
 from .transform import Transform
 
 DEFAULT_OVERLAP_SHARE: Final = 4
@@ -58,17 +62,21 @@ class Checkpoint:
         source: what the user named.
         module: ids and mask to unit vectors.
         tokenizer: the bytes of the artifact's tokenizer.json.
+        folder_tokenizer: the same tokenizer as a model folder holds it, with its way back from ids to text.
         config: transformers' configuration.
         architecture: what it and the transformer say, under one name for all.
         layers: what follows pooling, in the identity's words.
         transform: the linear map after them, or None.
         router: the Router that this is a route of, as the user named it: its other route shares the space. "" for an
             encoder of its own, and for a route that was changed since it was read.
+        notes: keys and prompts of the folder that are not used, because they change no vector.
+        advice: what the user should know before using it; "" for nothing.
     """
 
     source: str
     module: EncoderModule
     tokenizer: bytes
+    folder_tokenizer: Tokenizer
     config: Any
     architecture: Architecture
     pooling: str
@@ -76,6 +84,8 @@ class Checkpoint:
     recipe: Recipe
     transform: Transform | None = None
     router: str = ""
+    notes: tuple[str, ...] = ()
+    advice: str = ""
 
     reference = "torch fp32"
 
@@ -89,7 +99,7 @@ class Checkpoint:
         """Length of a vector."""
         if self.transform is not None:
             return self.transform.dims
-        return int(self.layers[-1]["dims"] if self.layers else self.architecture.hidden_size)
+        return _dims(self.layers, self.pooling, self.architecture)
 
     def transformed(self, transform: Transform) -> Checkpoint:
         """The same model with *transform* after it: another space.
@@ -116,8 +126,6 @@ class Checkpoint:
     @cached_property
     def text_encoder(self) -> TextEncoder:
         """The text path."""
-        from tokenizers import Tokenizer
-
         return TextEncoder(Tokenizer.from_buffer(self.tokenizer), self.recipe)
 
     @cached_property
@@ -194,7 +202,7 @@ def load_checkpoint(model: str | Path, overrides: Overrides | None = None) -> Ch
         RequestInvalid: the recipe makes no sense (a prompt longer than the token limit, ...).
     """
     source, chosen = str(model), overrides or Overrides()
-    return _loaded(read_model_folder(resolve_model(source), source, chosen.pooling), chosen)
+    return _loaded(read_model_folder(resolve_model(source), source, _of_folder(chosen)), chosen)
 
 
 def load_towers(model: str | Path, overrides: Overrides | None = None) -> tuple[Checkpoint, ...]:
@@ -208,7 +216,7 @@ def load_towers(model: str | Path, overrides: Overrides | None = None) -> tuple[
         RequestInvalid: as for `load_checkpoint`.
     """
     source, chosen = str(model), overrides or Overrides()
-    loaded = tuple(_loaded(each, chosen) for each in read_towers(resolve_model(source), source, chosen.pooling))
+    loaded = tuple(_loaded(each, chosen) for each in read_towers(resolve_model(source), source, _of_folder(chosen)))
     if len(loaded) == 1:
         return loaded
     query, passage = loaded
@@ -224,41 +232,63 @@ def load_towers(model: str | Path, overrides: Overrides | None = None) -> tuple[
     return tuple(replace(tower, router=source) for tower in loaded)
 
 
+def _of_folder(chosen: Overrides) -> FolderChoices:
+    return FolderChoices(chosen.pooling, chosen.query_prompt, chosen.passage_prompt)
+
+
 def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     source = folder.source
     config = load_config(folder.root, source)
     architecture = read_architecture(config, source)
+    tokenizer = load_tokenizer(folder.root, source, folder.settings)
+    require_rows(tokenizer, architecture.vocabulary, source)
+    notes = check_config(read_json(folder.root / "config.json", source), known_settings(config), source)
     backbone = load_backbone(folder.root, config, source)
     architecture = architecture.measured(backbone)
     limit = token_limit(
         folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
     )
-    modules = [layer.module for layer in folder.layers]
+    layers = _cut(folder, architecture)
+    said = chosen.query_prompt is not None or chosen.passage_prompt is not None
+    modules = [layer.module for layer in layers]
     return Checkpoint(
         source=source,
         module=EncoderModule(backbone, folder.attention or folder.pooling, modules).eval(),
-        tokenizer=canonical_tokenizer(folder.root, source, lower=bool(folder.settings.get("do_lower_case"))),
+        tokenizer=canonical_tokenizer(tokenizer),
+        folder_tokenizer=tokenizer,
         config=config,
         architecture=architecture,
         pooling=folder.pooling,
-        layers=tuple(layer.description for layer in folder.layers),
+        layers=tuple(layer.description for layer in layers),
         recipe=Recipe(
-            prompts=_prompts(folder.prompts, chosen),
+            prompts=folder.prompts,
             token_limit=limit,
             window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
         ),
+        notes=(*folder.notes, *notes),
+        advice="" if any(folder.prompts.values()) or said else missing_prompts((source, *folder.names)),
     )
 
 
-def _prompts(own: Mapping[str, str], chosen: Overrides) -> dict[str, str]:
-    """The user's prompts, else the folder's, by the names that sentence-transformers tries.
+def _cut(folder: ModelFolder, architecture: Architecture) -> Sequence[Layer]:
+    """The folder's layers, and its `truncate_dim` after them where it is shorter than what they give.
 
-    It writes an empty "document" into every folder, which then hides a "passage" that somebody had given; here the
-    first that says something counts.
+    Raises:
+        ModelUnsupported: it is no number of dims.
     """
-    query, passage = chosen.query_prompt, chosen.passage_prompt
-    documents = (own.get(name) for name in ("document", "passage", "corpus"))
-    return {
-        "query": (own.get("query") or "") if query is None else query,
-        "passage": next(filter(None, documents), "") if passage is None else passage,
-    }
+    wanted = folder.settings.get("truncate_dim")
+    if wanted is None:
+        return folder.layers
+    if type(wanted) is not int or wanted < 1:
+        raise ModelUnsupported(
+            model=folder.source, reason=f"truncate_dim is {wanted!r}, expected a number of dims", remedy="change it"
+        )
+    if wanted >= _dims([layer.description for layer in folder.layers], folder.pooling, architecture):
+        return folder.layers
+    return [*folder.layers, Layer(Truncate(wanted), {"type": "truncate", "dims": wanted})]
+
+
+def _dims(layers: Sequence[Mapping[str, Any]], pooling: str, architecture: Architecture) -> int:
+    """Length of what the last layer gives, or pooling where there is none."""
+    sized = [int(layer["dims"]) for layer in layers if "dims" in layer]
+    return sized[-1] if sized else architecture.hidden_size * len(pooling.split("+"))

@@ -18,6 +18,7 @@ POOLING_NAMES: Final = {
     "max": "max",
     "last": "lasttoken",
     "weighted_mean": "weightedmean",
+    "mean_sqrt_len": "mean_sqrt_len_tokens",
 }
 ATTENTION_POOLING: Final = (
     "samespace.model.attention_pooling.AttentionPooling",
@@ -63,15 +64,19 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     Args:
         hidden: (batch, tokens, dim), float; last layer.
         mask: (batch, tokens), int64, 1 = real; at least one 1 in each row, padding on the right.
-        pooling: "mean", "cls", "max", "last" or "weighted_mean".
+        pooling: one of `POOLING_NAMES`, or several with "+" between them: their vectors one after the other.
 
     Returns:
-        (batch, dim), dtype of *hidden*; not normalised.
+        (batch, dim), dtype of *hidden*, for each of them; not normalised.
 
     Source: Reimers and Gurevych 2019, section 3, arXiv:1908.10084; weighted mean: Muennighoff 2022,
     arXiv:2202.08904, section 3.1.
     """
+    if "+" in pooling:
+        return torch.cat([pool(hidden, mask, each) for each in pooling.split("+")], dim=-1)
     weights = mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
+    if pooling == "mean_sqrt_len":
+        return (hidden * weights).sum(1) / weights.sum(1).sqrt()
     if pooling == "mean":
         return (hidden * weights).sum(1) / weights.sum(1)
     if pooling == "weighted_mean":
@@ -115,16 +120,28 @@ def attention_pool(hidden: Tensor, mask: Tensor, query: Tensor) -> Tensor:
 
 
 class Dense(nn.Module):
-    """A linear layer and an activation, as sentence-transformers' Dense module."""
+    """A linear layer and an activation, as sentence-transformers' Dense module, and what goes past both, if any."""
 
-    def __init__(self, linear: nn.Linear, activation: nn.Module) -> None:
+    def __init__(self, linear: nn.Linear, activation: nn.Module, residual: nn.Module | None = None) -> None:
         super().__init__()
         self.linear = linear
         self.activation = activation
+        self.residual = residual
 
     def forward(self, vectors: Tensor) -> Tensor:
         result: Tensor = self.activation(self.linear(vectors))
-        return result
+        return result if self.residual is None else result + self.residual(vectors)
+
+
+class Truncate(nn.Module):
+    """The first *dims* numbers of a vector, as sentence-transformers' `truncate_dim`."""
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors[:, : self.dims]
 
 
 class Normalise(nn.Module):
@@ -138,13 +155,15 @@ NORMALISE: Final[Mapping[str, Any]] = {"type": "normalise"}
 """`Normalise` in the identity's words."""
 
 # Only these may follow a linear layer: the name comes from a file, and nothing in a file may name code to run.
+_ELEMENTWISE: Final = (
+    nn.Tanh, nn.ReLU, nn.GELU, nn.Sigmoid, nn.SiLU, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.ReLU6, nn.Mish,
+    nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Tanhshrink,
+)  # fmt: skip
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
     "torch.nn.modules.linear.Identity": nn.Identity,
-    "torch.nn.modules.activation.Tanh": nn.Tanh,
-    "torch.nn.modules.activation.ReLU": nn.ReLU,
-    "torch.nn.modules.activation.GELU": nn.GELU,
-    "torch.nn.modules.activation.Sigmoid": nn.Sigmoid,
-    "torch.nn.modules.activation.SiLU": nn.SiLU,
+    "torch.nn.Identity": nn.Identity,
+    **{f"torch.nn.modules.activation.{kind.__name__}": kind for kind in _ELEMENTWISE},
+    **{f"torch.nn.{kind.__name__}": kind for kind in _ELEMENTWISE},
 }
 
 

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 
 from ..errors import ConfigInvalid
 from ..folders import whole_folder
+from .folder.tokenizer import write_tokenizer
 
 POSITIONS: Final = ("absolute", "rope", "alibi")
 _NO_LIMIT: Final = 1_000_000  # of positions that are distances
@@ -71,11 +72,11 @@ def write_scratch(folder: Path | str, tokenizer: Path | str, settings: Scratch) 
     torch.manual_seed(settings.seed)
     with whole_folder(target) as work:
         _transformer(read, settings).save_pretrained(work)
-        read.save(str(work / "tokenizer.json"))
         for name, content in _files(read, settings).items():
             path = work / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_tokenizer(work, read, str(target))
     return target
 
 

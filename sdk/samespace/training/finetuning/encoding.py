@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
 
 from ...embed import Model, run_windows
 from ...export.fastest import CANNOT, EXPORT_FROM, exported, pays
@@ -57,7 +58,7 @@ def encode_many(
     with ExitStack() as stack:
         run: Model | None = None
         if next(model.parameters()).device.type == "cpu" and pays(tokens, model, export_from=export_from):
-            run = _graph(model, overrides, stack)
+            run = _graph(model, text_encoders["query"].tokenizer, overrides, stack)
         if run is None:
             run = stack.enter_context(_torch_run(model, bf16=bf16))
         return _vectors(run, model, windows_q), _vectors(run, model, windows_p)
@@ -93,10 +94,12 @@ def _torch_run(model: Any, *, bf16: bool) -> Iterator[Model]:
         model.train(training)
 
 
-def _graph(model: Any, overrides: Overrides, stack: ExitStack) -> Session | None:
+def _graph(model: Any, tokenizer: Tokenizer, overrides: Overrides, stack: ExitStack) -> Session | None:
     """*model* as it is now, as its fastest verified build, until *stack* ends; None where there is none."""
     with tempfile.TemporaryDirectory(prefix="samespace-mine-") as scratch:
-        save_model(deepcopy(model), Path(scratch))  # a copy, because saving merges adapters
+        save_model(
+            deepcopy(model), Path(scratch), tokenizer, "the model in training"
+        )  # a copy, because saving merges adapters
         try:
             return stack.enter_context(exported(load_checkpoint(scratch, overrides))).loaded.session
         except CANNOT:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ...errors import ConfigInvalid
+from ...model.folder.saving import save_folder
 from ...model.hub import resolve_model
 from ...model.quiet import quiet
 from ...text import Recipe
@@ -40,6 +42,7 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
     if config.layer_norm == "freeze":
         freeze_layer_norms(model)
     model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
+    model.default_prompt_name = None  # each role has its own
     return model
 
 
@@ -52,11 +55,10 @@ def load_plain(base: str) -> Any:
         return SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
 
 
-def save_model(model: Any, folder: Path) -> None:
-    """Write *model* as a sentence-transformers folder; adapters are merged into *model* first."""
+def save_model(model: Any, folder: Path, tokenizer: Tokenizer, source: str) -> None:
+    """Write *model* as `saving.save_folder` does; adapters are merged into *model* first."""
     merge_adapters(model)
-    with quiet("sentence_transformers", "transformers"):
-        model.save_pretrained(str(folder), create_model_card=False)
+    save_folder(model, folder, tokenizer, source)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ import torch
 
 from ...errors import ConfigInvalid, DataInvalid
 from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
+from ...model.folder.saving import require_savable
 from ...text import Recipe, Role, TextEncoder
 from ..data.examples import Examples
 from ..losses.batch_loss import BatchLoss, LossSettings
@@ -103,6 +104,7 @@ def prepare(config: TrainingConfig) -> Setup:
     """Read and check everything that *config* names; nothing is trained yet. Raises as `train` does."""
     overrides = Overrides(query_prompt=config.query_prompt or None, passage_prompt=config.passage_prompt or None)
     checkpoint = load_checkpoint(config.base, overrides)
+    require_savable(checkpoint)
     text_encoders = _text_encoders(config, checkpoint)
     if over := [dim for dim in config.matryoshka_dims if dim > checkpoint.dims]:
         raise ConfigInvalid(key="matryoshka_dims", reason=f"{over[0]}; {config.base} gives {checkpoint.dims} dims")

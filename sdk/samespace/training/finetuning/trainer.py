@@ -100,7 +100,7 @@ def train(
     if config.blend < 1:
         blend(setup.model, load_plain(config.base), config.blend)
     with whole_folder(config.out) as work:
-        save_model(setup.model, work)
+        save_model(setup.model, work, setup.checkpoint.folder_tokenizer, config.base)
         found = outcome.score(
             setup.checkpoint,
             load_checkpoint(work, setup.overrides),

@@ -26,7 +26,7 @@ from ...errors import ConfigInvalid, DataInvalid, TrainingFailed
 from ...evaluation import Dataset
 from ...folders import whole_file, whole_folder
 from ...model.checkpoint import Checkpoint, load_checkpoint
-from ...model.quiet import quiet
+from ...model.folder.saving import require_savable, save_folder
 from ...progress import Progress, silent
 from ...text import ROLES, Recipe, TextEncoder, Window, pad
 from ..finetuning.model import load_plain, set_dropout
@@ -110,6 +110,7 @@ def pretrain(
     if out.exists():
         raise ConfigInvalid(key="out", reason=f"{out} exists already; name another folder, or remove it")
     base = load_checkpoint(model)
+    require_savable(base)
     windows = _windows(base, domain, settings, model)
     held, trained = _kept_aside(windows)
     if len(trained) < settings.batch_size:
@@ -177,8 +178,7 @@ def _written(
 ) -> dict[str, Any]:
     """Write the model and what `run.json` says of it; that."""
     with whole_folder(out) as work:
-        with quiet("sentence_transformers", "transformers"):
-            loaded.save_pretrained(str(work), create_model_card=False)
+        save_folder(loaded, work, base.folder_tokenizer, model)
         made = load_checkpoint(work)
         record: dict[str, Any] = {
             "what": "pretrain",

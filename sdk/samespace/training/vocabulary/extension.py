@@ -8,7 +8,6 @@ What it leaves to others: which terms (`terms`), the tokenizer (`vocabulary`), t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +21,7 @@ from ...errors import ConfigInvalid, DataInvalid, ModelUnsupported
 from ...evaluation import Dataset
 from ...folders import whole_folder
 from ...model.checkpoint import Checkpoint, load_checkpoint
-from ...model.hub import read_json, resolve_model
-from ...model.model_folder import read_model_folder
+from ...model.folder.saving import require_savable, save_folder
 from ...model.quiet import quiet
 from ...progress import Progress, silent
 from ...text import ROLES, Role, TextEncoder
@@ -35,11 +33,6 @@ from .coverage import add_terms, first_new_id
 from .terms import Term, find_terms
 
 _BLOCK: Final = 1024
-_OLD_VOCABULARY: Final = (
-    "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "sentencepiece.bpe.model", "spiece.model",
-    "tokenizer.model",
-)  # fmt: skip
-"""Files of a vocabulary that a library could read instead of tokenizer.json, and that say the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +80,18 @@ def extend(
     if out.exists():
         raise ConfigInvalid(key="out", reason=f"{out} exists already; name another folder, or remove it")
     base = load_checkpoint(model)
-    root = read_model_folder(resolve_model(model), model, None).root
+    require_savable(base)
     terms = find_terms(Tokenizer.from_buffer(base.tokenizer), domain.all, most, model)
-    tokenizer, terms = add_terms(_own_tokenizer(root, base), terms, model)
+    tokenizer, terms = add_terms(_own_tokenizer(base), terms, model)
     if not terms:
         raise DataInvalid(
             path=str(domain.path),
             reason=f"no word that occurs often falls into three or more tokens of {model}: its vocabulary fits",
         )
     loaded = load_plain(model)
-    add_embeddings(loaded[0].auto_model, terms, first_new_id(_own_tokenizer(root, base)), model)
+    add_embeddings(loaded[0].auto_model, terms, first_new_id(_own_tokenizer(base)), model)
     with whole_folder(out) as work:
-        with quiet("sentence_transformers", "transformers"):
-            loaded.save_pretrained(str(work), create_model_card=False)
-        write_tokenizer(read_model_folder(work, model, None).root, tokenizer, loaded.tokenizer)
+        save_folder(loaded, work, tokenizer, model)
         extended = load_checkpoint(work)
         before, after = (measure(each.text_encoder, domain.texts) for each in (base, extended))
         record = {
@@ -147,25 +138,6 @@ def add_embeddings(transformer: nn.Module, terms: Sequence[Term], first: int, so
             weight[first + place] = weight[list(term.pieces)].mean(dim=0)
 
 
-def write_tokenizer(root: Path, tokenizer: Tokenizer, loaded: Any) -> None:
-    """Put *tokenizer* into the model folder *root*, so that every library reads it as it is.
-
-    transformers builds a BertTokenizer or RobertaTokenizer anew from the bare vocabulary; its plain fast tokenizer
-    takes tokenizer.json by its word.
-    """
-    tokenizer.save(str(root / "tokenizer.json"))
-    path = root / "tokenizer_config.json"
-    settings = read_json(path, str(root)) if path.exists() else {}
-    settings.pop("added_tokens_decoder", None)
-    settings |= {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_input_names": list(getattr(loaded, "model_input_names", ("input_ids", "attention_mask"))),
-    }
-    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    for name in _OLD_VOCABULARY:
-        (root / name).unlink(missing_ok=True)
-
-
 def measure(encoder: TextEncoder, texts: Mapping[Role, Sequence[str]]) -> dict[Role, Size]:
     """Tokens and windows of *texts*, by role."""
     sizes: dict[Role, Size] = {}
@@ -179,10 +151,6 @@ def measure(encoder: TextEncoder, texts: Mapping[Role, Sequence[str]]) -> dict[R
     return sizes
 
 
-def _own_tokenizer(root: Path, base: Checkpoint) -> Tokenizer:
-    """The folder's own, with its decoder; the canonical one where there is only a slow tokenizer's vocabulary."""
-    path = root / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(path)) if path.exists() else Tokenizer.from_buffer(base.tokenizer)
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
+def _own_tokenizer(base: Checkpoint) -> Tokenizer:
+    """A copy of the base's own, with its decoder, to add terms to."""
+    return Tokenizer.from_str(base.folder_tokenizer.to_str())

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import ModelUnsupported
-from ..text import ROLES, Role
-from .hub import read_json
+from ...errors import ModelUnsupported
+from ...text import ROLES, Role
+from ..hub import read_json
+from .keys import MODULES, ROUTER, ROUTER_PARAMETERS, check_keys
 
 ROUTES: Final[Mapping[Role, str]] = {"query": "query", "passage": "document"}
 """Our roles, and the routes that sentence-transformers has for them."""
@@ -44,6 +45,8 @@ def read_routes(folder: Path, source: str) -> Mapping[Role, tuple[ModuleEntry, .
     """
     listed = read_json(folder / "modules.json", source)
     try:
+        for module in listed:
+            check_keys(module, MODULES, "modules.json", source)
         ordered = sorted(listed, key=lambda module: int(module["idx"]))
         modules = [ModuleEntry(str(module["type"]), _inside(folder, module["path"], source)) for module in ordered]
     except (KeyError, TypeError, ValueError) as error:
@@ -67,6 +70,8 @@ def _is_router(module: ModuleEntry) -> bool:
 def _read_router(folder: Path, source: str) -> Mapping[Role, tuple[ModuleEntry, ...]]:
     named = folder / "router_config.json"
     config = read_json(named if named.exists() else folder / "config.json", source)
+    check_keys(config, ROUTER, "router_config.json", source)
+    check_keys(config.get("parameters") or {}, ROUTER_PARAMETERS, "router_config.json parameters", source)
     try:
         mappings: Mapping[str, Any] = config["parameters"].get("route_mappings") or {}
         routes: Mapping[str, list[str]] = config["structure"]

@@ -1,0 +1,267 @@
+"""What a model folder says of itself: sentence-transformers' modules, or a plain transformers folder.
+
+Only JSON and safetensors are read, and no code of the folder is run; what cannot be exported faithfully is refused
+by name. The transformer itself is loaded elsewhere (`backbone`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import ModelUnsupported
+from ..hub import read_json
+from ..modules import ATTENTION_POOLING, NORMALISE, POOLING_NAMES, Normalise, TokenAttention
+from .keys import DROPOUT, MODEL, POOLING, TOKENIZER_ARGS, TRANSFORMER, FileKeys, check_keys
+from .keys import NORMALISE as NORMALISE_KEYS
+from .layers import Layer, read_attention, read_layer
+from .prompts import choose_prompts
+from .router import ROUTES, ModuleEntry, read_routes
+
+_ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
+_LEGACY_POOLING: Final = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+# Read where sentence-transformers reads them: beside the transformer, whatever it was called once, and at the top.
+_TRANSFORMER_SETTINGS: Final = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+_MODEL_SETTINGS: Final = ("config_sentence_transformers.json",)
+_AFTER_LAYERS: Final = ("Normalize", "Dropout")
+_SIMILARITIES: Final = ("cosine", "dot", "euclidean", "manhattan")
+_DOT_NAME: Final = re.compile(r"-dot(-|$)")
+_KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", *_AFTER_LAYERS)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderChoices:
+    """What the user says instead of a folder, or of what it leaves open; None for nothing."""
+
+    pooling: str | None = None
+    query: str | None = None
+    passage: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Where the transformer's files are, and what surrounds it.
+
+    Attributes:
+        source: its name in errors and provenance.
+        root: the folder of the transformer and its tokenizer.
+        pooling: one of `POOLING_NAMES`, several with "+" between them, or "attention" with its module.
+        prompts: by role.
+        settings: sentence-transformers' own settings, of all its files.
+        notes: keys and prompts that are there and change no vector.
+        names: what its files call it.
+    """
+
+    source: str
+    root: Path
+    pooling: str
+    attention: TokenAttention | None = None
+    layers: Sequence[Layer] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+_NOTHING_CHOSEN: Final = FolderChoices()
+
+
+def read_model_folder(folder: Path, source: str, chosen: FolderChoices = _NOTHING_CHOSEN) -> ModelFolder:
+    """Read *folder*; *source* is its name in errors, *chosen* what the user says instead of the folder.
+
+    Raises:
+        ModelUnsupported: it is incomplete, unknown, contradicts *chosen*, or has one encoder for each role.
+    """
+    first, *others = read_towers(folder, source, chosen)
+    if others:
+        raise ModelUnsupported(
+            model=source,
+            reason="is a Router with one encoder for queries and one for documents",
+            remedy="samespace export joins them as one artifact: use that",
+        )
+    return first
+
+
+def read_towers(folder: Path, source: str, chosen: FolderChoices = _NOTHING_CHOSEN) -> tuple[ModelFolder, ...]:
+    """Read what `read_model_folder` reads, or both encoders of a Router, that of queries first.
+
+    A Router whose routes are the same modules is one encoder: its roles differ in nothing but their prompts.
+    """
+    if (folder / "modules.json").exists():
+        routes = read_routes(folder, source)
+        if routes["query"] == routes["passage"]:
+            return (_sentence_transformers(folder, routes["query"], source, chosen),)
+        if chosen.pooling is not None:
+            raise ModelUnsupported(
+                model=source,
+                reason=f"is a Router, and each of its routes has a pooling of its own; {chosen.pooling} was asked for",
+                remedy="leave --pooling out",
+            )
+        return tuple(
+            _sentence_transformers(folder, routes[role], f"{source} ({route} route)", chosen)
+            for role, route in ROUTES.items()
+        )
+    if not (folder / "config.json").exists():
+        raise ModelUnsupported(
+            model=source, reason="has neither modules.json nor config.json", remedy="name a model folder"
+        )
+    pooling = chosen.pooling
+    if pooling is None:
+        raise ModelUnsupported(
+            model=source,
+            reason="is a plain transformers folder, which does not say how token vectors become one vector",
+            remedy=f"pass --pooling ({', '.join(POOLING_NAMES)}), as its model card does",
+        )
+    if pooling not in POOLING_NAMES:
+        raise ModelUnsupported(
+            model=source, reason=f"pooling {pooling!r} is not known", remedy=f"known: {', '.join(POOLING_NAMES)}"
+        )
+    prompts = choose_prompts({}, source, query=chosen.query, passage=chosen.passage).by_role
+    return (ModelFolder(source, folder, pooling, prompts=prompts, names=names_of(folder)),)
+
+
+def _sentence_transformers(
+    folder: Path, modules: Sequence[ModuleEntry], source: str, chosen: FolderChoices
+) -> ModelFolder:
+    kinds = [_known(module, source) for module in modules]
+    poolings = [kind for kind in kinds if kind in ("Pooling", "AttentionPooling")]
+    if kinds[:1] != ["Transformer"] or kinds[1:2] != poolings or kinds.count("Transformer") != 1:
+        raise ModelUnsupported(
+            model=source, reason=f"has modules {kinds}", remedy="a Transformer and one Pooling have to come first"
+        )
+    root = modules[0].folder
+    transformer, notes = _first(root, _TRANSFORMER_SETTINGS, TRANSFORMER, source)
+    own, more = _first(folder, _MODEL_SETTINGS, MODEL, source)
+    for name in ("tokenizer_args", "processor_kwargs"):
+        notes += check_keys(transformer.get(name) or {}, TOKENIZER_ARGS, f"sentence_bert_config.json {name}", source)
+    prompts = choose_prompts(own, source, query=chosen.query, passage=chosen.passage)
+    attention = None
+    if kinds[1] == "AttentionPooling":
+        pooling, attention = "attention", read_attention(modules[1].folder, source)
+    else:
+        pooling = _st_pooling(modules[1].folder, source, any(prompts.by_role.values()))
+    if chosen.pooling is not None and chosen.pooling != pooling:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"was trained with {pooling} pooling, {chosen.pooling} was asked for",
+            remedy="leave --pooling out; another pooling would be another, untrained encoder",
+        )
+    _require_cosine(own, [source, *names_of(folder)], "Normalize" in kinds[2:][-1:], source)
+    notes += [f"config_sentence_transformers.json: prompt {name}" for name in prompts.unused]
+    return ModelFolder(
+        source, root, pooling, attention, _layers(modules, kinds, source), prompts.by_role, {**transformer, **own},
+        tuple(notes + more), names_of(folder),
+    )  # fmt: skip
+
+
+def _layers(modules: Sequence[ModuleEntry], kinds: Sequence[str], source: str) -> list[Layer]:
+    """What stands after pooling. Normalize at the end is what the encoder does anyway.
+
+    Twice in a row (a Router's route and its folder) is once.
+    """
+    last = max((place for place, kind in enumerate(kinds) if kind not in _AFTER_LAYERS), default=0)
+    layers: list[Layer] = []
+    for place, (module, kind) in enumerate(zip(modules, kinds, strict=True)):
+        if kind in _AFTER_LAYERS and (module.folder / "config.json").exists():
+            keys = NORMALISE_KEYS if kind == "Normalize" else DROPOUT
+            check_keys(
+                read_json(module.folder / "config.json", source), keys, f"{module.folder.name}/config.json", source
+            )
+        if not 2 <= place <= last or kind == "Dropout":
+            continue
+        if kind != "Normalize":
+            layers.append(read_layer(kind, module.folder, source))
+        elif not (layers and layers[-1].description == NORMALISE):
+            layers.append(Layer(Normalise(), NORMALISE))
+    return layers
+
+
+def transformer_root(folder: Path, source: str) -> Path:
+    """Where the transformer and its tokenizer are; in a Router, those of queries."""
+    return read_routes(folder, source)["query"][0].folder if (folder / "modules.json").exists() else folder
+
+
+def names_of(folder: Path) -> tuple[str, ...]:
+    """What the folder's files call the model, or what it was made from: to know a family by."""
+    names = []
+    config = folder / "config.json"
+    if config.is_file():
+        said = read_json(config, str(folder))
+        names += [said[key] for key in ("_name_or_path", "name_or_path") if isinstance(said.get(key), str)]
+    card = folder / "README.md"
+    if card.is_file():
+        titles = re.findall(r"^#\s+(.+)$", card.read_text(encoding="utf-8", errors="replace")[:20_000], re.MULTILINE)
+        names += titles[:1]
+    return tuple(names)
+
+
+def _known(module: ModuleEntry, source: str) -> str:
+    """The short name of a module's class, if it is one whose numbers are known here."""
+    ours = module.type in ATTENTION_POOLING
+    if not ours and not (module.type.startswith("sentence_transformers.") and module.kind in _KNOWN):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"module {module.type} is not one that can be exported",
+            remedy="samespace knows Transformer, Pooling, Dense, LayerNorm and Normalize, and its AttentionPooling",
+        )
+    return module.kind
+
+
+def _st_pooling(folder: Path, source: str, has_prompts: bool) -> str:
+    settings = read_json(folder / "config.json", source)
+    check_keys(settings, POOLING, f"{folder.name}/config.json", source)
+    mode = settings.get("pooling_mode")
+    modes = [mode] if isinstance(mode, str) else list(mode or [])
+    # Where none is named sentence-transformers takes the mean; several are concatenated, the old keys in this order.
+    modes = modes or [name for key, name in _LEGACY_POOLING.items() if settings.get(key)] or ["mean"]
+    if unknown := [mode for mode in modes if mode not in _ST_POOLING]:
+        raise ModelUnsupported(
+            model=source, reason=f"pooling {unknown} is not known", remedy=f"known: {', '.join(_ST_POOLING)}"
+        )
+    if settings.get("include_prompt", True) is not True and has_prompts:
+        raise ModelUnsupported(
+            model=source,
+            reason="leaves the prompt out of pooling (include_prompt = false), and has prompts",
+            remedy="not supported: pass --query-prompt '' and --passage-prompt '' to export it without prompts",
+        )
+    return "+".join(_ST_POOLING[mode] for mode in modes)
+
+
+def _require_cosine(settings: Mapping[str, Any], names: Sequence[str], unit: bool, source: str) -> None:
+    """Vectors are scaled to unit length here: refuse an encoder whose lengths carry a meaning."""
+    said = settings.get("similarity_fn_name") or "cosine"
+    if said not in _SIMILARITIES:
+        raise ModelUnsupported(
+            model=source, reason=f"its similarity is {said!r}", remedy=f"known: {', '.join(_SIMILARITIES)}"
+        )
+    by_name = next((name for name in names if _DOT_NAME.search(name.lower())), None)
+    if unit or (said == "cosine" and by_name is None):
+        return
+    told = f"says similarity {said!r}" if said != "cosine" else f"is called {by_name}, a model for dot products"
+    raise ModelUnsupported(
+        model=source,
+        reason=f"{told}, and does not scale its vectors to unit length: their lengths count, and cosine drops them",
+        remedy="if cosine is what you want, add a Normalize module at the end of its modules.json, and measure it",
+    )
+
+
+def _first(folder: Path, names: Sequence[str], keys: FileKeys, source: str) -> tuple[dict[str, Any], list[str]]:
+    """The content of the first of these files that is in *folder*, and its harmless keys; {} where none is."""
+    place = next((folder / name for name in names if (folder / name).exists()), None)
+    if place is None:
+        return {}, []
+    settings = read_json(place, source)
+    return dict(settings), check_keys(settings, keys, place.name, source)

@@ -1,0 +1,316 @@
+"""The tokenizer of a model folder: read once, held against what sentence-transformers reads there, and written whole.
+
+Two files say what a tokenizer does: tokenizer.json, and tokenizer_config.json, whose class and options transformers
+builds a tokenizer from. Where they give other ids, options take effect as transformers lets them; any other
+contradiction is refused with both sides, because training on one and serving the other is another encoder.
+
+What it leaves to others: the artifact's limits on a tokenizer (`artifact.tokenizer_check`).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Tokenizer, normalizers
+
+from ...artifact.fingerprint import canonical_json
+from ...artifact.tokenizer_check import largest_id
+from ...errors import ModelUnsupported
+from ..hub import read_json
+from ..quiet import quiet
+
+HARD_TEXTS: Final = (
+    "The encoder maps a text to a vector.",
+    "MIXED case, ALL CAPS, cAmElCaSe, getHTTPResponseCode",
+    "two  spaces,   three, and\ttabs\nnewlines\r\nhere",
+    "  spaces before and after  ",
+    "naïve café ÀÉÎ Zürich, e\u0301 a\u0300 A\u030a in two code points",
+    "ﬁ ligature ½ ² Ⅳ ＦＵＬＬ ｗｉｄｔｈ",
+    "如何重置我的密码？パスワードをリセット。비밀번호 \u1112\u1161\u11ab",
+    "Как восстановить доступ? Πώς; كيف إعادة؟ मैं कैसे करूं? ฉันจะรีเซ็ต",
+    "🙂 👩\u200d👩\u200d👧 🇺🇳 \u200bzero width \u00a0no-break \u00adsoft",
+    "don't it's we're I'm he'd you'll can't",
+    "3.14159 -17 1e-9 0xFF 12/31/1999 1,234,567",
+    "for (int i = 0; i < n; ++i) { x[i] += y; } // a/b?c=d&e=%20f#g",
+    "[CLS] [SEP] [MASK] [PAD] [UNK] <s> </s> <pad> <mask> <unk> <bos> <eos> <|endoftext|> <|im_start|> in a text",
+    "word[SEP]word</s>word<pad>word <mask>, [MASK].",
+    "Antidisestablishmentarianism",
+    "a",
+    "?",
+)
+"""Texts that tell tokenizers apart: cases, accents, NFC and NFD, spaces, scripts, special tokens in a text."""
+
+_OPTIONS: Final = frozenset({
+    "do_lower_case", "lowercase", "strip_accents", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets",
+    "add_bos_token", "add_eos_token", "split_special_tokens", "keep_accents", "remove_space", "legacy",
+    "added_tokens_decoder", "additional_special_tokens", "extra_special_tokens", "unk_token", "pad_token", "bos_token",
+    "eos_token", "sep_token", "cls_token", "mask_token",
+})  # fmt: skip
+"""Keys of tokenizer_config.json that transformers lets change ids. Once applied they are in tokenizer.json."""
+_OLD_VOCABULARY: Final = (
+    "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "sentencepiece.bpe.model",
+    "spiece.model", "spm.model", "tokenizer.model",
+)  # fmt: skip
+"""Files of a vocabulary that a library could read instead of tokenizer.json."""
+_AS_IT_IS: Final = "PreTrainedTokenizerFast"
+"""The one class of transformers that takes tokenizer.json by its word; others are built anew from the vocabulary."""
+_ANY_PAIR: Final = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
+_SHOWN_IDS: Final = 12
+_MOST_SPECIAL: Final = 64
+
+
+def load_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None = None) -> Tokenizer:
+    """The tokenizer of the folder *root*, with the ids that sentence-transformers gives; no truncation, no padding.
+
+    Args:
+        source: the model's name, for errors.
+        settings: sentence-transformers' own: `do_lower_case`, and what it hands to the tokenizer.
+
+    Raises:
+        ModelUnsupported: it cannot be read, or tokenizer.json and tokenizer_config.json contradict each other.
+    """
+    settings = settings or {}
+    lower = bool(settings.get("do_lower_case"))
+    options = dict(settings.get("processor_kwargs") or settings.get("tokenizer_args") or {})
+    own = _own(root, source, lower=lower)
+    theirs = _theirs(root, source, options, lower=lower)
+    if own is None:
+        return _plain(theirs.backend_tokenizer)
+    texts = [*HARD_TEXTS, *_with_special_tokens(own, theirs)]
+    wanted = _their_ids(theirs, texts, root, source)
+    if (place := _first_difference(ids_of(own, texts), wanted)) is None:
+        return own
+    applied = Tokenizer.from_str(theirs.backend_tokenizer.to_str())
+    explained = _first_difference(ids_of(_plain(applied), texts), wanted) is None and (
+        bool(options) or _options_explain(root, own, texts)
+    )
+    if explained:
+        return applied
+    raise ModelUnsupported(
+        model=source,
+        reason=f"tokenizer.json and tokenizer_config.json contradict each other: {texts[place]!r} has the ids "
+        f"{_shown(ids_of(own, texts)[place])} by the file, and {_shown(wanted[place])} by {type(theirs).__name__}, "
+        "which sentence-transformers builds from its vocabulary",
+        remedy=f'to keep the file\'s ids, set "tokenizer_class": "{_AS_IT_IS}" in a copy of tokenizer_config.json; '
+        "to keep the others, save the tokenizer again with transformers",
+    )
+
+
+def canonical_tokenizer(tokenizer: Tokenizer) -> bytes:
+    """The bytes of the artifact's tokenizer.json: one canonical form, so that equal tokenizers have equal digests."""
+    value = json.loads(tokenizer.to_str())
+    value["truncation"] = value["padding"] = None
+    # What cannot change the ids of a text: turning ids back into text, and how two texts would be joined.
+    # Libraries rewrite both when they save a tokenizer.
+    value["decoder"] = None
+    for step in _post_processors(value.get("post_processor")):
+        if step.get("type") == "TemplateProcessing":
+            step["pair"] = _ANY_PAIR
+    return canonical_json(value)
+
+
+def require_rows(tokenizer: Tokenizer, rows: int, source: str) -> None:
+    """Raise `ModelUnsupported` for a tokenizer that gives ids which a token embedding of *rows* rows does not have."""
+    largest = largest_id(tokenizer)
+    if largest >= rows:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its tokenizer gives ids up to {largest} ({tokenizer.id_to_token(largest)!r}), and its token "
+            f"embedding has {rows} rows: a text with that token has no vector",
+            remedy="take the token out of the tokenizer's files, or resize the model's token embeddings and train them",
+        )
+
+
+def write_tokenizer(root: Path, tokenizer: Tokenizer, source: str, inputs: Sequence[str] = ()) -> None:
+    """Put *tokenizer* into the model folder *root*, so that every library reads it as it is, and read it back.
+
+    Args:
+        inputs: names of the model's inputs, which transformers' classes know and its plain class does not.
+
+    Raises:
+        ModelUnsupported: what is read back gives other ids.
+    """
+    tokenizer.save(str(root / "tokenizer.json"))
+    path = root / "tokenizer_config.json"
+    settings: dict[str, Any] = read_json(path, source) if path.exists() else {}
+    keep = {key: value for key, value in settings.items() if key not in _OPTIONS or _named_token(value, tokenizer)}
+    said = {"tokenizer_class": _AS_IT_IS} | ({"model_input_names": list(inputs)} if inputs else {})
+    path.write_text(json.dumps(keep | said, indent=2) + "\n", encoding="utf-8")
+    for name in _OLD_VOCABULARY:
+        (root / name).unlink(missing_ok=True)
+    require_same_ids(root, tokenizer, source)
+
+
+def require_same_ids(root: Path, wanted: Tokenizer, source: str) -> None:
+    """Read the tokenizer of the folder *root* back, as transformers does and as its file is, and compare ids.
+
+    Raises:
+        ModelUnsupported: a text has other ids.
+    """
+    theirs = _theirs(root, source, {}, lower=False)
+    own = _own(root, source, lower=False)
+    texts = [*HARD_TEXTS, *_with_special_tokens(wanted, theirs)]
+    expected = ids_of(wanted, texts)
+    readings = {
+        type(theirs).__name__: _their_ids(theirs, texts, root, source),
+        "tokenizer.json": ids_of(own, texts) if own else [],
+    }
+    for reader, found in readings.items():
+        if (place := _first_difference(expected, found)) is not None:
+            raise ModelUnsupported(
+                model=source,
+                reason=f"its tokenizer cannot be kept: {texts[place]!r} has the ids {_shown(expected[place])}, and "
+                f"{_shown(found[place]) if found else 'none'} by {reader} in the folder that was written",
+                remedy="please report the tokenizer",
+            )
+
+
+def require_writable(tokenizer: Tokenizer, root: Path, source: str) -> None:
+    """What `write_tokenizer` would find out after a training, before it: *root* is the folder that was read."""
+    with tempfile.TemporaryDirectory(prefix="samespace-tokenizer-") as scratch:
+        _copy_settings(root, Path(scratch), frozenset())
+        write_tokenizer(Path(scratch), tokenizer, source)
+
+
+def ids_of(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, special tokens included."""
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def _own(root: Path, source: str, *, lower: bool) -> Tokenizer | None:
+    """tokenizer.json by its word; None where there is none."""
+    path = root / "tokenizer.json"
+    if not path.exists():
+        return None
+    try:
+        tokenizer = _plain(Tokenizer.from_file(str(path)))
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelUnsupported(
+            model=source, reason=f"tokenizer.json cannot be read: {error}", remedy="save the tokenizer again"
+        ) from error
+    if lower:
+        _lower(tokenizer)
+    return tokenizer
+
+
+def _theirs(root: Path, source: str, options: Mapping[str, Any], *, lower: bool) -> Any:
+    """transformers' tokenizer of the folder, set up as sentence-transformers does."""
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet("transformers"):
+            loaded = AutoTokenizer.from_pretrained(root, **{**options, "trust_remote_code": False})
+    except Exception as error:  # by tokenizer it is ValueError, ImportError, OSError, KeyError or Rust's own
+        raise ModelUnsupported(model=source, **_why_unread(root, error)) from error
+    if not getattr(loaded, "is_fast", False):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its tokenizer {type(loaded).__name__} has no fast form",
+            remedy="convert it to a tokenizer.json",
+        )
+    _plain(loaded.backend_tokenizer)
+    if lower:
+        _lower(loaded.backend_tokenizer)
+    return loaded
+
+
+def _their_ids(theirs: Any, texts: Sequence[str], root: Path, source: str) -> list[list[int]]:
+    try:
+        with quiet("transformers"):
+            ids: list[list[int]] = theirs(list(texts))["input_ids"]
+    except Exception as error:  # Rust's own
+        raise ModelUnsupported(model=source, **_why_unread(root, error)) from error
+    return ids
+
+
+def _why_unread(root: Path, error: Exception) -> dict[str, str]:
+    names = sorted(path.name for path in root.glob("*.model"))
+    if names and not (root / "tokenizer.json").exists():
+        return {
+            "reason": f"has its tokenizer as {names[0]} alone, which cannot be converted here: {_line(error)}",
+            "remedy": "convert it once where the package sentencepiece is installed: "
+            "AutoTokenizer.from_pretrained(SOURCE).save_pretrained(SOURCE)",
+        }
+    return {
+        "reason": f"transformers, and so sentence-transformers, cannot read its tokenizer: {_line(error)}",
+        "remedy": f'where tokenizer.json is right, set "tokenizer_class": "{_AS_IT_IS}" in tokenizer_config.json',
+    }
+
+
+def _options_explain(root: Path, own: Tokenizer, texts: Sequence[str]) -> bool:
+    """Whether transformers reads tokenizer.json as it is once the options of tokenizer_config.json are away."""
+    with tempfile.TemporaryDirectory(prefix="samespace-tokenizer-") as scratch:
+        place = Path(scratch)
+        if not _copy_settings(root, place, _OPTIONS):
+            return False
+        own.save(str(place / "tokenizer.json"))
+        try:
+            bare = _theirs(place, str(root), {}, lower=False)
+            return _first_difference(ids_of(own, texts), _their_ids(bare, texts, place, str(root))) is None
+        except ModelUnsupported:
+            return False
+
+
+def _copy_settings(root: Path, target: Path, without: frozenset[str]) -> bool:
+    """Copy what chooses transformers' class; whether an option in *without* was left out."""
+    left_out = False
+    for name in ("config.json", "tokenizer_config.json"):
+        if (root / name).exists():
+            value = read_json(root / name, str(root))
+            if name == "tokenizer_config.json":
+                left_out = not without.isdisjoint(value)
+                value = {key: each for key, each in value.items() if key not in without}
+            (target / name).write_text(json.dumps(value), encoding="utf-8")
+    return left_out
+
+
+def _plain(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _lower(tokenizer: Tokenizer) -> None:
+    """Lower-case texts first: sentence-transformers' `do_lower_case`."""
+    steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer is not None else [])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+
+
+def _with_special_tokens(own: Tokenizer, theirs: Any) -> list[str]:
+    """Each special token of either side inside a text, and at its ends."""
+    tokens = [*(token.content for token in own.get_added_tokens_decoder().values()), *theirs.get_added_vocab()]
+    return [f"a {token} b{token}" for token in list(dict.fromkeys(tokens))[:_MOST_SPECIAL]]
+
+
+def _first_difference(one: Sequence[Sequence[int]], other: Sequence[Sequence[int]]) -> int | None:
+    if len(one) != len(other):
+        return 0
+    return next(
+        (place for place, pair in enumerate(zip(one, other, strict=True)) if list(pair[0]) != list(pair[1])), None
+    )
+
+
+def _named_token(value: Any, tokenizer: Tokenizer) -> bool:
+    """Whether a setting names a token that the tokenizer has, such as the padding token."""
+    token = value.get("content") if isinstance(value, Mapping) else value
+    return isinstance(token, str) and tokenizer.token_to_id(token) is not None
+
+
+def _shown(ids: Sequence[int]) -> str:
+    more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+    return f"{list(ids[:_SHOWN_IDS])}{more}"
+
+
+def _line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
+
+
+def _post_processors(step: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(step, dict):
+        yield step
+        for inner in step.get("processors", ()):
+            yield from _post_processors(inner)

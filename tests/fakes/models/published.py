@@ -1,0 +1,388 @@
+"""The layouts of families that people use: which files, which keys, which classes, as their repositories have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fakes.models import layouts
+from fakes.models.architectures import DIMS
+from fakes.models.layouts import change, dense, encoder, legacy_pooling, modules, put
+
+_LAST = "lasttoken"
+_IDENTITY = "torch.nn.modules.linear.Identity"
+_BGE = "Represent this sentence for searching relevant passages: "
+_INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One published layout, and what becomes of it.
+
+    Attributes:
+        write: makes the folder.
+        like: the models that have it.
+        refused: part of the message where it is refused; "" where it is read.
+        untrainable: part of the message where it can be exported and not trained.
+        prompts: what the user has to say for it, by role.
+        pooling: for plain transformers folders.
+    """
+
+    write: Callable[[Path], Any]
+    like: str
+    refused: str = ""
+    untrainable: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    pooling: str | None = None
+
+
+def minilm(folder: Path) -> None:
+    encoder(folder, tokenizer_config={"do_lower_case": True, "strip_accents": None, "never_split": None})
+    change(folder, "config.json", position_embedding_type="absolute", gradient_checkpointing=False)
+    put(folder, {"data_config.json": [], "vocab.txt": "", "special_tokens_map.json": {"unk_token": "[UNK]"}})
+
+
+def mpnet_2021(folder: Path) -> None:
+    encoder(folder, "mpnet", "mpnet")
+    put(folder, {"desktop.ini": "[.ShellClassInfo]", "1_Pooling/desktop.ini": "[.ShellClassInfo]"})
+
+
+def folder_of_2020(folder: Path) -> None:
+    """The transformer in a sub-folder, with the settings file of its own kind."""
+    encoder(folder, "roberta", "roberta")
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    (folder / "sentence_bert_config.json").rename(inner / "sentence_roberta_config.json")
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).rename(inner / name)
+    (folder / "config_sentence_transformers.json").unlink()
+    listed = modules("Pooling")
+    listed[0]["path"] = "0_Transformer"
+    put(folder, {"modules.json": listed, "config.json": {"__version__": "0.4.0"}})
+
+
+def pickled(folder: Path) -> None:
+    encoder(folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def e5(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "config.json", _name_or_path="intfloat/e5-small-v2")
+
+
+def multilingual_e5(folder: Path) -> None:
+    encoder(folder, "xlm-roberta", "xlm-roberta")
+    (folder / "sentencepiece.bpe.model").write_bytes(b"not read, because tokenizer.json is there")
+
+
+def bge(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token",))
+
+
+def bge_m3(folder: Path) -> None:
+    encoder(folder, "xlm-roberta", "xlm-roberta", pooling=("cls_token",))
+    for name in ("colbert_linear.pt", "sparse_linear.pt"):
+        (folder / name).write_bytes(b"heads of its own")
+
+
+def arctic(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token",))
+    change(folder, "config_sentence_transformers.json", prompts={"query": _BGE}, default_prompt_name=None)
+
+
+def mxbai(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token",), after=("Pooling",))
+    change(
+        folder, "config_sentence_transformers.json",
+        prompts={"query": _BGE, "passage": ""}, default_prompt_name=None, similarity_fn_name="cosine",
+    )  # fmt: skip
+
+
+def qwen3(folder: Path) -> None:
+    encoder(folder, "qwen3", "qwen", pooling=(_LAST,), tokenizer_config={"add_prefix_space": False})
+    change(
+        folder, "config_sentence_transformers.json",
+        prompts={"query": _INSTRUCT, "document": ""}, default_prompt_name=None, similarity_fn_name="cosine",
+    )  # fmt: skip
+    change(folder, "1_Pooling/config.json", include_prompt=True)
+
+
+def embedding_gemma(folder: Path) -> None:
+    from fakes.models.architectures import save_tiny
+
+    save_tiny(folder, "embedding_gemma")
+    names = ("BitextMining", "Clustering", "Reranking", "STS", "Summarization")
+    tasks = {name: f"task: {name} | query: " for name in names}
+    prompts = {"query": "task: search result | query: ", "document": "title: none | text: ", **tasks}
+    change(
+        folder, "config_sentence_transformers.json", prompts=prompts, default_prompt_name=None,
+        similarity_fn_name="cosine", model_type="SentenceTransformer",
+    )  # fmt: skip
+    change(folder, "tokenizer_config.json", padding_side="right")
+
+
+def stella(folder: Path) -> None:
+    """Prompts under names of their own, and a Dense per length."""
+    encoder(folder, "qwen3", "qwen", after=("Pooling", "Dense"))
+    dense(folder, 2, DIMS, 24, activation_function=_IDENTITY)
+    prompts = {"s2p_query": _INSTRUCT, "s2s_query": "Instruct: Retrieve semantically similar text.\nQuery: "}
+    change(folder, "config_sentence_transformers.json", prompts=prompts, default_prompt_name=None)
+
+
+def stella_unsaid(folder: Path) -> None:
+    stella(folder)
+
+
+def default_prompt(folder: Path) -> None:
+    encoder(folder)
+    prompts = {"query": "query: ", "document": "passage: "}
+    change(folder, "config_sentence_transformers.json", prompts=prompts, default_prompt_name="query")
+
+
+def labse(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token",), after=("Pooling", "Dense", "Normalize"))
+    dense(folder, 2, DIMS, DIMS)
+
+
+def gtr(folder: Path) -> None:
+    encoder(folder, "t5", "t5", after=("Pooling", "Dense", "Normalize"))
+    dense(folder, 2, DIMS, 24, bias=False, activation_function=_IDENTITY)
+
+
+def instructor(folder: Path) -> None:
+    encoder(folder, "t5", "t5", after=("Pooling", "Dense", "Normalize"))
+    dense(folder, 2, DIMS, 24, bias=False, activation_function=_IDENTITY)
+    change(folder, "1_Pooling/config.json", include_prompt=False)
+
+
+def instructor_with_prompts(folder: Path) -> None:
+    instructor(folder)
+    change(folder, "config_sentence_transformers.json", prompts={"query": "Represent the question: "})
+
+
+def distiluse(folder: Path) -> None:
+    encoder(folder, "distilbert", "bert", after=("Pooling", "Dense"))
+    dense(folder, 2, DIMS, 48)
+
+
+def modernbert(folder: Path) -> None:
+    from fakes.models.architectures import save_tiny
+
+    save_tiny(folder, "modernbert")
+    change(
+        folder,
+        "config_sentence_transformers.json",
+        prompts={"query": "search_query: ", "document": "search_document: "},
+    )
+
+
+def dot_product(folder: Path) -> None:
+    encoder(folder, "mpnet", "mpnet", pooling=("cls_token",), after=("Pooling",))
+    change(folder, "config.json", _name_or_path="multi-qa-mpnet-base-dot-v1")
+
+
+def dot_similarity(folder: Path) -> None:
+    encoder(folder, after=("Pooling",))
+    change(folder, "config_sentence_transformers.json", similarity_fn_name="dot")
+
+
+def own_code_beside_native(folder: Path) -> None:
+    from fakes.models.architectures import save_tiny
+
+    save_tiny(folder, "nomic_bert")
+    change(
+        folder, "config.json", auto_map={"AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"}
+    )
+
+
+def own_module(folder: Path) -> None:
+    encoder(folder, "xlm-roberta", "xlm-roberta")
+    listed = modules("Pooling", "Normalize")
+    listed[0] |= {"type": "custom_st.Transformer", "kwargs": ["task"]}
+    put(folder, {"modules.json": listed})
+
+
+def peft(folder: Path) -> None:
+    encoder(folder)
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "config.json").unlink()
+    put(folder, {"adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "organisation/base", "r": 8}})
+
+
+def residual(folder: Path) -> None:
+    encoder(folder, after=("Pooling", "Dense"))
+    dense(folder, 2, DIMS, DIMS, use_residual=True)
+
+
+def residual_projected(folder: Path) -> None:
+    encoder(folder, after=("Pooling", "Dense"))
+    dense(folder, 2, DIMS, 20, residual=True, use_residual=True)
+
+
+def leaky(folder: Path) -> None:
+    encoder(folder, after=("Pooling", "Dense", "Normalize"))
+    dense(folder, 2, DIMS, 24, activation_function="torch.nn.modules.activation.LeakyReLU")
+
+
+def two_dense(folder: Path) -> None:
+    encoder(folder, after=("Pooling", "Dense", "Dense", "Dense"))
+    for place, (size, out, name) in enumerate([(DIMS, 24, "ELU"), (24, 24, "Softplus"), (24, 16, "Hardswish")], 2):
+        dense(folder, place, size, out, activation_function=f"torch.nn.modules.activation.{name}")
+
+
+def truncated(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "config_sentence_transformers.json", truncate_dim=16)
+
+
+def square_root(folder: Path) -> None:
+    encoder(folder, pooling=("mean_sqrt_len_tokens",), after=("Pooling", "Dense"))
+    dense(folder, 2, DIMS, 24)
+
+
+def no_mode(folder: Path) -> None:
+    encoder(folder, pooling=())
+
+
+def concatenated(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token", "max_tokens", "mean_tokens"))
+
+
+def layer_norm(folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    encoder(folder, after=("Pooling", "LayerNorm"))
+    put(folder, {"2_LayerNorm/config.json": {"dimension": DIMS}})
+    state = {"norm.weight": torch.rand(DIMS), "norm.bias": torch.rand(DIMS)}
+    save_file(state, folder / "2_LayerNorm" / "model.safetensors")
+
+
+def saved_by_six(folder: Path) -> None:
+    """sentence-transformers 6 as it saves today."""
+    from sentence_transformers import SentenceTransformer
+
+    encoder(folder.with_name(f"{folder.name}-old"))
+    SentenceTransformer(str(folder.with_name(f"{folder.name}-old")), device="cpu").save_pretrained(str(folder))
+
+
+def plain(folder: Path) -> None:
+    """SimCSE and others: a transformers folder alone."""
+    encoder(folder, pooling=("cls_token",))
+    for name in ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"):
+        (folder / name).unlink()
+    (folder / "1_Pooling").rmdir()
+    (folder / "config_sentence_transformers.json").unlink()
+
+
+def static(folder: Path) -> None:
+    encoder(folder)
+    put(folder, {"modules.json": [{"idx": 0, "name": "0", "path": "",
+                                   "type": "sentence_transformers.models.StaticEmbedding"}]})  # fmt: skip
+
+
+def weighted_layers(folder: Path) -> None:
+    encoder(folder, after=("WeightedLayerPooling", "Pooling"))
+    put(folder, {"2_Pooling/config.json": legacy_pooling("mean_tokens")})
+
+
+def sparse(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "config_sentence_transformers.json", model_type="SparseEncoder")
+
+
+def unknown_pooling_key(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "1_Pooling/config.json", pooling_mode_second_token=True)
+
+
+def unknown_dense_key(folder: Path) -> None:
+    encoder(folder, after=("Pooling", "Dense"))
+    dense(folder, 2, DIMS, DIMS, scale=2.0)
+
+
+def unknown_config_key(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "config.json", logit_soft_cap=30.0)
+
+
+def query_length(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "sentence_bert_config.json", query_length=32)
+
+
+def relative_positions(folder: Path) -> None:
+    encoder(folder)
+    change(folder, "config.json", position_embedding_type="relative_key_query")
+
+
+_INSTRUCTED = {"query": _INSTRUCT, "passage": ""}
+LAYOUTS: dict[str, Layout] = {
+    "minilm": Layout(minilm, "all-MiniLM-L6-v2"),
+    "mpnet_2021": Layout(mpnet_2021, "all-mpnet-base-v2, with desktop.ini"),
+    "folder_of_2020": Layout(folder_of_2020, "bert-base-nli-mean-tokens: 0_Transformer"),
+    "pickled": Layout(pickled, "pytorch_model.bin alone", refused="no safetensors"),
+    "e5": Layout(e5, "E5: no prompts in the folder"),
+    "multilingual_e5": Layout(multilingual_e5, "multilingual E5"),
+    "multilingual_minilm": Layout(layouts.multilingual_minilm, "multilingual MiniLM, no class", "read its tokenizer"),
+    "bge": Layout(bge, "BGE: [CLS]"),
+    "bge_m3": Layout(bge_m3, "BGE M3: heads beside it"),
+    "arctic": Layout(arctic, "Snowflake Arctic: prompt for queries"),
+    "mxbai": Layout(mxbai, "mxbai: prompts, no Normalize"),
+    "qwen3": Layout(qwen3, "Qwen3-Embedding"),
+    "e5_mistral": Layout(
+        layouts.e5_mistral, "E5 Mistral: </s> by option", prompts=_INSTRUCTED, untrainable="names that are no role"
+    ),
+    "embedding_gemma": Layout(embedding_gemma, "EmbeddingGemma: two Dense, many prompts"),
+    "stella": Layout(stella, "Stella: s2p_query", prompts=_INSTRUCTED, untrainable="names that are no role"),
+    "stella_unsaid": Layout(stella_unsaid, "Stella, nothing said", refused="names that are no role"),
+    "default_prompt": Layout(default_prompt, "default_prompt_name", refused="has the default prompt 'query'"),
+    "labse": Layout(labse, "LaBSE: [CLS], Dense tanh"),
+    "gtr": Layout(gtr, "GTR, sentence-T5: Dense without bias"),
+    "instructor": Layout(instructor, "instructor: include_prompt false, no prompts"),
+    "instructor_with_prompts": Layout(instructor_with_prompts, "instructor with prompts", "prompt out of pooling"),
+    "distiluse": Layout(distiluse, "distiluse: DistilBERT, Dense"),
+    "modernbert": Layout(modernbert, "nomic ModernBERT"),
+    "dot_product": Layout(dot_product, "multi-qa-mpnet-base-dot-v1", refused="model for dot products"),
+    "dot_similarity": Layout(dot_similarity, "similarity_fn_name dot", refused="says similarity 'dot'"),
+    "own_code_beside_native": Layout(own_code_beside_native, "nomic-embed: auto_map", refused="auto_map"),
+    "own_module": Layout(own_module, "Jina 3: custom_st", refused="modules.json says kwargs = ['task']"),
+    "peft": Layout(peft, "a PEFT adapter", refused="is a PEFT adapter of 'organisation/base'"),
+    "residual": Layout(residual, "Dense use_residual"),
+    "residual_projected": Layout(residual_projected, "Dense use_residual, other length"),
+    "leaky": Layout(leaky, "Dense LeakyReLU"),
+    "two_dense": Layout(two_dense, "Dense ELU, Softplus, Hardswish"),
+    "truncated": Layout(truncated, "truncate_dim", untrainable="truncate_dim"),
+    "square_root": Layout(square_root, "mean_sqrt_len, Dense"),
+    "no_mode": Layout(no_mode, "no pooling mode named"),
+    "concatenated": Layout(concatenated, "[CLS], max and mean concatenated"),
+    "layer_norm": Layout(layer_norm, "LayerNorm"),
+    "saved_by_six": Layout(saved_by_six, "saved by sentence-transformers 6"),
+    "plain": Layout(plain, "a plain transformers folder", pooling="cls", untrainable="pass --pooling"),
+    "lower_case_in_settings": Layout(layouts.lower_case_in_settings, "do_lower_case in sentence_bert_config"),
+    "cased_by_option": Layout(layouts.cased_by_option, "do_lower_case false in tokenizer_config"),
+    "accents_kept": Layout(layouts.accents_kept, "strip_accents false in tokenizer_config"),
+    "prefix_space": Layout(layouts.prefix_space, "add_prefix_space in tokenizer_config"),
+    "tokenizer_args": Layout(layouts.tokenizer_args, "tokenizer_args in sentence_bert_config"),
+    "padding_beyond": Layout(layouts.padding_beyond, "[PAD] beyond the table", refused="'[PAD]'"),
+    "added_token_beyond": Layout(layouts.added_token_beyond, "an added token beyond the table", refused="'<domain>'"),
+    "sentencepiece_alone": Layout(layouts.sentencepiece_alone, "sentencepiece files alone", refused="sentencepiece"),
+    "static": Layout(static, "StaticEmbedding", refused="StaticEmbedding"),
+    "weighted_layers": Layout(weighted_layers, "WeightedLayerPooling", refused="WeightedLayerPooling"),
+    "sparse": Layout(sparse, "a SparseEncoder", refused="model_type = 'SparseEncoder'"),
+    "unknown_pooling_key": Layout(
+        unknown_pooling_key, "an unknown key of Pooling", refused="pooling_mode_second_token"
+    ),
+    "unknown_dense_key": Layout(unknown_dense_key, "an unknown key of Dense", refused="key 'scale'"),
+    "unknown_config_key": Layout(unknown_config_key, "an unknown key of config.json", refused="logit_soft_cap"),
+    "query_length": Layout(query_length, "query_length", refused="query_length = 32"),
+    "relative_positions": Layout(relative_positions, "relative positions of BERT", refused="position_embedding_type"),
+}
+
+
+def settings_of(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text(encoding="utf-8"))

@@ -1,0 +1,58 @@
+"""Layouts of published model folders: sentence-transformers' vectors at every step, or a refusal by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.models.matrix import SAME, STEPS, run
+from fakes.models.published import LAYOUTS, Layout
+
+REFUSED = [name for name, layout in LAYOUTS.items() if layout.refused]
+READ = [name for name, layout in LAYOUTS.items() if not layout.refused]
+QUICK = [
+    "minilm", "mpnet_2021", "folder_of_2020", "stella", "gtr", "residual_projected", "concatenated", "truncated",
+    "square_root", "no_mode", "plain",
+]  # fmt: skip
+"""Those that go through loading and encoding in every test run; all of them go through everything with --run-slow."""
+
+
+def require(layout: Layout, result: dict[str, Any]) -> None:
+    """Every step gave sentence-transformers' vectors, or the refusal that is expected."""
+    for step, found in result.items():
+        expected = layout.refused or (layout.untrainable if step == "train" else "")
+        if expected:
+            assert isinstance(found, str), (step, found)
+            assert expected in found
+        else:
+            assert not isinstance(found, str), (step, found)
+            assert found <= SAME, step
+
+
+def test_there_are_enough_layouts() -> None:
+    assert len(READ) >= 25
+    assert len(REFUSED) >= 15
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_folder_that_is_not_understood_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    """Before a vector is made, with the file or key that it is about."""
+    result = run(LAYOUTS[name], tmp_path, ("load",))
+    require(LAYOUTS[name], result)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_folder_gives_sentence_transformers_vectors(name: str, tmp_path: Path) -> None:
+    """On hard texts, for both roles."""
+    require(LAYOUTS[name], run(LAYOUTS[name], tmp_path, ("load", "encode")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READ)
+def test_a_folder_gives_the_same_vectors_at_every_step(name: str, tmp_path: Path) -> None:
+    """Loaded, trained and saved and loaded, exported, encoded."""
+    result = run(LAYOUTS[name], tmp_path)
+    assert set(result) == set(STEPS)
+    require(LAYOUTS[name], result)
