@@ -115,8 +115,10 @@ def _show(measured: Retention) -> None:
 
 
 def _agreed(found: Bridge, plan: SecondVector, *, dry_run: bool, yes: bool) -> bool:
+    kept = "of which nothing was measured" if found.retention is None else f"that retains {found.retention.kept:.1%}"
     click.echo(
-        f"{plan.collection} gets the vector {plan.vector}, space {found.space_id}: approximate, made by a bridge. "
+        f"{plan.collection} gets the vector {plan.vector}, space {found.space_id}: approximate, made by a bridge "
+        f"{kept}. "
         "Only who asks for this space finds it; queries are encoded by the new encoder and declared with "
         "`Bridge.queries`. It cannot be undone on every version of Weaviate."
     )
