@@ -109,20 +109,20 @@ def check_searchable(
         vector: the named vector whose index is asked.
         consistency: of reading the stored vectors.
     """
-    source, found = iter(uuids), SearchCheck()
+    source, found, rows = iter(uuids), SearchCheck(), _holds_rows(database, name, vector)
     while page := list(islice(source, PAGE)):
-        once = _checked(database, name, vector, page, consistency)
+        once = _checked(database, name, vector, page, consistency, rows)
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
-        again = _checked(database, name, vector, once.lost, consistency) if once.lost else SearchCheck()
+        again = _checked(database, name, vector, once.lost, consistency, rows) if once.lost else SearchCheck()
         found += SearchCheck(once.searched, again.lost, once.tied + again.tied)
     return found
 
 
 def _checked(
-    database: Database, name: str, vector: str, uuids: Sequence[UUID], consistency: Consistency | None
+    database: Database, name: str, vector: str, uuids: Sequence[UUID], consistency: Consistency | None, rows: bool
 ) -> SearchCheck:
     stored = {
-        each.uuid: _query(each.vector)
+        each.uuid: each.vector if rows else each.vector[0]
         for each in database.read(name, vector, uuids, [], consistency)
         if each.vector is not None and each.vector.size and np.isfinite(each.vector).all() and each.vector.any()
     }
@@ -131,12 +131,16 @@ def _checked(
     return SearchCheck(len(stored), lost, answers.count(SelfSearch.TIES))
 
 
-def _query(rows: Float32) -> Float32:
-    return rows if len(rows) > 1 else rows[0]
+def _holds_rows(database: Database, name: str, vector: str) -> bool:
+    """Whether the index holds multi-vectors; it takes no other queries then, also where an object has one row."""
+    config = ((database.schema(name) or {}).get("vectorConfig") or {}).get(vector) or {}
+    return bool(((config.get("vectorIndexConfig") or {}).get("multivector") or {}).get("enabled"))
 
 
 def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> None:
     """Bring vectors that are stored and in no index into it, without changing their direction."""
+    rows = _holds_rows(database, name, vector)
     for each in database.read(name, vector, uuids, []):
         if each.vector is not None:
-            database.patch_vector(name, each.uuid, vector, _query(each.vector * HAIR))
+            scaled = each.vector * HAIR
+            database.patch_vector(name, each.uuid, vector, scaled if rows else scaled[0])

@@ -182,6 +182,8 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._door, name)
+        if not callable(method):
+            return method
         if name == "of_tenant":
             return lambda tenant: Watched(method(tenant), self._on_call)
 
