@@ -83,8 +83,7 @@ def open_encoder(name: str) -> Encoder:
     """The encoder that *name* means: anything that `open_ranker` takes, but for BM25."""
     from ..encoder import Encoder
 
-    if SPACE_ID.fullmatch(name):
-        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
+    refuse_space_id(name)
     folder = Path(name)
     if (folder / "manifest.json").is_file():
         return Encoder.load(folder)
@@ -100,6 +99,12 @@ def open_encoder(name: str) -> Encoder:
     from ..model.checkpoint import CheckpointEncoder, load_checkpoint
 
     return CheckpointEncoder(load_checkpoint(name))
+
+
+def refuse_space_id(name: str) -> None:
+    """Raise `RequestInvalid` where *name* is a space's id."""
+    if SPACE_ID.fullmatch(name):
+        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
 
 
 def space_of(text: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ _workforce_options: Final = gathered(
 @click.option(
     "--encoder",
     metavar="ARTIFACT|SERVER",
-    help="Running server (gRPC) or artifact; not needed for a folder of `samespace embed`.",
+    help="Running server (gRPC), asked for the pinned space, or artifact; not for a folder of `samespace embed`.",
 )
 @_field_options
 @click.option("--tenant", default="", help="Tenant of all objects; created if missing.")
@@ -138,15 +138,17 @@ def import_data(
     from samespace_weaviate.importing.pipeline import Crew
     from samespace_weaviate.importing.sources import Fields, count_passages, read_passages
 
-    from ..encoders import open_encoder
+    from ..encoders import refuse_space_id
+    from .pinned import open_pinned
 
+    refuse_space_id(encoder)
     crew = Crew(encoders=sizes.streams, writers=sizes.writers)
     with ExitStack() as stack:
-        running = stack.enter_context(open_encoder(encoder))
         only = None if retry_failed is None else read_failed_ids(retry_failed)
         total = count_passages(*data) if only is None else len(only)
         store = stack.enter_context(weaviate())
         require_rights(store, "import", name)
+        running = stack.enter_context(open_pinned(encoder, store, name))
         whole = PinnedCollection.open(store, name, running)
         collection = whole.of_tenant(tenant) if tenant else whole
         file = state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant))))
