@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import progress, say, table
-from .connection import NamedWeaviate, connection, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 from .migrate import queries_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def bridge(
     terms = BridgeTerms(path, data, split, queries_of(queries), sample, least_retention, max_objects_per_s)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
+        require_rights(store, "bridge", name)
         new = stack.enter_context(open_encoder(to))
         old = stack.enter_context(open_encoder(from_)) if from_ else None
         agreed = partial(_agreed, dry_run=dry_run, yes=yes)
