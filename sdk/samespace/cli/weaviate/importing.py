@@ -13,6 +13,7 @@ import click
 
 from ...errors import RequestInvalid
 from ..console import progress
+from ..encoders import refuse_space_id
 from ..options import gathered
 from ..serving.embed import Workforce
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -131,18 +132,14 @@ def import_data(
         chosen = PartOptions(tenant, tenant_property, sizes.batch, sizes.writers, state, workforce)
         import_folder(name, data, chosen, weaviate)
         return
-    if workforce.engine == "ray":
-        raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
+    _require_process(workforce, encoder)
     from samespace_weaviate import ImportOptions, PinnedCollection
     from samespace_weaviate.importing.journal import read_failed_ids
     from samespace_weaviate.importing.pipeline import Crew
     from samespace_weaviate.importing.sources import Fields, count_passages, read_passages
 
-    from ..encoders import refuse_space_id
     from .pinned import open_pinned
 
-    refuse_space_id(encoder)
-    crew = Crew(encoders=sizes.streams, writers=sizes.writers)
     with ExitStack() as stack:
         only = None if retry_failed is None else read_failed_ids(retry_failed)
         total = count_passages(*data) if only is None else len(only)
@@ -151,12 +148,21 @@ def import_data(
         running = stack.enter_context(open_pinned(encoder, store, name))
         whole = PinnedCollection.open(store, name, running)
         collection = whole.of_tenant(tenant) if tenant else whole
-        file = state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant))))
-        options = ImportOptions(tenant_property=tenant_property, state=file, only=only, crew=crew)
+        state = state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant))))
+        options = ImportOptions(
+            tenant_property=tenant_property, state=state, only=only, crew=Crew(sizes.streams, sizes.writers)
+        )
         advance = stack.enter_context(progress("import", total))
         passages = read_passages(*data, fields=Fields(**fields))
         report = collection.import_passages(passages, batch=sizes.batch, options=options, progress=advance)
     tell(report, str(options.failures))
+
+
+def _require_process(workforce: Workforce, encoder: str) -> None:
+    """Raise `RequestInvalid` for an encoder that cannot encode, or that would have to in Ray's actors."""
+    if workforce.engine == "ray":
+        raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
+    refuse_space_id(encoder)
 
 
 def _require_passages(fields: Mapping[str, str], retry_failed: Path | None) -> None:
