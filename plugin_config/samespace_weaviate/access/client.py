@@ -69,6 +69,7 @@ class Store(QueryCalls):
         self.levels = levels or Levels()
         self.members = members
         self._nodes = {str(each): Rest.open(each) for each in members}
+        self._clients: dict[str, WeaviateClient] = {}  # of nodes whose own index was asked
 
     @staticmethod
     def connect(address: Address, *, levels: Levels | None = None, members: tuple[Address, ...] = ()) -> Store:
@@ -82,22 +83,7 @@ class Store(QueryCalls):
         Raises:
             WeaviateUnavailable: nothing answers there, over REST or over gRPC.
         """
-        weaviate = _weaviate()
-        from weaviate.classes.init import Auth
-
-        with translated(str(address)):
-            client = weaviate.connect_to_custom(
-                http_host=address.host,
-                http_port=address.port,
-                http_secure=address.secure,
-                grpc_host=address.grpc_host or address.host,
-                grpc_port=address.grpc_port,
-                grpc_secure=address.secure,
-                headers=dict(address.headers) or None,
-                auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
-                additional_config=_config(address.ca),
-            )
-        return Store(client, address, levels, members)
+        return Store(_connected(address), address, levels, members)
 
     @staticmethod
     def embedded(embedded: EmbeddedWeaviate, data: Path | str, *, levels: Levels | None = None) -> Store:
@@ -191,8 +177,28 @@ class Store(QueryCalls):
             found[address].levels = Levels(write=self.levels.write, decide="ONE", search=self.levels.search)
         return found
 
+    def each_index(self, name: str) -> dict[str, Self]:
+        """From address to the same connection, whose searches go to one node and its own index.
+
+        A node searches its own replicas. {"": this connection} where there is one replica, or one is enough.
+
+        Raises:
+            WeaviateUnavailable: a node's gRPC port does not answer.
+        """
+        if self.levels.decide == "ONE" or not self.members or self.replicas(name) <= 1:
+            return {"": self}
+        found = {}
+        for member in self.members:
+            if str(member) not in self._clients:
+                self._clients[str(member)] = _connected(member)
+            found[str(member)] = copy.copy(self)
+            found[str(member)].client = self._clients[str(member)]
+        return found
+
     def close(self) -> None:
         """Close the connection, and all that were made of it; an embedded Weaviate ends."""
+        for client in self._clients.values():
+            client.close()
         self.rest.web.close()
         for rest in self._nodes.values():
             rest.web.close()
@@ -205,6 +211,25 @@ class Store(QueryCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _connected(address: Address) -> WeaviateClient:
+    weaviate = _weaviate()
+    from weaviate.classes.init import Auth
+
+    with translated(str(address)):
+        client: WeaviateClient = weaviate.connect_to_custom(
+            http_host=address.host,
+            http_port=address.port,
+            http_secure=address.secure,
+            grpc_host=address.grpc_host or address.host,
+            grpc_port=address.grpc_port,
+            grpc_secure=address.secure,
+            headers=dict(address.headers) or None,
+            auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
+            additional_config=_config(address.ca),
+        )
+    return client
 
 
 def _weaviate() -> Any:

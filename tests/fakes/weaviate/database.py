@@ -102,6 +102,10 @@ class FakeDatabase:
         ranked = sorted(self.objects[name].values(), key=lambda entry: -float(entry.vector @ query))
         return [Hit(entry.uuid, entry.properties, 1 - float(entry.vector @ query)) for entry in ranked[:limit]]
 
+    def each_index(self, name: str) -> dict[str, Any]:
+        """One replica."""
+        return {"": self}
+
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         """By the index, from which objects may be missing; one of multi-vectors takes no other query."""
         config = self.schemas[name]["vectorConfig"][vector].get("vectorIndexConfig") or {}
