@@ -15,15 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from samespace.errors import WeaviateUnavailable
 from samespace.extras import require_extra
 
 from .address import Address, EmbeddedWeaviate
 from .environment import variables
 from .errors import translated
+from .objects import spare
 from .patience import Patience
 from .queries import QueryCalls
 from .rest import Rest
-from .values import Levels
+from .values import Consistency, Levels
 
 if TYPE_CHECKING:
     from weaviate import WeaviateClient
@@ -177,22 +179,32 @@ class Store(QueryCalls):
             found[address].levels = Levels(write=self.levels.write, decide="ONE", search=self.levels.search)
         return found
 
-    def each_index(self, name: str) -> dict[str, Self]:
+    def each_index(self, name: str, consistency: Consistency | None = None) -> dict[str, Self]:
         """From address to the same connection, whose searches go to one node and its own index.
 
-        A node searches its own replicas. {"": this connection} where there is one replica, or one is enough.
+        A node searches its own replicas. {"": this connection} where there is one replica, or one is enough; nodes that
+        may be away at this level are left out when they do not answer.
 
         Raises:
-            WeaviateUnavailable: a node's gRPC port does not answer.
+            WeaviateUnavailable: more nodes do not answer, over REST or gRPC.
         """
-        if self.levels.decide == "ONE" or not self.members or self.replicas(name) <= 1:
+        level = consistency or self.levels.decide
+        replicas = 1 if level == "ONE" or not self.members else self.replicas(name)
+        if replicas <= 1:
             return {"": self}
-        found = {}
+        found: dict[str, Self] = {}
+        silent: list[WeaviateUnavailable] = []
         for member in self.members:
-            if str(member) not in self._clients:
-                self._clients[str(member)] = _connected(member)
+            try:
+                client = self._clients.get(str(member)) or _connected(member)
+            except WeaviateUnavailable as error:
+                silent.append(error)
+                continue
+            self._clients[str(member)] = client
             found[str(member)] = copy.copy(self)
-            found[str(member)].client = self._clients[str(member)]
+            found[str(member)].client = client
+        if len(silent) > spare(replicas, level):
+            raise silent[0]
         return found
 
     def close(self) -> None:

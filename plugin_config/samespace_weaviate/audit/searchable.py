@@ -102,13 +102,15 @@ def search_each(doors: Mapping[str, Nearest], objects: Sequence[tuple[UUID, Floa
     return IndexAnswers(missing, len(tied - missing.keys()))
 
 
-def index_doors(database: Database, name: str, vector: str) -> dict[str, Nearest]:
+def index_doors(
+    database: Database, name: str, vector: str, consistency: Consistency | None = None
+) -> dict[str, Nearest]:
     """From the address of each node that holds replicas to how its index of *vector* is asked."""
 
     def asked(node: Database) -> Nearest:
         return lambda query, limit: node.nearest(name, vector, query, limit)
 
-    return {address: asked(node) for address, node in database.each_index(name).items()}
+    return {address: asked(node) for address, node in database.each_index(name, consistency).items()}
 
 
 def wait_for_index(database: Database, name: str, wait_s: float) -> int:
@@ -147,10 +149,10 @@ def check_searchable(
     Args:
         database: of the tenant.
         vector: the named vector whose index is asked.
-        consistency: of reading the stored vectors.
+        consistency: of reading the stored vectors, and of how many nodes' indexes have to answer.
     """
     source, found, rows = iter(uuids), SearchCheck(), _holds_rows(database, name, vector)
-    doors = index_doors(database, name, vector)
+    doors = index_doors(database, name, vector, consistency)
 
     def checked(some: Sequence[UUID]) -> SearchCheck:
         stored = {

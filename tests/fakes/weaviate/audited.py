@@ -119,7 +119,7 @@ class AuditedFake:
         self.reads.append("ids")
         yield from sorted(self.objects[self.tenant])
 
-    def each_index(self, name: str) -> dict[str, Any]:
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
 

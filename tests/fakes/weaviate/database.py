@@ -102,7 +102,7 @@ class FakeDatabase:
         ranked = sorted(self.objects[name].values(), key=lambda entry: -float(entry.vector @ query))
         return [Hit(entry.uuid, entry.properties, 1 - float(entry.vector @ query)) for entry in ranked[:limit]]
 
-    def each_index(self, name: str) -> dict[str, Any]:
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
 

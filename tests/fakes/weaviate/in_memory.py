@@ -118,7 +118,7 @@ class FakeWeaviate:
         """One node."""
         return {"http://fake:8080": self}
 
-    def each_index(self, name: str) -> dict[str, Any]:
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
 
@@ -242,7 +242,7 @@ class OfTenant:
     def __init__(self, whole: FakeWeaviate, tenant: str) -> None:
         self._whole, self._tenant = whole, tenant
 
-    def each_index(self, name: str) -> dict[str, Any]:
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
 

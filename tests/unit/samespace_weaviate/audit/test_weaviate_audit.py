@@ -311,7 +311,7 @@ def test_each_nodes_own_index_is_searched(monkeypatch: pytest.MonkeyPatch) -> No
     """An object that one replica's index lacks is unsearchable, and its node is named, whoever is asked."""
     database, ids = filled()
 
-    def each_index(asked: AuditedFake, name: str) -> dict[str, AuditedFake]:
+    def each_index(asked: AuditedFake, name: str, consistency: object) -> dict[str, AuditedFake]:
         lacking = copy(asked)
         lacking.unindexed = set(ids[3:6])
         return {"http://a:1": asked, "http://b:2": lacking}
