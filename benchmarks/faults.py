@@ -102,7 +102,11 @@ def run(row: Row, binary: Path) -> dict[str, Any]:
         references = dict(_reference(folder, seed, each) for seed, each in ((1, old), (2, new)))
         site = Site(nodes, old, new, references, folder / "journals", key)
         ended = row.run(site)
-        before, verdict = site.counted(), site.verdict()
+        now, verdict = site.counted(), site.verdict()
+        false = verdict == "clean" and now.any
+        before = site.damaged or now
+        if site.damaged is not None:
+            verdict = f"import not clean; mended, then {verdict}"
         repaired = site.mend()
         after = site.counted()
         last = site.verdict()
@@ -116,7 +120,7 @@ def run(row: Row, binary: Path) -> dict[str, Any]:
         "repair": repaired,
         "after": asdict(after),
         "verdict_after": last,
-        "false_verdict": (verdict == "clean" and before.any) or (last == "clean" and after.any),
+        "false_verdict": false or (last == "clean" and after.any),
     }
 
 

@@ -15,7 +15,7 @@ from .site import Site, text_of
 Child = subprocess.Popen[str]
 Injure = Callable[[Site, str, Child], None]
 PARTITION_S: Final = 30.0
-OBJECTS: Final = 2000
+OBJECTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,14 @@ def importing(injure: Injure, *, objects: int = OBJECTS, parts: int = 4) -> Call
     """An import that is injured after each part."""
 
     def run(site: Site) -> str:
-        done = site.drive(site.import_job(0, objects, parts), lambda event, child: injure(site, event, child))
+        seen: set[str] = set()
+
+        def on_event(event: str, child: Child) -> None:
+            if event not in seen:
+                seen.add(event)
+                injure(site, event, child)
+
+        done = site.drive(site.import_job(0, objects, parts), on_event)
         site.wait()
         site.restart()
         return "ended well" if done else "did not end"

@@ -75,6 +75,8 @@ class EncoderProcess:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Site:
         events: what was done to it.
         stopped: how the command stopped, each time.
         waiting: what is still to be done.
+        damaged: what was wrong when an import first said that something is; None where it never did.
     """
 
     nodes: Nodes
@@ -104,6 +107,7 @@ class Site:
     events: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     waiting: list[threading.Thread] = field(default_factory=list)
+    damaged: Damage | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -198,6 +202,10 @@ class Site:
             if told:
                 self.stopped.append(f"{told['error']}: {told['message'][:160]}")
                 if told["error"] in ("ReplicasDiffer", "not clean", "MigrationBlocked"):
+                    if self.damaged is None and job["work"] == "import":
+                        self.wait()
+                        self.restart()
+                        self.damaged = self.counted()
                     self.mend(job)
         return False
 
@@ -221,8 +229,9 @@ class Site:
             elif line.startswith("{"):
                 told = json.loads(line)
         child.wait()
-        with contextlib.suppress(OSError):
-            child.stdin.close()
+        for pipe in (child.stdin, child.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
         return told
 
     def import_job(self, first: int, last: int, parts: int = 4) -> dict[str, Any]:
