@@ -53,7 +53,9 @@ class Address:
 
     @staticmethod
     def parse(url: str, grpc_port: int | None = None, api_key: str = "") -> Address:
-        """Read "http://HOST:PORT"; 50051 is gRPC's port unless given (443 with https).
+        """Read "http://HOST:PORT", or "http://HOST:PORT#GRPC_PORT".
+
+        Without its port, gRPC is at *grpc_port*, or at 50051 (443 with https).
 
         User and password before HOST are sent as Basic authorization, unless there is an API key.
 
@@ -65,15 +67,20 @@ class Address:
             port = parts.port
         except ValueError as error:
             raise ConfigInvalid(key="WEAVIATE_URL", reason=f"{without_credentials(url)!r}: {error}") from error
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/"):
+        own_grpc = parts.fragment
+        unlike = parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/")
+        if unlike or (own_grpc and not own_grpc.isdecimal()):
             raise ConfigInvalid(
-                key="WEAVIATE_URL", reason=f"{without_credentials(url)!r}; expected http://HOST:PORT or https://HOST"
+                key="WEAVIATE_URL",
+                reason=f"{without_credentials(url)!r}; expected http://HOST:PORT, http://HOST:PORT#GRPC_PORT or "
+                "https://HOST",
             )
+        assert parts.hostname
         return Address(
             host=parts.hostname,
             port=port or _DEFAULT_PORTS[parts.scheme],
             secure=parts.scheme == "https",
-            grpc_port=grpc_port or _DEFAULT_GRPC_PORTS[parts.scheme],
+            grpc_port=int(own_grpc or 0) or grpc_port or _DEFAULT_GRPC_PORTS[parts.scheme],
             api_key=api_key,
             headers=tuple(basic_authorization(parts).items()) if not api_key else (),
         )

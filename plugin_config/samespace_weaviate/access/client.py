@@ -15,15 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from samespace.errors import WeaviateUnavailable
 from samespace.extras import require_extra
 
 from .address import Address, EmbeddedWeaviate
 from .environment import variables
 from .errors import translated
+from .objects import spare
 from .patience import Patience
 from .queries import QueryCalls
 from .rest import Rest
-from .values import Levels
+from .values import Consistency, Levels
 
 if TYPE_CHECKING:
     from weaviate import WeaviateClient
@@ -69,6 +71,7 @@ class Store(QueryCalls):
         self.levels = levels or Levels()
         self.members = members
         self._nodes = {str(each): Rest.open(each) for each in members}
+        self._clients: dict[str, WeaviateClient] = {}  # of nodes whose own index was asked
 
     @staticmethod
     def connect(address: Address, *, levels: Levels | None = None, members: tuple[Address, ...] = ()) -> Store:
@@ -82,22 +85,7 @@ class Store(QueryCalls):
         Raises:
             WeaviateUnavailable: nothing answers there, over REST or over gRPC.
         """
-        weaviate = _weaviate()
-        from weaviate.classes.init import Auth
-
-        with translated(str(address)):
-            client = weaviate.connect_to_custom(
-                http_host=address.host,
-                http_port=address.port,
-                http_secure=address.secure,
-                grpc_host=address.grpc_host or address.host,
-                grpc_port=address.grpc_port,
-                grpc_secure=address.secure,
-                headers=dict(address.headers) or None,
-                auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
-                additional_config=_config(address.ca),
-            )
-        return Store(client, address, levels, members)
+        return Store(_connected(address), address, levels, members)
 
     @staticmethod
     def embedded(embedded: EmbeddedWeaviate, data: Path | str, *, levels: Levels | None = None) -> Store:
@@ -191,8 +179,38 @@ class Store(QueryCalls):
             found[address].levels = Levels(write=self.levels.write, decide="ONE", search=self.levels.search)
         return found
 
+    def each_index(self, name: str, consistency: Consistency | None = None) -> dict[str, Self]:
+        """From address to the same connection, whose searches go to one node and its own index.
+
+        A node searches its own replicas. {"": this connection} where there is one replica, or one is enough; nodes that
+        may be away at this level are left out when they do not answer.
+
+        Raises:
+            WeaviateUnavailable: more nodes do not answer, over REST or gRPC.
+        """
+        level = consistency or self.levels.decide
+        replicas = 1 if level == "ONE" or not self.members else self.replicas(name)
+        if replicas <= 1:
+            return {"": self}
+        found: dict[str, Self] = {}
+        silent: list[WeaviateUnavailable] = []
+        for member in self.members:
+            try:
+                client = self._clients.get(str(member)) or _connected(member)
+            except WeaviateUnavailable as error:
+                silent.append(error)
+                continue
+            self._clients[str(member)] = client
+            found[str(member)] = copy.copy(self)
+            found[str(member)].client = client
+        if len(silent) > spare(replicas, level):
+            raise silent[0]
+        return found
+
     def close(self) -> None:
         """Close the connection, and all that were made of it; an embedded Weaviate ends."""
+        for client in self._clients.values():
+            client.close()
         self.rest.web.close()
         for rest in self._nodes.values():
             rest.web.close()
@@ -205,6 +223,25 @@ class Store(QueryCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _connected(address: Address) -> WeaviateClient:
+    weaviate = _weaviate()
+    from weaviate.classes.init import Auth
+
+    with translated(str(address)):
+        client: WeaviateClient = weaviate.connect_to_custom(
+            http_host=address.host,
+            http_port=address.port,
+            http_secure=address.secure,
+            grpc_host=address.grpc_host or address.host,
+            grpc_port=address.grpc_port,
+            grpc_secure=address.secure,
+            headers=dict(address.headers) or None,
+            auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
+            additional_config=_config(address.ca),
+        )
+    return client
 
 
 def _weaviate() -> Any:

@@ -184,6 +184,12 @@ class SearchDatabase(TenantBound, Protocol):
     def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
         """Search with one vector, shape (dim,), or a multi-vector, shape (vectors, dim)."""
 
+    def each_index(self, name: str, consistency: Consistency | None = None) -> dict[str, Self]:
+        """From address to the same database as each node searches it by its own index; {"": itself} for one replica.
+
+        Nodes that may be away at this level are left out when they do not answer.
+        """
+
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         """Ids and distances of the objects nearest to *query*, (dim,) or (windows, dim), by the vector's index."""
 

@@ -209,7 +209,7 @@ def _object(entry: Mapping[str, Any]) -> StoredObject:
     for key, value in (entry.get("properties") or {}).items():
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and "beacon" in value[0]:
             references[key] = tuple(str(each["beacon"]) for each in value)
-        elif value is not None and value != []:  # an empty list comes back as nothing at all
+        elif value is not None:  # an empty list is a value; one of references is written back like any other
             properties[key] = value
     named: Iterable[tuple[str, Any]] = {**(entry.get("vectors") or {}), "": entry.get("vector")}.items()
     return StoredObject(

@@ -140,16 +140,20 @@ class SchemaCalls:
     def node_names(self) -> frozenset[str]:
         """The names of all nodes, also of those that are away at the moment.
 
-        `nodes` leaves out a node that has been away for some seconds. The members of the schema's consensus stay; who
-        may not read them gets what `nodes` tells.
+        `nodes` leaves out a node that has been away for some seconds; the members of the schema's consensus stay.
+
+        Raises:
+            WeaviateError: the key in use may read neither.
         """
-        found = {each.name for each in self.nodes()}
         status, answer = self.rest.send("GET", "/cluster/statistics", allowed=(*GOOD, 401, 403, 404))
-        if status in GOOD:
-            for entry in answer.get("statistics") or ():
-                members = (entry.get("raft") or {}).get("latestConfiguration") or ()
-                found |= {str(each["id"]) for each in members}
-        return frozenset(found)
+        members = {
+            str(member["id"])
+            for entry in (answer.get("statistics") if status in GOOD else None) or ()
+            for member in (entry.get("raft") or {}).get("latestConfiguration") or ()
+        }
+        status, answer = self.rest.send("GET", "/nodes", allowed=(*GOOD, 401, 403) if members else GOOD)
+        there = {str(entry["name"]) for entry in (answer.get("nodes") if status in GOOD else None) or ()}
+        return frozenset(members | there)
 
     def shards(self, name: str) -> list[Shard]:
         """The replicas of a collection's shards; of one with tenants, those that are loaded."""

@@ -26,8 +26,9 @@ _WORDS: Final = re.compile(
     r"|cannot (?:reach enough replicas|achieve consistency level)|not enough replicas|no (?:read|write) replica found",
     re.I,
 )
-_FINAL: Final = re.compile(r"larger than max|message size|payload too large", re.I)
-"""RESOURCE_EXHAUSTED is also what gRPC says of a message that is too large, which no waiting makes smaller."""
+_FINAL: Final = re.compile(r"larger than max|message size|payload too large|deleted on another replica", re.I)
+"""RESOURCE_EXHAUSTED is also what gRPC says of a message that is too large, which no waiting makes smaller; and 1.34.2
+"cannot achieve consistency level" where replicas disagree about a deletion, which it never settles."""
 
 
 def status_may_pass(status: int) -> bool:

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from samespace.errors import PinBroken
 from samespace.text import Role
+
+from ..pinning.pin import Pin
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^A-Za-z0-9]+")
 
@@ -26,7 +29,7 @@ class InputRecipe:
     Attributes:
         properties: whose values are taken, in alphabetical order.
         collection: put in front, in words; "" for nothing.
-        names: whether each value has its property's name in front.
+        names: properties whose values have the property's name in front, in words.
         lower: whether all is in lower case.
         role: as what it is encoded.
         cut: whether only what fits the token limit is encoded.
@@ -34,7 +37,7 @@ class InputRecipe:
 
     properties: tuple[str, ...]
     collection: str = ""
-    names: bool = False
+    names: tuple[str, ...] = ()
     lower: bool = False
     role: Role = "passage"
     cut: bool = False
@@ -49,7 +52,7 @@ class InputRecipe:
                 if each is None:
                     continue
                 found = True
-                parts.append(f"{separate_words(name)} {each}" if self.names else str(each))
+                parts.append(f"{separate_words(name)} {each}" if name in self.names else str(each))
         text = " ".join(parts) if found else ""
         return text.lower() if self.lower else text
 
@@ -64,8 +67,10 @@ class InputRecipe:
             said.append("with the collection's name in front")
         if declared.collection and not self.collection:
             said.append("without the collection's name in front")
-        if self.names and not declared.names:
+        if set(self.names) - set(declared.names):
             said.append("with the properties' names in it")
+        if set(declared.names) - set(self.names):
+            said.append("without the properties' names in it")
         if self.cut:
             said.append("cut at the token limit")
         if self.role != declared.role:
@@ -84,12 +89,39 @@ def text_properties(schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(str(entry["name"]) for entry in entries if entry["dataType"] in (["text"], ["text[]"])))
 
 
-def declared(schema: Mapping[str, Any], settings: Mapping[str, Any]) -> InputRecipe:
-    """What the *settings* of a vectorizer in *schema* say; for one source property, that property's text."""
-    sources = tuple(settings.get("properties") or ()) or text_properties(schema)
-    # Without a vectorizer there is nothing that would put the collection's name in front.
-    named = bool(settings.get("vectorizeClassName", "inferenceUrl" in settings))
-    return InputRecipe(tuple(sorted(sources)), collection=str(schema["class"]) if named else "")
+def declared(schema: Mapping[str, Any], pin: Pin) -> InputRecipe:
+    """What *schema* says that the module of *pin* does; for one source property, mostly that property's text.
+
+    Without source properties it is all texts but those with `skip`; a module puts the collection's name in front unless
+    it is told not to, and a property's name where it is told to (`vectorizePropertyName`).
+    """
+    by_name = {
+        str(entry["name"]): (entry.get("moduleConfig") or {}).get(pin.module) or {}
+        for entry in schema.get("properties") or ()
+    }
+    sources = tuple(pin.settings.get("properties") or ()) or tuple(
+        name for name in text_properties(schema) if by_name[name].get("skip") is not True
+    )
+    # Without a vectorizer there is nothing that would put a name in front.
+    with_class = pin.module != "none" and pin.settings.get("vectorizeClassName") is not False
+    names = tuple(sorted(name for name in sources if by_name.get(name, {}).get("vectorizePropertyName") is True))
+    return InputRecipe(tuple(sorted(sources)), collection=str(schema["class"]) if with_class else "", names=names)
+
+
+def require_text_alone(schema: Mapping[str, Any], pin: Pin, text_property: str) -> None:
+    """Return if Weaviate's module encodes just the text of *text_property*, as an import does.
+
+    Raises:
+        PinBroken: it encodes another text, so that objects of an import and of other clients would not compare.
+    """
+    recipe = declared(schema, pin)
+    if said := recipe.differs_from(InputRecipe((text_property,))):
+        raise PinBroken(
+            collection=str(schema["class"]),
+            expected=f"a vectorizer that encodes the text of {text_property!r} alone",
+            found=f"one that encodes a text {said}",
+            remedy="nothing was sent. Migrate to a collection without that (`samespace weaviate migrate`)",
+        )
 
 
 def mistakes(schema: Mapping[str, Any], right: InputRecipe) -> tuple[InputRecipe, ...]:
@@ -98,13 +130,14 @@ def mistakes(schema: Mapping[str, Any], right: InputRecipe) -> tuple[InputRecipe
     name = str(schema["class"])
     found = [
         InputRecipe(sources, collection=collection, names=names, lower=lower)
-        for names in (False, True)
+        for with_names in (False, True)
         for sources in dict.fromkeys((right.properties, everything))
+        for names in (sources if with_names else (),)
         for collection in ("", name)
         for lower in (False, True)
     ]
     found += [
-        InputRecipe(right.properties, right.collection, cut=True),
-        InputRecipe(right.properties, right.collection, role="query"),
+        replace(right, cut=True),
+        replace(right, role="query"),
     ]
     return tuple(each for each in found if each != right)

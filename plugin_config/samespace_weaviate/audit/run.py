@@ -124,7 +124,7 @@ def _audited(
     progress: Progress,
 ) -> Audited:
     """What is the same for all tenants."""
-    right = declared(schema, pin.settings)
+    right = declared(schema, pin)
     reader, writers = bounds_of(encoder)
     if written_within:
         writers = tuple(sorted((*writers, Bound("given", written_within)), key=lambda each: each.worst))

@@ -6,12 +6,14 @@ and some are in no index (docs/reference/weaviate-facts.md). No search ever give
 The index is approximate, so an object counts as unsearchable only where even a large search misses it: `LIMITS` are
 tried one after the other, and Weaviate explores at least as many candidates (ef) as the limit says. Where that many
 other objects have the very same vector, nothing can be said.
+
+Each replica has an index of its own, and a search sees that of the node that is asked. So every node is asked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -65,10 +67,50 @@ def finds_itself(nearest: Nearest, uuid: UUID, vector: Float32) -> SelfSearch:
     return SelfSearch.TIES if tied else SelfSearch.NO
 
 
-def search_each(nearest: Nearest, objects: Sequence[tuple[UUID, Float32]]) -> list[SelfSearch]:
-    """`finds_itself` for each, a few at a time."""
+@dataclass(frozen=True, slots=True)
+class IndexAnswers:
+    """What every index said of some objects.
+
+    Attributes:
+        missing: of each object that an index does not find, the addresses of the nodes whose index that is; "" where
+            there is one.
+        tied: objects of which it cannot be told, because too many have the same vector.
+    """
+
+    missing: Mapping[UUID, tuple[str, ...]]
+    tied: int
+
+
+def search_each(doors: Mapping[str, Nearest], objects: Sequence[tuple[UUID, Float32]]) -> IndexAnswers:
+    """`finds_itself` for each object in each index, a few at a time.
+
+    Args:
+        doors: from the address of a node to its own index: each replica has one, and a search sees only that of the
+            node that is asked.
+        objects: ids, and vectors as in `finds_itself`.
+    """
+    missing: dict[UUID, tuple[str, ...]] = {}
+    tied: set[UUID] = set()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="samespace-search") as pool:
-        return list(pool.map(lambda each: finds_itself(nearest, *each), objects))
+        for address, nearest in doors.items():
+            answers = pool.map(lambda each, ask=nearest: finds_itself(ask, *each), objects)
+            for (uuid, _), answer in zip(objects, answers, strict=True):
+                if answer is SelfSearch.NO:
+                    missing[uuid] = (*missing.get(uuid, ()), address)
+                elif answer is SelfSearch.TIES:
+                    tied.add(uuid)
+    return IndexAnswers(missing, len(tied - missing.keys()))
+
+
+def index_doors(
+    database: Database, name: str, vector: str, consistency: Consistency | None = None
+) -> dict[str, Nearest]:
+    """From the address of each node that holds replicas to how its index of *vector* is asked."""
+
+    def asked(node: Database) -> Nearest:
+        return lambda query, limit: node.nearest(name, vector, query, limit)
+
+    return {address: asked(node) for address, node in database.each_index(name, consistency).items()}
 
 
 def wait_for_index(database: Database, name: str, wait_s: float) -> int:
@@ -107,36 +149,38 @@ def check_searchable(
     Args:
         database: of the tenant.
         vector: the named vector whose index is asked.
-        consistency: of reading the stored vectors.
+        consistency: of reading the stored vectors, and of how many nodes' indexes have to answer.
     """
-    source, found = iter(uuids), SearchCheck()
+    source, found, rows = iter(uuids), SearchCheck(), _holds_rows(database, name, vector)
+    doors = index_doors(database, name, vector, consistency)
+
+    def checked(some: Sequence[UUID]) -> SearchCheck:
+        stored = {
+            each.uuid: each.vector if rows else each.vector[0]
+            for each in database.read(name, vector, some, [], consistency)
+            if each.vector is not None and each.vector.size and np.isfinite(each.vector).all() and each.vector.any()
+        }
+        answers = search_each(doors, list(stored.items()))
+        return SearchCheck(len(stored), tuple(answers.missing), answers.tied)
+
     while page := list(islice(source, PAGE)):
-        once = _checked(database, name, vector, page, consistency)
+        once = checked(page)
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
-        again = _checked(database, name, vector, once.lost, consistency) if once.lost else SearchCheck()
+        again = checked(once.lost) if once.lost else SearchCheck()
         found += SearchCheck(once.searched, again.lost, once.tied + again.tied)
     return found
 
 
-def _checked(
-    database: Database, name: str, vector: str, uuids: Sequence[UUID], consistency: Consistency | None
-) -> SearchCheck:
-    stored = {
-        each.uuid: _query(each.vector)
-        for each in database.read(name, vector, uuids, [], consistency)
-        if each.vector is not None and each.vector.size and np.isfinite(each.vector).all() and each.vector.any()
-    }
-    answers = search_each(lambda query, limit: database.nearest(name, vector, query, limit), list(stored.items()))
-    lost = tuple(uuid for uuid, answer in zip(stored, answers, strict=True) if answer is SelfSearch.NO)
-    return SearchCheck(len(stored), lost, answers.count(SelfSearch.TIES))
-
-
-def _query(rows: Float32) -> Float32:
-    return rows if len(rows) > 1 else rows[0]
+def _holds_rows(database: Database, name: str, vector: str) -> bool:
+    """Whether the index holds multi-vectors; it takes no other queries then, also where an object has one row."""
+    config = ((database.schema(name) or {}).get("vectorConfig") or {}).get(vector) or {}
+    return bool(((config.get("vectorIndexConfig") or {}).get("multivector") or {}).get("enabled"))
 
 
 def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> None:
     """Bring vectors that are stored and in no index into it, without changing their direction."""
+    rows = _holds_rows(database, name, vector)
     for each in database.read(name, vector, uuids, []):
         if each.vector is not None:
-            database.patch_vector(name, each.uuid, vector, _query(each.vector * HAIR))
+            scaled = each.vector * HAIR
+            database.patch_vector(name, each.uuid, vector, scaled if rows else scaled[0])

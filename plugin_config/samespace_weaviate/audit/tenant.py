@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -19,7 +19,7 @@ from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off
 from .explain import Explanation, Texts, encode_rows, explain
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
-from .searchable import LIMITS, SelfSearch, search_each
+from .searchable import LIMITS, index_doors, search_each
 from .tolerance import Bound, Tolerance, apart, infer
 
 PAGE: Final = 128
@@ -75,7 +75,7 @@ class _Seen:
     suspects: int = 0
     coarse: int = 0
     right: list[tuple[UUID, Float32]] = field(default_factory=list)
-    unsearchable: set[UUID] = field(default_factory=set)
+    unsearchable: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
     tied: int = 0
 
 
@@ -105,19 +105,18 @@ def audit_tenant(
 def _search(database: Database, objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
     """Note which of the objects their own vectors do not find."""
 
-    def nearest(query: Float32, limit: int) -> list[tuple[UUID, float]]:
-        return database.nearest(audited.name, audited.vector, query, limit)
+    doors = index_doors(database, audited.name, audited.vector)
 
-    def missed(these: Sequence[StoredObject]) -> list[StoredObject]:
+    def missing(these: Sequence[StoredObject]) -> Mapping[UUID, tuple[str, ...]]:
         searched = [(each.uuid, _query(each.vector, audited)) for each in these if _is_searchable(each, audited)]
-        found = dict(zip((uuid for uuid, _ in searched), search_each(nearest, searched), strict=True))
-        seen.tied += sum(each is SelfSearch.TIES for each in found.values())
-        return [each for each in these if found.get(each.uuid) is SelfSearch.NO]
+        answers = search_each(doors, searched)
+        seen.tied += answers.tied
+        return answers.missing
 
-    if first := missed(objects):
+    if first := missing(objects):
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
-        again = database.read(audited.name, audited.vector, [each.uuid for each in first], audited.properties)
-        seen.unsearchable |= {each.uuid for each in missed(again)}
+        again = database.read(audited.name, audited.vector, list(first), audited.properties)
+        seen.unsearchable |= missing(again)
 
 
 def _is_searchable(each: StoredObject, audited: Audited) -> bool:
@@ -182,7 +181,9 @@ def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance)
         if kind is None and each.distance is not None and each.distance > tolerance.allowed_coarse:
             kind, reason = Kind.DIFFERS, "of no text or encoder that was tried"
         if kind is None and each.uuid in seen.unsearchable:
-            kind, reason = Kind.UNSEARCHABLE, f"its own vector does not find it among the {LIMITS[-1]} nearest"
+            nodes = ", ".join(filter(None, seen.unsearchable[each.uuid]))
+            where = f" on node {nodes}" if nodes else ""
+            kind, reason = Kind.UNSEARCHABLE, f"its own vector does not find it among the {LIMITS[-1]} nearest{where}"
         if kind is not None:
             offenders.append(Offender(each.uuid, tenant, kind, reason, each.distance))
     return tuple(offenders)

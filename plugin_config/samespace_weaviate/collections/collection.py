@@ -23,6 +23,7 @@ from samespace.vectors import Float32, Vectors
 
 from ..access.database import Database
 from ..access.values import Blend, Hit, Passage
+from ..audit.recipes import require_text_alone
 from ..importing.importer import BATCH, ImportOptions, import_passages
 from ..importing.report import ImportReport
 from ..importing.windows import Target
@@ -156,6 +157,7 @@ class PinnedCollection:
                 field="encoder", reason=f"collection {self.name} was opened without one: cannot import"
             )
         self.verify()
+        require_text_alone(self.database.schema(self.name) or {}, self.pin, self.text_property)
         target = Target(
             collection=self.name,
             vector=self.pin.vector,

@@ -3,8 +3,9 @@
 What each module is for: `plan` (what will be done, from the schemas), `cost` (what that takes), `progress` (the state
 machine), `journal` (what was done, on disk), `compare` (which objects differ), `transfer` (carries them), `survey` and
 `verification` (look at what is there before and after), `runner` (drives it), `refusals` (what only people can
-decide), `named_vector` and `backfill` (the other strategy). `plan`, `cost`, `progress` and `compare` are pure. Which
-Weaviate: `access.client.Store`, or any other `access.database.Database`.
+decide), `moving` (the same space elsewhere, without encoding), `named_vector` and `backfill` (the other strategy),
+`bridge` and `linear_map` (approximate vectors). `plan`, `cost`, `progress` and `compare` are pure. Which Weaviate:
+`access.client.Store`, or any other `access.database`.
 """
 
 from .backfill import backfill

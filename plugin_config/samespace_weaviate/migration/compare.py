@@ -10,10 +10,12 @@ for what was last written there before the move and may have been missed by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
+
+import numpy as np
 
 from ..access.values import StoredObject
 
@@ -53,8 +55,21 @@ class Delete:
 Change: TypeAlias = Write | Delete
 
 
+Same: TypeAlias = Callable[[StoredObject, StoredObject], bool]
+
+
+def same_with_vectors(left: StoredObject, right: StoredObject) -> bool:
+    """Whether content is equal, and *right* has every vector of *left*, number by number."""
+    return left.same_content(right) and all(
+        name in right.vectors and np.array_equal(rows, right.vectors[name]) for name, rows in left.vectors.items()
+    )
+
+
 def changes(
-    source: Iterable[StoredObject], target: Iterable[StoredObject], window: WriteWindow | None = None
+    source: Iterable[StoredObject],
+    target: Iterable[StoredObject],
+    window: WriteWindow | None = None,
+    same: Same = StoredObject.same_content,
 ) -> Iterator[Change]:
     """What has to be done to *target*, in order of the ids; both sides have to be in that order, too.
 
@@ -62,6 +77,7 @@ def changes(
         source: where objects come from, as they shall be in the target.
         target: where they go.
         window: None before the alias has moved: the source is right about everything.
+        same: whether an object of the source and one of the target need nothing done.
     """
     for left, right in _paired(source, target):
         if right is None:
@@ -70,7 +86,7 @@ def changes(
         elif left is None:
             if window is None or right.updated_ms < window.moved_ms:
                 yield Delete(right.uuid)
-        elif not left.same_content(right) and (
+        elif not same(left, right) and (
             window is None or (left.updated_ms >= window.since_ms and right.updated_ms < window.moved_ms)
         ):
             yield Write(left)

@@ -22,6 +22,7 @@ from ..pinning.index import HNSW, Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
 from .backfill import backfill, schema_of
+from .plan import text_property_of
 from .transfer import CopyPace, text_of
 
 
@@ -47,7 +48,7 @@ class SecondVector:
 
     def sentences(self) -> list[str]:
         """For people."""
-        have = ", ".join(f"{pin.vector} (space {short(pin.space)})" for pin in self.old)
+        have = ", ".join(f"{pin.vector} (space {short(pin.space)})" for pin in self.old) or "no pinned vector"
         return [
             f"{self.collection} has {have}; it gets {self.vector} beside it, and every object its vector. That "
             "a vector was added cannot be undone on every version of Weaviate.",
@@ -57,20 +58,20 @@ class SecondVector:
 
 
 def plan_encoder(database: Database, name: str, encoder: Encoder, server: str, text_property: str = "") -> SecondVector:
-    """What `fill` needs to give the collection vectors of *encoder*.
+    """What `fill` needs to give the collection vectors of *encoder*; vectors that are not pinned are left alone.
 
     Raises:
-        MigrationBlocked: the collection has no named vector that is pinned, or windows of its own.
+        MigrationBlocked: the collection has one vector for each window, or no clear text property.
     """
     schema = schema_of(database, name)
-    old = pins_of(schema)
+    old = _encoders_of(schema)
     spec = CollectionSpec(
         schema["class"],
         encoder.space_id,
         server,
-        text_property=text_property or str(old[0].settings["properties"][0]),
+        text_property=text_property_of(text_property, schema["class"], schema),
         encoder_name=encoder.name,
-        long_texts=old[0].long_texts,
+        long_texts=old[0].long_texts if old else "pool",
     )
     others = tuple(pin for pin in old if pin.vector != spec.vector_name)
     return SecondVector(
@@ -129,7 +130,7 @@ def drop_old(database: Database, plan: SecondVector) -> list[str]:
         raise MigrationBlocked(
             collection=plan.collection, reason=f"it has no vector {plan.vector}", remedy="run it without --finish first"
         )
-    told = []
+    told = [] if plan.old else ["No vector was pinned before, and none is dropped."]
     for pin in plan.old:
         refused = database.drop_vector(plan.collection, pin.vector)
         told.append(f"{pin.vector} stays: {refused}" if refused else f"{pin.vector} is dropped.")
@@ -137,14 +138,19 @@ def drop_old(database: Database, plan: SecondVector) -> list[str]:
 
 
 def pins_of(schema: dict[str, Any]) -> tuple[Pin, ...]:
-    """The pins of encoders, bridges left out."""
-    pins = tuple(pin for pin in read_pins(schema) if BRIDGE_KEY not in pin.settings)
+    """The pins of encoders, bridges left out; at least one."""
+    pins = _encoders_of(schema)
     if not pins:
         raise MigrationBlocked(
             collection=schema["class"],
             reason="no vector of it is named after a space",
-            remedy="use --strategy alias, which gives it a pin",
+            remedy="give it a pin with `samespace weaviate migrate`",
         )
+    return pins
+
+
+def _encoders_of(schema: dict[str, Any]) -> tuple[Pin, ...]:
+    pins = tuple(pin for pin in read_pins(schema) if BRIDGE_KEY not in pin.settings)
     if any(pin.long_texts == "multivector" for pin in pins):
         raise MigrationBlocked(
             collection=schema["class"],

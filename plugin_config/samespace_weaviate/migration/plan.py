@@ -37,6 +37,7 @@ class Migration:
         text_property: what is encoded.
         tenants: whether the collection has tenants.
         guard: whether the new collection rejects vectors and queries that name no vector.
+        carries: whether objects keep their vectors: nothing is encoded, both spaces are the same.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Migration:
     text_property: str
     tenants: bool
     guard: bool = False
+    carries: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For the journal."""
@@ -96,12 +98,14 @@ def plan_migration(
         MigrationBlocked: it cannot be done, or not like this.
     """
     name = collection_name(wanted.name)
-    alias, old = _resolved(name, collection_name(wanted.alias), schemas, aliases)
+    alias, old = resolved(name, collection_name(wanted.alias), schemas, aliases)
     schema = schemas[old]
     new = f"{alias}_{short(wanted.space_id)}"
     if find_pin(schema, wanted.space_id) is not None:
         raise MigrationBlocked(
-            collection=old, reason=f"it is pinned to space {wanted.space_id} already", remedy="there is nothing to do"
+            collection=old,
+            reason=f"it is pinned to space {wanted.space_id} already",
+            remedy="there is nothing to encode; another address of that encoder is `samespace weaviate move`",
         )
     if new in schemas or new in aliases:
         raise MigrationBlocked(
@@ -109,7 +113,7 @@ def plan_migration(
             reason="the new collection would have this name, and there is one already",
             remedy="go on with the journal that made it (--journal), or delete it if nobody needs it",
         )
-    vectors = list(_filled_vectors(schema))
+    vectors = list(filled_vectors(schema))
     if len(vectors) > 1:
         raise MigrationBlocked(
             collection=old,
@@ -134,7 +138,7 @@ def plan_migration(
         new_vector=f"e_{short(wanted.space_id)}",
         from_space=pins[0].space if pins else "",
         to_space=wanted.space_id,
-        text_property=_text_property(wanted.text_property, old, schema),
+        text_property=text_property_of(wanted.text_property, old, schema),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
         guard=wanted.guard,
     )
@@ -148,7 +152,7 @@ def target_schema(old: Mapping[str, Any], migration: Migration, spec: Collection
         migration: the plan.
         spec: the pin of the new space, for the collection `migration.new`.
     """
-    schema = {key: copy.deepcopy(value) for key, value in old.items() if key not in _OLD_ENCODER}
+    schema = {key: value for key, value in copied_schema(old, migration).items() if key not in _OLD_ENCODER}
     modules = {
         name: settings
         for name, settings in (schema.pop("moduleConfig", None) or {}).items()
@@ -156,23 +160,30 @@ def target_schema(old: Mapping[str, Any], migration: Migration, spec: Collection
     }
     if modules:
         schema["moduleConfig"] = modules
-    for key in _READ_ONLY_SHARDING:
-        (schema.get("shardingConfig") or {}).pop(key, None)
-    if migration.tenants:
-        schema.pop("shardingConfig", None)  # a tenant is a shard; Weaviate takes no other settings beside that
     for entry in schema.get("properties") or ():
         entry.pop("moduleConfig", None)
-        entry["dataType"] = [migration.new if kind == migration.old else kind for kind in entry["dataType"]]
-    vectors = _filled_vectors(old)
+    vectors = filled_vectors(old)
     index = {**_old_index(old, list(vectors)), "distance": "cosine"}
     index.pop("multivector", None)
     kind = next(iter(vectors.values()))["vectorIndexType"] if vectors else old.get("vectorIndexType", "hnsw")
-    schema["class"] = migration.new
     schema["description"] = f"{spec.description} {migration.mark}"
     schema["vectorConfig"] = {
         **spec.vectors(),
         spec.vector_name: {**spec.vector_config(), "vectorIndexType": kind, "vectorIndexConfig": index},
     }
+    return schema
+
+
+def copied_schema(old: Mapping[str, Any], migration: Migration) -> dict[str, Any]:
+    """The old schema under the new name, as it can be sent; references to itself are to the new collection."""
+    schema = copy.deepcopy(dict(old))
+    schema["class"] = migration.new
+    for key in _READ_ONLY_SHARDING:
+        (schema.get("shardingConfig") or {}).pop(key, None)
+    if migration.tenants:
+        schema.pop("shardingConfig", None)  # a tenant is a shard; Weaviate takes no other settings beside that
+    for entry in schema.get("properties") or ():
+        entry["dataType"] = [migration.new if kind == migration.old else kind for kind in entry["dataType"]]
     return schema
 
 
@@ -202,25 +213,48 @@ def references_from_others(migration: Migration, schemas: Mapping[str, Mapping[s
     )
 
 
-def sentences(migration: Migration, referring: Sequence[str]) -> list[str]:
-    """The plan for people."""
+def sentences(migration: Migration, referring: Sequence[str], old: Mapping[str, Any]) -> list[str]:
+    """The plan for people; *old* is the schema of the old collection, *referring* what refers to it."""
+    return [*_copied(migration, old), *_switched(migration), *_given_up(migration, referring)]
+
+
+def _copied(migration: Migration, old: Mapping[str, Any]) -> list[str]:
     source = f"space {short(migration.from_space)}" if migration.from_space else "no pin"
+    vectors = (
+        "and vectors as they are: nothing is encoded"
+        if migration.carries
+        else f"and a new vector of {migration.text_property!r}. Weaviate calls no vectorizer for it"
+    )
     lines = [
         f"{migration.old} ({source}) is copied to {migration.new} (space {short(migration.to_space)}, vector "
-        f"{migration.new_vector}): every object with its id, properties and references, and a new vector of "
-        f"{migration.text_property!r}. Weaviate calls no vectorizer for it.",
+        f"{migration.new_vector}): every object with its id, properties and references, {vectors}.",
         "Creation and update times of objects start anew: Weaviate takes none from clients.",
     ]
-    if migration.makes_alias:
+    lifetime = old.get("objectTtlConfig") or {}
+    if lifetime.get("enabled") and str(lifetime.get("deleteOn", "")).startswith("_"):
         lines.append(
-            f"Clients address {migration.old} by its own name, and an alias cannot have the name of a collection. So "
-            f"the alias {migration.alias} is made first, pointing to {migration.old}: let all clients use "
-            f"{migration.alias} before the switch, the writing ones above all. With --finish, {migration.old} is "
-            "deleted and becomes an alias too."
+            f"Objects expire {lifetime.get('defaultTtl')} s after {lifetime['deleteOn']}, which starts anew with the "
+            "copy: they live longer than they would have. Let them expire by a date property where that matters."
         )
-    else:
-        lines.append(f"Then the alias {migration.alias} is moved from {migration.old} to {migration.new}, in one step.")
-    lines.append(_what_clients_see(migration))
+    return lines
+
+
+def _switched(migration: Migration) -> list[str]:
+    if not migration.makes_alias:
+        return [f"Then the alias {migration.alias} is moved from {migration.old} to {migration.new}, in one step."]
+    return [
+        f"Clients address {migration.old} by its own name, and an alias cannot have the name of a collection. So "
+        f"the alias {migration.alias} is made first, pointing to {migration.old}: let all clients use "
+        f"{migration.alias} before the switch, the writing ones above all. With --finish, {migration.old} is "
+        "deleted and becomes an alias too.",
+        "By an alias, objects are read, written and searched; tenants, properties and settings are changed by the "
+        f"collection's own name, {migration.new}. Where clients change those as {migration.old}, --finish --keep-name "
+        "copies everything once more, back to that name.",
+    ]
+
+
+def _given_up(migration: Migration, referring: Sequence[str]) -> list[str]:
+    lines = [] if migration.carries else [_what_clients_see(migration)]
     if referring:
         lines.append(
             f"References from {', '.join(referring)} keep pointing to {migration.old}: Weaviate cannot refer to an "
@@ -245,10 +279,14 @@ def _what_clients_see(migration: Migration) -> str:
     )
 
 
-def _resolved(
+def resolved(
     name: str, alias: str, schemas: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]
 ) -> tuple[str, str]:
-    """(alias, collection)."""
+    """(alias, collection) of a name, which may be either; *alias* is the one to make, where it is a collection's.
+
+    Raises:
+        MigrationBlocked: there is no such name, or no alias that can be moved.
+    """
     if name in aliases:
         if alias and alias != name:
             raise MigrationBlocked(
@@ -281,7 +319,12 @@ def _resolved(
     )
 
 
-def _text_property(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
+def text_property_of(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
+    """What is encoded: the property that is *wanted*, else the old pin's, else the only text there is.
+
+    Raises:
+        MigrationBlocked: that is not one text property.
+    """
     texts = [entry["name"] for entry in schema.get("properties") or () if entry["dataType"] == ["text"]]
     pins = read_pins(schema)
     pinned = list(pins[0].settings.get("properties") or ()) if pins else []
@@ -297,7 +340,7 @@ def _text_property(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
     return str(found[0])
 
 
-def _filled_vectors(schema: Mapping[str, Any]) -> dict[str, Any]:
+def filled_vectors(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The named vectors that objects have: all but the guard."""
     return {name: config for name, config in (schema.get("vectorConfig") or {}).items() if name != GUARD_VECTOR}
 

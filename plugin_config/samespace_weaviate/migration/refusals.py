@@ -12,6 +12,7 @@ from samespace.errors import MigrationBlocked
 from ..access.database import Database, stream
 from .plan import Migration, references_from_others
 from .transfer import Transfer
+from .verification import Verification
 
 
 def refuse_without_aliases(database: Database) -> None:
@@ -73,4 +74,28 @@ def refuse_without_module(database: Database, migration: Migration) -> None:
             collection=migration.old,
             reason="it has no vectorizer: objects that were written or changed since the switch would get no vector",
             remedy="write them again after the way back, with their vectors, and say so with --force",
+        )
+
+
+def refuse_what_was_found(found: Verification, migration: Migration) -> None:
+    """The new collection is not what it has to be."""
+    if found.wrong:
+        compared = "objects are not the same in both" if migration.carries else "vectors are not those of the encoder"
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"{len(found.wrong)} of {found.sampled} {compared}, the first {found.wrong[0]}",
+            remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
+        )
+    if found.queued:
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"{found.queued} vectors are still waiting to be indexed (asynchronous indexing)",
+            remedy="continue the migration when Weaviate has caught up",
+        )
+    if found.lost:
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"{len(found.lost)} of {found.searched} objects are stored and no search finds them, the first "
+            f"{found.lost[0]}",
+            remedy=f"fix them with `samespace weaviate repair {migration.new}`, then continue the migration",
         )

@@ -21,12 +21,14 @@ from ..audit import AuditReport
 from ..replicas.alike import factor, require_alike
 from .compare import WriteWindow
 from .journal import MigrationJournal
+from .moving import require_encoding, verify_moved
 from .plan import Migration
 from .progress import MigrationState, Step, Wish, next_step
 from .refusals import (
     refuse_if_named,
     refuse_if_referred_to,
     refuse_late_writes,
+    refuse_what_was_found,
     refuse_without_aliases,
     refuse_without_module,
 )
@@ -52,6 +54,7 @@ class Terms:
         queries: that are asked of both collections before the switch, to tell how answers change.
         settle_s: seconds, how long requests that were under way when the alias moved may take to reach the old
             collection. 2 unless given; more where clients send batches that take longer.
+        keep_name: leave the old name free at the end, for a copy that goes back to it.
         force: carry on where objects would be given up: see `finish` and `rollback`.
         tell: gets a sentence for each thing that happens.
     """
@@ -61,6 +64,7 @@ class Terms:
     audit: Callable[[str], AuditReport] | None = None
     queries: tuple[str, ...] = ()
     settle_s: float = 2.0
+    keep_name: bool = False
     force: bool = False
     tell: Callable[[str], None] = lambda sentence: None
 
@@ -139,7 +143,9 @@ class Migrator:
         migration, schema = self.migration, self._schema
         if schema is None:
             raise MigrationBlocked(
-                collection=migration.new, reason="its schema is not known", remedy="give --to and --server again"
+                collection=migration.new,
+                reason="its schema is not known",
+                remedy="give --server again, and --to where there is a new encoder",
             )
         refuse_without_aliases(self.database)
         require_alike(self.database, migration.old, pause=self.terms.pace.pause)
@@ -149,6 +155,8 @@ class Migrator:
             except WeaviateError:
                 if not self._is_ours():  # else the answer to an earlier try got lost
                     raise
+        if migration.carries:
+            require_encoding(self.database, migration)
         if migration.makes_alias:
             self.database.point_alias(migration.alias, migration.old)
             self.terms.tell(f"{migration.alias} is an alias of {migration.old} now: let clients use it.")
@@ -192,14 +200,7 @@ class Migrator:
     def _verify(self) -> None:
         terms, migration = self.terms, self.migration
         self._require_alike(self._forth())
-        found: Verification = verify(
-            self._forth(),
-            migration,
-            self._needed(),
-            sample=terms.sample,
-            queries=terms.queries,
-            seed=migration.id,
-        )
+        found = self._verified()
         for sentence in found.sentences():
             terms.tell(sentence)
         if found.old != found.new and not self._counts_meet():
@@ -210,29 +211,18 @@ class Migrator:
                 remedy="nothing was switched. If nobody writes or deletes meanwhile, look at both with `samespace "
                 "weaviate audit`, and at their replicas; then run the same command again",
             )
-        if found.wrong:
-            raise MigrationBlocked(
-                collection=migration.new,
-                reason=f"{len(found.wrong)} of {found.sampled} vectors are not those of the encoder, the first "
-                f"{found.wrong[0]}",
-                remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
-            )
-        if found.queued:
-            raise MigrationBlocked(
-                collection=migration.new,
-                reason=f"{found.queued} vectors are still waiting to be indexed (asynchronous indexing)",
-                remedy="continue the migration when Weaviate has caught up",
-            )
-        if found.lost:
-            raise MigrationBlocked(
-                collection=migration.new,
-                reason=f"{len(found.lost)} of {found.searched} objects are stored and no search finds them, the first "
-                f"{found.lost[0]}",
-                remedy=f"fix them with `samespace weaviate repair {migration.new}`, then continue the migration",
-            )
+        refuse_what_was_found(found, migration)
         self._audit()
         self.journal.note(
             "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap
+        )
+
+    def _verified(self) -> Verification:
+        terms, migration = self.terms, self.migration
+        if migration.carries:
+            return verify_moved(self._forth(), migration)
+        return verify(
+            self._forth(), migration, self._needed(), sample=terms.sample, queries=terms.queries, seed=migration.id
         )
 
     def _counts_meet(self) -> bool:
@@ -311,7 +301,7 @@ class Migrator:
         )
 
     def _return(self) -> None:
-        if not self.terms.force:
+        if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())
         self._refuse_late_writes("they would be overwritten by the way back")
@@ -346,7 +336,7 @@ class Migrator:
                 self._require_alike(self._forth())
             self._refuse_late_writes(f"they are not in {migration.new}")
             self.database.delete_collection(migration.old)
-        if migration.makes_alias:
+        if migration.makes_alias and not self.terms.keep_name:
             self.database.point_alias(migration.old, migration.new)
         self.journal.note("finished")
         self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
@@ -359,17 +349,25 @@ class Migrator:
     def _forth(self) -> Transfer:
         migration = self.migration
         encode = None if self._encoder is None else _passages(self._needed())
-        if encode is None and self.journal.progress.state is not MigrationState.SETTLED:
+        if encode is None and not migration.carries and self.journal.progress.state is not MigrationState.SETTLED:
             self._needed()
         route = CopyRoute(
-            migration.old, migration.new, migration.text_property, migration.tenants, migration.new_vector, encode
+            migration.old,
+            migration.new,
+            migration.text_property,
+            migration.tenants,
+            migration.new_vector,
+            encode,
+            migration.carries,
         )
         return Transfer(self.database, self.journal, route, self.terms.pace)
 
     def _back(self) -> Transfer:
         """The way back: the old collection's own module encodes what was written since the switch."""
         migration = self.migration
-        route = CopyRoute(migration.new, migration.old, migration.text_property, migration.tenants)
+        route = CopyRoute(
+            migration.new, migration.old, migration.text_property, migration.tenants, carries=migration.carries
+        )
         return Transfer(self.database, self.journal, route, self.terms.pace)
 
     def _needed(self) -> Encoder:

@@ -20,7 +20,7 @@ from samespace.vectors import Float32
 from ..access.database import Database, stream
 from ..access.patience import Patience
 from ..access.values import PAGE, StoredObject
-from .compare import Change, Delete, Write, WriteWindow, changes
+from .compare import Change, Delete, Same, Write, WriteWindow, changes, same_with_vectors
 from .cost import pause_s
 from .journal import MigrationJournal
 
@@ -41,6 +41,7 @@ class CopyRoute:
         tenants: whether they have tenants.
         vector: name of the target's vector.
         encode: makes the vectors; None leaves that to the target's own module.
+        carries: whether objects are copied with the vectors that they have.
     """
 
     source: str
@@ -49,6 +50,12 @@ class CopyRoute:
     tenants: bool
     vector: str = ""
     encode: Encode | None = None
+    carries: bool = False
+
+    @property
+    def same(self) -> Same:
+        """Whether an object needs nothing done."""
+        return same_with_vectors if self.carries else StoredObject.same_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,12 @@ class Transfer:
         self.journal.note("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
         return total
 
+    def differences(self, tenant: str) -> Iterator[Change]:
+        """What a pass over the tenant would do now; nothing is written."""
+        own, vectors = self.database.of_tenant(tenant), self.route.carries
+        source = map(self._translated, stream(own, self.route.source, vectors=vectors))
+        yield from changes(source, stream(own, self.route.target, vectors=vectors), same=self.route.same)
+
     def tenants(self) -> list[str]:
         """Of the source, in order; [""] without tenants."""
         return sorted(self.database.tenant_states(self.route.source)) if self.route.tenants else [""]
@@ -184,12 +197,12 @@ class Transfer:
 
         def translated() -> Iterator[StoredObject]:
             nonlocal latest_ms
-            for record in stream(source, route.source, after):
+            for record in stream(source, route.source, after, vectors=route.carries):
                 latest_ms = max(latest_ms, record.updated_ms)
                 yield self._translated(record)
 
-        target = stream(onto, route.target, after) if has_target else iter(())
-        for batch, vectors in self._encoded(changes(translated(), target, window)):
+        target = stream(onto, route.target, after, vectors=route.carries) if has_target else iter(())
+        for batch, vectors in self._encoded(changes(translated(), target, window, route.same)):
             writes = [change.record for change in batch if isinstance(change, Write)]
             deletes = [change.uuid for change in batch if isinstance(change, Delete)]
             if writes and not has_target:

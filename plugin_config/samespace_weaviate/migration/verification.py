@@ -31,7 +31,7 @@ _SPOT: Final = 8
 _MOST_TENANTS: Final = 32
 LIMIT: Final = 10
 _INDEX_ROUNDS: Final = 3
-_INDEX_WAIT_S: Final = 600.0
+INDEX_WAIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Verification:
         lost: objects of the new collection that are stored and that no search finds.
         mended: of which so many were brought into the index.
         unasked: why the old collection could not be asked; "" where it could.
+        carried: whether the vectors of both were compared instead, of all objects.
     """
 
     old: int
@@ -64,12 +65,19 @@ class Verification:
     searched: int = 0
     mended: int = 0
     lost: tuple[str, ...] = ()
+    carried: bool = False
 
     def sentences(self) -> list[str]:
         """For people."""
+        wrong = f"{len(self.wrong)} {'differ' if self.carried else 'are wrong'}"
+        compared = (
+            f"All objects and vectors of both compared: {wrong}."
+            if self.carried
+            else f"{self.sampled} of them encoded again: 1 - cos is at most {self.worst:.2g}; {wrong}."
+        )
         lines = [
             f"{self.new:,} objects in the new collection, {self.old:,} in the old one.",
-            f"{self.sampled} of them encoded again: 1 - cos is at most {self.worst:.2g}; {len(self.wrong)} are wrong.",
+            compared,
         ]
         if self.mended:
             lines.append(f"{self.mended} were stored and in no index (Weaviate was restarted?); they are indexed now.")
@@ -100,12 +108,12 @@ def verify(
     chosen = set(chance.sample(tenants, min(_MOST_TENANTS, len(tenants))))
     counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
     searched, mended = SearchCheck(), 0
-    queued = wait_for_index(database, migration.new, _INDEX_WAIT_S)
+    queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
     for tenant in tenants:
         with transfer.awake(tenant):
             own = database.of_tenant(tenant)
             counts += [count_of(own, migration.old), count_of(own, migration.new)]
-            found_now, indexed = _searchable(own, migration)
+            found_now, indexed = made_searchable(own, migration)
             searched, mended = searched + found_now, mended + indexed
             if tenant in chosen:
                 records = spread(own, migration.new, -(-sample // len(chosen)), chance)
@@ -126,7 +134,7 @@ def verify(
     return _with_overlap(found, transfer, migration, encoder, queries, tenants)
 
 
-def _searchable(own: Database, migration: Migration) -> tuple[SearchCheck, int]:
+def made_searchable(own: Database, migration: Migration) -> tuple[SearchCheck, int]:
     """(what searching for every object of the new collection found, how many were brought into the index for it)."""
     name, vector = migration.new, migration.new_vector
     found, indexed = check_searchable(own, name, vector, own.ids(name)), 0

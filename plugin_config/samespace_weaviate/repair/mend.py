@@ -108,7 +108,7 @@ def repair(
     named = Counter(each.kind for each in journal.mends or ())
     if dry_run:
         return RepairReport(name, named, reconciled=reconciled)
-    work = _Work(database, name, pin, encoder, declared(schema, pin.settings), progress)
+    work = _Work(database, name, pin, encoder, declared(schema, pin), progress)
     mended, gone = 0, 0
     for page in _pages([each for each in journal.left if each.kind not in NOT_MENDABLE]):
         written = work.mend(page)

@@ -14,7 +14,8 @@ from typing import Any, Final
 PREFIX: Final = "samespace_"
 
 _FILTERS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
-    # The second half of an action -> the key of its filter, and what the filter names beside the collection.
+    # The second half of an action -> the key of its filter, and what the filter names beside the collection; "cluster"
+    # has none.
     "collections": ("collections", {}),
     "data": ("data", {"tenant": "*", "object": "*"}),
     "tenants": ("tenants", {"tenant": "*"}),
@@ -48,7 +49,8 @@ class WeaviateRole:
         return {"name": f"{PREFIX}{self.name}", "permissions": self.permissions(collection)}
 
 
-_READ: Final = ("read_collections", "read_data", "read_aliases", "read_tenants")
+# read_cluster lists all nodes, also one that is away: without it nobody can tell that a node was not looked at.
+_READ: Final = ("read_collections", "read_data", "read_aliases", "read_tenants", "read_cluster")
 _AUDIT: Final = (*_READ, "read_nodes")
 _IMPORT: Final = (*_AUDIT, "create_data", "update_data", "delete_data", "create_tenants", "update_tenants")
 
@@ -60,7 +62,7 @@ ROLES: Final = (
     WeaviateRole("importer", "Imports into collections that exist, and repairs them.",
         ("check", "search", "audit", "import", "repair"), _IMPORT),
     WeaviateRole("migrator", "Creates and migrates collections; the only one that may change a schema.",
-        ("check", "search", "audit", "import", "repair", "create", "apply", "migrate"),
+        ("check", "search", "audit", "import", "repair", "create", "apply", "migrate", "move", "bridge"),
         (*_IMPORT, "create_collections", "update_collections", "delete_collections", "delete_tenants",
          "create_aliases", "update_aliases", "delete_aliases")),
 )  # fmt: skip
@@ -91,6 +93,8 @@ def _python(roles: Sequence[WeaviateRole], collection: str) -> str:
         ]
         if "read_nodes" in have:
             lines.append("#     Permissions.Nodes.verbose(collection=C, read=True),")
+        if "read_cluster" in have:
+            lines.append("#     Permissions.cluster(read=True),")
         lines.append("# ])")
     return "\n".join(lines) + "\n"
 
@@ -104,5 +108,8 @@ def _flags(actions: set[str], kind: str, suffixed: Sequence[str] = ()) -> str:
 
 
 def _permission(action: str, collection: str) -> dict[str, Any]:
-    key, more = _FILTERS[action.partition("_")[2]]
+    subject = action.partition("_")[2]
+    if subject not in _FILTERS:
+        return {"action": action}
+    key, more = _FILTERS[subject]
     return {"action": action, key: {"collection": collection, **more}}

@@ -69,8 +69,7 @@ def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encod
     """
     from ..encoder import Encoder
 
-    if SPACE_ID.fullmatch(name):
-        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
+    refuse_space_id(name)
     folder = Path(name)
     chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
     if (folder / "manifest.json").is_file():
@@ -101,6 +100,12 @@ def _refuse(name: str, chosen: Mapping[str, Any], what: str) -> None:
             reason=f"{value!r}; {name} is {what}, whose prompts and limits belong to its space: give the model folder, "
             "or export it again with these",
         )
+
+
+def refuse_space_id(name: str) -> None:
+    """Raise `RequestInvalid` where *name* is a space's id."""
+    if SPACE_ID.fullmatch(name):
+        raise RequestInvalid(field="--encoder", reason="a space id cannot encode; give an artifact or a server")
 
 
 def space_of(text: str) -> tuple[str, str]:

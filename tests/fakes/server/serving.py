@@ -17,7 +17,7 @@ STOP_TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a running server answers, and the one space that it serves."""
+    """Where a running server answers, and the first space that it serves."""
 
     http: str
     grpc: str
@@ -25,9 +25,10 @@ class Server:
 
 
 @contextmanager
-def serving(artifact: Path, *, token: str | None = None) -> Iterator[Server]:
-    """Serve *artifact* on free ports of loopback; to everybody, or to those who have the *token*."""
-    command = [sys.executable, "-m", "samespace", "serve", str(artifact), "--http-port", "0", "--grpc-port", "0"]
+def serving(artifact: Path, *others: Path, token: str | None = None) -> Iterator[Server]:
+    """Serve *artifact*, beside *others*, on free ports of loopback; to everybody, or to those who have the *token*."""
+    served = [str(artifact), *map(str, others)]
+    command = [sys.executable, "-m", "samespace", "serve", *served, "--http-port", "0", "--grpc-port", "0"]
     environment = {**os.environ, **({} if token is None else {"SAMESPACE_TOKENS": token})}
     with subprocess.Popen([*command, "--threads", "1"], stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:

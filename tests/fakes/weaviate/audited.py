@@ -119,6 +119,10 @@ class AuditedFake:
         self.reads.append("ids")
         yield from sorted(self.objects[self.tenant])
 
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
+        """One replica."""
+        return {"": self}
+
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         kept = {
             uuid: each.vector

@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from samespace.encoder import Encoded, EncodeOptions, Encoder
+from samespace.errors import WeaviateError
 from samespace.text import BY_WINDOW, Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import Blend, Failure, Hit, StoredObject
@@ -101,8 +102,15 @@ class FakeDatabase:
         ranked = sorted(self.objects[name].values(), key=lambda entry: -float(entry.vector @ query))
         return [Hit(entry.uuid, entry.properties, 1 - float(entry.vector @ query)) for entry in ranked[:limit]]
 
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
+        """One replica."""
+        return {"": self}
+
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
-        """By the index, from which objects may be missing."""
+        """By the index, from which objects may be missing; one of multi-vectors takes no other query."""
+        config = self.schemas[name]["vectorConfig"][vector].get("vectorIndexConfig") or {}
+        if bool((config.get("multivector") or {}).get("enabled")) != (query.ndim == 2):
+            raise WeaviateError("near_vector: a regular vector and an index of multi-vectors, or the other way round")
         row = np.atleast_2d(query)[0]
         found = [
             (entry.uuid, 1 - float(np.atleast_2d(entry.vector)[0] @ row))

@@ -118,6 +118,10 @@ class FakeWeaviate:
         """One node."""
         return {"http://fake:8080": self}
 
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
+        """One replica."""
+        return {"": self}
+
     def has_aliases(self) -> bool:
         return True
 
@@ -237,6 +241,10 @@ class OfTenant:
 
     def __init__(self, whole: FakeWeaviate, tenant: str) -> None:
         self._whole, self._tenant = whole, tenant
+
+    def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
+        """One replica."""
+        return {"": self}
 
     def __getattr__(self, name: str) -> Any:
         if name in OF_OBJECTS:

@@ -118,11 +118,12 @@ class Node:
         while not self.is_ready:
             assert self.process is not None
             ended = self.process.poll()
-            assert ended is None, f"{self.name} ended with {ended}: {self._log_end()}"
-            assert time.monotonic() < until, f"{self.name} is not ready after {timeout_s} s: {self._log_end()}"
+            assert ended is None, f"{self.name} ended with {ended}: {self.log_end()}"
+            assert time.monotonic() < until, f"{self.name} is not ready after {timeout_s} s: {self.log_end()}"
             time.sleep(0.2)
 
-    def _log_end(self) -> str:
+    def log_end(self) -> str:
+        """The last lines that it wrote."""
         return (self.folder / "log").read_text(errors="replace")[-2000:]
 
 
@@ -157,6 +158,8 @@ class Nodes:
         """Return when every node sees all nodes as healthy."""
         until = time.monotonic() + timeout_s
         while not all(self._healthy(node) == len(self.all) for node in self.all):
+            for node in self.all:
+                assert node.runs, f"{node.name} ended: {node.log_end()}"
             assert time.monotonic() < until, f"not whole after {timeout_s} s"
             time.sleep(0.2)
 
@@ -223,8 +226,13 @@ def _wait_for_port(node: Node, timeout_s: float = 30) -> None:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(20_000, 30_000, count):
+    """The first of so many free ports in a row.
+
+    Each process looks in a place of its own first: a node that is killed and started again must find its ports free.
+    """
+    places = range(20_000, 30_000, count)
+    start = os.getpid() * 17 % len(places)
+    for first in (*places[start:], *places[:start]):
         with ExitStack() as held, contextlib.suppress(OSError):
             for port in range(first, first + count):
                 held.enter_context(socket.socket()).bind(("127.0.0.1", port))

@@ -90,6 +90,20 @@ def test_each_command_works_with_its_role_and_says_what_is_missing(  # type: ign
     assert run("migrator", "migrate", "Rights", "--finish", "--yes").exit_code == 0
 
 
+def test_each_role_may_look_at_every_node(run, node: Node, tiny_artifact: Path) -> None:  # type: ignore[no-untyped-def]
+    """With --node, commands ask who the members are and for each node's own schema; without read_cluster none may."""
+    encoder = str(tiny_artifact)
+    create = ("create", "RightsNodes", "--encoder", encoder, "--route", "none", "--long-texts", "pool")
+    assert run("migrator", *create).exit_code == 0
+    for user in (role.name for role in ROLES):
+        checked = run(user, "check", "RightsNodes", "--offline", "--node", node.url)
+        assert checked.exit_code == 0, (user, checked.output, checked.exception)
+        found = run(user, "search", "RightsNodes", "x", "--encoder", encoder, "--node", node.url)
+        assert found.exit_code == 0, (user, found.output, found.exception)
+    assert run("auditor", "audit", "RightsNodes", "--encoder", encoder, "--node", node.url).exit_code == 0
+    assert "read_cluster" in str(run("nobody", "audit", "RightsNodes", "--encoder", encoder).exception)
+
+
 def test_an_empty_answer_is_not_allowed_to_see(run) -> None:  # type: ignore[no-untyped-def]
     """A key without rights is told so, and never that there are no collections."""
     result = run("nobody", "check")

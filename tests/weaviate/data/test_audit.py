@@ -19,7 +19,7 @@ from fakes.server.serving import Server
 from fakes.weaviate.audited import WordEncoder
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
-from samespace.errors import SpaceMismatch
+from samespace.errors import PinBroken, SpaceMismatch
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, StoredObject, create
 from samespace_weaviate.access.values import object_uuid
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
@@ -87,6 +87,28 @@ def test_vectors_of_another_model_are_found(
         (uuid for uuid, _ in chosen), Kind.KNOWN_SPACE if against else Kind.OTHER_SPACE
     )
     assert (other.space_id[:12] in report.offenders[0].reason) is against
+
+
+def test_a_property_name_in_the_text_is_part_of_what_is_declared(
+    store: Store, spec: CollectionSpec, encoder: Encoder
+) -> None:
+    """What Weaviate's module encodes is right, a vector of the text alone is named so, and an import is refused."""
+    schema = spec.schema()
+    module = next(iter(schema["vectorConfig"][spec.vector_name]["vectorizer"]))
+    text = next(each for each in schema["properties"] if each["name"] == "text")
+    text.setdefault("moduleConfig", {}).setdefault(module, {})["vectorizePropertyName"] = True
+    store.create(schema)
+    ids = [object_uuid(spec.name, each.id) for each in PASSAGES[:40]]
+    by_module = [StoredObject(uuid, {"text": each.text}) for uuid, each in zip(ids, PASSAGES, strict=False)]
+    assert store.write(spec.name, by_module) == []
+    assert audit(store, spec.name, encoder, ALL).clean
+    plain = StoredObject(ids[7], {"text": PASSAGES[7].text}, rows(encoder, [PASSAGES[7].text])[0])
+    assert store.insert(spec.name, spec.vector_name, [plain]) == []
+    report = audit(store, spec.name, encoder, ALL)
+    assert found(report) == {ids[7]: Kind.RECIPE}
+    assert "without the properties' names" in report.offenders[0].reason
+    with pytest.raises(PinBroken, match="names in it"):
+        PinnedCollection.open(store, spec.name, encoder).import_passages(PASSAGES)
 
 
 def test_stale_missing_constant_and_lower_cased_vectors_are_found(store: Store, spec: CollectionSpec) -> None:

@@ -229,7 +229,7 @@ def test_a_pin_that_one_node_sees_otherwise_is_named(
             views = read_views(store, name)
             (found,) = check_all(Inventory((store.schema(name) or {},), {}, {name: views}))
             assert found.worst is Severity.BROKEN and any(bad in each.message for each in found.findings)
-    members = [part for each in nodes.all for part in ("--node", each.url)]
+    members = [part for each in nodes.all for part in ("--node", f"{each.url}#{each.grpc_port}")]
     for command in (["check", name, "--offline"], ["search", name, "red"]):
         ran = CliRunner().invoke(
             cli, ["weaviate", *command, "--url", nodes[0].url, "--grpc-port", str(nodes[0].grpc_port), *members]

@@ -47,6 +47,33 @@ def run(store: Store, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output + str(result.exception or "")
 
 
+def test_two_vectors_without_a_pin_are_not_sent_in_circles(
+    store: Store, spec: CollectionSpec, other: Encoder, other_server: Server
+) -> None:
+    """An alias cannot move both; the strategy that it names adds a pinned one beside them, and leaves them alone."""
+    plain = {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"}
+    properties = [{"name": "text", "dataType": ["text"]}, {"name": "note", "dataType": ["text"]}]
+    store.create({"class": spec.name, "vectorConfig": {"one": plain, "two": plain}, "properties": properties})
+    row = np.eye(1, 8, dtype=np.float32)[0]
+    objects = [
+        StoredObject(UUID(int=n + 1), {"text": f"text {n}"}, vectors={"one": row, "two": -row}) for n in range(9)
+    ]
+    assert store.write(spec.name, objects) == []
+    to = ("--to", other_server.grpc, "--server", other_server.http)
+    code, output = run(store, "migrate", spec.name, "--alias", f"{spec.name}Alias", *to)
+    assert code != 0 and "--strategy named-vector" in output
+    second = ("migrate", spec.name, "--strategy", "named-vector", *to)
+    code, output = run(store, *second)
+    assert code != 0 and "--property" in output and "alias" not in output
+    code, output = run(store, *second, "--property", "text")
+    assert code == 0 and "9 objects got" in output, output
+    for each in stream(store, spec.name, vectors=True):
+        assert set(each.vectors) == {"one", "two", f"e_{other.space_id[:12]}"}
+        assert (each.vectors["one"] == row).all()
+    code, output = run(store, *second, "--property", "text", "--finish")
+    assert code == 0 and "none is dropped" in output, output
+
+
 def test_every_object_gets_the_new_encoders_vector_beside_its_own(
     store: Store, name: str, encoder: Encoder, other: Encoder, other_server: Server
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,9 @@ import click
 
 from ...errors import ConfigInvalid
 from ..console import say, table, wrapped
+from ..encoders import open_encoder, refuse_space_id
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
+from .pinned import open_pinned
 
 if TYPE_CHECKING:
     from samespace.encoder import Encoder
@@ -90,6 +93,7 @@ def audit(
     from samespace_weaviate.audit import audit as run_audit
     from samespace_weaviate.audit.words import audit_page
 
+    refuse_space_id(encoder)
     options = AuditOptions(
         sample=None if everything else sample,
         tenants=tenants,
@@ -98,9 +102,11 @@ def audit(
         written_within=written_within,
     )
     with ExitStack() as stack:
-        running, *others = [stack.enter_context(open_for_audit(each, build)) for each in (encoder, *against)]
         store = stack.enter_context(weaviate())
         require_rights(store, "audit", name)
+        built = partial(open_for_audit, build=build)
+        running = stack.enter_context(open_pinned(encoder, store, name, otherwise=built))
+        others = [stack.enter_context(built(each)) for each in against]
         report = run_audit(store, name, running, options, against=others, progress=progress_lines())
     if html is not None:
         try:
@@ -132,7 +138,6 @@ def _show(report: AuditReport) -> None:
 def open_for_audit(name: str, build: str) -> Encoder:
     """An artifact with the build that was asked for, or whatever else can encode."""
     from ...encoder import Encoder
-    from ..encoders import open_encoder
 
     if (Path(name) / "manifest.json").is_file():
         return Encoder.load(name, build=build)

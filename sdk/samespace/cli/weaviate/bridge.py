@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import progress, say, table
-from .connection import NamedWeaviate, connection, require_weaviate
+from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 from .migrate import queries_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def bridge(
     terms = BridgeTerms(path, data, split, queries_of(queries), sample, least_retention, max_objects_per_s)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
+        require_rights(store, "bridge", name)
         new = stack.enter_context(open_encoder(to))
         old = stack.enter_context(open_encoder(from_)) if from_ else None
         agreed = partial(_agreed, dry_run=dry_run, yes=yes)
@@ -115,8 +116,10 @@ def _show(measured: Retention) -> None:
 
 
 def _agreed(found: Bridge, plan: SecondVector, *, dry_run: bool, yes: bool) -> bool:
+    kept = "of which nothing was measured" if found.retention is None else f"that retains {found.retention.kept:.1%}"
     click.echo(
-        f"{plan.collection} gets the vector {plan.vector}, space {found.space_id}: approximate, made by a bridge. "
+        f"{plan.collection} gets the vector {plan.vector}, space {found.space_id}: approximate, made by a bridge "
+        f"{kept}. "
         "Only who asks for this space finds it; queries are encoded by the new encoder and declared with "
         "`Bridge.queries`. It cannot be undone on every version of Weaviate."
     )

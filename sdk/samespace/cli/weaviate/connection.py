@@ -61,8 +61,8 @@ connection: Final = gathered(
             "--node",
             multiple=True,
             metavar="URL",
-            help="REST address of a node, once per node; needed for collections with replicas [default: "
-            "WEAVIATE_NODES, comma-separated].",
+            help="REST address of a node, once per node; http://HOST:PORT#GRPC_PORT if its gRPC port is another than "
+            "--grpc-port; needed for collections with replicas [default: WEAVIATE_NODES, comma-separated].",
         ),
         "consistency": click.option(
             "--consistency",
@@ -100,13 +100,13 @@ class WeaviateNodes:
         Raises:
             ConfigInvalid: one is no address, or comes twice.
         """
-        from samespace_weaviate.access.address import Address
+        from samespace_weaviate.access.address import Address, grpc_port
 
         told = self.node or tuple(filter(None, map(str.strip, environment.get("WEAVIATE_NODES", "").split(","))))
         key = "--node" if self.node else "WEAVIATE_NODES"
         found: dict[str, Address] = {}
         for url in told:
-            address = Address.parse(url, api_key=environment.get("WEAVIATE_API_KEY", "").strip())
+            address = Address.parse(url, grpc_port(environment), environment.get("WEAVIATE_API_KEY", "").strip())
             if str(address) in found:
                 raise ConfigInvalid(key=key, reason=f"{address} is given twice; expected one address for each node")
             found[str(address)] = address

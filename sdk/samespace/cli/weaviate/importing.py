@@ -13,6 +13,7 @@ import click
 
 from ...errors import RequestInvalid
 from ..console import progress
+from ..encoders import refuse_space_id
 from ..options import gathered
 from ..serving.embed import Workforce
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -77,7 +78,7 @@ _workforce_options: Final = gathered(
 @click.option(
     "--encoder",
     metavar="ARTIFACT|SERVER",
-    help="Running server (gRPC) or artifact; not needed for a folder of `samespace embed`.",
+    help="Running server (gRPC), asked for the pinned space, or artifact; not for a folder of `samespace embed`.",
 )
 @_field_options
 @click.option("--tenant", default="", help="Tenant of all objects; created if missing.")
@@ -131,30 +132,37 @@ def import_data(
         chosen = PartOptions(tenant, tenant_property, sizes.batch, sizes.writers, state, workforce)
         import_folder(name, data, chosen, weaviate)
         return
-    if workforce.engine == "ray":
-        raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
+    _require_process(workforce, encoder)
     from samespace_weaviate import ImportOptions, PinnedCollection
     from samespace_weaviate.importing.journal import read_failed_ids
     from samespace_weaviate.importing.pipeline import Crew
     from samespace_weaviate.importing.sources import Fields, count_passages, read_passages
 
-    from ..encoders import open_encoder
+    from .pinned import open_pinned
 
-    crew = Crew(encoders=sizes.streams, writers=sizes.writers)
     with ExitStack() as stack:
-        running = stack.enter_context(open_encoder(encoder))
         only = None if retry_failed is None else read_failed_ids(retry_failed)
         total = count_passages(*data) if only is None else len(only)
         store = stack.enter_context(weaviate())
         require_rights(store, "import", name)
+        running = stack.enter_context(open_pinned(encoder, store, name))
         whole = PinnedCollection.open(store, name, running)
         collection = whole.of_tenant(tenant) if tenant else whole
-        file = state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant))))
-        options = ImportOptions(tenant_property=tenant_property, state=file, only=only, crew=crew)
+        state = state or Path("-".join(filter(None, (collection.name, running.space_id[:12], tenant))))
+        options = ImportOptions(
+            tenant_property=tenant_property, state=state, only=only, crew=Crew(sizes.streams, sizes.writers)
+        )
         advance = stack.enter_context(progress("import", total))
         passages = read_passages(*data, fields=Fields(**fields))
         report = collection.import_passages(passages, batch=sizes.batch, options=options, progress=advance)
     tell(report, str(options.failures))
+
+
+def _require_process(workforce: Workforce, encoder: str) -> None:
+    """Raise `RequestInvalid` for an encoder that cannot encode, or that would have to in Ray's actors."""
+    if workforce.engine == "ray":
+        raise RequestInvalid(field="--engine", reason="ray writes what `samespace embed` made, without --encoder")
+    refuse_space_id(encoder)
 
 
 def _require_passages(fields: Mapping[str, str], retry_failed: Path | None) -> None:

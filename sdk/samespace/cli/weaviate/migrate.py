@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -79,6 +80,7 @@ _MOST_QUERIES = 200
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
 @click.option("--rollback", is_flag=True, help="Switch back to the old collection, with what was written since.")
 @click.option("--finish", is_flag=True, help="Delete the old collection; this cannot be undone.")
+@click.option("--keep-name", is_flag=True, help="With --finish: copy once more, back to the old collection's name.")
 @click.option("--force", is_flag=True, help="Accept the losses that --finish or --rollback reports.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connection
@@ -94,6 +96,7 @@ def migrate(
     dry_run: bool,
     rollback: bool,
     finish: bool,
+    keep_name: bool,
     yes: bool,
     weaviate: NamedWeaviate,
     **terms: Any,
@@ -117,7 +120,7 @@ def migrate(
     from ..encoders import open_encoder
 
     path = journal_path or Path(f"{name}.migration")
-    wish = _wish(rollback, finish, path, journalled=strategy == "alias")
+    wish = agreed_wish(rollback, finish, keep_name, path, journalled=strategy == "alias")
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
         require_rights(store, "migrate", name, f"{alias or name}_new")
@@ -127,21 +130,29 @@ def migrate(
         if strategy == "named-vector":
             _second_vector(database, wanted, wish, dry_run, yes, terms)
             return
-        begun = _begun(stack, path, database, wanted, terms["max_objects_per_s"], finish, dry_run=dry_run, yes=yes)
+        plan = partial(_planned, database, wanted, terms["max_objects_per_s"])
+        begun = take_up(stack, path, plan, wish, dry_run, yes)
         if begun is None:
             return
+        journal, migration = begun
         if encoder is not None:
             terms["audit"] = partial(_audit, database, encoder, terms["sample"])
-        _run(database, *begun, wish, encoder, server, terms)
+        schema = _schema(database, migration, encoder, server)
+        terms["keep_name"] = keep_name
+        go_on(database, journal, migration, wish, encoder, schema, terms)
+        if keep_name:
+            finish_names(stack, database, path, migration, terms)
 
 
 Wish = Literal["migrate", "rollback", "finish"]
 
 
-def _wish(rollback: bool, finish: bool, path: Path, *, journalled: bool) -> Wish:
+def agreed_wish(rollback: bool, finish: bool, keep_name: bool, path: Path, *, journalled: bool = True) -> Wish:
     """What is asked for; raises `RequestInvalid` for two things at once, and for going on where nothing was begun."""
     if rollback and finish:
         raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
+    if keep_name and not (finish and journalled):
+        raise RequestInvalid(field="--keep-name", reason="goes with --finish of strategy alias, and with nothing else")
     wish: Wish = "rollback" if rollback else "finish" if finish else "migrate"
     if wish != "migrate" and journalled and not path.exists():
         raise RequestInvalid(
@@ -152,23 +163,15 @@ def _wish(rollback: bool, finish: bool, path: Path, *, journalled: bool) -> Wish
     return wish
 
 
-def _begun(
-    stack: ExitStack,
-    path: Path,
-    database: Database,
-    wanted: _Wanted,
-    max_objects_per_s: float,
-    finish: bool,
-    *,
-    dry_run: bool,
-    yes: bool,
+def take_up(
+    stack: ExitStack, path: Path, plan: Callable[[], Migration], wish: Wish, dry_run: bool, yes: bool
 ) -> tuple[MigrationJournal, Migration] | None:
     """The journal and what it is of: of a migration under way, or of a new one that was agreed to; None for neither."""
     from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
 
     journal = stack.enter_context(MigrationJournal(path)) if path.exists() else None
     if journal is None or journal.progress.state is MigrationState.NEW:
-        migration = _planned(database, wanted, max_objects_per_s)
+        migration = plan()
         if dry_run:
             return None
         if not yes:
@@ -180,9 +183,37 @@ def _begun(
     say(f"{path}: {migration.alias} to space {migration.to_space[:12]} is {journal.progress.state}.")
     if dry_run:
         return None
-    if finish and not yes and journal.progress.state is MigrationState.SETTLED:
+    if wish == "finish" and not yes and journal.progress.state is MigrationState.SETTLED:
         click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
     return journal, migration
+
+
+def finish_names(stack: ExitStack, database: Database, path: Path, done: Migration, terms: dict[str, Any]) -> None:
+    """The second copy of `--keep-name`, back to the old name; goes on where its own journal ends.
+
+    The alias stays, and leads to the collection of the old name.
+    """
+    from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
+    from samespace_weaviate.migration.moving import plan_return, renamed_schema
+
+    journal = stack.enter_context(MigrationJournal(path.with_name(f"{path.name}.keep-name")))
+    if journal.progress.state is MigrationState.NEW:
+        if done.old in database.aliases():
+            raise MigrationBlocked(
+                collection=done.old,
+                reason="it was finished without --keep-name: the name is an alias by now",
+                remedy=f"delete that alias if nobody needs it, and run the same command again: {done.new} is copied",
+            )
+        journal.note("planned", plan=plan_return(done, uuid4().hex[:12]).to_json())
+    migration = Migration(**journal.progress.plan)
+    say(f"{migration.new} is made anew from {migration.old}; until that is done, only {migration.alias} is whole.")
+    schema = None
+    if journal.progress.state is MigrationState.PLANNED:
+        schema = renamed_schema(database.schema(migration.old) or {}, migration)
+    terms = {**terms, "audit": None, "queries": None, "keep_name": False}
+    if journal.progress.state not in (MigrationState.SETTLED, MigrationState.FINISHED):
+        go_on(database, journal, migration, "migrate", None, schema, terms)
+    go_on(database, journal, migration, "finish", None, None, terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +254,7 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
     )
     require_alike(database, migration.old)
     new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
-    for sentence in sentences(migration, references_from_others(migration, schemas)):
+    for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
         click.echo(sentence)
     for sentence in survey(database, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
         click.echo(sentence)
@@ -270,24 +301,29 @@ def _audit(database: Database, encoder: Encoder, sample: int, name: str) -> Audi
     return audit(database, name, encoder, AuditOptions(sample=sample))
 
 
-def _run(
+def _schema(
+    database: Database, migration: Migration, encoder: Encoder | None, server: str | None
+) -> dict[str, Any] | None:
+    """Of the new collection, where enough was said to make it."""
+    from samespace_weaviate.migration import new_schema
+
+    if encoder is None or not server or database.schema(migration.old) is None:
+        return None
+    return new_schema(database.schema(migration.old) or {}, migration, server, encoder.name)
+
+
+def go_on(
     database: Database,
     journal: MigrationJournal,
     migration: Migration,
     wish: Wish,
     encoder: Encoder | None,
-    server: str | None,
+    schema: dict[str, Any] | None,
     terms: dict[str, Any],
 ) -> None:
-    from samespace_weaviate.migration import CopyPace, MigrationState, Migrator, Terms, new_schema
+    """Do what *wish* needs, with progress on stderr."""
+    from samespace_weaviate.migration import CopyPace, MigrationState, Migrator, Terms
 
-    schema = None
-    if journal.progress.state is MigrationState.PLANNED and wish == "migrate":
-        if encoder is None or not server:
-            raise MigrationBlocked(
-                collection=migration.new, reason="it is not made yet", remedy="give --to and --server again"
-            )
-        schema = new_schema(database.schema(migration.old) or {}, migration, server, encoder.name)
     copying = journal.progress.state in (MigrationState.PLANNED, MigrationState.CREATED, MigrationState.COPYING)
     total = database.count(migration.old) if copying and wish == "migrate" and not migration.tenants else 0
     with progress("objects", total) as advance:
@@ -303,6 +339,7 @@ def _run(
                 audit=terms.get("audit"),
                 queries=queries_of(terms["queries"]),
                 settle_s=terms["settle_s"],
+                keep_name=terms["keep_name"],
                 force=terms["force"],
                 tell=say,
             ),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
 
 from ...errors import short
 from ..console import say, wrapped
+from ..encoders import refuse_space_id
 from .audit import open_for_audit, progress_lines
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
+from .pinned import open_pinned
 
 
 @click.command()
@@ -56,10 +59,11 @@ def repair(
     from samespace_weaviate.repair.journal import RepairJournal
     from samespace_weaviate.repair.mend import repair as run
 
+    refuse_space_id(encoder)
     with ExitStack() as stack:
-        running = stack.enter_context(open_for_audit(encoder, build))
         store = stack.enter_context(weaviate())
         require_rights(store, "repair", name)
+        running = stack.enter_context(open_pinned(encoder, store, name, otherwise=partial(open_for_audit, build=build)))
         path = journal_path or Path(f"{collection_name(name)}-{short(running.space_id)}.repair")
         journal = stack.enter_context(RepairJournal(path, collection_name(name), running.space_id))
         options = AuditOptions(sample=None, tenants=tenants)

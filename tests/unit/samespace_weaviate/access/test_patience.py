@@ -133,6 +133,7 @@ def test_reasons_that_may_pass(reason: str) -> None:
     [
         "vector has length 504, expected 384", "property n: 503 is not a text", "no such vector",
         "new node has a vector with length 429. Existing nodes have vectors with length 384",
+        "cannot achieve consistency level ALL: read repair error: conflict: object has been deleted on another replica",
         "does not have named vector e_502502502502", "could not find class Article503 in schema",
         "Received message larger than max (209715200 vs. 104858000): timeout", "not allowed", "",
     ],

@@ -84,3 +84,13 @@ def test_a_bad_address_is_refused_with_its_variable(url: str) -> None:
         Address.parse(url)
     with pytest.raises(ConfigInvalid, match="WEAVIATE_GRPC_PORT"):
         find_weaviate("url", {"WEAVIATE_URL": "http://db", "WEAVIATE_GRPC_PORT": "many"})
+
+
+def test_an_address_may_name_its_own_grpc_port() -> None:
+    """After #; it counts more than the port that is given for all nodes, and is no part of what is shown."""
+    found = Address.parse("http://db:8085#50061", 50052)
+    assert (found.grpc_port, str(found)) == (50061, "http://db:8085")
+    for wrong in ("http://db:8085#", "http://db:8085"):
+        assert Address.parse(wrong, 50052).grpc_port == 50052
+    with pytest.raises(ConfigInvalid, match="GRPC_PORT"):
+        Address.parse("http://db:8085#grpc")

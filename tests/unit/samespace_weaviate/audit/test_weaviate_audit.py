@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 from uuid import UUID
 
@@ -304,3 +305,18 @@ def test_an_index_that_catches_up_is_waited_for() -> None:
     database.shards = lambda name: [Shard("one", "node1", 300, "READY", queued=next(queues, 0))]  # type: ignore[method-assign]
     assert audit(database, "Article", RIGHT, AuditOptions(sample=20, wait_s=10)).clean
     assert next(queues, None) is None
+
+
+def test_each_nodes_own_index_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that one replica's index lacks is unsearchable, and its node is named, whoever is asked."""
+    database, ids = filled()
+
+    def each_index(asked: AuditedFake, name: str, consistency: object) -> dict[str, AuditedFake]:
+        lacking = copy(asked)
+        lacking.unindexed = set(ids[3:6])
+        return {"http://a:1": asked, "http://b:2": lacking}
+
+    monkeypatch.setattr(AuditedFake, "each_index", each_index)
+    report = audit(database, "Article", RIGHT, ALL)
+    assert found(report) == dict.fromkeys(ids[3:6], Kind.UNSEARCHABLE)
+    assert all("on node http://b:2" in each.reason and "a:1" not in each.reason for each in report.offenders)

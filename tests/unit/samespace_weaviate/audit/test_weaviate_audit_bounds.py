@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from samespace.errors import RequestInvalid
 from samespace_weaviate.audit.bounds import overall_at_most, sample_to_find, share_at_most
-from samespace_weaviate.audit.recipes import InputRecipe, separate_words
 from samespace_weaviate.audit.sampling import reservoir
 from samespace_weaviate.audit.tolerance import Bound, apart, infer
 
@@ -153,18 +152,3 @@ def test_the_build_that_wrote_is_told_from_the_distances(distances: list[float],
     tolerance = infer(fp32, (fp32, Bound("bf16", 2e-4), Bound("int8", 0.02)), np.array(distances))
     assert (tolerance.writer.build, tolerance.loosest.build) == (writer, "int8")
     assert tolerance.allowed == apart(1e-6, tolerance.writer.worst)
-
-
-def test_names_become_words_as_weaviate_has_it() -> None:
-    """Its own function for class and property names."""
-    assert separate_words("MyPDFFiles2") == "My PDF Files 2"
-    assert separate_words("passageId") == "passage Id"
-
-
-def test_a_recipe_makes_the_text() -> None:
-    """Alphabetical order, lists in their own order, names in front; nothing of what is not there."""
-    stored = {"title": "T", "text": "Some Text", "tags": ["b", "a"], "gone": None}
-    recipe = InputRecipe(("title", "text", "tags", "gone"), collection="MyDocs")
-    assert recipe.text(stored) == "My Docs b a Some Text T"
-    assert InputRecipe(("text",), names=True, lower=True).text(stored) == "text some text"
-    assert InputRecipe(("gone",), collection="MyDocs").text(stored) == ""

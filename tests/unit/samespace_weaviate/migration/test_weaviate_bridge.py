@@ -16,6 +16,7 @@ from samespace.errors import DataInvalid, GateFailed, RequestInvalid, SpaceMisma
 from samespace.vectors import Vectors, cosine_distance, normalise
 from samespace_weaviate import Severity, StoredObject, check_pin
 from samespace_weaviate.migration.bridge import Bridge, BridgeTerms, bridge, crossed, fit, overlap
+from samespace_weaviate.migration.linear_map import MeasuredRetention
 from samespace_weaviate.pinning.spec import BRIDGE_KEY, SPACE_KEY
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -174,5 +175,42 @@ def test_a_bridge_below_its_retention_is_refused(tmp_path: Path) -> None:
     assert list(database.schemas["Article"]["vectorConfig"]) == [vector]
     assert bridge(database, "Article", new, replace(terms, least_retention=0)) == 120
     assert list(database.schemas["Article"]["vectorConfig"]) == [vector, f"e_{Bridge.load(terms.path).space_id[:12]}"]
+    with pytest.raises(GateFailed, match="retention"):  # its file says what it keeps, for whoever does not insist
+        bridge(database, "Article", new, terms)
     with pytest.raises(SpaceMismatch):
         bridge(database, "Article", FakeEncoder("c" * 64), terms)
+
+
+def test_a_map_is_good_for_what_it_was_measured_on(tmp_path: Path) -> None:
+    """A figure of another collection, and a file that has none, prove nothing; both are used by who insists."""
+    old, path = rows(1), tmp_path / "map.npz"
+    plain = fit(old, turned(old))
+    measured = replace(plain, retention=MeasuredRetention(0.95, "Article", "as measured"))
+    measured.save(path)
+    loaded = Bridge.load(path)
+    assert loaded.retention == measured.retention and loaded.space_id == plain.space_id
+    loaded.require_retention(0.9, "Article", str(path))
+    with pytest.raises(GateFailed):
+        loaded.require_retention(0.96, "Article", str(path))
+    with pytest.raises(RequestInvalid, match="collection Article"):
+        loaded.require_retention(0.9, "Ticket", str(path))
+    with pytest.raises(RequestInvalid, match="does not say"):
+        plain.require_retention(0.9, "Article", str(path))
+    plain.require_retention(0, "Article", str(path))
+    with np.load(path) as parts:
+        raised = {**parts, "kept": np.float64(0.99)}
+    np.savez(path, **raised)
+    with pytest.raises(DataInvalid, match="retains"):
+        Bridge.load(path)
+
+
+def test_files_of_before_are_read(tmp_path: Path) -> None:
+    """Format 1 had no figure: the map and its id are the same, and nothing is claimed of it."""
+    old, path = rows(1), tmp_path / "map.npz"
+    bridge = fit(old, turned(old))
+    bridge.save(path)
+    with np.load(path) as parts:
+        before = {key: parts[key] for key in parts if key not in ("kept", "collection", "sentence", "seal")}
+    np.savez(path, **{**before, "format": "samespace bridge 1"})
+    loaded = Bridge.load(path)
+    assert (loaded.space_id, loaded.retention) == (bridge.space_id, None)

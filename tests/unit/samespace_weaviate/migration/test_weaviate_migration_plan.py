@@ -59,7 +59,7 @@ def test_a_collection_without_alias_needs_a_name_for_one() -> None:
             plan("Article", schemas, {}, alias=alias)
     found = plan("Article", schemas, {}, alias="Articles")
     assert found.makes_alias
-    assert any("let all clients use Articles before the switch" in each for each in sentences(found, []))
+    assert any("let all clients use Articles before the switch" in each for each in sentences(found, [], {}))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,6 @@ def test_the_new_collection_is_guarded_unless_told_otherwise(old: bool, wanted: 
     migration = plan_migration(Wanted("Article", NEW, "Articles", guard=wanted), "1", schemas, {})
     made = new_schema(schemas["Article"], migration, "http://encoder:8080", "")
     assert (GUARD_VECTOR in made["vectorConfig"]) is wanted
-    told = " ".join(sentences(migration, []))
+    told = " ".join(sentences(migration, [], {}))
     assert ("rejected too, by the guard" in told) is wanted
     assert ("can still mix in" in told) is not wanted

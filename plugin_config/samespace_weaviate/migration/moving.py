@@ -1,0 +1,191 @@
+"""The same space at another address, or under another name: a copy with the vectors as they are; nothing is encoded.
+
+It is a migration in all but the encoding: journalled, compared, switched by an alias, with a way back. What is verified
+is more: every vector of both collections is held against each other, and Weaviate is asked to encode a text at the new
+address, whose server refuses every other space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from samespace.errors import MigrationBlocked, WeaviateError, short
+
+from ..access.database import Database
+from ..audit.searchable import wait_for_index
+from ..pinning.pin import Pin, read_pins
+from ..pinning.routes import USES, address_key, ignored_addresses
+from ..pinning.spec import BRIDGE_KEY, GUARD_VECTOR, ROUTES, CollectionSpec, collection_name, shown
+from .plan import MARK, Migration, copied_schema, resolved
+from .transfer import Transfer
+from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable
+
+PROBE: Final = "samespace asks whether this text can be encoded"
+
+
+def plan_move(
+    name: str,
+    migration_id: str,
+    schemas: Mapping[str, Mapping[str, Any]],
+    aliases: Mapping[str, str],
+    *,
+    alias: str = "",
+    space_id: str = "",
+) -> Migration:
+    """Which collection is copied where, so that its pin can have another address. Pure.
+
+    Args:
+        name: an alias, or a collection.
+        migration_id: one that no other migration has.
+        schemas: of all collections, by name.
+        aliases: alias to collection.
+        alias: to make, where *name* is a collection.
+        space_id: whose address changes, where the collection is pinned to several.
+
+    Raises:
+        MigrationBlocked: it cannot be done.
+    """
+    alias, old = resolved(collection_name(name), collection_name(alias), schemas, aliases)
+    schema = schemas[old]
+    pin = _moved_pin(old, schema, space_id)
+    base = f"{alias}_{short(pin.space)}"
+    names = [base, *(f"{base}_{number}" for number in range(2, len(schemas) + len(aliases) + 3))]
+    return Migration(
+        id=migration_id,
+        alias=alias,
+        makes_alias=alias not in aliases,
+        old=old,
+        new=next(each for each in names if each not in schemas and each not in aliases),
+        old_vector=pin.vector,
+        new_vector=pin.vector,
+        from_space=pin.space,
+        to_space=pin.space,
+        text_property=str((pin.settings.get("properties") or [""])[0]),
+        tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
+        guard=GUARD_VECTOR in (schema.get("vectorConfig") or {}),
+        carries=True,
+    )
+
+
+def plan_return(done: Migration, migration_id: str) -> Migration:
+    """Back to the old name, once the old collection is deleted: the second copy of `--keep-name`. Pure."""
+    return replace(
+        done, id=migration_id, old=done.new, new=done.old, makes_alias=False, carries=True, from_space=done.to_space
+    )
+
+
+def moved_schema(old: Mapping[str, Any], migration: Migration, server: str) -> dict[str, Any]:
+    """The old schema under the new name, its pin at *server*; all else, other vectors too, as it is.
+
+    Raises:
+        RequestInvalid: *server* is no address.
+        MigrationBlocked: the pin is there already.
+    """
+    schema = renamed_schema(old, migration)
+    vectorizer = schema["vectorConfig"][migration.new_vector]["vectorizer"]
+    module, settings = next(iter(vectorizer.items()))
+    route = next(route for route, name in ROUTES.items() if name == module)
+    spec = CollectionSpec(migration.new, migration.to_space, server, route=route)
+    addresses = {key: value for key, value in spec.vectorizer_settings.items() if value == spec.inference_url}
+    before = {*ignored_addresses(module, settings), *(address_key(module, settings, use) for use in USES)}
+    kept = {key: value for key, value in settings.items() if key not in before}
+    if {key: settings[key] for key in before if key in settings} == addresses:
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"its address is {shown(spec.inference_url)} already",
+            remedy="there is nothing to move",
+        )
+    vectorizer[module] = {**kept, **addresses}
+    return schema
+
+
+def renamed_schema(old: Mapping[str, Any], migration: Migration) -> dict[str, Any]:
+    """The old schema under the new name, with the sentence that says whose it is."""
+    schema = copied_schema(old, migration)
+    schema["description"] = f"{str(old.get('description') or '').partition(MARK)[0].rstrip()} {migration.mark}"
+    return schema
+
+
+def require_encoding(database: Database, migration: Migration) -> None:
+    """Return if Weaviate's module encodes for the new collection; of tenants any that is active is asked.
+
+    Raises:
+        MigrationBlocked: it does not: the server is away, or serves another space.
+    """
+    config = (database.schema(migration.new) or {})["vectorConfig"][migration.new_vector]
+    if "none" in config["vectorizer"]:
+        return
+    awake = (
+        [tenant for tenant, there in database.tenants(migration.new).items() if there] if migration.tenants else [""]
+    )
+    if not awake:
+        return
+    try:
+        database.of_tenant(awake[0]).near_text(migration.new, migration.new_vector, PROBE, 1)
+    except WeaviateError as error:
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"Weaviate cannot have a text encoded at the new address: {error}",
+            remedy=f"let the server there serve space {migration.to_space}, where Weaviate reaches it; then run the "
+            "same command again. Nothing was switched",
+        ) from error
+
+
+def verify_moved(transfer: Transfer, migration: Migration) -> Verification:
+    """Hold every object and vector of both collections against each other, and search for each.
+
+    What differs is carried over once more; what differs after that too is wrong.
+    """
+    database = transfer.database
+    if differing := _differing(transfer):
+        transfer.round()
+        differing &= _differing(transfer)
+    require_encoding(database, migration)
+    queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
+    found = Verification(0, 0, 0, 0.0, tuple(map(str, sorted(differing))), queued=queued, carried=True)
+    for tenant in transfer.tenants():
+        with transfer.awake(tenant):
+            own = database.of_tenant(tenant)
+            searched, mended = made_searchable(own, migration)
+            new = count_of(own, migration.new)
+            found = replace(
+                found,
+                old=found.old + count_of(own, migration.old),
+                new=found.new + new,
+                sampled=found.sampled + new,
+                searched=found.searched + searched.searched,
+                lost=(*found.lost, *map(str, searched.lost)),
+                mended=found.mended + mended,
+            )
+    return found
+
+
+def _differing(transfer: Transfer) -> set[UUID]:
+    found: set[UUID] = set()
+    for tenant in transfer.tenants():
+        with transfer.awake(tenant):
+            found |= {change.uuid for change in transfer.differences(tenant)}
+    return found
+
+
+def _moved_pin(name: str, schema: Mapping[str, Any], space_id: str) -> Pin:
+    pins = [pin for pin in read_pins(schema) if BRIDGE_KEY not in pin.settings]
+    encoding = [pin for pin in pins if pin.module in ROUTES.values() and pin.module != "none"]
+    chosen = [pin for pin in encoding if not space_id or pin.space == space_id]
+    if len(chosen) == 1:
+        return chosen[0]
+    if len(chosen) > 1:
+        raise MigrationBlocked(
+            collection=name,
+            reason=f"it is pinned to {len(chosen)} spaces, {', '.join(pin.space for pin in chosen)}",
+            remedy="say whose address changes with --encoder",
+        )
+    have = ", ".join(f"{pin.vector} ({pin.module})" for pin in pins) or "none"
+    raise MigrationBlocked(
+        collection=name,
+        reason=f"no pin{f' of space {space_id}' if space_id else ''} has an address; pinned vectors: {have}",
+        remedy="only a module of Weaviate has an address; see `samespace weaviate check`",
+    )
