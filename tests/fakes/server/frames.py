@@ -102,7 +102,10 @@ class Peer:
         return self._next
 
     def write(self, stream: int, data: bytes, *, end: bool = False) -> int:
-        """Send as much of *data* as the server's windows allow, waiting for them to open; how much went out."""
+        """Send as much of *data* as the server's windows allow, waiting for them to open; how much went out.
+
+        A server that hangs up has ended the stream.
+        """
         sent = 0
         while sent < len(data) and stream not in self.ended:
             size = min(FRAME_BYTES, len(data) - sent, self._windows[0], self._windows[stream])
@@ -112,7 +115,11 @@ class Peer:
                 continue
             piece = data[sent : sent + size]
             last = end and sent + size == len(data)
-            self.send(frame(DATA, END_STREAM if last else 0, stream, piece))
+            try:
+                self.send(frame(DATA, END_STREAM if last else 0, stream, piece))
+            except OSError:
+                self.ended.add(stream)
+                break
             self._windows[0] -= size
             self._windows[stream] -= size
             sent += size
