@@ -154,7 +154,7 @@ def test_streams_that_stall_in_the_middle_are_bounded(server: Running) -> None:
 
 
 def test_watchers_are_bounded(server: Running) -> None:
-    """Over a thousand health watches from one client: most are refused, and the others cost nothing without a change."""
+    """Over a thousand health watches of one client: most are refused, and the others cost nothing without a change."""
     with others_are_served(server), contextlib.ExitStack() as peers:
         for _ in range(10):
             peer = peers.enter_context(Peer(server.grpc))
