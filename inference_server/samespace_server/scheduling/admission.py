@@ -32,6 +32,8 @@ CLIENT_SHARE: Final = (3, 4)
 """One client may fill this share of it."""
 BULK_PATIENCE: Final = 8
 """Bulk may wait so many times longer than a query: its senders rather wait than come again."""
+WAITING_PATIENCE: Final = 8
+"""And so many times longer still outside of the queue, until it has room."""
 _RETRY_MS: Final = (100, 30_000)
 
 
@@ -63,14 +65,15 @@ class Admission:
         """About how long a newcomer of *tokens* waits for its turn; 0 while the speed is not known."""
         return self._promises.wait_us(lane, self._estimate_us(lane, tokens, client))
 
-    def promise(self, job: Job, tokens: int) -> None:
+    def promise(self, job: Job, tokens: int, now_us: int) -> None:
         """Remember how long *job*, which comes in now, would wait by the estimate."""
-        job.estimate_us, job.slept_us = self._estimate_us(job.lane, tokens, job.client), self._slept_us
+        job.estimate_us = self._estimate_us(job.lane, tokens, job.client)
+        job.admitted_us, job.slept_us = now_us, self._slept_us
 
     def came(self, job: Job, now_us: int) -> None:
         """The turn of *job* has come: learn from how long it waited, not counting time in which the machine slept."""
         if job.estimate_us:
-            self._promises.came(job.lane, job.estimate_us, now_us - job.arrived_us - (self._slept_us - job.slept_us))
+            self._promises.came(job.lane, job.estimate_us, now_us - job.admitted_us - (self._slept_us - job.slept_us))
             job.estimate_us = 0
 
     def slept(self, us: int) -> None:
@@ -89,7 +92,7 @@ class Admission:
             for other, queued in self._queued.items()
             if other != lane
         )
-        return self._speed.us(before, run_tokens=self._limits.batch_tokens) // self._runners
+        return self._run_us(before)
 
     def refusal(self, lane: Lane, tokens: int, left_us: int | None, client: str = "") -> SamespaceError | None:
         """Why a request of about *tokens*, of which nothing is counted yet, is not taken now; None if it is.
@@ -107,7 +110,7 @@ class Admission:
         """Why *tokens* cannot be run within *left_us*, or None."""
         if left_us is None:
             return None
-        run_us = self._speed.us(tokens, run_tokens=self._limits.batch_tokens) // self._runners
+        run_us = self._run_us(tokens)
         needs_us = self.wait_us(lane, tokens, client) + run_us
         if 0 < left_us >= needs_us:
             return None
@@ -130,6 +133,14 @@ class Admission:
         if client and own and own + tokens > share:
             wait_us = self.wait_us(lane, tokens, client)
             return self._overloaded(own + tokens, share, "tokens of this client", wait_us)
+        return None
+
+    def too_many_wait(self, waiting: int, client: str) -> Overloaded | None:
+        """Why bulk may not even wait for room, behind *waiting* tokens that do; None if it may."""
+        wait_us = self.wait_us("bulk", waiting, client) + self._promises.wait_us("bulk", self._run_us(waiting))
+        longest_us = self._longest_us("bulk") * WAITING_PATIENCE
+        if wait_us > longest_us:
+            return self._overloaded(wait_us // 1000, longest_us // 1000, "ms of work", wait_us)
         return None
 
     def has_room(self, tokens: int, client: str = "") -> bool:
@@ -169,6 +180,9 @@ class Admission:
         clients[client] = clients.get(client, 0) + tokens
         if not clients[client]:
             del clients[client]
+
+    def _run_us(self, tokens: int) -> int:
+        return self._speed.us(tokens, run_tokens=self._limits.batch_tokens) // self._runners
 
     def _longest_us(self, lane: Lane) -> int:
         return self._limits.max_queue_ms * 1000 * (BULK_PATIENCE if lane == "bulk" else 1)

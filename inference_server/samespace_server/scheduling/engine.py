@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -32,12 +32,13 @@ from .cache import Key, VectorCache, key_of
 from .delivery import Delivery
 from .job import Job
 from .meters import Meters
+from .pieces import cut, guessed_tokens, in_whole, joined
 from .speed import Speed
 from .warmup import warm_up
 from .workers import BULK_WINDOWS, Bench, Workers
 
-CHARS_PER_TOKEN: Final = 4
-"""For the guess at a text's tokens before it is tokenised."""
+AT_A_TIME: Final = 4
+"""Pieces of one large request that wait or run: enough to keep the model fed while the next are tokenised."""
 BULK_CHARS: Final = 16_384
 """A request of more characters than this is tokenised beside the queries: it may take milliseconds."""
 
@@ -73,6 +74,24 @@ class Answer:
     timings: StageTimes
 
 
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What `Engine.embed` was asked for, apart from dims."""
+
+    texts: Sequence[str]
+    role: Role
+    long_texts: LongTexts
+    stream: int
+    deadline_us: int | None
+    client: str
+
+    @property
+    def lane(self) -> Lane:
+        if self.stream or len(self.texts) > BULK_WINDOWS or sum(map(len, self.texts)) > BULK_CHARS:
+            return "bulk"
+        return "query" if self.role == "query" else "single"
+
+
 class Engine:
     """One loaded build with its queue. Made and used on the event loop; `close` when nothing is under way."""
 
@@ -104,6 +123,7 @@ class Engine:
         # Streams that wait for room, first come first served.
         self._room = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._waiting_tokens = 0
         self._loop = asyncio.get_running_loop()
         bench = Bench(loaded, limits, self._admission, self._speed, self._meters, clock_us)
         self._delivery = Delivery(self._meters)
@@ -152,6 +172,7 @@ class Engine:
         if not texts:
             nothing = np.empty((0, self.dims), dtype=np.float32)
             return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), StageTimes(0, 0, 0))
+        ask = _Ask(texts, role, long_texts, stream, deadline_us, client)
         key: Key | None = None
         if self._cache is not None and role == "query" and len(texts) == 1 and not stream:
             key = key_of(texts[0], long_texts)
@@ -160,20 +181,11 @@ class Engine:
             if cached is not None:
                 self._meters.answered(role, 1)
                 return self._answer(cached, dims, StageTimes(0, 0, 0))
-        chars = sum(map(len, texts))
-        lane: Lane = "query" if role == "query" else "single"
-        if stream or len(texts) > BULK_WINDOWS or chars > BULK_CHARS:
-            lane = "bulk"
-        guess = chars // CHARS_PER_TOKEN + len(texts)
-        done = self._loop.create_future()
-        job = Job(texts, role, long_texts, lane, stream, deadline_us, done, self._clock_us(), client)
-        await self._admit(job, guess)
-        await self._wait_for(job)
-        assert job.vectors is not None
-        embedded = assemble(job.tokenized, job.vectors, long_texts)
+        embedded, timings = await (self._pieces(ask) if ask.lane == "bulk" and not stream else self._one(ask))
         if self._cache is not None and key is not None and self.broken is None:
             self._cache.put(key, embedded)
-        return self._answer(embedded, dims, self._measure(job))
+        self._meters.answered(role, len(texts))
+        return self._answer(embedded, dims, timings)
 
     def close(self) -> None:
         """Let the workers end after what they have; waits for them."""
@@ -191,19 +203,68 @@ class Engine:
                 self._cache.clear()  # what came before the fault was seen may be wrong too
             raise SpaceNotReady(space=short(self.space_id), reason=self.broken)
 
+    async def _pieces(self, ask: _Ask) -> tuple[Embedded, StageTimes]:
+        """A large request, a few pieces of it at a time."""
+        waiting = guessed_tokens(ask.texts)
+        if refusal := self._admission.too_many_wait(self._waiting_tokens, ask.client):
+            self._delivery.refused(refusal)
+            raise refusal
+        slots, arrived_us = asyncio.Semaphore(AT_A_TIME), self._clock_us()
+
+        async def embed(first: int, texts: Sequence[str]) -> tuple[Embedded, StageTimes]:
+            async with slots:
+                try:
+                    return await self._one(replace(ask, texts=texts))
+                except RequestInvalid as error:
+                    raise in_whole(error, first) from None
+
+        self._waiting_tokens += waiting
+        work = [asyncio.create_task(embed(first, texts)) for first, texts in cut(ask.texts)]
+        try:
+            parts = await asyncio.gather(*work)
+        finally:
+            self._waiting_tokens -= waiting
+            for task in work:
+                task.cancel()
+        first = parts[0][1]
+        run_us = max(0, self._clock_us() - arrived_us - first.tokenize_us - first.queue_us)
+        rows = max(timings.batch_rows for _, timings in parts)
+        whole = StageTimes(first.tokenize_us, first.queue_us, run_us, arrived_us, rows)
+        return joined([embedded for embedded, _ in parts]), whole
+
+    async def _one(self, ask: _Ask) -> tuple[Embedded, StageTimes]:
+        """A request that is one for the queue."""
+        job = Job(
+            ask.texts,
+            ask.role,
+            ask.long_texts,
+            ask.lane,
+            ask.stream,
+            ask.deadline_us,
+            self._loop.create_future(),
+            self._clock_us(),
+            ask.client,
+            waits=ask.lane == "bulk",
+        )
+        await self._admit(job, guessed_tokens(ask.texts))
+        await self._wait_for(job)
+        assert job.vectors is not None
+        return assemble(job.tokenized, job.vectors, ask.long_texts), self._measure(job)
+
     async def _admit(self, job: Job, guess: int) -> None:
-        if job.stream:
-            async with self._turn:
-                while not self._admission.has_room(guess, job.client):
-                    self._room.clear()
-                    await self._room.wait()
-        else:
-            left_us = None if job.deadline_us is None else job.deadline_us - job.arrived_us
-            refusal = self._admission.refusal(job.lane, guess, left_us, job.client)
-            if refusal is not None:
-                self._delivery.refused(refusal)
-                raise refusal
-            self._admission.promise(job, guess)
+        left_us = None if job.deadline_us is None else job.deadline_us - job.arrived_us
+        if job.waits:
+            try:
+                async with asyncio.timeout(None if left_us is None else left_us / 1e6), self._turn:
+                    while not self._admission.has_room(guess, job.client):
+                        self._room.clear()
+                        await self._room.wait()
+            except TimeoutError:
+                raise self._workers.too_late(job) from None
+        elif refusal := self._admission.refusal(job.lane, guess, left_us, job.client):
+            self._delivery.refused(refusal)
+            raise refusal
+        self._admission.promise(job, guess, self._clock_us())
         self._admission.count(job, job.lane, guess)
 
     # -- between the event loop and the workers
@@ -236,7 +297,6 @@ class Engine:
         run_us = job.ended_us - job.started_us
         timings = StageTimes(job.tokenize_us, queue_us, run_us, job.arrived_us, job.batch_rows)
         self._meters.took(tokenize_us=job.tokenize_us, queue_us=queue_us, run_us=run_us)
-        self._meters.answered(job.role, len(job.texts))
         return timings
 
     def _answer(self, embedded: Embedded, dims: int | None, timings: StageTimes) -> Answer:

@@ -31,7 +31,8 @@ class Job:
         done: set by the event loop once every vector is there; with the error where one will never be.
         reserved: tokens that count for it in the queue: a guess, then the exact number.
         gone: nobody waits any more.
-        estimate_us, slept_us: what `Admission.promise` noted.
+        waits: it waits for room in the queue, and is not refused for want of it.
+        admitted_us, estimate_us, slept_us: what `Admission.promise` noted.
     """
 
     texts: Sequence[str]
@@ -43,6 +44,8 @@ class Job:
     done: asyncio.Future[None]
     arrived_us: int
     client: str = ""
+    waits: bool = False
+    admitted_us: int = 0
     estimate_us: int = 0
     slept_us: int = 0
     reserved: int = 0

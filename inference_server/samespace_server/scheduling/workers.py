@@ -182,7 +182,7 @@ class Workers:
         exact = sum(len(window.ids) for window in job.windows)
         admission, refusal = self._bench.admission, None
         admission.count(job, lane, 0)  # the guess is no part of what it waits for
-        if not job.stream:
+        if not job.waits:
             left_us = None if job.deadline_us is None else job.deadline_us - now_us
             refusal = admission.too_many(lane, exact, job.client) or admission.hopeless(
                 lane, exact, left_us, job.client

@@ -50,7 +50,7 @@ class Request:
     reserved: int = 0
     gone: bool = False
     client: str = ""
-    arrived_us: int = 0
+    admitted_us: int = 0
     estimate_us: int = 0
     slept_us: int = 0
 
@@ -102,7 +102,7 @@ class Simulation:
 
     def send(self, request: Request) -> None:
         """A request arrives."""
-        request.at_us = request.arrived_us = self.now_us
+        request.at_us = self.now_us
         request.missing = len(request.windows)
         if request.stream or len(request.windows) > 8:
             request.lane = "bulk"
@@ -115,7 +115,7 @@ class Simulation:
             if refusal is not None:
                 self._end(request, type(refusal).__name__)
                 return
-            self._admission.promise(request, request.tokens)
+            self._admission.promise(request, request.tokens, self.now_us)
         elif self._room or not self._admission.has_room(request.tokens, request.client):
             self._room.append(request)
             return

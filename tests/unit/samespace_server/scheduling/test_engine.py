@@ -147,18 +147,99 @@ def test_overload_is_refused_early_and_says_when_to_come_back(loaded: LoadedBuil
 
 
 def test_bulk_leaves_room_for_queries(loaded: LoadedBuild) -> None:
-    """Bulk may fill three quarters of the queue: a query is still accepted when bulk is refused."""
+    """Bulk may fill three quarters of the queue: a query is accepted while further bulk waits outside of it."""
 
     async def scenario() -> None:
         async with engine_of(loaded, max_queued_tokens=100) as (engine, model):
             bulk = asyncio.create_task(engine.embed(["index value"] * 15, "passage"))
             await until_running(model)
-            with pytest.raises(Overloaded):
-                await engine.embed(["index value"] * 10, "passage")
+            more = asyncio.create_task(engine.embed(["index value"] * 10, "passage"))
             query = asyncio.create_task(engine.embed(["index value"], "query"))
             await until_queued(engine, 1)
+            assert engine._workers.waiting == 1  # the query alone: what waits for room is not in the queue
             model.gate.set()
-            await asyncio.gather(bulk, query)
+            await asyncio.gather(bulk, query, more)
+
+    asyncio.run(scenario())
+
+
+def test_a_large_request_is_cut_and_answered_in_order(loaded: LoadedBuild) -> None:
+    """Fifty times what the queue may hold: every vector is that of its text, spans count from the first."""
+    texts = [f"text {number} " + "of the file " * (number % 4) for number in range(700)]
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=200) as (engine, model):
+            model.gate.set()
+            whole = await engine.embed(texts, "passage", long_texts="windows")
+            assert [span[0] for span in whole.embedded.spans] == sorted(span[0] for span in whole.embedded.spans)
+            assert {span[0] for span in whole.embedded.spans} == set(range(700))
+            for place in (0, 255, 256, 257, 699):
+                alone = (await engine.embed([texts[place]], "passage", long_texts="windows")).vectors
+                rows = [row for row, span in enumerate(whole.embedded.spans) if span[0] == place]
+                assert cosine_distance(whole.vectors[rows], alone).max() <= FP32_CPU
+            assert engine._admission.queued_tokens == 0
+
+    asyncio.run(scenario())
+
+
+def test_an_error_names_the_text_by_its_place_in_the_whole_request(loaded: LoadedBuild) -> None:
+    """In a later piece as in the first; and nothing of the request stays in the queue."""
+    texts = ["a"] * 600 + ["the file of the user " * 40]
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            with pytest.raises(TextTooLong, match=r"texts\[600\]") as caught:
+                await engine.embed(texts, "passage", long_texts="reject")
+            assert caught.value.index == 600
+            while engine._admission.queued_tokens:
+                await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+
+
+def test_blanks_are_counted_as_the_tokens_that_they_are(loaded: LoadedBuild) -> None:
+    """A megabyte of them is two tokens, and no guess refuses it."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=1000) as (engine, model):
+            model.gate.set()
+            assert (await engine.embed([" " * (1 << 20)], "query")).embedded.tokens == (2,)
+
+    asyncio.run(scenario())
+
+
+def test_many_large_requests_take_turns_and_none_is_refused(loaded: LoadedBuild) -> None:
+    """Twenty clients with three hundred texts each, over a queue that holds a hundredth of it."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queued_tokens=400) as (engine, model):
+            model.gate.set()
+            asked = [engine.embed(["index value"] * 300, "passage", client=f"client {n}") for n in range(20)]
+            assert all(len(answer.vectors) == 300 for answer in await asyncio.gather(*asked))
+
+    asyncio.run(scenario())
+
+
+def test_a_large_request_that_cannot_be_waited_for_is_refused(loaded: LoadedBuild) -> None:
+    """Behind minutes of work that waits already: overloaded at once; its own deadline ends its wait."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded, max_queue_ms=10, max_queued_tokens=200) as (engine, model):
+            engine._speed.observe(128, 128 * 1000)
+            first = asyncio.create_task(engine.embed(["index value"] * 1000, "passage"))
+            await until_running(model)
+            with pytest.raises(Overloaded):
+                await engine.embed(["index value"] * 10, "passage")
+            model.gate.set()
+            await first
+        async with engine_of(loaded, max_queued_tokens=40) as (engine, model):
+            first = asyncio.create_task(engine.embed(["index value"] * 9, "passage"))
+            await until_running(model)
+            with pytest.raises(DeadlineExceeded):
+                await engine.embed(["index value"] * 20, "passage", deadline_us=now_us() + 50_000)
+            model.gate.set()
+            await first
 
     asyncio.run(scenario())
 
