@@ -226,7 +226,8 @@ def test_a_large_request_that_cannot_be_waited_for_is_refused(loaded: LoadedBuil
 
     async def scenario() -> None:
         async with engine_of(loaded, max_queue_ms=10, max_queued_tokens=200) as (engine, model):
-            engine._speed.observe(128, 128 * 1000)
+            for size in range(12):
+                engine._speed.observe(1 << size, (1 << size) * 1000)
             first = asyncio.create_task(engine.embed(["index value"] * 1000, "passage"))
             await until_running(model)
             with pytest.raises(Overloaded):
