@@ -30,6 +30,7 @@ docs: $(STAMP)
 golden: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m golden.batching_scenarios
 	PYTHONPATH=tests $(BIN)/python -m golden.texts
+	PYTHONPATH=tests $(BIN)/python -m golden.clients
 
 check: lint types imports stubs test
 

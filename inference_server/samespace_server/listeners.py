@@ -17,8 +17,9 @@ from typing import Final
 from samespace.errors import ConfigInvalid
 
 from .budgets import ByteBudget
+from .http.about import add_about, add_meta
 from .http.hosts import KnownHosts
-from .http.routes import HttpApp, add_encoder, add_health, add_meta, add_metrics
+from .http.routes import HttpApp, add_encoder, add_health, add_metrics
 from .http.server import HttpServer
 from .http.status_page import add_status
 from .observing.logs import tell
@@ -48,6 +49,7 @@ class Doors:
         add_health(app, spaces)
         add_meta(app, spaces)
         add_encoder(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
+        add_about(app, spaces, most_texts=settings.limits.max_texts_per_request)
         if not apart:
             add_metrics(app, telemetry)
             add_status(app, spaces, telemetry, settings.limits)
@@ -124,6 +126,7 @@ def _ops(spaces: Spaces, watch: Watch, telemetry: Telemetry, settings: Settings)
     add_status(app, spaces, telemetry, settings.limits, embeds=embeds)
     if embeds:  # the page compares texts over its own port
         add_encoder(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
+        add_about(app, spaces, most_texts=settings.limits.max_texts_per_request)
     return app
 
 

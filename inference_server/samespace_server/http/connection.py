@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # a bug of ours: the caller learns that it is one, the log gets the traceback
             log.exception("no answer to %s", request.method)
             message = f"internal error ({type(error).__name__}); please report it"
-            response = json_response(error_body(message, "internal"), status=500)
+            response = json_response(error_body(message, "internal", request.target), status=500)
         self._task = None
         self._send(request, response)
         self._go_on()
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, reason: str, message: str) -> None:
         """Let *message* be the last answer."""
         self._server.app.refused(reason)
-        self._last(json_response(error_body(message, reason), status=status))
+        self._last(json_response(error_body(message, reason, self._request.target), status=status))
 
     def _last(self, response: Response) -> None:
         last = Request(method=self._request.method, keep_alive=False)

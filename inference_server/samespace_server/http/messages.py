@@ -28,6 +28,7 @@ class Request:
         body: filled in by the connection when all of it is there.
         address: of the peer, without its port; "" where it has none.
         client: filled in by the app, as `Guard.client` names it.
+        role: "query" or "passage" where the path names one; filled in with the space.
     """
 
     method: str = ""
@@ -38,6 +39,7 @@ class Request:
     body: bytes = b""
     address: str = ""
     client: str = ""
+    role: str = ""
 
     @property
     def path(self) -> str:
@@ -80,9 +82,15 @@ def json_response(value: object, *, status: int = 200, headers: tuple[tuple[byte
     return Response(status, orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), JSON, headers)
 
 
-def error_body(message: str, kind: str) -> dict[str, Any]:
-    """Each of Weaviate's clients reads another one of these keys."""
-    return {"error": message, "message": message, "detail": message, "type": kind}
+def error_body(message: str, kind: str, target: bytes) -> dict[str, Any]:
+    """The body of an error that no dialect made, of which every client reads another key.
+
+    OpenAI's clients, who ask for embeddings or models, show nothing of an `error` that is no object.
+    """
+    parts = target.partition(b"?")[0].split(b"/")
+    is_openai = b"embeddings" in parts or b"models" in parts
+    error = {"message": message, "type": kind, "param": None, "code": None} if is_openai else message
+    return {"error": error, "message": message, "detail": message, "type": kind}
 
 
 def encode(response: Response, *, date: bytes, head_only: bool = False, close: bool = False) -> list[bytes]:

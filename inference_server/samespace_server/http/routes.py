@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import uniform
 from typing import Any, Final
 
 import orjson
 
-from samespace import __version__
 from samespace.errors import (
     Overloaded,
     RequestInvalid,
@@ -23,8 +23,10 @@ from samespace.errors import (
     ServerUnavailable,
     SpaceMismatch,
     Unauthenticated,
+    UnknownSpace,
 )
 from samespace.rpc.status import status_of
+from samespace.text import ROLES, Role
 from samespace.vectors import Float32
 
 from ..observing.observe import NO_PARENT, Parent, Watch
@@ -33,19 +35,14 @@ from ..scheduling.engine import now_us
 from ..security.tokens import Guard
 from ..spaces.registry import AnyEngine, Spaces
 from .bodies import read_object
-from .dialects import COHERE, OPENAI, RETRY_WORDS, VECTORS, Dialect, flat_error, json_rows, named_space
+from .dialects import Dialect, Known, all_dialects, flat_error, named_space
+from .dialects.dialect import Rows
+from .dialects.numbers import json_rows
 from .hosts import KnownHosts
 from .messages import Request, Response, Work, error_body, json_response
 
 PIECE: Final = 64
 """Vectors that are written as JSON at a time: about a millisecond for 384 dims."""
-_UNLIMITED: Final = b"1000000000"
-# Weaviate's OpenAI client sends one text at a time until it has read limits like these.
-_RATE_LIMITS: Final = tuple(
-    (f"x-ratelimit-{kind}-{unit}".encode(), value)
-    for unit in ("requests", "tokens")
-    for kind, value in (("limit", _UNLIMITED), ("remaining", _UNLIMITED), ("reset", b"1s"))
-)
 # Browsers ask people for the password when they are offered Basic; programs read Bearer.
 _CHALLENGES: Final = (
     (b"www-authenticate", b'Bearer realm="samespace"'),
@@ -90,6 +87,15 @@ class HttpApp:
         if method == "GET":
             methods["HEAD"] = route
 
+    def _methods(self, parts: list[str]) -> dict[str, Route]:
+        """By method, who answers a path; a route's "*" is any one part."""
+        if methods := self._routes.get("/".join(parts)):
+            return methods
+        for place in range(len(parts)):
+            if methods := self._routes.get("/".join([*parts[:place], "*", *parts[place + 1 :]])):
+                return methods
+        return {}
+
     def refused(self, reason: str) -> None:
         """Count what never became a request."""
         self._telemetry.http_refused.labels(reason).inc()
@@ -107,27 +113,30 @@ class HttpApp:
         if len(parts) > 1 and parts[0] == "e":
             request.space = parts[1]
             del parts[:2]
-        methods = self._routes.get("/".join(parts), {})
+            if len(parts) > 1 and parts[0] in ROLES:
+                request.role = parts.pop(0)
+        methods = self._methods(parts)
         found = next(iter(methods.values()), None)
         if found is None or (request.space is not None and not found.has_space):
-            return _plain(404, f"no such path: {request.path[:200]}")
+            return _plain(request, 404, f"no such path: {request.path[:200]}")
         route = methods.get(request.method)
         if route is None:
             offered = ", ".join(methods)
-            return _plain(405, f"{request.method}: expected {offered}", (b"allow", offered.encode()))
+            return _plain(request, 405, f"{request.method}: expected {offered}", (b"allow", offered.encode()))
         if route.for_known_hosts and not self._hosts.knows(request.headers.get(b"host")):
             self.refused("host")
             remedy = "ask by its address, or start it with --host-names NAME"
-            return _plain(421, f"this is given only under a name that is known to be the server's: {remedy}")
-        request.client = self._guard.client(request.headers.get(b"authorization"), request.address)
+            return _plain(request, 421, f"this is given only under a name that is known to be the server's: {remedy}")
+        authorization = _authorization(request)
+        request.client = self._guard.client(authorization, request.address)
         if not route.is_open and self._guard.tokens:
             try:
-                self._guard.tokens.check(request.headers.get(b"authorization"), where="this server")
+                self._guard.tokens.check(authorization, where="this server")
             except Unauthenticated as error:
                 self.refused("unauthenticated")
                 # Weaviate shows `error` alone; its own container says exactly this.
                 body = route.error_body(str(error), error)
-                if isinstance(body["error"], str):
+                if route.error_body is flat_error:
                     body["error"] = "Unauthorized"
                 return json_response(body, status=status_of(error).http, headers=_CHALLENGES)
         return route.work
@@ -135,21 +144,17 @@ class HttpApp:
 
 def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch, *, most_texts: int) -> None:
     """Add the embedding routes, with and without a space in front; bodies of far more than *most_texts* stay unread."""
-    for dialect in (VECTORS, COHERE, OPENAI):
+    for dialect in all_dialects():
         work = _embedding(dialect, spaces, watch, most_texts)
-        app.add("POST", dialect.route, Route(work, dialect.render_error, has_space=True))
-    app.add("GET", "v1/models", Route(_models(spaces), OPENAI.render_error, has_space=True))
-
-
-def add_meta(app: HttpApp, spaces: Spaces) -> None:
-    """Add `/meta`."""
-    app.add("GET", "meta", Route(_meta(spaces), has_space=True))
+        for path in dialect.routes:
+            app.add("POST", path, Route(work, dialect.render_error, has_space=True))
 
 
 def add_health(app: HttpApp, spaces: Spaces) -> None:
     """Add the probes, which are open to everybody."""
     app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True, is_probe=True))
     app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True, is_probe=True))
+    app.add("GET", "health", Route(_ready(spaces, status=200), is_open=True, has_space=True, is_probe=True))
 
 
 def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
@@ -165,45 +170,52 @@ def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
 
 
 def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) -> Work:
-    headers = _RATE_LIMITS if dialect is OPENAI else ()
-
     async def answer(request: Request) -> Response:
         try:
-            with watch.request(dialect.route, _parent(request)) as seen:
+            with watch.request(dialect.routes[0], _parent(request)) as seen:
                 engine = None if request.space is None else spaces.find(request.space)
                 seen.space_id = None if engine is None else engine.space_id
                 body = await read_object(request.body, most_texts=most_texts)
                 engine = _named_engine(spaces, engine, named_space(body))
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
-                    ask = dialect.parse(body, engine.loaded.artifact.role_matters)
-                    deadline_us = _deadline_us(request.headers.get(b"x-timeout-ms"))
+                    ask = dialect.parse(body, Known(engine.loaded.artifact.role_matters, _role(request)))
                     found = seen.answer = await engine.embed(
                         ask.texts,
                         ask.role,
                         long_texts=ask.long_texts,
                         dims=ask.dims,
-                        deadline_us=deadline_us,
+                        deadline_us=_deadline_us(request.headers.get(b"x-timeout-ms")),
                         client=request.client,
                     )
-                    rows = json_rows(found.vectors[:PIECE], packed=ask.packed)
-                    if len(found.vectors) > PIECE:
-                        rows = await _in_pieces(found.vectors, packed=ask.packed)
-                    return json_response(dialect.render(ask, found, rows), headers=headers)
+                    rows = await _rows(found.vectors, ask.kinds)
+                    return json_response(dialect.render(ask, found, rows), headers=dialect.headers)
         except SamespaceError as error:
             return _refusal(dialect, error)
 
     return answer
 
 
-async def _in_pieces(vectors: Float32, *, packed: bool) -> list[orjson.Fragment]:
-    """Many vectors as JSON, written a piece at a time, so that other requests are not held up meanwhile."""
+async def _rows(vectors: Float32, kinds: tuple[str, ...]) -> Rows:
+    """Vectors as JSON, by number format; many of them a piece at a time, so that others are not held up meanwhile."""
+    found: dict[str, list[Any]] = {kind: json_rows(vectors[:PIECE], kind) for kind in kinds}
+    if len(vectors) > PIECE:
+        for kind in kinds:
+            found[kind] = await _in_pieces(vectors, kind)
+    return found
+
+
+async def _in_pieces(vectors: Float32, kind: str) -> list[orjson.Fragment]:
     rows: list[orjson.Fragment] = []
     for start in range(0, len(vectors), PIECE):
-        piece = json_rows(vectors[start : start + PIECE], packed=packed)
+        piece = json_rows(vectors[start : start + PIECE], kind)
         rows += [orjson.Fragment(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)) for row in piece]
         await asyncio.sleep(0)
     return rows
+
+
+def _role(request: Request) -> Role | None:
+    return next((role for role in ROLES if role == request.role), None)
 
 
 def _named_engine(spaces: Spaces, engine: AnyEngine | None, named: str | None) -> AnyEngine:
@@ -226,10 +238,13 @@ def _refusal(dialect: Dialect, error: SamespaceError) -> Response:
     """The error's body and status; what may be tried again says so in the way that the dialect's clients read."""
     status, message = status_of(error).http, str(error)
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if isinstance(error, Overloaded | ServerUnavailable):
-        message = f"{RETRY_WORDS}: {message}"
-        retry_ms = error.retry_after_ms if isinstance(error, Overloaded) else 1000
-        headers = ((b"retry-after", b"%d" % -(-retry_ms // 1000)),)
+    if isinstance(error, SpaceMismatch | UnknownSpace):
+        status = dialect.space_status
+    elif isinstance(error, Overloaded | ServerUnavailable):
+        message = f"{dialect.retry_words}{message}"
+        # Spread, so that those who were refused together do not come back together.
+        retry_ms = int((error.retry_after_ms if isinstance(error, Overloaded) else 1000) * uniform(1, 1.5))
+        headers = ((b"retry-after", b"%d" % -(-retry_ms // 1000)), (b"retry-after-ms", b"%d" % retry_ms))
         status = dialect.busy_status if isinstance(error, Overloaded) else 503
     return json_response(dialect.render_error(message, error), status=status, headers=headers)
 
@@ -243,14 +258,14 @@ def _deadline_us(timeout_ms: bytes | None) -> int | None:
     return now_us() + int(timeout_ms) * 1000
 
 
-# -- health, meta, metrics
+# -- health, metrics
 
 
 async def _live(request: Request) -> Response:
     return Response(204)
 
 
-def _ready(spaces: Spaces) -> Work:
+def _ready(spaces: Spaces, *, status: int = 204) -> Work:
     async def answer(request: Request) -> Response:
         try:
             if request.space is None or spaces.state == "loading":
@@ -258,44 +273,22 @@ def _ready(spaces: Spaces) -> Work:
             else:
                 ready = spaces.is_ready(spaces.find(request.space))
         except SamespaceError as error:
-            return _flat(error)
-        return Response(204 if ready else 503)
+            return flat_refusal(error)
+        return Response(status if ready else 503)
 
     return answer
 
 
-def _meta(spaces: Spaces) -> Work:
-    async def meta(request: Request) -> Response:
-        try:
-            engines = list(spaces) if request.space is None else [spaces.find(request.space)]
-        except SamespaceError as error:
-            return _flat(error)
-        told = [
-            {"space_id": each.space_id, "name": each.loaded.artifact.manifest.name, "dims": each.dims}
-            for each in engines
-        ]
-        return json_response({"server": "samespace", "version": __version__, "spaces": told})
-
-    return meta
-
-
-def _models(spaces: Spaces) -> Work:
-    """OpenAI's list of models: a space is a model by its id."""
-
-    async def models(request: Request) -> Response:
-        try:
-            ids = spaces.ids if request.space is None else (spaces.find(request.space).space_id,)
-        except SamespaceError as error:
-            return json_response(OPENAI.render_error(str(error), error), status=status_of(error).http)
-        data = [{"id": each, "object": "model", "created": 0, "owned_by": "samespace"} for each in ids]
-        return json_response({"object": "list", "data": data})
-
-    return models
-
-
-def _flat(error: SamespaceError) -> Response:
+def flat_refusal(error: SamespaceError) -> Response:
+    """An error of a route that no dialect has."""
     return json_response(flat_error(str(error), error), status=status_of(error).http)
 
 
-def _plain(status: int, message: str, *headers: tuple[bytes, bytes]) -> Response:
-    return json_response(error_body(message, "http"), status=status, headers=headers)
+def _authorization(request: Request) -> bytes | None:
+    """What tells who asks: `Authorization`, or Azure's `api-key`."""
+    key = request.headers.get(b"api-key")
+    return request.headers.get(b"authorization") or (None if key is None else b"Bearer " + key)
+
+
+def _plain(request: Request, status: int, message: str, *headers: tuple[bytes, bytes]) -> Response:
+    return json_response(error_body(message, "http", request.target), status=status, headers=headers)

@@ -18,7 +18,8 @@ import numpy as np
 
 from samespace.embed import Embedded
 from samespace.encoder import check_dims
-from samespace_server.http.routes import HttpApp, add_encoder, add_health, add_meta, add_metrics
+from samespace_server.http.about import add_about, add_meta
+from samespace_server.http.routes import HttpApp, add_encoder, add_health, add_metrics
 from samespace_server.http.server import HttpServer
 from samespace_server.observing.logs import Refusals
 from samespace_server.observing.observe import Watch
@@ -133,6 +134,7 @@ def door(
         add_meta(app, spaces)
         add_metrics(app, telemetry)
         add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)), most_texts=2048)
+        add_about(app, spaces, most_texts=2048)
         server = HttpServer(app, limits or HttpLimits(), max_body_bytes=max_body_bytes, tls=tls)
         listener = socket.create_server(("127.0.0.1", 0))
 

@@ -1,0 +1,138 @@
+"""What the server says about its spaces, in everybody's words: `/meta`, OpenAI's models, TEI's info and tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from samespace import __version__
+from samespace.errors import RequestInvalid, SamespaceError, SpaceMismatch, UnknownSpace
+from samespace.rpc.status import status_of
+from samespace.text import TextEncoder
+
+from ..spaces.registry import AnyEngine, Spaces
+from .bodies import read_object
+from .dialects.dialect import named_space
+from .dialects.fields import text_or_texts
+from .dialects.openai import openai_error
+from .messages import Request, Response, Work, json_response
+from .routes import HttpApp, Route, flat_refusal
+
+
+def add_meta(app: HttpApp, spaces: Spaces) -> None:
+    """Add `/meta`."""
+    app.add("GET", "meta", Route(_meta(spaces), has_space=True))
+
+
+def add_about(app: HttpApp, spaces: Spaces, *, most_texts: int) -> None:
+    """Add what clients of OpenAI and of text-embeddings-inference ask of a model."""
+    for path in ("v1/models", "v1/models/*"):
+        app.add("GET", path, Route(_models(spaces), openai_error, has_space=True))
+    app.add("GET", "info", Route(_info(spaces), has_space=True))
+    app.add("POST", "tokenize", Route(_tokenize(spaces, most_texts), has_space=True))
+
+
+def _meta(spaces: Spaces) -> Work:
+    async def meta(request: Request) -> Response:
+        try:
+            engines = list(spaces) if request.space is None else [spaces.find(request.space)]
+        except SamespaceError as error:
+            return flat_refusal(error)
+        told = [
+            {"space_id": engine.space_id, "name": engine.loaded.artifact.manifest.name, "dims": engine.dims}
+            for engine in engines
+        ]
+        return json_response({"server": "samespace", "version": __version__, "spaces": told})
+
+    return meta
+
+
+def _models(spaces: Spaces) -> Work:
+    """OpenAI's list of models, or one of them: a space is a model by its id."""
+
+    async def models(request: Request) -> Response:
+        name = request.path.rstrip("/").rpartition("/")[2]
+        try:
+            engines = list(spaces) if request.space is None else [spaces.find(request.space)]
+            if name != "models":
+                engines = [_named(spaces, engines, name)]
+        except SamespaceError as error:
+            status = 404 if isinstance(error, SpaceMismatch | UnknownSpace) else status_of(error).http
+            return json_response(openai_error(str(error), error), status=status)
+        data = [{"id": engine.space_id, "object": "model", "created": 0, "owned_by": "samespace"} for engine in engines]
+        return json_response({"object": "list", "data": data} if name == "models" else data[0])
+
+    return models
+
+
+def _named(spaces: Spaces, offered: list[AnyEngine], name: str) -> AnyEngine:
+    """The one of *offered* whose id begins with *name*; raises `UnknownSpace`."""
+    space = named_space({"model": name})
+    found = [engine for engine in offered if space is not None and engine.space_id.startswith(space)]
+    if not found:
+        raise UnknownSpace(requested=name[:80], served=spaces.ids)
+    return found[0]
+
+
+def _info(spaces: Spaces) -> Work:
+    async def info(request: Request) -> Response:
+        try:
+            engine = spaces.find(request.space)
+        except SamespaceError as error:
+            return flat_refusal(error)
+        artifact = engine.loaded.artifact
+        pooling = getattr(artifact.manifest.identity, "pooling", None) or "several encoders"
+        told = {
+            "model_id": artifact.manifest.name,
+            "model_sha": engine.space_id,
+            "model_dtype": engine.loaded.build_name,
+            "model_type": {"embedding": {"pooling": pooling}},
+            "max_input_length": artifact.token_limit,
+            "version": __version__,
+        }
+        return json_response(told)
+
+    return info
+
+
+def _tokenize(spaces: Spaces, most_texts: int) -> Work:
+    async def tokenize(request: Request) -> Response:
+        try:
+            encoder = _text_encoder(spaces.find(request.space))
+            body = await read_object(request.body, most_texts=most_texts)
+            texts = text_or_texts(body.get("inputs"), "inputs")
+            if len(texts) > most_texts:
+                raise RequestInvalid(field="inputs", reason=f"{len(texts)} texts, at most {most_texts} are taken")
+            special = body.get("add_special_tokens") is not False
+            rows = await asyncio.to_thread(_tokens, encoder, texts, special)
+        except SamespaceError as error:
+            return flat_refusal(error)
+        return json_response(rows)
+
+    return tokenize
+
+
+def _text_encoder(engine: AnyEngine) -> TextEncoder:
+    encoder = getattr(engine.loaded, "text_encoder", None)
+    if not isinstance(encoder, TextEncoder):
+        raise RequestInvalid(field="path", reason="a composite has several tokenizers; ask one of its parts")
+    return encoder
+
+
+def _tokens(encoder: TextEncoder, texts: list[str], special: bool) -> list[list[dict[str, Any]]]:
+    """Each token with its id and the characters that it stands for, by the encoder's own tokenizer."""
+    return [
+        [
+            {
+                "id": number,
+                "text": token,
+                "special": bool(is_special),
+                "start": None if is_special else span[0],
+                "stop": None if is_special else span[1],
+            }
+            for number, token, is_special, span in zip(
+                found.ids, found.tokens, found.special_tokens_mask, found.offsets, strict=True
+            )
+        ]
+        for found in encoder.tokenizer.encode_batch(texts, add_special_tokens=special)
+    ]

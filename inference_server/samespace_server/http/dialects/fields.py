@@ -1,0 +1,116 @@
+"""Fields that several dialects have, read once: texts, roles, dims, long texts.
+
+A role is always known before a text is embedded. Where neither the path nor the body tells it, it is taken only from
+an encoder that treats both roles alike; any other encoder refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+from samespace.errors import RequestInvalid
+from samespace.text import LONG_TEXTS, LongTexts, Role
+
+from .dialect import Known
+
+Word = TypeVar("Word", bound=str)
+ROLE_WORDS: Final[Mapping[str, Role]] = {
+    "query": "query",
+    "search_query": "query",
+    "retrieval.query": "query",
+    "retrieval_query": "query",
+    "passage": "passage",
+    "document": "passage",
+    "search_document": "passage",
+    "retrieval.passage": "passage",
+    "retrieval_document": "passage",
+}
+"""Everybody's words for the two roles: Weaviate's, Cohere's, Voyage's, Jina's and Google's."""
+
+
+def text(value: object, field: str) -> str:
+    """A text; raises `RequestInvalid` with the field's name."""
+    if not isinstance(value, str):
+        raise RequestInvalid(field=field, reason=f"expected a string, got {kind_of(value)}")
+    return value
+
+
+def texts(value: object, field: str) -> list[str]:
+    """A list of at least one text; the one that is none is named by its place."""
+    if not isinstance(value, list) or not value:
+        raise RequestInvalid(field=field, reason=f"expected a list of at least one string, got {kind_of(value)}")
+    return [text(item, f"{field}[{place}]") for place, item in enumerate(value)]
+
+
+def text_or_texts(value: object, field: str) -> list[str]:
+    """One text, or a list of them."""
+    return [value] if isinstance(value, str) else texts(value, field)
+
+
+def dims(value: object, field: str) -> int | None:
+    """A number of dimensions; None and 0 ask for all."""
+    if value is None or (type(value) is int and value == 0):
+        return None
+    if type(value) is not int or value < 0:
+        raise RequestInvalid(field=field, reason="expected a positive integer")
+    return value
+
+
+def long_texts(value: object, field: str, default: LongTexts, offered: Sequence[LongTexts] = LONG_TEXTS) -> LongTexts:
+    """What becomes of long texts."""
+    return default if value is None else _one_of(value, field, offered)
+
+
+def number_formats(value: object, field: str, offered: Sequence[str]) -> tuple[str, ...]:
+    """Number formats, one or several; None for float."""
+    if value is None:
+        return ("float",)
+    if not isinstance(value, list) or not value:
+        raise RequestInvalid(field=field, reason=f"expected a list of {', '.join(offered)}, got {kind_of(value)}")
+    return tuple(dict.fromkeys(_one_of(each, field, offered) for each in value))
+
+
+def one_of(value: object, field: str, offered: Sequence[Word], default: Word) -> Word:
+    """One of a few words; None and "" for *default*."""
+    return default if value is None or value == "" else _one_of(value, field, offered)
+
+
+def role(value: object, field: str, known: Known, *, required: bool = False) -> Role:
+    """The role that a request tells, by the path or by *value*.
+
+    Args:
+        required: the protocol wants it told, also where it does not matter.
+
+    Raises:
+        RequestInvalid: an unknown word, two that contradict each other, or none where it matters.
+    """
+    offered = "query or passage, in anybody's spelling (search_query, document, retrieval.query, ...)"
+    if value is not None and value != "":
+        told = ROLE_WORDS.get(value.lower()) if isinstance(value, str) else None
+        if told is None:
+            raise RequestInvalid(field=field, reason=f"expected {offered}")
+        if known.role not in (None, told):
+            raise RequestInvalid(field=field, reason=f"{told}, and the path says {known.role}; keep one of them")
+        return told
+    if known.role is not None:
+        return known.role
+    if not known.role_matters and not required:
+        return "passage"
+    why = ", which this encoder treats differently" if known.role_matters else ""
+    remedy = "clients that cannot tell it ask at /e/SPACE/query/... or /e/SPACE/passage/..."
+    raise RequestInvalid(field=field, reason=f"missing; expected {offered}{why}; {remedy}")
+
+
+def kind_of(value: object) -> str:
+    """What a value is, without telling what it says."""
+    if isinstance(value, list):
+        return "an empty list" if not value else "a list"
+    return {type(None): "nothing", dict: "an object", str: "a string"}.get(type(value), type(value).__name__)
+
+
+def _one_of(value: object, field: str, offered: Sequence[Word]) -> Word:
+    for each in offered:
+        if value == each:
+            return each
+    raise RequestInvalid(field=field, reason=f"expected {' or '.join(offered)}")

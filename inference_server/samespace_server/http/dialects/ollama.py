@@ -1,0 +1,56 @@
+"""Ollama's `/api/embed`, and its older `/api/embeddings` of one text."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from samespace.errors import SamespaceError
+
+from ...scheduling.engine import Answer
+from . import fields
+from .dialect import Body, Dialect, Known, ParsedRequest, Rows, flat_error
+
+
+def _parse(body: Body, known: Known) -> ParsedRequest:
+    # truncate=false asks for an error; otherwise Ollama cuts, and here long texts are pooled over their windows.
+    reject = body.get("truncate") is False
+    return ParsedRequest(
+        texts=fields.text_or_texts(body.get("input"), "input"),
+        role=fields.role(body.get("input_type"), "input_type", known),
+        long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "reject" if reject else "pool"),
+        dims=fields.dims(body.get("dimensions"), "dimensions"),
+        echo=str(body.get("model") or ""),
+    )
+
+
+def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
+    timings = answer.timings
+    return {
+        "model": ask.echo,
+        "embeddings": rows["float"],
+        "total_duration": (timings.tokenize_us + timings.queue_us + timings.run_us) * 1000,
+        "load_duration": 0,
+        "prompt_eval_count": sum(answer.embedded.tokens),
+        "space_id": answer.space_id,
+    }
+
+
+def _parse_one(body: Body, known: Known) -> ParsedRequest:
+    return ParsedRequest(
+        texts=[fields.text(body.get("prompt"), "prompt")],
+        role=fields.role(body.get("input_type"), "input_type", known),
+    )
+
+
+def _render_one(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
+    return {"embedding": rows["float"][0], "space_id": answer.space_id}
+
+
+def _error(message: str, error: SamespaceError) -> dict[str, Any]:
+    return flat_error(message, error)
+
+
+DIALECTS: Final = (
+    Dialect(("api/embed",), _parse, _render, _error),
+    Dialect(("api/embeddings",), _parse_one, _render_one, _error),
+)

@@ -1,0 +1,87 @@
+"""OpenAI's format, also as Azure, Voyage and Jina have it: a list of texts, and each one's word for a role."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from samespace.errors import RequestInvalid, SamespaceError, SpaceMismatch, UnknownSpace
+from samespace.rpc.status import fields_of
+from samespace.text import BY_WINDOW
+
+from ...scheduling.engine import Answer
+from . import fields
+from .dialect import Body, Dialect, Known, ParsedRequest, Rows
+from .numbers import FORMATS
+
+_UNLIMITED: Final = b"1000000000"
+# Weaviate's OpenAI client sends one text at a time until it has read limits like these.
+_RATE_LIMITS: Final = tuple(
+    (f"x-ratelimit-{kind}-{unit}".encode(), value)
+    for unit in ("requests", "tokens")
+    for kind, value in (("limit", _UNLIMITED), ("remaining", _UNLIMITED), ("reset", b"1s"))
+)
+
+
+def _parse(body: Body, known: Known) -> ParsedRequest:
+    given = body.get("input")
+    if isinstance(given, list) and given and isinstance(given[0], int | list):
+        remedy = "send texts (in LangChain: check_embedding_ctx_length=False)"
+        raise RequestInvalid(field="input", reason=f"token ids, of a tokenizer that is not this encoder's; {remedy}")
+    encoding = fields.one_of(body.get("encoding_format"), "encoding_format", ("float", "base64"), "float")
+    # Voyage: output_dtype and output_dimension; Jina: embedding_type and task.
+    kind = fields.one_of(body.get("output_dtype"), "output_dtype", FORMATS, "float")
+    kind = fields.one_of(body.get("embedding_type"), "embedding_type", FORMATS, kind)
+    return ParsedRequest(
+        texts=fields.text_or_texts(given, "input"),
+        long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "pool"),
+        role=_role(body, known),
+        dims=fields.dims(body.get("dimensions"), "dimensions")
+        or fields.dims(body.get("output_dimension"), "output_dimension"),
+        kinds=("base64",) if encoding == "base64" and kind == "float" else (kind,),
+    )
+
+
+def _role(body: Body, known: Known) -> Any:
+    """By `input_type`, or by Jina's `task`, where that is one of the two; its other tasks are not told apart here."""
+    task = body.get("task")
+    if body.get("input_type") is None and isinstance(task, str) and task.lower() in fields.ROLE_WORDS:
+        return fields.role(task, "task", known)
+    return fields.role(body.get("input_type"), "input_type", known)
+
+
+def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
+    tokens = sum(answer.embedded.tokens)
+    data = [
+        {"object": "embedding", "index": span[0], "embedding": row}
+        for row, span in zip(rows[ask.kinds[0]], answer.embedded.spans, strict=True)
+    ]
+    if ask.long_texts in BY_WINDOW:  # several entries of one index, each with the characters that it stands for
+        for entry, (_, start, end) in zip(data, answer.embedded.spans, strict=True):
+            entry |= {"start": start, "end": end}
+    return {
+        "object": "list",
+        "model": answer.space_id,
+        "data": data,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "tokens": answer.embedded.tokens,
+        "windows": answer.embedded.windows,
+    }
+
+
+def openai_error(message: str, error: SamespaceError) -> dict[str, Any]:
+    """OpenAI's error object: its clients show nothing of any other body."""
+    code = "model_not_found" if isinstance(error, SpaceMismatch | UnknownSpace) else None
+    told = {"message": message, "type": type(error).__name__, "param": None, "code": code}
+    return {"error": told, "message": message, "detail": message, "fields": fields_of(error)}
+
+
+DIALECTS: Final = (
+    Dialect(
+        ("v1/embeddings", "embeddings", "openai/deployments/*/embeddings"),
+        _parse,
+        _render,
+        openai_error,
+        busy_status=429,
+        headers=_RATE_LIMITS,
+    ),
+)

@@ -1,0 +1,54 @@
+"""Text-embeddings-inference: `/embed`, a bare list of vectors, and `/similarity`, of one sentence to others."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from samespace.errors import RequestInvalid, SamespaceError
+
+from ...scheduling.engine import Answer
+from . import fields
+from .dialect import Body, Dialect, Known, ParsedRequest, Rows, flat_error
+
+
+def _parse(body: Body, known: Known) -> ParsedRequest:
+    if body.get("normalize") is False:
+        raise RequestInvalid(field="normalize", reason="false; vectors of a space have unit length")
+    return ParsedRequest(
+        texts=fields.text_or_texts(body.get("inputs"), "inputs"),
+        # prompt_name says which prompt goes before the text, which here is the role.
+        role=fields.role(body.get("prompt_name"), "prompt_name", known),
+        long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "pool"),
+        dims=fields.dims(body.get("dimensions"), "dimensions"),
+    )
+
+
+def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> Any:
+    return rows["float"]
+
+
+def _parse_similarity(body: Body, known: Known) -> ParsedRequest:
+    inputs = body.get("inputs")
+    if not isinstance(inputs, dict):
+        raise RequestInvalid(field="inputs", reason=f"expected an object, got {fields.kind_of(inputs)}")
+    source = fields.text(inputs.get("source_sentence"), "inputs.source_sentence")
+    return ParsedRequest(
+        texts=[source, *fields.texts(inputs.get("sentences"), "inputs.sentences")],
+        role=fields.role(body.get("prompt_name"), "prompt_name", known),
+    )
+
+
+def _render_similarity(ask: ParsedRequest, answer: Answer, rows: Rows) -> Any:
+    return (answer.vectors[1:] @ answer.vectors[0]).tolist()
+
+
+def tei_error(message: str, error: SamespaceError) -> dict[str, Any]:
+    """With the word by which its clients tell errors apart."""
+    kind = "Validation" if isinstance(error, RequestInvalid) else "Backend"
+    return flat_error(message, error) | {"error_type": kind}
+
+
+DIALECTS: Final = (
+    Dialect(("embed",), _parse, _render, tei_error, busy_status=429),
+    Dialect(("similarity",), _parse_similarity, _render_similarity, tei_error, busy_status=429),
+)
