@@ -5,7 +5,8 @@
 DATA_FOLDER holds scifact, cranfield, stackfaq, medquad and covidqa_long in the BEIR layout. Each case is looked at
 without an encoder and, where one is named, with it. A planted fault is found where its own error or warning is there,
 missed where it is not; any other error or warning that the same set does not have unplanted is blame of the innocent.
-On a healthy set every error or warning is a false alarm, but for what is true of it (`TRUE`). Texts are not written.
+On a healthy set every error or warning is a false alarm, but for what is true of it (`TRUE`). A file that is there is
+gone on with: cases in it are not looked at again. Texts are not written.
 """
 
 from __future__ import annotations
@@ -48,35 +49,46 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--encoder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", default="", help="Only cases whose name has this in it.")
+    parser.add_argument("--only", default="", help="only cases whose name has this in it")
     arguments = parser.parse_args()
     ways: dict[str, Embedder | None] = {"words": None}
     if arguments.encoder:
         ways["encoder"] = Remembering(open_encoder(arguments.encoder))
-    record: dict[str, Any] = {
+    record = _begun(arguments.out)
+    if arguments.encoder:
+        record["encoder"] = ways["encoder"].name  # type: ignore[union-attr]
+    for name, make in doctor_sets.healthy(arguments.data):
+        for way in _missing(record, "healthy", name, ways) if arguments.only in name else ():
+            record["healthy"].setdefault(name, {})[way] = _healthy(name, make(), ways[way])
+            _write(arguments.out, record)
+    for name, base, plant in doctor_sets.planted(arguments.data):
+        for way in _missing(record, "planted", name, ways) if arguments.only in name else ():
+            found = _planted(base(), plant(base()), ways[way])
+            record["planted"].setdefault(name, {})[way] = found
+            print(name, way, found["verdict"], list(found["blamed_wrongly"]), flush=True)
+            _write(arguments.out, record)
+    for name, make in doctor_sets.published(arguments.data):
+        if arguments.only in name and name not in record["published"]:
+            looked = _looked(make(), None)
+            record["published"][name] = {"errors": _said(looked, "error"), "warnings": _said(looked, "warning")}
+            _write(arguments.out, record)
+    print(f"written: {arguments.out}")
+
+
+def _begun(out: Path) -> dict[str, Any]:
+    """What was written by a run that was broken off, or looked at other cases."""
+    before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    return {
         "machine": machine(),
         "versions": {name: version(name) for name in ("datasketch", "bm25s", "numpy", "tokenizers")},
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "encoder": None if not arguments.encoder else ways["encoder"].name,  # type: ignore[union-attr]
-        "healthy": {},
-        "planted": {},
-        "published": {},
+        **{part: before.get(part, {}) for part in ("healthy", "planted", "published")},
+        "encoder": before.get("encoder"),
     }
-    for name, data in doctor_sets.healthy(arguments.data):
-        if arguments.only in name:
-            record["healthy"][name] = {way: _healthy(name, data, embedder) for way, embedder in ways.items()}
-            _write(arguments.out, record)
-    for name, base, fault in doctor_sets.planted(arguments.data):
-        if arguments.only in name:
-            record["planted"][name] = {way: _planted(base, fault, embedder) for way, embedder in ways.items()}
-            print(name, {way: found["verdict"] for way, found in record["planted"][name].items()}, flush=True)
-            _write(arguments.out, record)
-    for name, data in doctor_sets.published(arguments.data):
-        if arguments.only in name:
-            found = _looked(data, None)
-            record["published"][name] = {"errors": _said(found, "error"), "warnings": _said(found, "warning")}
-            _write(arguments.out, record)
-    print(f"written: {arguments.out}")
+
+
+def _missing(record: Mapping[str, Any], part: str, name: str, ways: Mapping[str, Any]) -> list[str]:
+    return [way for way in ways if way not in record[part].get(name, {})]
 
 
 def _looked(data: TrainingData, embedder: Embedder | None) -> Diagnosis:

@@ -7,6 +7,7 @@ import random
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,79 +35,83 @@ class Fault:
     right: tuple[str, ...]
 
 
-def published(root: Path) -> Iterator[tuple[str, TrainingData]]:
+Made = Callable[[], TrainingData]
+
+
+def published(root: Path) -> Iterator[tuple[str, Made]]:
     """As they are, with what they share between splits."""
     for name in ("scifact", "cranfield", "medquad"):
-        yield name, load_data(root / name)
+        yield name, partial(load_data, root / name)
 
 
-def healthy(root: Path) -> Iterator[tuple[str, TrainingData]]:
+def healthy(root: Path) -> Iterator[tuple[str, Made]]:
     """Sets with nothing wrong in them that is known."""
-    yield "stackfaq", load_data(root / "stackfaq")
-    yield "covidqa_long", load_data(root / "covidqa_long")
-    yield "scifact, split anew", anew(load_data(root / "scifact"))
-    yield "cranfield, split anew", anew(load_data(root / "cranfield"))
-    yield "medquad, split anew", anew(load_data(root / "medquad"))
+    for name in ("stackfaq", "covidqa_long"):
+        yield name, partial(load_data, root / name)
+    for name in ("scifact", "cranfield", "medquad"):
+        yield f"{name}, split anew", partial(anew, root / name)
     for name, split in ALONE.items():
-        data = load_data(root / name)
-        yield f"{name}, {split} alone", replace(data, splits={split: data.splits[split]})
-    yield "scifact, titles and abstracts", titles(root / "scifact")
-    yield "cranfield, titles and abstracts", titles(root / "cranfield")
-    yield "covidqa_long, answering parts", parts(root / "covidqa_long")
-    yield "stackfaq, labelled", labelled(load_data(root / "stackfaq"))
-    yield "scifact, titles with hard negatives", with_negatives(titles(root / "scifact"))
+        yield f"{name}, {split} alone", partial(one_split, root / name, split)
+    yield "scifact, titles and abstracts", partial(titles, root / "scifact")
+    yield "cranfield, titles and abstracts", partial(titles, root / "cranfield")
+    yield "covidqa_long, answering parts", partial(parts, root / "covidqa_long")
+    yield "stackfaq, labelled", lambda: labelled(load_data(root / "stackfaq"))
+    yield "scifact, titles with hard negatives", lambda: with_negatives(titles(root / "scifact"))
 
 
-def planted(root: Path) -> Iterator[tuple[str, TrainingData, Fault]]:
-    """(fault | strength | set, the set without it, the set with it)."""
-    bases = {
-        "stackfaq": load_data(root / "stackfaq"),
-        "scifact": anew(load_data(root / "scifact")),
-        "titles": titles(root / "scifact"),
-        "medquad": cut(anew(load_data(root / "medquad"))),
+def planted(root: Path) -> Iterator[tuple[str, Made, Callable[[TrainingData], Fault]]]:
+    """(fault | strength | set, the set without it, what plants it)."""
+    made: dict[str, Made] = {
+        "stackfaq": cache(partial(load_data, root / "stackfaq")),
+        "scifact": cache(partial(anew, root / "scifact")),
+        "titles": cache(partial(titles, root / "scifact")),
+        "medquad": cache(lambda: cut(anew(root / "medquad"))),
+        "stackfaq, labelled": cache(lambda: labelled(load_data(root / "stackfaq"))),
+        "titles with hard negatives": cache(lambda: with_negatives(titles(root / "scifact"))),
     }
-    for name, base in bases.items():
-        for strength, share in (("all", 1.0), ("20 %", 0.2), ("5 %", 0.05)):
-            yield f"wrong positives | {strength} | {name}", base, Fault(wrong_positives(base, share), ("wrong_pairs",))
+    for name, fault, strength, plant, right in _faults():
+        yield f"{fault} | {strength} | {name}", made[name], partial(_fault, plant, right)
+
+
+def _fault(plant: Callable[[TrainingData], TrainingData], right: tuple[str, ...], base: TrainingData) -> Fault:
+    return Fault(plant(base), right)
+
+
+def _faults() -> Iterator[tuple[str, str, str, Callable[[TrainingData], TrainingData], tuple[str, ...]]]:
+    """(set, fault, strength, what plants it, findings that say so)."""
+    for name in ("stackfaq", "scifact", "titles", "medquad"):
+        for share in (1.0, 0.2, 0.05):
+            yield name, "wrong positives", f"{share:.0%}", partial(wrong_positives, share=share), ("wrong_pairs",)
         for share in (0.1, 0.01):
-            yield (
-                f"test queries in the training split | {share:.0%} | {name}",
-                base,
-                Fault(leaked(base, share, str.upper), ("leaked_queries",)),
-            )
+            plant = partial(leaked, share=share, disguise=str.upper)
+            yield name, "test queries in the training split", f"{share:.0%}", plant, ("leaked_queries",)
     for name in ("stackfaq", "titles"):
-        base = bases[name]
-        yield f"test queries in NFD | 10% | {name}", base, Fault(leaked(base, 0.1, _decomposed), ("leaked_queries",))
+        plant = partial(leaked, share=0.1, disguise=_decomposed)
+        yield name, "test queries in another Unicode form", "10%", plant, ("leaked_queries",)
         for share in (0.2, 0.05):
-            fault = Fault(repeated(base, share), ("repeated_examples",))
-            yield f"repeated examples | {share:.0%} | {name}", base, fault
-        yield f"empty passages | 5% | {name}", base, Fault(wordless(base, 0.05), ("texts_without_words",))
-        yield f"a sentence in passages | 30% | {name}", base, Fault(sentence(base, 0.3), ("boilerplate",))
-    both = labelled(bases["stackfaq"])
-    yield (
-        "inverted labels | all | stackfaq, labelled",
-        both,
-        Fault(relabelled(both, lambda x: 1 - x), ("inverted_labels",)),
-    )
-    yield "labels shuffled | all | stackfaq, labelled", both, Fault(shuffled_labels(both), ("labels_by_chance",))
-    one = Fault(relabelled(both, lambda _: 1.0), ("constant_labels",))
-    yield "labels of one class | all | stackfaq, labelled", both, one
-    hard = with_negatives(bases["titles"])
+            yield name, "repeated examples", f"{share:.0%}", partial(repeated, share=share), ("repeated_examples",)
+        yield name, "passages of dots", "5%", partial(wordless, share=0.05), ("texts_without_words",)
+        yield name, "one sentence in passages", "30%", partial(sentence, share=0.3), ("boilerplate",)
+    both, hard = "stackfaq, labelled", "titles with hard negatives"
+    yield both, "inverted labels", "100%", partial(relabelled, change=lambda label: 1 - label), ("inverted_labels",)
+    yield both, "shuffled labels", "100%", shuffled_labels, ("labels_by_chance",)
+    yield both, "labels of one class", "100%", partial(relabelled, change=lambda _: 1.0), ("constant_labels",)
+    either = ("known_false_negatives", "suspected_false_negatives")
     for share in (0.2, 0.05):
-        fault = Fault(false_negatives(hard, share), ("known_false_negatives", "suspected_false_negatives"))
-        yield f"answers among given negatives | {share:.0%} | titles with hard negatives", hard, fault
-    for share in (0.2, 0.05):
-        fault = Fault(reworded_negatives(hard, share), ("suspected_false_negatives", "known_false_negatives"))
-        yield f"halves of answers among given negatives | {share:.0%} | titles with hard negatives", hard, fault
-    yield (
-        "look-alike questions, other answers | 10% | stackfaq",
-        bases["stackfaq"],
-        Fault(look_alikes(bases["stackfaq"]), ()),
-    )
+        yield hard, "answers among given negatives", f"{share:.0%}", partial(false_negatives, share=share), either
+        yield hard, "halves of answers among them", f"{share:.0%}", partial(reworded_negatives, share=share), either
+    yield "stackfaq", "look-alike questions, other answers", "10%", look_alikes, ()
 
 
-def anew(data: TrainingData) -> TrainingData:
+def one_split(folder: Path, split: str) -> TrainingData:
+    """A split without the others."""
+    data = load_data(folder)
+    return replace(data, splits={split: data.splits[split]})
+
+
+def anew(folder: Path) -> TrainingData:
     """Splits that share nothing."""
+    data = load_data(folder)
     return replace(data, splits=resplit(material_of(data, Questions())).splits, notes=())
 
 
