@@ -69,10 +69,11 @@ def quickstart(
     )
     result = run(options, console)
     comparisons = result.comparisons
-    rows = [_row(name, scored, comparisons if name == "fine-tuned" else None) for name, scored in result.scores.items()]
+    told = {} if result.chose else comparisons
+    rows = [_row(name, scored, told if name == "fine-tuned" else None) for name, scored in result.scores.items()]
     click.echo()
     click.echo(table(["on held-out queries", "nDCG@10", "recall@100", "MRR@10", "p vs BM25", "p vs base"], rows))
-    click.echo(_verdict(comparisons))
+    click.echo(_verdict(comparisons, chose=result.chose))
     for query, hits in result.examples:
         click.echo(f"\n  {query}")
         for rank, text in enumerate(hits, start=1):
@@ -86,10 +87,13 @@ def _row(name: str, evaluation: Evaluation, comparisons: Mapping[str, Comparison
     return [name, f"{score.ndcg_10:.3f}", f"{score.recall_100:.3f}", f"{score.mrr_10:.3f}", *p_values]
 
 
-def _verdict(comparisons: Mapping[str, Comparison]) -> str:
+def _verdict(comparisons: Mapping[str, Comparison], *, chose: bool) -> str:
     sentences = []
     for name, comparison in comparisons.items():
         points = f"{100 * comparison.mean:+.1f} points of nDCG@10 against {name}"
+        if chose:
+            sentences.append(f"{points}, on the split that chose the learning rate: too good, and no p-value.")
+            continue
         interval = f"95 % interval {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}"
         word = "significant" if comparison.p_value < _SIGNIFICANT else "NOT significant"
         sentences.append(f"{points} ({interval}; {word}, paired bootstrap, p = {comparison.p_value:.4f}).")

@@ -70,6 +70,7 @@ class QuickstartResult:
         scores: "BM25", "untouched base" and "fine-tuned", on held-out queries.
         comparisons: the fine-tuned encoder against "BM25" and "untouched".
         examples: queries with the texts of their best passages.
+        chose: whether the held-out split chose the learning rate, so that no p-value may be shown.
     """
 
     data: Path
@@ -78,6 +79,7 @@ class QuickstartResult:
     comparisons: Mapping[str, Comparison]
     examples: tuple[tuple[str, tuple[str, ...]], ...]
     seconds: float
+    chose: bool = False
 
 
 @dataclass
@@ -145,9 +147,16 @@ def quickstart(options: QuickstartOptions, console: Console) -> QuickstartResult
     scores = {"BM25": bm25, "untouched base": before, "fine-tuned": after}
     comparisons = _compare(after, {"BM25": bm25, "untouched": before})
     result = QuickstartResult(
-        data, artifact, scores, comparisons, found or _local_examples(examples, dataset, after), steps.done()
+        data,
+        artifact,
+        scores,
+        comparisons,
+        found or _local_examples(examples, dataset, after),
+        steps.done(),
+        dataset.split in _chosen_on(model),
     )
     _write_record(folder, options.base, dataset, result, exported, steps.seconds)
+    _write_scores(model, artifact, dataset, scores)
     return result
 
 
@@ -221,6 +230,22 @@ def _write_record(
     (folder / _MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
+def _chosen_on(model: Path) -> tuple[str, ...]:
+    from ..export.provenance import RECORD
+    from ..training.scoring.report import chosen_on
+
+    return chosen_on(json.loads((model / RECORD).read_text(encoding="utf-8")))
+
+
+def _write_scores(model: Path, artifact: Artifact, dataset: Dataset, scores: Mapping[str, Evaluation]) -> None:
+    """What was scored through the server, into the model's report, card and record, and into the artifact's card."""
+    from ..training.scoring.late import add_scores, score_section
+
+    add_scores(model, dataset, *(scores[name] for name in ("BM25", "untouched base", "fine-tuned")))
+    card = artifact.folder / "README.md"
+    card.write_text(f"{card.read_text(encoding='utf-8').rstrip()}\n\n{score_section(model)}", encoding="utf-8")
+
+
 def _prepare(out: Path) -> Path:
     """*out*, empty: what an earlier quickstart left there is removed, anything else is not touched."""
     if out.exists() and any(out.iterdir()):
@@ -282,14 +307,14 @@ def _score_base(steps: _Steps, artifact: Artifact, dataset: Dataset) -> tuple[Ev
 def _train(steps: _Steps, data: Path, options: QuickstartOptions, out: Path) -> Path:
     from ..training.finetuning.config import read_config
     from ..training.finetuning.trainer import train
+    from ..training.scoring.report import loss_of_sample
 
     recipe = Path(__file__).with_name("quickstart.toml")
     config = read_config(recipe, [*options.overrides, f"data={data}", f"base={options.base}"], out)
     record = train(config, steps.console.progress, doctor=False).record
-    losses, vitals = record["loss"], record["sentinel"]["train"]
+    vitals = record["sentinel"]["train"]
     steps.say(
-        f"{record['steps']} steps in {record['precision']}; loss {losses[0]:.2f} to {losses[-1]:.2f} "
-        f"(chance level: {record['loss_of_guessing']:.2f}); effective rank "
+        f"{record['steps']} steps in {record['precision']}; {loss_of_sample(record)}; effective rank "
         f"{vitals[0]['effective_rank']:.0f} to {vitals[-1]['effective_rank']:.0f}."
     )
     return out

@@ -52,16 +52,7 @@ class Bm25Ranker:
 
     def rank(self, dataset: Dataset, depth: int, progress: Advance | None = None) -> Run:
         import bm25s
-        from Stemmer import Stemmer
 
-        def tokenized(texts: Sequence[str], **more: Any) -> Any:
-            return bm25s.tokenize(
-                [spaced(text) for text in texts],
-                token_pattern=rf"(?u)(?<![\w{mark_class()}])\w[\w{mark_class()}]+",
-                stopwords="en", stemmer=stemmer, show_progress=False, **more,
-            )  # fmt: skip
-
-        stemmer = Stemmer("english")
         rows = np.full((len(dataset.queries), depth), -1, dtype=np.int64)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         passages = tokenized(dataset.passages)
@@ -83,3 +74,18 @@ class Bm25Ranker:
             if progress is not None:
                 progress(1)
         return Run(rows, scores)
+
+
+def tokenized(texts: Sequence[str], **more: Any) -> Any:
+    """Stemmed words without stop words, as BM25 counts them; *more* is for `bm25s.tokenize`."""
+    import bm25s
+    from Stemmer import Stemmer
+
+    return bm25s.tokenize(
+        [spaced(text) for text in texts],
+        token_pattern=rf"(?u)(?<![\w{mark_class()}])\w[\w{mark_class()}]+",
+        stopwords="en",
+        stemmer=Stemmer("english"),
+        show_progress=False,
+        **more,
+    )

@@ -129,7 +129,8 @@ def _json(path: Path) -> Numbered:
 def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numbered:
     value = _parsed(first)
     if isinstance(value, dict) or (isinstance(value, list) and _is_row(value)):
-        yield number, value
+        rows = _array(path, value) if suffix_of(path) == ".json" and isinstance(value, dict) else [value]
+        yield from ((number, row) for row in rows)
         for at, line in enumerate(rest, start=number + 1):
             if line.strip():
                 yield at, _line(path, at, line)

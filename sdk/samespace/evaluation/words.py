@@ -20,6 +20,8 @@ SPACELESS: Final = (
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Character class of the scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana, Han."""
+_ASCII_WORD: Final = re.compile(r"\w+")
+_ASCII_SIGN: Final = re.compile(r"[+<=>|~$^#%&@*/\\]|::|\?\.|\(\)|\[\]|\{\}")
 _LAST_MARK: Final = 0x1F000
 _MEANING: Final = frozenset("#%&@*/\\‰′″§")
 """Punctuation by Unicode's table, and yet what two texts may differ in."""
@@ -66,12 +68,15 @@ def normalised(text: str) -> str:
     return unicodedata.normalize("NFKC", _VARIATION.sub("", seen))
 
 
+@lru_cache(maxsize=32_768)
 def canonical(text: str) -> str:
     """What duplicates are judged by: words and meaningful signs, without case, one space between; else what is there.
 
     Texts that differ in case, spaces, punctuation or Unicode form alone have one canonical form.
     """
     plain = normalised(text)
+    if plain.isascii() and not _ASCII_SIGN.search(plain):
+        return " ".join(_ASCII_WORD.findall(plain)) or "".join(plain.split())
     kept = [token for token in _token_pattern().findall(plain) if token[0].isalnum() or _is_kept(token)]
     cleaned = [token if token[0].isalnum() else _trimmed(token) for token in kept]
     return " ".join(cleaned) or "".join(plain.split())

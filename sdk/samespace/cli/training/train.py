@@ -80,12 +80,13 @@ def _show_rates(picked: Picked) -> None:
 
 
 def _about(record: Mapping[str, Any]) -> list[str]:
-    data, losses, cut = record["data"], record["loss"], record["texts_cut"]
+    from ...training.scoring.report import loss_of_sample
+
+    data, cut = record["data"], record["texts_cut"]
     left = [f"{data['dropped_repeats']} repeats"] + [f"{data['dropped_leaks']} leaks"] * (data["dropped_leaks"] > 0)
     lines = [
         f"{data['pairs']} pairs of {data['folder']}, {' and '.join(left)} left out",
-        f"{record['steps']} steps in {record['training_s']:.0f} s in {record['precision']}; loss {losses[0]:.3f} to "
-        f"{losses[-1]:.3f}, telling nothing apart is {record['loss_of_guessing']:.3f}",
+        f"{record['steps']} steps in {record['training_s']:.0f} s in {record['precision']}; {loss_of_sample(record)}",
     ]
     if cut["query"] or cut["passage"]:
         lines.append(f"cut in training: {cut['query']} queries and {cut['passage']} passages beyond the token limit")

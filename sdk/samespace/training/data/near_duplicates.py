@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ...evaluation.words import canonical
 
-__all__ = ["DUPLICATE", "Leak", "canonical", "connected", "find_near", "jaccard", "leaks", "near_duplicate_groups"]
+__all__ = ["DUPLICATE", "Leak", "canonical", "connected", "find_near", "jaccard", "near_among", "near_duplicate_groups"]
 
 DUPLICATE: Final = 0.8
 """Jaccard index from which two texts count as the same."""
@@ -120,10 +120,15 @@ def find_near(texts: Sequence[str], among: Sequence[str], threshold: float = DUP
     return [next(iter(index.near(text)), -1) for text in texts]
 
 
-def leaks(what: str, held_out: Sequence[str], trained: Sequence[str], threshold: float = DUPLICATE) -> list[Leak]:
-    """The held-out texts that are near-duplicates of trained ones."""
-    found = find_near(held_out, trained, threshold)
-    return [Leak(what, text, trained[row]) for text, row in zip(held_out, found, strict=True) if row >= 0]
+def near_among(texts: Sequence[str], among: Sequence[str], threshold: float = DUPLICATE) -> list[list[int]]:
+    """For each of *texts* the positions of all near-duplicates in *among*."""
+    index = _Index(threshold)
+    for position, text in enumerate(among):
+        index.add(text, position)
+    same: dict[str, list[int]] = {}
+    for position, text in enumerate(among):
+        same.setdefault(canonical(text), []).append(position)
+    return [[each for near in index.near(text) for each in same[canonical(among[near])]] for text in texts]
 
 
 class _Components:

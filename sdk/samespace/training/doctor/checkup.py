@@ -25,7 +25,7 @@ def checkup(data: TrainingData, asked: Questions, show: Show = lambda _: None) -
         more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
         raise DataInvalid(
             path=diagnosis.data,
-            reason=f"{errors[0].says}{more} Fix the data (samespace doctor data tells more), or train all the same: "
-            "--no-doctor (in Python doctor=False)",
+            reason=f"{errors[0].says}{more} {errors[0].advice}. samespace doctor data tells more; --no-doctor (in "
+            "Python doctor=False) trains all the same",
         )
     return diagnosis

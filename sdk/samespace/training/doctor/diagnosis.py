@@ -7,6 +7,7 @@ What it leaves to others: how it is shown (`page`, `samespace.cli.training.docto
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -162,3 +163,13 @@ def share(part: float, whole: float) -> str:
 def few(names: Sequence[tuple[TextName, ...]], most: int = 5) -> tuple[tuple[TextName, ...], ...]:
     """The first of *names*, each once: enough to look at."""
     return tuple(dict.fromkeys(names))[:most]
+
+
+def interval(hits: int, count: int, independent: int | None = None) -> tuple[float, float]:
+    """95 % interval of the share *hits* / *count*, where only *independent* of them are.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    n, p, z = count if independent is None else independent, hits / count, 1.96
+    middle, spread = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return max(0.0, (middle - spread) / (1 + z**2 / n)), min(1.0, (middle + spread) / (1 + z**2 / n))

@@ -1,18 +1,20 @@
 """Near-duplicates within the set, and held-out texts that training would see.
 
-What it leaves to others: `near_duplicates`, what leaked texts do to a score (`cost`), making splits
-without leaks (`resplit`).
+What it leaves to others: what a near-duplicate is and what leaks (`training.data`), what leaked texts do to a score
+(`cost`), making splits without leaks (`resplit`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ...text import ROLES, Role
-from ..data.near_duplicates import find_near
+from ..data.examples import Examples
+from ..data.leakage import leakage_between
+from ..data.near_duplicates import canonical
 from .diagnosis import PLURAL, Check, DataFinding, Severity, Table, TextName, few, share
 from .material import Material
 
@@ -41,23 +43,24 @@ def near_duplicates(material: Material) -> Check:
         extra = sum(len(each) - 1 for each in members.values())
         largest = max((len(each) for each in members.values()), default=0)
         crossing = _crossing(material, role, members)
+        texts = material.texts(role)
+        copies = sum(len(each) - len({canonical(texts[name]) for name in each}) for each in members.values())
         rows.append((f"{role} texts", len(groups), len(members), extra, largest, crossing))
         numbers[role] = {
-            "texts": len(groups), "groups": len(members), "superfluous": extra, "largest": largest, "crossing": crossing
+            "texts": len(groups), "groups": len(members), "superfluous": extra,
+            "largest": largest, "crossing": crossing,
+            "copies": copies,
         }  # fmt: skip
         if extra:
             plural = PLURAL[role]
-            many = extra >= MANY * len(groups)
-            advice = (
-                "Look at some (--show-texts): where they say the same, keep one of each group, or let no batch hold "
-                "two of one; where they differ in a name that matters, strip what is the same"
-            )
+            many = copies >= MANY * len(groups)
+            advice = "Keep one of each: several copies of a passage push each other out of rankings and batches"
             findings.append(
                 DataFinding(
                     name=f"duplicate_{plural}",
                     severity="warning" if many and role == "passage" else "note",
                     says=f"{extra} of {len(groups)} {plural} ({share(extra, len(groups))}) are near-duplicates of "
-                    f"another; the largest group has {largest}.",
+                    f"another, {copies} of them in nothing but case and punctuation; the largest group has {largest}.",
                     advice=advice if many and role == "passage" else "",
                     examples=few(
                         [
@@ -99,38 +102,59 @@ def used_ids(material: Material, split: str, role: Role) -> dict[str, None]:
 
 
 def leaked_texts(material: Material) -> list[LeakedText]:
-    """Held-out queries, and passages of held-out pairs, that are near-duplicates of what is trained on.
+    """Held-out queries, and passages of held-out pairs, that training would give away."""
+    return [leak for each in shared_texts(material).values() for leak in each.leaks]
 
-    Near-duplicates are of one group, so only texts of groups that are on both sides are compared.
+
+@dataclass(frozen=True, slots=True)
+class SharedTexts:
+    """What a held-out split shares with the training split.
+
+    Attributes:
+        leaks: what gives it away.
+        alike: role -> texts that are near-duplicates of a trained one, and other questions or other answers.
+        examples: training examples that would have to be left out.
     """
-    found = []
+
+    leaks: tuple[LeakedText, ...]
+    alike: Mapping[Role, int]
+    examples: int
+
+
+def shared_texts(material: Material) -> dict[str, SharedTexts]:
+    """Split -> what it shares."""
+    found = {}
     for split in material.held_out:
-        for role in ROLES:
-            groups = material.groups(role)
-            held, trained = (used_ids(material, each, role) for each in (split, material.train))
-            both = {groups[name] for name in held} & {groups[name] for name in trained}
-            asked, among = ([name for name in each if groups[name] in both] for each in (held, trained))
-            texts = material.texts(role)
-            rows = find_near([texts[name] for name in asked], [texts[name] for name in among])
-            found += [
-                LeakedText(split, TextName(role, name), TextName(role, among[row]))
-                for name, row in zip(asked, rows, strict=True)
-                if row >= 0
-            ]
+        part, trained = material.data.splits[split], material.trained
+        shared = leakage_between(trained, part, {role: material.groups(role) for role in ROLES})
+        leaks = tuple(
+            dict.fromkeys(
+                LeakedText(split, _name(part, each.role, each.held_out), _name(trained, each.role, each.trained))
+                for each in shared.leaks
+            )
+        )
+        found[split] = SharedTexts(leaks, shared.alike, len(shared.trained_rows))
     return found
 
 
-def leakage(material: Material, leaks: Iterable[LeakedText], allowed: str = "none") -> Check:
+def _name(examples: Examples, role: Role, row: int) -> TextName:
+    return TextName(role, (examples.query_ids if role == "query" else examples.passage_ids)[row])
+
+
+def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str = "none") -> Check:
     """What of the held-out splits is trained on; an error unless *allowed* ("none", "passages", "all") lets it pass."""
-    leaks = list(leaks)
+    leaks = [leak for each in shared.values() for leak in each.leaks]
     findings, rows, numbers = [], [], {}
     for split in material.held_out:
         for role in ROLES:
             plural = PLURAL[role]
             those = [leak for leak in leaks if leak.split == split and leak.held_out.role == role]
             total = len(used_ids(material, split, role))
-            rows.append((split, plural, total, len(those), share(len(those), total)))
-            numbers[f"{split}_{plural}"] = {"texts": total, "leaked": len(those)}
+            alike = shared[split].alike[role]
+            rows.append((split, plural, total, len(those), share(len(those), total), alike))
+            numbers[f"{split}_{plural}"] = {"texts": total, "leaked": len(those), "alike": alike}
+            if alike:
+                findings.append(_look_alikes(split, role, alike, total, material.train))
             if not those:
                 continue
             passes = role in ALLOWED[allowed]
@@ -145,10 +169,24 @@ def leakage(material: Material, leaks: Iterable[LeakedText], allowed: str = "non
                     says=f"{len(those)} of {total} {plural} of {split} ({share(len(those), total)}) are also "
                     f"trained on in {material.train}"
                     + ("; leaks are allowed, or left out." if passes else ", so the scores would be inflated."),
-                    advice=f"Make splits that share nothing: --write-splits FOLDER, with --keep {split} to leave "
-                    f"{split} as it is" + ("" if passes else f"; or allow it: --allow-leakage {needed}"),
+                    advice=""
+                    if passes
+                    else f"Set drop_leaks = true in the training's configuration: it leaves "
+                    f"{shared[split].examples} of {len(material.trained)} training examples out. Or make splits that "
+                    f"share nothing: samespace doctor data --write-splits FOLDER --keep {split}; or allow it: "
+                    f"allow_leakage = '{needed}'",
                     examples=few([tuple(dict.fromkeys((leak.held_out, leak.trained))) for leak in those]),
                 )
             )
-    head = ("split", "texts", "number", f"near-duplicates in {material.train}", "share")
+    head = ("split", "texts", "number", f"leaked from {material.train}", "share", "alike, no leak")
     return Check("leakage", "Leaks of held-out texts", tuple(findings), numbers, (Table(head, tuple(rows)),))
+
+
+def _look_alikes(split: str, role: Role, alike: int, total: int, train: str) -> DataFinding:
+    other = "ask something else and have other answers" if role == "query" else "differ in what is asked for"
+    return DataFinding(
+        f"alike_{PLURAL[role]}",
+        "note",
+        f"{alike} of {total} {PLURAL[role]} of {split} ({share(alike, total)}) are near-duplicates of some in {train}, "
+        f"but {other}: no leaks.",
+    )

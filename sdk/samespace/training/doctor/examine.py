@@ -17,13 +17,15 @@ from ...text import Role, TextEncoder
 from ..data.examples import TRAIN, TrainingData
 from .cost import cost_of_leaks
 from .diagnosis import Check, Diagnosis
-from .duplicates import ALLOWED, leakage, leaked_texts, near_duplicates
+from .duplicates import ALLOWED, leakage, near_duplicates, shared_texts
 from .false_negatives import MARGIN, MOST, known_false_negatives, suspected_false_negatives
 from .labels import balance
 from .languages import languages
 from .lengths import fragmentation, lengths
 from .material import Material, prepare
-from .texts import boilerplate, empty_texts
+from .pairing import Remembering
+from .texts import boilerplate, empty_texts, on_reading
+from .wrong_pairs import wrong_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,15 @@ class Questions:
 def material_of(data: TrainingData, questions: Questions) -> Material:
     """*data* as the checks want it.
 
+    A set without a training split, such as a published test set, is looked at by its first held-out split: what is said
+    of training pairs is then said of that one, and nothing can leak.
+
     Raises:
-        DataInvalid: there is no such training split.
+        DataInvalid: there is no such training split, and it was named.
     """
+    if questions.train == TRAIN and TRAIN not in data.splits:
+        alone = next((split for split in questions.held_out if split in data.splits), next(iter(data.splits)))
+        return prepare(data, alone, ())
     if questions.train not in data.splits:
         raise DataInvalid(
             path=data.name,
@@ -89,7 +97,7 @@ def examine(
         progress: called with each number of texts that the encoder has done.
 
     Raises:
-        DataInvalid: there is no such training split.
+        DataInvalid: there is no such training split, and it was named.
     """
     asked = questions or Questions()
     material = data if isinstance(data, Material) else material_of(data, asked)
@@ -111,16 +119,22 @@ def _checks(
     embedder: Embedder | None,
     progress: Advance | None,
 ) -> Iterator[Check]:
-    leaks = leaked_texts(material)
-    yield leakage(material, leaks, asked.allow_leakage)
+    remembering = None if embedder is None else Remembering(embedder)
+    yield on_reading(material, asked.train)
+    shared = shared_texts(material)
+    leaks = [leak for each in shared.values() for leak in each.leaks]
+    yield leakage(material, shared, asked.allow_leakage)
     if leaks and asked.cost:
-        rankers: Sequence[Ranker] = [Bm25Ranker(), *([] if embedder is None else [DenseRanker(embedder)])]
+        rankers: Sequence[Ranker] = [Bm25Ranker(), *([] if remembering is None else [DenseRanker(remembering)])]
         yield cost_of_leaks(material, leaks, rankers)
+    pairing = wrong_pairs(material, remembering, progress)
+    yield pairing
     yield balance(material)
     yield known_false_negatives(material)
-    if embedder is not None:
+    # Where positives are wrong themselves, whatever is nearer than they are is no false negative.
+    if remembering is not None and not any(each.severity != "note" for each in pairing.findings):
         yield suspected_false_negatives(
-            material, embedder, margin=asked.margin, most=asked.most_encoded, progress=progress
+            material, remembering, margin=asked.margin, most=asked.most_encoded, progress=progress
         )
     yield near_duplicates(material)
     yield empty_texts(material)

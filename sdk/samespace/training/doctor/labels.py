@@ -21,6 +21,8 @@ CONFLICT: Final = 0.5
 """Difference of two labels of one pair from which they contradict each other."""
 HUB: Final = 0.05
 """Share of the examples that one passage may answer."""
+UNEVEN: Final = 3
+"""And so many times the examples that each passage would answer if all answered as many."""
 
 
 def balance(material: Material) -> Check:
@@ -117,7 +119,9 @@ def _pairs(material: Material, kept: Examples, findings: list[DataFinding]) -> C
     of_passage = Counter(kept.passage_ids)
     negatives = sum(1 for each in kept.negatives if each)
     hubs = [
-        name for name, count in of_passage.items() if count >= HUB * len(kept) and len(of_passage) > 1 and count > 2
+        name
+        for name, count in of_passage.items()
+        if count >= HUB * len(kept) and len(of_passage) > 1 and count > max(2, UNEVEN * len(kept) / len(of_passage))
     ]
     if len(of_passage) == 1 and len(kept) > 1:
         findings.append(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from ...text import ROLES
@@ -51,7 +52,10 @@ _STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
 def language(text: str) -> str:
     """The script or, for scripts of several listed languages, the language of *text*; "none" without letters."""
     part = text[:_CHARS]
-    scripts = Counter(_script(ord(char)) for char in part if char.isalpha())
+    scripts: Counter[str] = Counter()
+    for char, count in Counter(part).items():
+        if char.isalpha():
+            scripts[_script(char)] += count
     if not scripts:
         return "none"
     if scripts["kana"] > 0.1 * scripts.total():
@@ -65,7 +69,9 @@ def language(text: str) -> str:
     return first if hits[first] >= 2 and hits[first] > hits[second] else f"{script}, unknown"
 
 
-def _script(code: int) -> str:
+@lru_cache(maxsize=65_536)
+def _script(char: str) -> str:
+    code = ord(char)
     return next((name for low, high, name in _BLOCKS if low <= code <= high), "other")
 
 

@@ -1,6 +1,6 @@
 """How long texts are beside the token limit, and into how many pieces words fall.
 
-Without a tokenizer only words are counted: the limit is the encoder's.
+Without a tokenizer tokens are estimated from words, and held against the limits that encoders usually have.
 """
 
 from __future__ import annotations
@@ -11,20 +11,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...evaluation.words import SPACELESS
 from ...text import ROLES, Role, TextEncoder
 from .diagnosis import PLURAL, Check, DataFinding, Histogram, Table, TextName, few, share
 from .material import Material
 
 LOST: Final = 0.05
 """Share of tokens beyond the limit from which a cut is worth a warning."""
+MOST: Final = 0.5
+"""The same where the encoder is not known, and its limit is taken to be the higher of the usual ones."""
 SHATTERED: Final = 2.0
 """Tokens a word from which a vocabulary does not fit. English in an English vocabulary has about 1.2 to 1.5."""
 UNKNOWN: Final = 0.01
 """Share of words with an unknown token from which a vocabulary does not fit."""
+LIMITS: Final = (256, 512)
+"""Token limits of most encoders: what is beyond is told where the encoder is not known."""
+TOKENS_A_WORD: Final = (
+    1.35  # English in an English vocabulary; 1.30 to 1.40 with MiniLM's on scifact, medquad, stackfaq
+)
 _PIECES: Final = 4
 _FREQUENT: Final = 5
 _BLOCK: Final = 512
 _WORDS: Final = re.compile(r"\w+")
+_WIDE: Final = re.compile(f"[{SPACELESS}]")
 
 
 def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None) -> Check:
@@ -79,20 +88,57 @@ def lengths(material: Material, text_encoders: Mapping[Role, TextEncoder] | None
     return Check("lengths", "Lengths", tuple(findings), numbers, (Table(head, tuple(rows)),), pictures)
 
 
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text has: those of its words, and one for each character of a script without spaces."""
+    wide = 0 if text.isascii() else len(_WIDE.findall(text))
+    words = len(_WORDS.findall(text if not wide else _WIDE.sub(" ", text)))
+    return round(TOKENS_A_WORD * words) + wide + 2  # and the two special tokens
+
+
 def _words(material: Material) -> Check:
-    rows, pictures = [], []
+    rows, pictures, findings = [], [], []
     numbers: dict[str, Any] = {}
     for role in ROLES:
-        words = sorted(len(_WORDS.findall(text)) for text in material.texts(role).values() if text)
-        if not words:
+        named = {name: text for name, text in material.texts(role).items() if text}
+        tokens = {name: estimated_tokens(text) for name, text in named.items()}
+        if not tokens:
             continue
-        middle, high, longest = words[len(words) // 2], words[int(0.95 * (len(words) - 1))], words[-1]
-        numbers[role] = {"texts": len(words), "median_words": middle, "p95_words": high, "longest_words": longest}
-        rows.append((role, len(words), middle, high, longest))
-        shown = {PLURAL[role]: [float(count) for count in words]}
-        pictures.append(Histogram("words of a text; for tokens name an encoder", shown, high=min(3.0 * high, longest)))
-    head = ("role", "texts", "median words", "95th percentile", "longest")
-    return Check("lengths", "Lengths", (), numbers, (Table(head, tuple(rows)),), tuple(pictures))
+        ordered = sorted(tokens.values())
+        middle, high, longest = ordered[len(ordered) // 2], ordered[int(0.95 * (len(ordered) - 1))], ordered[-1]
+        numbers[role] = {
+            "texts": len(ordered), "median_tokens": middle, "p95_tokens": high, "longest_tokens": longest,
+            **{f"beyond_{limit}": sum(count > limit for count in ordered) for limit in LIMITS},
+        }  # fmt: skip
+        rows.append((role, len(ordered), middle, high, longest))
+        shown = {PLURAL[role]: [float(count) for count in ordered]}
+        label = "tokens of a text, estimated from its words"
+        pictures.append(Histogram(label, shown, high=min(3.0 * high, longest)))
+        findings += [_beyond(role, tokens)] * (longest > LIMITS[0])
+    head = ("role", "texts", "median tokens, estimated", "95th percentile", "longest")
+    return Check("lengths", "Lengths", tuple(findings), numbers, (Table(head, tuple(rows)),), tuple(pictures))
+
+
+def _beyond(role: Role, tokens: Mapping[str, int]) -> DataFinding:
+    """What the usual limits would cut; a warning where even the higher one would lose most of the text."""
+    total = sum(tokens.values())
+    said, lost = [], 0
+    for limit in LIMITS:
+        long, lost = sum(count > limit for count in tokens.values()), sum(max(0, n - limit) for n in tokens.values())
+        said.append(
+            f"{long} of {len(tokens)} ({share(long, len(tokens))}) have more than {limit} tokens, and a cut there "
+            f"would lose {share(lost, total)} of all tokens"
+        )
+    much = lost >= MOST * total
+    return DataFinding(
+        f"long_{PLURAL[role]}",
+        "warning" if much else "note",
+        f"{PLURAL[role]}, by an estimate from their words: {'; '.join(said)}. An encoder's own limit is told with "
+        "--encoder.",
+        "Training sees only the first window of a text: split long passages, or take an encoder with a higher limit"
+        if much
+        else "",
+        few([(TextName(role, name),) for name, count in tokens.items() if count > LIMITS[-1 if much else 0]]),
+    )
 
 
 def _measure(texts: Any, encoder: TextEncoder, role: Role) -> tuple[list[int], list[int], list[int]]:

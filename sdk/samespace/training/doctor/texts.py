@@ -21,6 +21,23 @@ MANY: Final = 0.05
 """Share of passages with one sentence in common from which it counts as boilerplate."""
 FEWEST: Final = 10
 """So many passages at least."""
+WORTH: Final = 0.01
+"""Share of all sentences' characters below which common sentences do no harm."""
+
+
+def on_reading(material: Material, train: str) -> Check:
+    """What was met on reading: judgements of what is not there, columns that are not used."""
+    notes = list(dict.fromkeys(material.data.notes))
+    findings = [DataFinding("on_reading", "note", f"{note[0].upper()}{note[1:]}.") for note in notes]
+    if train not in material.data.splits:
+        findings.append(
+            DataFinding(
+                "no_training_split",
+                "note",
+                f"There is no split {train!r} to train on; what is said of training pairs is said of {material.train}.",
+            )
+        )
+    return Check("reading", "Reading", tuple(findings), {"notes": len(notes)})
 
 
 def empty_texts(material: Material) -> Check:
@@ -147,14 +164,15 @@ def _repeated(material: Material) -> _Repeated:
 def _repetitions(found: _Repeated) -> tuple[DataFinding, ...]:
     findings = []
     if found.sentences:
+        much = found.repeated >= WORTH * found.chars
         findings.append(
             DataFinding(
                 "boilerplate",
-                "warning",
+                "warning" if much else "note",
                 f"{len(found.sentences)} sentences stand in {share(found.least, found.passages)} or more of the "
                 f"passages each; {share(found.touched, found.passages)} of the passages have one of them, and they are "
                 f"{share(found.repeated, found.chars)} of all sentences' characters.",
-                "Strip them before training and before encoding: they make different passages alike",
+                "Strip them before training and before encoding: they make different passages alike" if much else "",
                 few([tuple(TextName("passage", name) for name in names[:2]) for names in found.sentences.values()]),
             )
         )

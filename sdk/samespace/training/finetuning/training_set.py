@@ -4,7 +4,7 @@ A pair is a query and one of its relevant passages; a query with three of them g
 the same text twice are dropped and counted. Held-out texts among the training texts are an error, unless the
 configuration leaves such pairs out.
 
-What it leaves to others: reading (`sources`), `near_duplicates`, everything else that can be wrong
+What it leaves to others: reading (`sources`), what leaks (`leakage`), everything else that can be wrong
 with data (`doctor`), batches without duplicates (the batch sampler of sentence-transformers, by text).
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 
 from ...errors import DataInvalid
 from ..data.examples import Examples, TrainingData
-from ..data.near_duplicates import Leak, find_near, leaks
+from ..data.leakage import leakage_between, without
+from ..data.near_duplicates import Leak
 from ..data.sources import load_data, without_repeats
 from ..losses.loss import loss_named, loss_names
 from .config import TrainingConfig
@@ -67,10 +68,11 @@ def load_training_set(config: TrainingConfig) -> TrainingSet:
     train, dropped = without_repeats(data.splits[config.train_split])
     _check_kind(config, train)
     held_out = [data.splits[split] for split in config.held_out_splits if split in data.splits]
-    found = [leak for each in held_out for leak in leaks_between(train, each)]
+    shared = [leakage_between(train, each) for each in held_out]
+    found = [leak for each, part in zip(shared, held_out, strict=True) for leak in each.texts(train, part)]
     kept = train
     if config.drop_leaks and found:
-        kept = _without_leaks(train, held_out)
+        kept = without(train, frozenset().union(*(each.trained_rows for each in shared)))
     else:
         _refuse(config, found)
     if len(kept) < 2:
@@ -93,31 +95,6 @@ def _check_kind(config: TrainingConfig, train: Examples) -> None:
         )
 
 
-def leaks_between(train: Examples, held_out: Examples) -> list[Leak]:
-    """The held-out queries and passages that are near-duplicates of trained ones."""
-    return [
-        leak
-        for what, texts, trained in (
-            ("query", held_out.queries, train.queries),
-            ("passage", held_out.passages, train.passages),
-        )
-        for leak in leaks(what, list(dict.fromkeys(texts)), list(dict.fromkeys(trained)))
-    ]
-
-
-def _without_leaks(train: Examples, held_out: Sequence[Examples]) -> Examples:
-    """The examples that have no near-duplicate of a held-out query or passage."""
-    queries, passages = (
-        dict(zip(texts, find_near(texts, others), strict=True))
-        for texts, others in (
-            (list(dict.fromkeys(train.queries)), [text for each in held_out for text in each.queries]),
-            (list(dict.fromkeys(train.passages)), [text for each in held_out for text in each.passages]),
-        )
-    )
-    clean = [row for row in range(len(train)) if queries[train.queries[row]] < 0 and passages[train.passages[row]] < 0]
-    return train.rows(clean)
-
-
 def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
     allowed = {"none": (), "passages": ("passage",), "all": ("passage", "query")}[config.allow_leakage]
     refused = [leak for leak in found if leak.what not in allowed]
@@ -128,9 +105,9 @@ def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
     raise DataInvalid(
         path=str(config.data),
         reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
-        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so scores would be inflated. "
-        f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Split the set again, "
-        "set drop_leaks to leave such training pairs out, or allow_leakage to "
+        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so the scores would be inflated. "
+        f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Set drop_leaks = true to "
+        "leave such training pairs out, split the set again, or set allow_leakage to "
         f"{'passages' if not queries else 'all'!r}",
     )
 

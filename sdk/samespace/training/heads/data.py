@@ -23,9 +23,9 @@ from ...heads import Heads
 from ...progress import Progress
 from ...text import Role
 from ...vectors import Float32
+from ..data.leakage import leakage_between
 from ..data.near_duplicates import Leak
 from ..data.sources import RELEVANT, as_dataset, load_data, without_repeats
-from ..finetuning.training_set import leaks_between
 from .frozen import EmbeddedTexts, FrozenEncoder
 
 TRAIN: Final = "train"
@@ -107,7 +107,7 @@ def of_texts(
     if len(train) < 2:
         raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed")
     held_out = {name: data.splits[name] for name in HELD_OUT if name in data.splits}
-    leaked = [leak for examples in held_out.values() for leak in leaks_between(train, examples)]
+    leaked = [leak for part in held_out.values() for leak in leakage_between(train, part).texts(train, part)]
     _refuse(folder, leaked, allow_leakage)
     judged = folder.is_dir() and is_retrieval_set(folder)  # grades are kept where there are some
     datasets = {name: load_dataset(folder, name) if judged else as_dataset(data, name) for name in held_out}

@@ -80,7 +80,13 @@ class TrainedHead:
         told = [f"{each.name} {each.scores[split]:.4f}" for each in self.compared]
         before = rows.get("start") or rows.get("base")
         verdict = ""
-        if before is not None:
+        if before is not None and split not in before.change:
+            points = 100 * (rows["head"].scores[split] - before.scores[split])
+            verdict = (
+                f"; {points:+.2f} points against the {before.name} on {split}, which chose the rate and the step: "
+                "too good to be believed, and no p-value; score a test split"
+            )
+        elif before is not None:
             change = before.change[split]
             word = (
                 "better" if change.better else "worse" if change.mean < 0 and change.p_value < 0.05 else "no different"

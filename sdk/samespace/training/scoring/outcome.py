@@ -144,11 +144,11 @@ def score(
         }
         for split, each in found.items()
     }
-    changes = {
-        split: _changes(datasets[split].queries, each[BASE].per_query["ndcg@10"], each[TRAINED].per_query["ndcg@10"])
+    changed = {
+        split: changes(datasets[split].queries, each[BASE].per_query["ndcg@10"], each[TRAINED].per_query["ndcg@10"])
         for split, each in found.items()
     }
-    return Outcome(found, versus, isotropy, runtime, vectors, cosines, changes)
+    return Outcome(found, versus, isotropy, runtime, vectors, cosines, changed)
 
 
 def held_out(data: TrainingData, folder: Path, splits: Sequence[str]) -> dict[str, Dataset]:
@@ -210,9 +210,10 @@ def _cosines(encoder: Once, dataset: Dataset) -> dict[str, npt.NDArray[np.float3
     }
 
 
-def _changes(
+def changes(
     queries: Sequence[str], before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
 ) -> tuple[Change, ...]:
+    """The queries that changed most, best first."""
     order = np.argsort(before - after, kind="stable")
     chosen = dict.fromkeys([*order[:_CHANGES].tolist(), *order[-_CHANGES:].tolist()])
     return tuple(

@@ -26,6 +26,14 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
         return None
     split = list(record["comparisons"])[-1]
     against = record["comparisons"][split][BASE]
+    if split in chosen_on(record):
+        points = 100 * against["mean"]
+        word = "Better than its base" if record["better_than_base"] else "NOT better than its base"
+        return (
+            f"{word} on {split}, by {points:+.1f} points of nDCG@10; but {split} chose the learning rate, "
+            "so that is too good to be believed, and has no p-value. Score a split that chose nothing.",
+            not record["better_than_base"],
+        )
     numbers = (
         f"{100 * against['mean']:+.1f} points of nDCG@10 on {split} (95 % interval {100 * against['low']:+.1f} to "
         f"{100 * against['high']:+.1f}, p = {against['p_value']:.4f}; {against['wins']} queries better, "
@@ -34,6 +42,32 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
     if record["better_than_base"]:
         return f"Better than its base: {numbers}.", False
     return f"NOT better than its base: {numbers}. `samespace export` will ask for --anyway.", True
+
+
+def chosen_on(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The splits that chose something of this run: what is measured on them flatters, so no p-value is shown."""
+    probe = record.get("rate_probe") or {}
+    return (record["config"]["dev_split"],) if probe.get("trials") else ()
+
+
+def loss_of_sample(record: Mapping[str, Any]) -> str:
+    """The loss of a fixed sample before and after, beside that of telling nothing apart.
+
+    The losses of single steps are of other batches each, and noisy: their first and last say little.
+    """
+    vitals = record["sentinel"].get("train") or []
+    if len(vitals) > 1:
+        trivial = vitals[-1]["trivial"]
+        told = f", where telling nothing apart is {trivial:.3f}" if trivial else ""
+        return f"loss on a fixed sample {vitals[0]['loss']:.3f} to {vitals[-1]['loss']:.3f}{told}"
+    first, last = (smoothed(record["loss"])[at] for at in (0, -1))
+    return f"smoothed loss {first:.3f} to {last:.3f}, where telling nothing apart is {record['loss_of_guessing']:.3f}"
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """The mean of each loss and its neighbours: a twentieth of the run, at least 5 steps."""
+    half = max(5, len(losses) // 20) // 2
+    return [float(np.mean(losses[max(0, at - half) : at + half + 1])) for at in range(len(losses))]
 
 
 def html_report(record: Mapping[str, Any], outcome: Outcome) -> str:
@@ -97,12 +131,16 @@ def score_rows(record: Mapping[str, Any]) -> list[list[str]]:
     for split, scores in record["scores"].items():
         for name, score in scores.items():
             against = record["comparisons"][split].get(name)
-            compared = (
-                [str(against["wins"]), str(against["losses"]), f"{against['p_value']:.4f}"] if against else [""] * 3
-            )
+            p = "chose" if split in chosen_on(record) else f"{against['p_value']:.4f}" if against else ""
+            compared = [str(against["wins"]), str(against["losses"]), p] if against else [""] * 3
             metrics = [f"{score[metric]:.4f}" for metric in ("ndcg@10", "recall@100", "mrr@10")]
             rows.append([f"{split}: {name}", *metrics, *compared])
     return rows
+
+
+def markdown_scores(record: Mapping[str, Any]) -> str:
+    """The table of scores."""
+    return _markdown(SCORE_HEAD, score_rows(record))
 
 
 def model_card(record: Mapping[str, Any]) -> str:
@@ -120,6 +158,8 @@ def model_card(record: Mapping[str, Any]) -> str:
     if record["scores"]:
         text += [_markdown(SCORE_HEAD, score_rows(record)), ""]
         text += ["p, wins and losses: paired bootstrap over the queries, the trained encoder against the row's.", ""]
+        if chose := chosen_on(record):
+            text += [f"{' and '.join(chose)} chose the learning rate: its scores flatter, and have no p.", ""]
     text += [f"- {_alarm(alarm)}" for alarm in record["sentinel"]["alarms"]]
     leaked, cut = data["leaked"], record["texts_cut"]
     text += [
@@ -138,11 +178,11 @@ def model_card(record: Mapping[str, Any]) -> str:
 
 
 def _summary(record: Mapping[str, Any]) -> str:
-    losses, data = record["loss"], record["data"]
+    data = record["data"]
     return (
         f"{data['pairs']} examples, {record['steps']} steps in {record['training_s']:.0f} s "
-        f"({record['precision']} on {record['device']}), learning rate {record['learning_rate']:g}; loss "
-        f"{losses[0]:.3f} to {losses[-1]:.3f}, where telling nothing apart is {record['loss_of_guessing']:.3f}."
+        f"({record['precision']} on {record['device']}), learning rate {record['learning_rate']:g}; "
+        f"{loss_of_sample(record)}."
     )
 
 
@@ -162,7 +202,7 @@ def _training(record: Mapping[str, Any]) -> list[str]:
         heading("Loss"),
         lines(
             {
-                "loss of a step": list(zip(steps, record["loss"], strict=True)),
+                "loss of a step, smoothed": list(zip(steps, smoothed(record["loss"]), strict=True)),
                 "telling nothing apart": [(1, guessing), (max(2, len(steps)), guessing)],
             },
             x="step",

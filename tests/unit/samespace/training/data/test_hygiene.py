@@ -16,7 +16,7 @@ from samespace.training.data.near_duplicates import (
     connected,
     find_near,
     jaccard,
-    leaks,
+    near_among,
     near_duplicate_groups,
     shingles,
 )
@@ -86,7 +86,7 @@ def test_connected_components_name_their_smallest_member() -> None:
 def test_find_near_says_where() -> None:
     """The position of the duplicate among the others, or -1."""
     assert find_near([sentence(5), sentence(99)], [sentence(4), sentence(5)]) == [1, -1]
-    assert leaks("query", [sentence(5)], [sentence(4), sentence(5)])[0].trained == sentence(5)
+    assert near_among([sentence(5)], [sentence(4), sentence(5), sentence(5) + "!"]) == [[1, 2]]
 
 
 def write(folder: Path, splits: dict[str, Sequence[tuple[str, str]]]) -> Path:
@@ -186,3 +186,39 @@ def test_five_characters_mean_as_much_in_every_script() -> None:
     ):
         assert 0.1 < jaccard(shingles(left), shingles(right)) < 0.75
         assert jaccard(shingles(left), shingles(unicodedata.normalize("NFD", left))) == 1.0
+
+
+LOOK_ALIKES = [
+    ("what does b2sum do with a file", "b2sum computes and checks BLAKE2 digests of files."),
+    ("what does b3sum do with a file", "b3sum computes and checks BLAKE3 digests of files."),
+    ("how do i start frpc on boot", "Write a unit for frpc and enable it."),
+    ("how do i start frps on boot", "Write a unit for frps and enable it."),
+    ("how to compare with == in bash", "Strings are equal with it."),
+    ("how to compare with != in bash", "Strings differ with it."),
+]
+
+
+def test_look_alike_questions_with_other_answers_are_no_leaks(tmp_path: Path) -> None:
+    """Names that differ in one letter or sign, and answers from one template: training goes on."""
+    folder = write(tmp_path / "d", {"train": [*TRAIN, *LOOK_ALIKES[::2]], "test": [*CLEAN, *LOOK_ALIKES[1::2]]})
+    found = load_training_set(make_config({"data": str(folder), "out": "o"}))
+    assert (found.leaks, found.dropped_leaks) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "passage"),
+    [
+        ("what does b2sum do with a file", sentence(900)),  # the same question
+        ("What does b2sum do with files?", sentence(901)),  # other small words and endings
+        ("what does b3sum do with a file", LOOK_ALIKES[0][1]),  # the same answer
+        (sentence(902, 8), LOOK_ALIKES[0][1] + " Yes."),  # the answer, hardly changed
+    ],
+)
+def test_real_leaks_stop_training_and_say_how_to_go_on(tmp_path: Path, query: str, passage: str) -> None:
+    """The same question or the same answer; `drop_leaks` is in the message, and does it."""
+    folder = write(tmp_path / "d", {"train": [*TRAIN, LOOK_ALIKES[0]], "test": [*CLEAN, (query, passage)]})
+    with pytest.raises(DataInvalid, match="Set drop_leaks = true to leave such training pairs out"):
+        pairs_of(folder)
+    found = load_training_set(make_config({"data": str(folder), "out": "o", "drop_leaks": True}))
+    assert found.dropped_leaks == 1
+    assert LOOK_ALIKES[0][0] not in found.examples.queries

@@ -176,14 +176,17 @@ def test_allowed_leaks_are_warnings(tmp_path: Path) -> None:
 
 
 def test_near_duplicate_passages_are_counted(tmp_path: Path) -> None:
-    """Ten passages that another one repeats but for its last word."""
-    rows = healthy()
-    for n in range(10):
-        again = rows["train"][n]["positive"].rsplit(" ", 1)[0] + " indeed"
-        rows["train"][50 + n] = {**rows["train"][50 + n], "positive": again}
-    found = named(look(tmp_path, rows))
-    assert found["duplicate_passages"].says.startswith("10 of ")
-    assert len(found["duplicate_passages"].examples[0]) == 2
+    """Ten passages that another one repeats: copies are a warning, those with another last word a note."""
+    for last, severity in ((" INDEED!", "warning"), (" truly", "note")):
+        rows = healthy()
+        for n in range(10):
+            text = rows["train"][n]["positive"].removesuffix(".")
+            rows["train"][n]["positive"] = f"{text} indeed."
+            rows["train"][50 + n] = {**rows["train"][50 + n], "positive": text + last}
+        found = {each.name: each for each in look(tmp_path, rows).findings()}["duplicate_passages"]
+        assert found.says.startswith("20 of ")  # the ten, and the ten negatives that these were
+        assert found.severity == severity
+        assert len(found.examples[0]) == 3
 
 
 def test_known_false_negatives_are_errors(tmp_path: Path) -> None:

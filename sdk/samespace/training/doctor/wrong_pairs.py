@@ -1,0 +1,221 @@
+"""Pairs that do not belong together: shuffled rows, wrong positives, labels the wrong way round.
+
+Each pair of a sample is placed among all others (`pairing`). Right pairs are near the top; a wrong pair is where a pair
+of chance is. So the share of pairs in the lower part, over the share that chance puts there, bounds how many are wrong.
+It is held against two measures: what right pairs of low overlap may look like, and what the held-out splits of the same
+set show. Source of the ratio: Storey 2002, "A direct approach to false discovery rates", section 2.
+
+What it gives up: single wrong pairs. And without an encoder, sets whose right pairs share no words: it says so then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ...evaluation.retrieval import Embedder
+from ...progress import Advance
+from ..data.examples import Examples
+from ..data.sources import RELEVANT
+from .diagnosis import Check, DataFinding, Severity, Table, TextName, few, interval, share
+from .languages import language
+from .material import Material
+from .pairing import Placed, placed
+
+LOW: Final = 0.3
+"""Place from which a pair is in the lower part."""
+USUAL: Final = 0.03
+"""Share of pairs that may look wrong in a set that is right: the lower bound has to be above."""
+EXCESS: Final = 0.01
+"""And so much above the held-out splits, where there are any."""
+MANY: Final = 0.10
+MOST_OF_THEM: Final = 0.5
+FEWEST: Final = 40
+"""Examples below which nothing is said."""
+EVIDENCE: Final = 0.25
+"""Share of pairs that have to share a word, for words to say anything."""
+INVERTED: Final = 0.45
+"""Area under the curve below which labels are the wrong way round; 0.5 is chance."""
+_Z: Final = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{share(self.value, 1)} ({share(self.low, 1)} to {share(self.high, 1)})"
+
+    def to_json(self) -> dict[str, float]:
+        """The plain form."""
+        return {"share": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+def wrong_share(found: Placed) -> Share:
+    """How many of the pairs are where pairs of chance are, at most; right pairs that are hard to tell count too."""
+    chance = max(float((found.random > LOW).mean()), 1e-9)
+    low, high = interval(int((found.places > LOW).sum()), len(found.places), found.queries)
+    seen = float((found.places > LOW).mean())
+    return Share(*(min(1.0, each / chance) for each in (seen, low, high)))
+
+
+def excess(one: Share, other: Share) -> float:
+    """Lower bound of *one* - *other*.
+
+    Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
+    """
+    return one.value - other.value - math.hypot(one.value - one.low, other.high - other.value)
+
+
+def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: Advance | None = None) -> Check:
+    """Whether the training pairs belong together, by words, and by the encoder where there is one."""
+    title = "Whether pairs belong together"
+    trained = material.trained
+    if trained.labelled:
+        return Check("pairing", title, *_labels(material, embedder, progress))
+    if len(trained) < FEWEST or len(set(trained.passages)) < FEWEST // 4:
+        return Check("pairing", title, (), {"examples": len(trained)})
+    silent = None if embedder is not None else _languages(trained)
+    if silent:
+        return Check("pairing", title, (DataFinding("pairing_not_told", "note", silent),))
+    found = placed(trained, embedder, progress=progress)
+    if embedder is None and found.evidence < EVIDENCE:
+        says = (
+            f"only {share(found.evidence, 1)} of the training pairs share a word, so words cannot tell whether they "
+            "belong together; name an encoder (--encoder)."
+        )
+        return Check("pairing", title, (DataFinding("pairing_not_told", "note", says),))
+    measured = wrong_share(found)
+    others = _held_out(material, embedder, progress)
+    rows: list[tuple[object, ...]] = [(material.train, len(found.rows), str(measured))]
+    rows += [("held out", count, str(each)) for each, count in others]
+    numbers: dict[str, Any] = {"examples": len(found.rows), "train": measured.to_json(), "by": _by(embedder)}
+    if others:
+        numbers["held_out"] = others[0][0].to_json()
+    head = ("split", "examples", "look like pairs of chance")
+    told = _verdict(material, found, measured, others[0][0] if others else None, embedder)
+    return Check("pairing", title, told, numbers, (Table(head, tuple(rows)),))
+
+
+def _by(embedder: Embedder | None) -> str:
+    return "words" if embedder is None else f"words and {embedder.name}"
+
+
+def _languages(trained: Examples) -> str | None:
+    """Why words cannot tell: queries and passages are in two languages."""
+    some = list(range(0, len(trained), max(1, len(trained) // 300)))
+    main = []
+    for texts in (trained.queries, trained.passages):
+        known = Counter(language(texts[row]) for row in some)
+        named = [(name, count) for name, count in known.most_common() if "unknown" not in name and name != "none"]
+        main.append(named[0][0] if named else None)
+    if main[0] and main[1] and main[0] != main[1]:
+        return (
+            f"most queries are {main[0]} and most passages {main[1]}, so words cannot tell whether pairs belong "
+            "together; name an encoder that knows both (--encoder)."
+        )
+    return None
+
+
+def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> list[tuple[Share, int]]:
+    """What the held-out splits show, all of them together; nothing where they are too small."""
+    parts = [material.data.splits[split] for split in material.held_out]
+    looked = [placed(part, embedder, progress=progress) for part in parts if len(part) >= FEWEST and not part.labelled]
+    if not looked:
+        return []
+    joined = Placed(
+        rows=np.concatenate([each.rows for each in looked]),
+        places=np.concatenate([each.places for each in looked]),
+        random=np.concatenate([each.random for each in looked]),
+        nearness=np.concatenate([each.nearness for each in looked]),
+        evidence=float(np.mean([each.evidence for each in looked])),
+        queries=sum(each.queries for each in looked),
+    )
+    return [(wrong_share(joined), len(joined.rows))]
+
+
+def _verdict(
+    material: Material, found: Placed, measured: Share, held_out: Share | None, embedder: Embedder | None
+) -> tuple[DataFinding, ...]:
+    more = held_out is not None and excess(measured, held_out) > EXCESS
+    if not (measured.low > USUAL or (more and measured.low > EXCESS)):
+        return ()
+    severity: Severity = "warning"
+    if measured.low >= MOST_OF_THEM or (measured.low >= MANY and (more or embedder is not None)):
+        severity = "error"
+    beside = "" if held_out is None else f" In the held-out splits it is {held_out}."
+    if measured.high > 0.9 and measured.low >= MOST_OF_THEM:
+        what = "the training pairs look put together at random: the two columns may be shuffled, or of different rows."
+    else:
+        what = "so many training pairs may have a wrong passage."
+    worst = np.argsort(-found.places, kind="stable")
+    trained = material.trained
+    examples = [
+        (TextName("query", trained.query_ids[row]), TextName("passage", trained.passage_ids[row]))
+        for row in (int(found.rows[at]) for at in worst if found.places[at] > LOW)
+    ]
+    says = f"{what[0].upper()}{what[1:]} By {_by(embedder)}, {measured} of {len(found.rows)} are no nearer than chance."
+    hard = "" if severity == "error" else "; where they are right, the set is hard for words and this encoder"
+    advice = f"Look at these (--show-texts), and at how queries and passages were joined{hard}"
+    return (DataFinding("wrong_pairs", severity, says + beside, advice, few(examples)),)
+
+
+def _labels(
+    material: Material, embedder: Embedder | None, progress: Advance | None
+) -> tuple[tuple[DataFinding, ...], dict[str, Any]]:
+    """Whether pairs that are said to belong together are nearer than the others."""
+    trained = material.trained
+    found = placed(trained, embedder, progress=progress)
+    labels = np.array([trained.labels[row] for row in found.rows])
+    right = labels >= RELEVANT
+    if min(right.sum(), (~right).sum()) < FEWEST // 2:
+        return (), {"examples": len(found.rows)}
+    area = area_under_curve(found.nearness[right], found.nearness[~right])
+    numbers = {"examples": len(found.rows), "area_under_curve": area.to_json(), "by": _by(embedder)}
+    if area.high < 0.5 and area.value < INVERTED:
+        worst = np.argsort(np.where(right, found.nearness, np.inf))[:5]
+        says = (
+            f"labels look the wrong way round: by {_by(embedder)}, a pair with a label of {RELEVANT:g} or more is "
+            f"nearer than one below in {share(area.value, 1)} ({share(area.low, 1)} to {share(area.high, 1)}) of all "
+            "cases; chance is 50 %."
+        )
+        advice = (
+            "Write 1 for pairs that belong together and 0 for others; in sets of inference 0 is entailment, and has to "
+            "become 1"
+        )
+        names = [
+            (TextName("query", trained.query_ids[row]), TextName("passage", trained.passage_ids[row]))
+            for row in (int(found.rows[at]) for at in worst)
+        ]
+        return (DataFinding("inverted_labels", "error", says, advice, few(names)),), numbers
+    if area.low < 0.5 < area.high and area.high < 0.5 + INVERTED / 3:
+        says = (
+            f"labels say nothing that {_by(embedder)} can see: a pair with a label of {RELEVANT:g} or more is nearer "
+            f"than one below in {share(area.value, 1)} ({share(area.low, 1)} to {share(area.high, 1)}) of all cases; "
+            "chance is 50 %."
+        )
+        return (DataFinding("labels_by_chance", "warning", says, "Look whether labels and rows are in step"),), numbers
+    return (), numbers
+
+
+def area_under_curve(above: Any, below: Any) -> Share:
+    """How often one of *above* is higher than one of *below*, ties half.
+
+    Source: Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve", equation 1.
+    """
+    ordered = np.sort(below)
+    smaller, not_larger = np.searchsorted(ordered, above, "left"), np.searchsorted(ordered, above, "right")
+    area = float((smaller + not_larger).mean() / (2 * len(ordered)))
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    n, m = len(above), len(ordered)
+    variance = (area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m)
+    spread = _Z * math.sqrt(max(0.0, variance))
+    return Share(area, max(0.0, area - spread), min(1.0, area + spread))
