@@ -7,16 +7,15 @@ user names; that gate, and which int8 is tried first, is in `int8`.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from ...artifact import Measured
+from ...artifact.graph_check import GraphFile
 from ...embed import embed_roles
 from ...errors import BuildUnavailable, ExtraMissing, GateFailed, ModelUnsupported, SamespaceError
 from ...model.checkpoint import Checkpoint
@@ -115,10 +114,7 @@ def session_over(data: bytes, runtime: str, precision: str) -> Iterator[Session]
         BuildUnavailable: the runtime cannot load it.
         ExtraMissing: the runtime is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        file.write_bytes(data)
-        yield session_of(file, runtime, precision)
+    yield session_of(GraphFile("model.onnx", data), runtime, precision)
 
 
 def measure(session: Session, wanted: ParityReference) -> Measured:
