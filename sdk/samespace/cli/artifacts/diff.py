@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import ArtifactError, BuildError, ExtraMissing
-from ..console import say
+from ..console import echo, say
 
 if TYPE_CHECKING:
     from ...artifact import Artifact
@@ -57,19 +57,17 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
             "probes": found.probes
             and {"texts": found.probes.texts, "mean_cos": found.probes.mean, "worst_cos": found.probes.worst},
         }
-        click.echo(json.dumps(value, ensure_ascii=False))
+        echo(json.dumps(value, ensure_ascii=False))
     else:
-        click.echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
-        click.echo(_VERDICTS[found.verdict])
+        echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
+        echo(_VERDICTS[found.verdict])
         for part, text in (*found.space, *found.beside):
-            click.echo(f"  {part}: {text}")
+            echo(f"  {part}: {text}")
         if found.probes is not None:
             near = found.probes
-            click.echo(
-                f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts"
-            )
+            echo(f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts")
         if problem:
-            click.echo(f"  run here: {problem}")
+            echo(f"  run here: {problem}")
     sys.exit(found.verdict in ("different", "contradiction"))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ..console import say, table
+from ..console import echo, say, table
 
 if TYPE_CHECKING:
     from ...runtime.choice import BuildCandidate
@@ -45,10 +45,10 @@ def verify(artifact: Path) -> None:
                 say(f"{build.where}{build.name} on {build.runtime}: {build.error}")
         _tell_choice(encoder.order, encoder.where, _times_ms(encoder))
     head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
-    click.echo(table(head, [_row(build) for build in found.builds()]))
+    echo(table(head, [_row(build) for build in found.builds()]))
     found.require()
     _tell_structure(found)
-    click.echo(f"verified: space {found.artifact.space_id}")
+    echo(f"verified: space {found.artifact.space_id}")
 
 
 def _tell_structure(found: ArtifactVerification) -> None:

@@ -76,15 +76,18 @@ def build_fp16(fp32: BuildFile, wanted: ParityReference) -> BuildFile:
     """Weights and matrix products in fp16, for GPUs; compared with torch here, on the CPU.
 
     onnxruntime's CPU kernels may compute an fp16 operator in fp32, so what is proved here is the file: its rounded
-    weights and its types. That a GPU computes the same is proved by the probes, when it loads the build.
+    weights, its types, and that no value on the probes leaves fp16 (`overflow`). That a GPU computes the same is proved
+    by the probes, when it loads the build.
 
     Raises:
         BuildUnavailable: the graph cannot be converted.
-        GateFailed: it does not agree with torch.
+        GateFailed: it does not agree with torch, or a value is beyond what fp16 holds.
     """
     from .half import to_half
+    from .overflow import require_no_overflow
 
     data = to_half(fp32.data)
+    require_no_overflow(fp32.data, data, wanted)
     return BuildFile("fp16", "model.fp16.onnx", data, fp32.opset, (_measured(data, ONNXRUNTIME, "fp16", wanted),))
 
 
