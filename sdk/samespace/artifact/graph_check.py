@@ -182,17 +182,22 @@ def check_graph(path: Path, *, dims: int) -> Graph:
         ArtifactDamaged: with the file, and what is in it that may not be.
     """
     try:
-        return check_bytes(path.read_bytes(), dims=dims, file=str(path))
+        return check_file(GraphFile(path.name, path.read_bytes()), dims=dims, file=str(path))
     except OSError as error:
         raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
 
 
+def check_file(graph: GraphFile, *, dims: int, file: str) -> Graph:
+    """`check_bytes` of a build's file, whose name and size are looked at too."""
+    if not graph.name.endswith(".onnx"):
+        raise ArtifactDamaged(file=file, reason="a build's file name has to end in .onnx")
+    if len(graph.data) > MAX_FILE_BYTES:
+        raise ArtifactDamaged(file=file, reason=f"{len(graph.data)} bytes, an ONNX file has at most {MAX_FILE_BYTES}")
+    return check_bytes(graph.data, dims=dims, file=file)
+
+
 def check_bytes(data: bytes, *, dims: int, file: str) -> Graph:
     """`check_graph` of a file's bytes; *file* is the name that errors give."""
-    if not file.endswith(".onnx"):  # runtimes choose other readers by the ending: .ort, .xml
-        raise ArtifactDamaged(file=file, reason="a build's file name has to end in .onnx")
-    if len(data) > MAX_FILE_BYTES:
-        raise ArtifactDamaged(file=file, reason=f"{len(data)} bytes, an ONNX file has at most {MAX_FILE_BYTES}")
     try:
         return _Check(dims).model(memoryview(data))
     except ValueError as error:

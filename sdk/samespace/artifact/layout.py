@@ -18,7 +18,7 @@ from ..folders import whole_folder
 from ..text import Recipe, TextEncoder
 from . import manifest as manifests
 from .fingerprint import Identity
-from .graph_check import GraphFile, check_bytes
+from .graph_check import GraphFile, check_bytes, check_file
 from .manifest import FileEntry, Manifest
 from .probes import Probes
 from .proof import IdentityProof, prove_identity
@@ -310,7 +310,7 @@ def _check_build(
     graph: GraphFile, path: Path, identity: Identity, tokenizer: Tokenizer, *, tokenizer_file: Path
 ) -> None:
     """Refuse a graph that no encoder needs, and a tokenizer that gives ids beyond the graph's token embedding."""
-    rows = check_bytes(graph.data, dims=identity.dims, file=str(path)).embedding_rows
+    rows = check_file(graph, dims=identity.dims, file=str(path)).embedding_rows
     if rows is None:
         named = (weight.shape for weight in identity.weights if weight.name.endswith(_EMBEDDING_NAMES))
         rows = next((shape[0] for shape in named if shape), None)
