@@ -33,3 +33,19 @@ def test_products_beyond_fp16_fail_the_gate(tmp_path: Path) -> None:
     wanted = reference(loud)
     with pytest.raises(GateFailed, match="holds in fp16"):
         build_fp16(build_fp32(loud, wanted), wanted)
+
+
+def test_quantising_tells_how_far_it_is() -> None:
+    """Each pass over the texts, in sentences that are not more often than asked for."""
+    from samespace.export.builds.quantise import CountedRows
+
+    said: list[str] = []
+    rows = CountedRows(["a", "b", "c"], said.append, every_s=0.0)
+    assert [*rows, *rows] == ["a", "b", "c"] * 2
+    assert [sentence.rpartition(",")[0] for sentence in said[2:4]] == [
+        "int8: pass 1, text 3 of 3",
+        "int8: pass 2, text 1 of 3",
+    ]
+    quiet: list[str] = []
+    assert list(CountedRows(["a"], quiet.append)) == ["a"]
+    assert not quiet
