@@ -160,10 +160,10 @@ def _builds(artifact: Artifact, stack: ExitStack) -> dict[Key, Build]:
         for measured in build.measured:
             if build.name != "fp16":
                 add(build.name, open_session(artifact, build, measured), artifact.manifest.files[build.file].bytes)
-    file = artifact.path(INT8)
+    file = artifact.graph(INT8)
     for runtime in ("onnxruntime", "openvino"):
         if ("int8", runtime) not in builds:
-            add("int8", session_of(file, runtime, "int8"), file.stat().st_size)
+            add("int8", session_of(file, runtime, "int8"), len(file.data))
     data = dynamic(artifact.path("model.fp32.onnx").read_bytes())
     add("int8 dynamic", stack.enter_context(session_over(data, "onnxruntime", "int8")), len(data))
     return builds

@@ -28,6 +28,12 @@ Int64 = npt.NDArray[np.int64]
 
 ROLES: Final[tuple[Role, Role]] = ("query", "passage")
 UNKNOWN_TOKENS: Final = ("[UNK]", "<unk>", "<UNK>")
+_OBEYED: Final = frozenset(
+    chr(code)
+    for codes in (range(0x20), range(0x7F, 0xA0), range(0x200E, 0x2010), range(0x2028, 0x202F), range(0x2066, 0x206A))
+    for code in codes
+    if chr(code) not in "\n\t"
+)
 LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "slices", "reject")
 BY_WINDOW: Final[frozenset[str]] = frozenset({"windows", "slices"})
 """With these an answer has one row a window, not one a text."""
@@ -136,6 +142,14 @@ def lone_surrogate(text: str) -> int | None:
     except UnicodeEncodeError as error:
         return error.start
     return None
+
+
+def printable(text: str) -> str:
+    r"""*text* with every control character but line feed and tab as an escape such as \u001b: terminals obey them.
+
+    Also those that turn the direction of writing round, which make a text look like another one.
+    """
+    return "".join(f"\\u{ord(letter):04x}" if letter in _OBEYED else letter for letter in text)
 
 
 def window_starts(content: int, size: int, overlap: int) -> list[int]:

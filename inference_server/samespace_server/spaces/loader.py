@@ -17,6 +17,7 @@ from pathlib import Path
 from samespace.artifact import Artifact, open_artifact
 from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, short
 from samespace.runtime import LoadedBuild, LoadedParts, load_artifact
+from samespace.runtime.fresh import require_same_spaces
 
 from ..observing.logs import tell
 from ..scheduling.composite import CompositeEngine
@@ -53,6 +54,9 @@ class Loader:
                 )
             self._spaces.check_not_draining()
             loaded = await asyncio.to_thread(_load, artifact, choice)
+            if artifact.space_id in self._spaces.ids:  # the id alone is a claim
+                former = self._spaces.find(artifact.space_id)
+                await asyncio.to_thread(require_same_spaces, former.loaded, loaded)
             engine = _engine(loaded, self._limits, self._meters)
             try:
                 await engine.warm_up()
@@ -60,9 +64,9 @@ class Loader:
             except SamespaceError:
                 await asyncio.to_thread(engine.close)
                 raise
-            former = self._spaces.put(engine)
-            if former is not None:
-                self._let_go(former)
+            left = self._spaces.put(engine)
+            if left is not None:
+                self._let_go(left)
             return engine
 
     async def unload(self, space: str, *, timeout_ms: int) -> int:

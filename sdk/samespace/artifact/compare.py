@@ -19,7 +19,9 @@ from .fingerprint import Identity
 from .layout import Artifact
 from .manifest import Manifest
 
-Verdict = Literal["same", "rebuilt", "different"]
+Verdict = Literal["same", "rebuilt", "contradiction", "different"]
+PROBES_APART: Final = 1e-5
+"""The largest 1 - cos between the probes of one space: fp32 references, of another machine or version of torch."""
 _SHOWN: Final = 3
 
 
@@ -37,7 +39,8 @@ class SpaceComparison:
     """What two artifacts have in common.
 
     Attributes:
-        verdict: "same" space and builds, the same space "rebuilt" (other build files), or "different" spaces.
+        verdict: "same" space and builds, the same space "rebuilt" (other build files), "different" spaces, or a
+            "contradiction": one space id, and probes that are not of one space.
         space: (part, what differs) of what makes the spaces differ; empty unless "different".
         beside: the same for what does not make a space: name, builds, Matryoshka sizes.
         probes: None where they cannot be compared (other dims, or no text in common).
@@ -55,7 +58,10 @@ def compare(left: Artifact, right: Artifact) -> SpaceComparison:
     beside = tuple(_other_differences(left.manifest, right.manifest))
     rebuilt = any(part == "build" for part, _ in beside)
     verdict: Verdict = "different" if left.space_id != right.space_id else "rebuilt" if rebuilt else "same"
-    return SpaceComparison(verdict, space, beside, _probes(left, right))
+    probes = _probes(left, right)
+    if verdict != "different" and (probes is None or not 1 - probes.worst <= PROBES_APART):
+        verdict = "contradiction"
+    return SpaceComparison(verdict, space, beside, probes)
 
 
 def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]:

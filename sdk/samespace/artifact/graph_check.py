@@ -12,10 +12,11 @@ That the vectors are the right ones is for the probes to say (`runtime.load`).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ _REFUSED_OPERATORS: Final = frozenset(
         "RandomUniformLike",
     }
 )  # fmt: skip
+_SHAPES_ALONE: Final = frozenset({"Shape", "Size"})  # they read how large a thing is, and not what is in it
 # ONNX type -> numpy's name for its bits, how many of them a byte holds, and the field for values outside raw_data.
 _TYPES: Final[dict[int, tuple[str, int, str]]] = {
     1: ("<f4", 1, "float_data"), 2: ("u1", 1, "int32_data"), 3: ("i1", 1, "int32_data"), 4: ("<u2", 1, "int32_data"),
@@ -108,10 +110,43 @@ _DIM: Final = {1: Field("dim_value", "number"), 2: Field("dim_param", "bytes"), 
 
 
 @dataclass(frozen=True, slots=True)
+class GraphFile:
+    """An ONNX file as bytes, with its name: what was checked is what a runtime opens, whatever the disk holds then."""
+
+    name: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes, in hex digits."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphConstant:
+    """One constant: ONNX's number of its type, and its values, flat, as the bits that the file holds."""
+
+    name: str
+    code: int
+    shape: tuple[int, ...]
+    values: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
-    """What is worth knowing of a graph that passed: the rows of the token embedding, or None if it was not found."""
+    """What is worth knowing of a graph that passed.
+
+    Attributes:
+        embedding_rows: of the token embedding, or None if it was not found.
+        constants: initialisers and constants, inside branches too, in the order of the file.
+        reads: output of a node -> what the node reads, in its branches too; shapes of things are left out.
+        output: the name of the vectors.
+    """
 
     embedding_rows: int | None
+    constants: tuple[GraphConstant, ...] = ()
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +181,19 @@ def check_graph(path: Path, *, dims: int) -> Graph:
     Raises:
         ArtifactDamaged: with the file, and what is in it that may not be.
     """
-    if path.suffix != ".onnx":  # runtimes choose other readers by the ending: .ort, .xml
-        raise ArtifactDamaged(file=str(path), reason="a build's file name has to end in .onnx")
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ArtifactDamaged(file=str(path), reason=f"{size} bytes, an ONNX file has at most {MAX_FILE_BYTES}")
-        data = path.read_bytes()
+        return check_file(GraphFile(path.name, path.read_bytes()), dims=dims, file=str(path))
     except OSError as error:
         raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
-    return check_bytes(data, dims=dims, file=str(path))
+
+
+def check_file(graph: GraphFile, *, dims: int, file: str) -> Graph:
+    """`check_bytes` of a build's file, whose name and size are looked at too."""
+    if not graph.name.endswith(".onnx"):
+        raise ArtifactDamaged(file=file, reason="a build's file name has to end in .onnx")
+    if len(graph.data) > MAX_FILE_BYTES:
+        raise ArtifactDamaged(file=file, reason=f"{len(graph.data)} bytes, an ONNX file has at most {MAX_FILE_BYTES}")
+    return check_bytes(graph.data, dims=dims, file=file)
 
 
 def check_bytes(data: bytes, *, dims: int, file: str) -> Graph:
@@ -170,6 +208,8 @@ class _Check:
     def __init__(self, dims: int) -> None:
         self._dims = dims
         self._read = Reader(MAX_FIELDS)
+        self._constants: list[GraphConstant] = []
+        self._reads: dict[str, tuple[str, ...]] = {}
 
     def model(self, data: memoryview) -> Graph:
         model = self._read.message(data, _MODEL, "the model")
@@ -178,8 +218,8 @@ class _Check:
         graph = self._read.message(model["graph"][0], _GRAPH, "the graph")
         scope = self._graph(graph, ChainMap(), 0)
         self._inputs(graph, scope)
-        self._output(graph)
-        return Graph(_embedding_rows(scope))
+        output = self._output(graph)
+        return Graph(_embedding_rows(scope), tuple(self._constants), self._reads, output)
 
     def _graph(self, graph: Mapping[str, list[Any]], outer: ChainMap[str, _Tensor], depth: int) -> _Scope:
         own: dict[str, _Tensor] = {}
@@ -204,6 +244,7 @@ class _Check:
             raise ValueError(f"operator {_shown(op)} has no place in an encoder")
         outputs = tuple(text([name]) for name in raw.get("output", ()))
         whole: dict[str, int] = {}
+        inner: list[str] = []
         for each in raw.get("attribute", ()):
             attribute = self._read.message(each, _ATTRIBUTE, f"an attribute of {_shown(op)}")
             name = text(attribute.get("name"))
@@ -216,14 +257,19 @@ class _Check:
                 _, constant = self._tensor(tensor, f"a constant of {_shown(op)}")
                 if op == "Constant" and outputs:
                     scope.constants[outputs[0]] = constant
+                    self._constants[-1] = replace(self._constants[-1], name=outputs[0])
             if op == "Constant" and outputs and "ints" in attribute:
                 values = tuple(numbers(attribute["ints"]).tolist())
                 scope.constants[outputs[0]] = _Tensor((len(values),), values)
             for graph in (*attribute.get("g", ()), *attribute.get("graphs", ())):
                 if depth == MAX_DEPTH:
                     raise ValueError(f"graphs are nested more than {MAX_DEPTH} deep")
-                self._graph(self._read.message(graph, _GRAPH, "a branch"), scope.constants, depth + 1)
-        return _Node(op, tuple(text([name]) for name in raw.get("input", ())), outputs, whole)
+                branch = self._graph(self._read.message(graph, _GRAPH, "a branch"), scope.constants, depth + 1)
+                inner += [name for node in branch.nodes for name in (*node.inputs, *node.outputs)]
+        inputs = tuple(text([name]) for name in raw.get("input", ()))
+        for output in outputs:
+            self._reads[output] = () if op in _SHAPES_ALONE else (*inputs, *inner)
+        return _Node(op, inputs, outputs, whole)
 
     def _tensor(self, data: memoryview, what: str) -> tuple[str, _Tensor]:
         raw = self._read.message(data, _TENSOR, what)
@@ -243,6 +289,7 @@ class _Check:
         if len(values) != -(-wanted // per_byte):
             raise ValueError(f"{what} says shape {list(shape)}, but holds {len(values)} values")
         _check_finite(values, code, what)
+        self._constants.append(GraphConstant(name, code, shape, values))
         short = code in (2, 3, 4, 5, 6, 7, 12, 13) and len(values) <= MAX_RANK
         return name, _Tensor(shape, tuple(values.tolist()) if short else None)
 
@@ -257,15 +304,17 @@ class _Check:
             if kind != _INT64 or name in scope.constants:
                 raise ValueError(f"the input {name} has to be int64, and given by the caller")
 
-    def _output(self, graph: Mapping[str, list[Any]]) -> None:
+    def _output(self, graph: Mapping[str, list[Any]]) -> str:
         outputs = graph.get("output", [])
         if len(outputs) != 1:
             raise ValueError(f"it has {len(outputs)} outputs, expected one")
-        kind, shape = self._type(self._read.message(outputs[0], _VALUE, "the output"), "the output")
+        value = self._read.message(outputs[0], _VALUE, "the output")
+        kind, shape = self._type(value, "the output")
         if kind not in (_FLOAT, _FLOAT16):
             raise ValueError(f"its output has ONNX type {kind}, expected float")
         if shape is not None and (len(shape) != 2 or (shape[1] is not None and shape[1] != self._dims)):
             raise ValueError(f"its output has shape {shape}, the manifest says (batch, {self._dims})")
+        return text(value.get("name"))
 
     def _type(self, value: Mapping[str, list[Any]], what: str) -> tuple[int, list[int | None] | None]:
         kinds = self._read.message(memoryview(b"".join(value.get("type", []))), _TYPE, f"the type of {what}")

@@ -18,9 +18,10 @@ from ..folders import whole_folder
 from ..text import Recipe, TextEncoder
 from . import manifest as manifests
 from .fingerprint import Identity
-from .graph_check import check_graph
+from .graph_check import GraphFile, check_bytes, check_file
 from .manifest import FileEntry, Manifest
 from .probes import Probes
+from .proof import IdentityProof, prove_identity
 from .tokenizer_check import largest_id, read_tokenizer
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -33,7 +34,7 @@ _EMBEDDING_NAMES: Final = ("word_embeddings.weight", "embed_tokens.weight", "tok
 class Artifact:
     """A folder whose manifest was read and whose listed files are there in the right size.
 
-    Each file's digest is checked when the file is used: `path(name)` returns only a file that was hashed.
+    Each file's digest is checked when the file is used, over the bytes that are used: `read(name)` reads it once.
 
     Attributes:
         parts: of a composite, in the order of its identity; empty for an encoder.
@@ -79,6 +80,24 @@ class Artifact:
             return composite.kind == "two_tower" or any(part.role_matters for part in self.parts)
         return len(set(self.recipe.prompts.values())) > 1
 
+    def read(self, name: str) -> bytes:
+        """The bytes of a file of the artifact, read once, after their digest was checked.
+
+        Raises:
+            ArtifactDamaged: missing, of another size, a link, or other bytes than the manifest says.
+        """
+        path, entry = self.folder / name, self.manifest.files[name]
+        _check_plain(path, entry)
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(entry.bytes + 1)
+        except OSError as error:
+            raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != entry.sha256:
+            raise ArtifactDamaged(file=str(path), reason=f"sha256 is {found}, the manifest says {entry.sha256}")
+        return data
+
     def path(self, name: str) -> Path:
         """The path of a file of the artifact, after its digest was checked.
 
@@ -96,15 +115,33 @@ class Artifact:
             raise ArtifactDamaged(file=str(path), reason=f"sha256 is {found}, the manifest says {entry.sha256}")
         return path
 
-    def graph(self, name: str) -> Path:
-        """The path of a build's ONNX file, after its digest and what is in it were checked: a runtime may open it.
+    def graph(self, name: str) -> GraphFile:
+        """A build's ONNX file, after its digest and what is in it were checked: a runtime may open these bytes.
 
         Raises:
-            ArtifactDamaged: as for `path`, or the file holds what no encoder needs, or the tokenizer does not fit it.
+            ArtifactDamaged: as for `read`, or the file holds what no encoder needs, or the tokenizer does not fit it.
         """
-        path = self.path(name)
-        _check_build(path, self.manifest.encoder, self._tokenizer, tokenizer_file=self.folder / manifests.TOKENIZER)
-        return path
+        file = GraphFile(name, self.read(name))
+        tokenizer_file = self.folder / manifests.TOKENIZER
+        _check_build(file, self.folder / name, self.manifest.encoder, self._tokenizer, tokenizer_file=tokenizer_file)
+        return file
+
+    def prove(self) -> IdentityProof:
+        """Find the weights that the identity names in the fp32 graph; see `proof`. Done once, for an encoder.
+
+        Raises:
+            ArtifactDamaged: they are not there, not used, or not alone; or as for `graph`.
+        """
+        return self._proof
+
+    @cached_property
+    def _proof(self) -> IdentityProof:
+        build = self.manifest.build("fp32")
+        if build is None:
+            raise ArtifactDamaged(file=str(self.folder), reason="has no fp32 build, so nothing shows its identity")
+        file = str(self.folder / build.file)
+        identity = self.manifest.encoder
+        return prove_identity(check_bytes(self.graph(build.file).data, dims=identity.dims, file=file), identity, file)
 
     def text_encoder(self) -> TextEncoder:
         """The text path, from the verified tokenizer."""
@@ -116,8 +153,7 @@ class Artifact:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        path = self.path(manifests.TOKENIZER)
-        return read_tokenizer(path.read_bytes(), file=str(path))
+        return read_tokenizer(self.read(manifests.TOKENIZER), file=str(self.folder / manifests.TOKENIZER))
 
     def probes(self) -> Probes:
         """The verified probes; read once."""
@@ -125,8 +161,8 @@ class Artifact:
 
     @cached_property
     def _probes(self) -> Probes:
-        path = self.path(manifests.PROBES)
-        return Probes.from_bytes(path.read_bytes(), dims=self.manifest.identity.dims, file=str(path))
+        file = str(self.folder / manifests.PROBES)
+        return Probes.from_bytes(self.read(manifests.PROBES), dims=self.manifest.identity.dims, file=file)
 
 
 def open_artifact(folder: Path | str) -> Artifact:
@@ -242,7 +278,7 @@ def _copy_part(part: Artifact, folder: Path) -> None:
     """What the manifest lists, each file checked, and the manifest itself."""
     folder.mkdir()
     for name in part.manifest.files:
-        shutil.copyfile(part.path(name), folder / name)
+        (folder / name).write_bytes(part.read(name))
         _sync(folder / name)
     shutil.copyfile(part.folder / manifests.MANIFEST, folder / manifests.MANIFEST)
     _sync(folder / manifests.MANIFEST)
@@ -266,12 +302,15 @@ def _check_builds(folder: Path, manifest: Manifest) -> None:
     file = folder / manifests.TOKENIZER
     tokenizer = read_tokenizer(file.read_bytes(), file=str(file))
     for name in sorted({build.file for build in manifest.builds}):
-        _check_build(folder / name, manifest.encoder, tokenizer, tokenizer_file=file)
+        graph = GraphFile(name, (folder / name).read_bytes())
+        _check_build(graph, folder / name, manifest.encoder, tokenizer, tokenizer_file=file)
 
 
-def _check_build(path: Path, identity: Identity, tokenizer: Tokenizer, *, tokenizer_file: Path) -> None:
+def _check_build(
+    graph: GraphFile, path: Path, identity: Identity, tokenizer: Tokenizer, *, tokenizer_file: Path
+) -> None:
     """Refuse a graph that no encoder needs, and a tokenizer that gives ids beyond the graph's token embedding."""
-    rows = check_graph(path, dims=identity.dims).embedding_rows
+    rows = check_file(graph, dims=identity.dims, file=str(path)).embedding_rows
     if rows is None:
         named = (weight.shape for weight in identity.weights if weight.name.endswith(_EMBEDDING_NAMES))
         rows = next((shape[0] for shape in named if shape), None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ArtifactDamaged, FormatTooNew, ManifestInvalid
+from ..text import printable
 from .composite import Composite, composite_from_dict
 from .fingerprint import Identity
 
@@ -216,6 +217,8 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
     name = value["name"]
     if not isinstance(name, str) or not 1 <= len(name) <= 200:
         raise ValueError(f"name {name!r}: expected 1 to 200 characters")
+    if printable(name) != name or "\n" in name or "\t" in name:
+        raise ValueError(f"name {name!r} has control characters")
     dims = tuple(_integer(size) for size in value["matryoshka_dims"])
     if any(not 1 <= size < identity.dims for size in dims):
         raise ValueError(f"matryoshka_dims {dims}: each has to be below {identity.dims}")

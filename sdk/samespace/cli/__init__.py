@@ -14,6 +14,7 @@ import click
 
 from .. import __version__
 from ..errors import SamespaceError
+from .console import echo
 from .lazy import LazyGroup
 
 # name -> (module:attribute, one line for the overview). The line is repeated here so that the overview
@@ -61,5 +62,5 @@ def main() -> None:
     try:
         cli(prog_name="samespace")
     except SamespaceError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(1)

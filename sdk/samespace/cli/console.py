@@ -14,18 +14,25 @@ from typing import Final
 
 import click
 
+from ..text import printable
+
 _LOG_EVERY_S: Final = 15.0
 _PACE_OVER_S: Final = 10.0
 
 
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print *text*, on stderr with *err*; control characters out of strangers' files are escaped, see `printable`."""
+    click.echo(printable(str(text)), err=err, nl=nl)
+
+
 def say(sentence: str = "") -> None:
     """A plain sentence for people, on stderr, so that stdout stays for results."""
-    click.echo(sentence, err=True)
+    echo(sentence, err=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell; the first is left-aligned, the others right-aligned."""
-    cells = [list(header), *(list(row) for row in rows)]
+    cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = []
     for row in cells:
@@ -38,7 +45,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def one_line(text: str, *, indent: int = 0) -> str:
     """The beginning of *text* that fits the terminal's width behind *indent* columns."""
     most = max(20, shutil.get_terminal_size().columns - indent)
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
@@ -46,7 +53,7 @@ def wrapped(text: str, *, first: str = "") -> str:
     """*text* behind *first*, over as many lines as the terminal's width needs; the others are indented as deep."""
     most = max(40, shutil.get_terminal_size().columns)
     return textwrap.fill(
-        text,
+        printable(text),
         most,
         initial_indent=first,
         subsequent_indent=" " * len(first),

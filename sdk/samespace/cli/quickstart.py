@@ -12,7 +12,7 @@ import click
 
 from ..extras import require_extra
 from . import console
-from .console import one_line, quiet_libraries, table
+from .console import echo, one_line, quiet_libraries, table
 
 if TYPE_CHECKING:
     from ..demo.quickstart import QuickstartResult
@@ -71,13 +71,13 @@ def quickstart(
     comparisons = result.comparisons
     told = {} if result.chose else comparisons
     rows = [_row(name, scored, told if name == "fine-tuned" else None) for name, scored in result.scores.items()]
-    click.echo()
-    click.echo(table(["on held-out queries", "nDCG@10", "recall@100", "MRR@10", "p vs BM25", "p vs base"], rows))
-    click.echo(_verdict(comparisons, chose=result.chose))
+    echo()
+    echo(table(["on held-out queries", "nDCG@10", "recall@100", "MRR@10", "p vs BM25", "p vs base"], rows))
+    echo(_verdict(comparisons, chose=result.chose))
     for query, hits in result.examples:
-        click.echo(f"\n  {query}")
+        echo(f"\n  {query}")
         for rank, text in enumerate(hits, start=1):
-            click.echo(f"    {rank}. {one_line(text, indent=7)}")
+            echo(f"    {rank}. {one_line(text, indent=7)}")
     _print_next(result)
 
 
@@ -102,10 +102,10 @@ def _verdict(comparisons: Mapping[str, Comparison], *, chose: bool) -> str:
 
 def _print_next(result: QuickstartResult) -> None:
     data, folder = result.data, result.artifact.folder
-    click.echo(f"\nDone in {result.seconds / 60:.1f} minutes. The artifact is {folder}. From here:")
+    echo(f"\nDone in {result.seconds / 60:.1f} minutes. The artifact is {folder}. From here:")
     if shutil.which("samespace") is None:
-        click.echo(f"\n  . {Path(sys.executable).parent / 'activate'}")
-    click.echo(
+        echo(f"\n  . {Path(sys.executable).parent / 'activate'}")
+    echo(
         f"""
   samespace inspect {folder}
   samespace serve {folder}                    # HTTP on 8080 for Weaviate, gRPC on 8081

@@ -94,7 +94,7 @@ def to_onnx(module: torch.nn.Module, opset: int, *, token_limit: int, positions:
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
         raise ExportFailed(_first_line(error)) from error
     assert program is not None
-    return _plain(program)
+    return _plain(program, module)
 
 
 def _batched_rotary(graph: Any) -> None:
@@ -127,10 +127,45 @@ def _batched_rotary(graph: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _plain(program: Any) -> bytes:
+def _unfolded(graph: Any, module: torch.nn.Module) -> None:
+    """Put a weight w in the place of a constant 1 + w that the exporter made of it (Gemma's norms), and add 1 there.
+
+    The weights of an identity are looked for in the graph, and 1 + w cannot be taken back to w: it is rounded.
+    """
+    from onnx import helper, numpy_helper
+
+    vectors = {
+        (1.0 + weight).numpy().tobytes(): (name, weight.numpy())
+        for name, weight in module.state_dict().items()
+        if weight.ndim == 1 and weight.dtype == torch.float32
+    }
+    plain = {weight.tobytes() for _, weight in vectors.values()}
+    added = []
+    for tensor in list(graph.initializer):
+        if tensor.data_type != 1 or len(tensor.dims) != 1:
+            continue
+        data = numpy_helper.to_array(tensor).tobytes()
+        if data in plain or data not in vectors:
+            continue
+        name, weight = vectors[data]
+        graph.initializer.append(numpy_helper.from_array(weight, f"{tensor.name}_less_one"))
+        added.append(
+            helper.make_node("Add", [f"{tensor.name}_less_one", "one_more"], [tensor.name], name=f"add_{name}")
+        )
+        graph.initializer.remove(tensor)
+    if added:
+        graph.initializer.append(numpy_helper.from_array(np.array(1.0, dtype=np.float32), "one_more"))
+        nodes = [*added, *graph.node]
+        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+
+def _plain(program: Any, module: torch.nn.Module) -> bytes:
     """Serialise without what differs from run to run or tells about the exporting machine."""
     model = program.model_proto
     _batched_rotary(model.graph)
+    _unfolded(model.graph, module)
     for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
         node.doc_string = ""
         del node.metadata_props[:]

@@ -110,7 +110,7 @@ class HeadedArtifact:
 
     @cached_property
     def tokenizer(self) -> bytes:
-        return self.base.path(manifests.TOKENIZER).read_bytes()
+        return self.base.read(manifests.TOKENIZER)
 
     @property
     def recipe(self) -> Recipe:
@@ -154,7 +154,7 @@ class HeadedArtifact:
     def graph(self, opset: int) -> bytes:
         build = self.base.manifest.build("fp32")
         assert build is not None and build.opset == opset
-        return extended(self.base.graph(build.file).read_bytes(), self.head)
+        return extended(self.base.graph(build.file).data, self.head)
 
 
 def headed_identity(base: Identity, head: Head) -> Identity:

@@ -43,6 +43,17 @@ def require_better(provenance: Mapping[str, Any], model: str, *, anyway: bool) -
         )
 
 
+def not_better(provenance: Mapping[str, Any]) -> str:
+    """What to tell of an encoder whose training record does not call it better than its base; "" where it does."""
+    training = provenance.get("training")
+    if not training:
+        return ""
+    verdict = training.get("better_than_base")
+    if verdict is None:
+        return f"its training record ({RECORD}) does not say whether it is better than its base"
+    return "" if verdict else f"its training record ({RECORD}) says that it is not better than its base"
+
+
 def public_name(model: str) -> str:
     """A hub's name as it is; of a folder its own name only."""
     is_folder = model.startswith((".", "/", "~")) or Path(model).is_dir()

@@ -67,7 +67,7 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
             reason="has no safetensors weights, and a pickled checkpoint can run code when it is read",
             remedy="convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
         )
-    kind = _model_class(config, source)
+    kind = model_class(config, source)
     options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False, "use_safetensors": True}
     # BERT's pooler is a head of its pre-training: it is not on the way to a vector, so it is not the space's.
     if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
@@ -95,7 +95,12 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
     return module
 
 
-def _model_class(config: Any, source: str) -> Any:
+def model_code(config: Any, source: str) -> str:
+    """The source of transformers' model for *config*: which settings it reads stands there alone."""
+    return inspect.getsource(inspect.getmodule(model_class(config, source)))  # type: ignore[arg-type]
+
+
+def model_class(config: Any, source: str) -> Any:
     """transformers' class of the encoder: for T5 its encoder, not the pair of encoder and decoder."""
     import transformers
 

@@ -22,7 +22,7 @@ from ..errors import ModelUnsupported
 from ..text import Recipe, Role, TextEncoder
 from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
-from .backbone import load_backbone, load_config, token_limit
+from .backbone import load_backbone, load_config, model_code, token_limit
 from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
 from .folder.layers import Layer
@@ -242,7 +242,9 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     architecture = read_architecture(config, source)
     tokenizer = load_tokenizer(folder.root, source, folder.settings)
     require_rows(tokenizer, architecture.vocabulary, source)
-    notes = check_config(read_json(folder.root / "config.json", source), known_settings(config), source)
+    notes = check_config(
+        read_json(folder.root / "config.json", source), known_settings(config), model_code(config, source), source
+    )
     backbone = load_backbone(folder.root, config, source)
     architecture = architecture.measured(backbone)
     limit = token_limit(

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
+from ..artifact.graph_check import GraphFile
 from ..errors import BuildUnavailable
 from .bound import FINEST, BoundSession
 from .folder import private_folder
@@ -36,7 +36,7 @@ _CUDA_SETTINGS: Final = {
 }
 
 
-def open_gpu(file: Path, precision: str, place: Placement) -> BoundSession:
+def open_gpu(file: GraphFile, precision: str, place: Placement) -> BoundSession:
     """*file* on the first GPU, warmed up.
 
     Raises:
@@ -94,7 +94,7 @@ def driver_problem(load: Callable[[str], Any] = ctypes.CDLL) -> str | None:
     return None
 
 
-def tensorrt_settings(precision: str, place: Placement, most_rows: int, file: Path) -> dict[str, str]:
+def tensorrt_settings(precision: str, place: Placement, most_rows: int, file: GraphFile) -> dict[str, str]:
     """TensorRT's options: one profile for all shapes, and built engines kept for the next start, which takes minutes.
 
     An engine is machine code, so it is kept only in a folder that nobody else can write to; where there is none,
@@ -113,7 +113,7 @@ def tensorrt_settings(precision: str, place: Placement, most_rows: int, file: Pa
         "trt_profile_opt_shapes": profile(max(1, most_rows // 2), min(128, longest)),
         "trt_profile_max_shapes": profile(most_rows, longest),
     }
-    if (folder := private_folder("tensorrt", file)) is not None:
+    if (folder := private_folder("tensorrt", file.sha256)) is not None:
         settings |= {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from pathlib import Path
 
 
-def private_folder(kind: str, file: Path, *, home: Path | None = None) -> Path | None:
-    """`~/.cache/samespace/KIND/DIGEST` of *file*, made for this user alone; None where that cannot be had.
+def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path | None:
+    """`~/.cache/samespace/KIND/DIGEST` of a file's *digest*, made for this user alone; None where that cannot be had.
 
     Whoever can write there can run code as this user. So each level below the home folder has to be this user's, no
     link, and not writable for others; a folder that is not so is not used.
     """
     if not hasattr(os, "getuid"):
         return None
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     try:
         folder = home or Path.home()
         for name in (".cache", "samespace", kind, digest[:32]):

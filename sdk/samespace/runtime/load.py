@@ -7,10 +7,10 @@ this machine reproduced the probes within the recorded bound.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from ..artifact import Artifact, Build, Measured
+from ..artifact.graph_check import GraphFile
 from ..embed import embed_roles
 from ..errors import BuildError, BuildUnavailable, ExtraMissing, ProbesFailed
 from ..text import TextEncoder
@@ -107,6 +107,7 @@ def load_build(
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
         raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime")
     text_encoder, _ = artifact.text_encoder(), artifact.probes()  # damaged ones are refused before any session
+    artifact.prove()  # and so are those whose fp32 graph is not the encoder that the space id names
     refused: list[str] = []
     last: BuildError = BuildUnavailable(wanted=build, available=available, reason="nothing was tried")
     for each in runnable:
@@ -133,7 +134,7 @@ def open_session(artifact: Artifact, build: Build, measured: Measured, *, place:
     return session_of(artifact.graph(build.file), measured.runtime, measured.precision, place=place)
 
 
-def session_of(file: Path, runtime: str, precision: str, *, place: Placement | None = None) -> Session:
+def session_of(file: GraphFile, runtime: str, precision: str, *, place: Placement | None = None) -> Session:
     """A session of an ONNX file that the caller trusts.
 
     Raises:

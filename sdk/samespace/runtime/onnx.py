@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..artifact.graph_check import GraphFile
 from ..errors import BuildUnavailable, ExtraMissing
 from ..text import Int64
 from ..vectors import Float32
@@ -30,7 +30,7 @@ class OnnxSession:
 
     runtime = NAME
 
-    def __init__(self, file: Path, precision: str, place: Placement) -> None:
+    def __init__(self, file: GraphFile, precision: str, place: Placement) -> None:
         """Load *file*.
 
         Raises:
@@ -64,7 +64,7 @@ def import_onnxruntime() -> Any:
 
 
 def open_inference(
-    onnxruntime: Any, file: Path, options: Any, providers: Sequence[tuple[str, Mapping[str, str]]]
+    onnxruntime: Any, file: GraphFile, options: Any, providers: Sequence[tuple[str, Mapping[str, str]]]
 ) -> Any:
     """onnxruntime's own session, with the inputs that every build has.
 
@@ -75,7 +75,7 @@ def open_inference(
     try:
         # By itself it would go on with the CPU where a GPU fails, at load or in the middle of its work, and say so
         # on stdout, which belongs to results.
-        session = onnxruntime.InferenceSession(str(file), options, providers=list(providers), enable_fallback=False)
+        session = onnxruntime.InferenceSession(file.data, options, providers=list(providers), enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BuildUnavailable(
             wanted=file.name, available=(), reason=f"onnxruntime {onnxruntime.__version__} cannot load it: {error}"

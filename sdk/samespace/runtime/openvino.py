@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from ..artifact.graph_check import GraphFile
 from ..errors import BuildUnavailable, ExtraMissing
 from ..text import Int64
 from ..vectors import Float32
@@ -41,7 +41,7 @@ class OpenvinoSession:
 
     runtime = NAME
 
-    def __init__(self, file: Path, precision: str, place: Placement) -> None:
+    def __init__(self, file: GraphFile, precision: str, place: Placement) -> None:
         """Compile *file*.
 
         Raises:
@@ -73,7 +73,7 @@ class OpenvinoSession:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            self._compiled: Any = core.compile_model(core.read_model(str(file)), "CPU", settings)
+            self._compiled: Any = core.compile_model(core.read_model(file.data), "CPU", settings)
         except RuntimeError as error:
             raise BuildUnavailable(
                 wanted=file.name, available=(), reason=f"OpenVINO {self.version} cannot load it: {error}"

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from ..artifact import Artifact, open_artifact, verify_files
 from ..artifact.manifest import Measured
-from ..errors import BuildError, ExtraMissing, SamespaceError
+from ..errors import BuildError, ExtraMissing, ProbesFailed, SamespaceError
+from ..text import TextEncoder
+from ..vectors import Float32, cosine_distance
 from .choice import BuildCandidate, candidates
 from .composite import load_artifact
 from .cpu import this_cpu
+from .fresh import FreshTexts, fresh_texts, fresh_vectors, require_near
 from .load import open_session, probe_vectors
 
 
@@ -26,7 +29,7 @@ class CheckedBuild:
         bound: the largest 1 - cos over the probes that a machine may show.
         worst: what this machine shows; None where it cannot run the build.
         taken_ms: the time of the probes, kernels being there; None where nothing was timed.
-        error: why it cannot be run here; "" where it can.
+        error: why it cannot be run here, or how it differs from the fp32 build on fresh texts; "" for neither.
     """
 
     where: str
@@ -41,7 +44,7 @@ class CheckedBuild:
     @property
     def right(self) -> bool:
         """Whether it runs here within its bound."""
-        return self.worst is not None and self.worst <= self.bound
+        return self.worst is not None and self.worst <= self.bound and not self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,21 @@ class ArtifactVerification:
 
 
 def verify_artifact(artifact: Artifact | str) -> ArtifactVerification:
-    """Hash every file, and recompute the probes with every build that a runtime on this machine can run.
+    """Hash every file, find the identity's weights in the fp32 graph, and run every build that can be run here.
+
+    Each build recomputes the probes, and texts that are made now, on which it is held against the fp32 build.
 
     What comes of the builds is in the answer; `ArtifactVerification.require` makes an error of it.
 
     Raises:
-        ArtifactError: the artifact cannot be read, or a file is not what the manifest says.
+        ArtifactError: the artifact cannot be read, a file is not what the manifest says, or the fp32 graph is not the
+            encoder that the identity names.
         BuildError: a composite whose parts are right is wrong as a whole.
     """
     opened = open_artifact(artifact) if isinstance(artifact, str) else artifact
     files = len(verify_files(opened))
+    for encoder in opened.parts or (opened,):
+        encoder.prove()
     encoders = tuple(
         _checked(part, f"{part.folder.name}/" if opened.parts else "") for part in opened.parts or [opened]
     )
@@ -108,11 +116,30 @@ def verify_artifact(artifact: Artifact | str) -> ArtifactVerification:
 
 def _checked(encoder: Artifact, where: str) -> CheckedEncoder:
     ways = [(build, measured) for build in encoder.manifest.builds for measured in build.measured]
-    builds = tuple(_run(encoder, where, build.name, measured) for build, measured in ways)
+    text_encoder = encoder.text_encoder()
+    fresh = fresh_texts(text_encoder)
+    exact = _exact(encoder, text_encoder, fresh)
+    builds = tuple(_run(encoder, where, build.name, measured, fresh, exact) for build, measured in ways)
     return CheckedEncoder(where, builds, tuple(candidates(encoder.manifest, cpu=this_cpu())))
 
 
-def _run(encoder: Artifact, where: str, name: str, measured: Measured) -> CheckedBuild:
+def _exact(encoder: Artifact, text_encoder: TextEncoder, fresh: FreshTexts) -> Float32 | None:
+    """What the fp32 build makes of *fresh* on the first runtime that runs it here; None where none does."""
+    build = encoder.manifest.build("fp32")
+    if build is None:
+        return None
+    for measured in build.measured:
+        try:
+            session = open_session(encoder, build, measured)
+            return fresh_vectors(session, text_encoder, fresh, encoder.manifest.identity.dims)
+        except (BuildError, ExtraMissing):
+            continue
+    return None
+
+
+def _run(
+    encoder: Artifact, where: str, name: str, measured: Measured, fresh: FreshTexts, exact: Float32 | None
+) -> CheckedBuild:
     build = encoder.manifest.build(name)
     assert build is not None
     text_encoder = encoder.text_encoder()
@@ -122,6 +149,16 @@ def _run(encoder: Artifact, where: str, name: str, measured: Measured) -> Checke
         began_ns = time.monotonic_ns()
         probe_vectors(encoder, session, text_encoder)  # again, now that its kernels are there
         taken_ms = max(1, (time.monotonic_ns() - began_ns) // 1_000_000)
+        found = fresh_vectors(session, text_encoder, fresh, encoder.manifest.identity.dims)
     except (BuildError, ExtraMissing) as error:
         return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, error=str(error))
+    if exact is None:
+        return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms)
+    try:
+        require_near(found, exact, bound=measured.bound, build=name, runtime=measured.runtime)
+    except ProbesFailed as error:
+        worst = max(worst, float(cosine_distance(found, exact).max()))
+        return CheckedBuild(
+            where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms, str(error)
+        )
     return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms)

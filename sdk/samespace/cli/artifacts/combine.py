@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import progress, say, table
+from ..console import echo, progress, say, table
 
 if TYPE_CHECKING:
     from ...export.composites.evidence import PartScore
@@ -60,7 +60,7 @@ def combine(
 
     wanted = Combination(artifacts, out, weights, two_tower, name, data, split, anyway, replace)
     written = combine_folders(wanted, progress=progress, say=say, show=_show)
-    click.echo(f"combined: {out}, space {written.space_id}")
+    echo(f"combined: {out}, space {written.space_id}")
 
 
 def _show(scores: Sequence[PartScore]) -> None:
@@ -69,4 +69,4 @@ def _show(scores: Sequence[PartScore]) -> None:
          f"{each.score.recall_100:.4f}"]
         for each in scores
     ]  # fmt: skip
-    click.echo(table(["encoder", "dims", "nDCG@10", "recall@100"], rows))
+    echo(table(["encoder", "dims", "nDCG@10", "recall@100"], rows))

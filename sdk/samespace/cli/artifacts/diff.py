@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from ...errors import ArtifactError, BuildError, ExtraMissing
+from ..console import echo, say
+
+if TYPE_CHECKING:
+    from ...artifact import Artifact
 
 _VERDICTS = {
     "same": "The same space: their vectors may be compared.",
     "rebuilt": "The same space, rebuilt: their vectors may be compared.",
+    "contradiction": "One space id and two encoders: at least one artifact is not what it says. Their vectors may NOT "
+    "be compared; run samespace verify on both.",
     "different": "Different spaces: their vectors may NOT be compared.",
 }
 
@@ -22,8 +32,9 @@ _VERDICTS = {
 def diff(first: Path, second: Path, as_json: bool) -> None:
     """Say whether two artifacts are the same space, and what differs.
 
+    Two artifacts of one id are also run, on their probes and on texts that are made now, where a runtime is installed.
     Exit code 0 for the same space, renamed or rebuilt; 1 for different spaces, also where the probes are nearly
-    equal; 2 for wrong usage.
+    equal, and for one id with vectors that disagree; 2 for wrong usage.
 
     \b
     Example:
@@ -34,6 +45,9 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
 
     left, right = open_artifact(first), open_artifact(second)
     found = compare(left, right)
+    problem = "" if found.verdict in ("different", "contradiction") else _disagreement(left, right)
+    if problem:
+        found = replace(found, verdict="contradiction")
     if as_json:
         value = {
             "verdict": found.verdict,
@@ -43,15 +57,30 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
             "probes": found.probes
             and {"texts": found.probes.texts, "mean_cos": found.probes.mean, "worst_cos": found.probes.worst},
         }
-        click.echo(json.dumps(value, ensure_ascii=False))
+        echo(json.dumps(value, ensure_ascii=False))
     else:
-        click.echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
-        click.echo(_VERDICTS[found.verdict])
+        echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
+        echo(_VERDICTS[found.verdict])
         for part, text in (*found.space, *found.beside):
-            click.echo(f"  {part}: {text}")
+            echo(f"  {part}: {text}")
         if found.probes is not None:
             near = found.probes
-            click.echo(
-                f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts"
-            )
-    sys.exit(found.verdict == "different")
+            echo(f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts")
+        if problem:
+            echo(f"  run here: {problem}")
+    sys.exit(found.verdict in ("different", "contradiction"))
+
+
+def _disagreement(left: Artifact, right: Artifact) -> str:
+    """How the vectors of two artifacts of one id disagree when both are run; "" where they agree, or nothing runs."""
+    from ...runtime import load_artifact
+    from ...runtime.fresh import require_same_spaces
+
+    try:
+        loaded = [load_artifact(each, build="fp32") for each in (left, right)]
+        require_same_spaces(*loaded)
+    except ExtraMissing as error:
+        say(f"Not run on fresh texts: {error}")
+    except (BuildError, ArtifactError) as error:
+        return str(error)
+    return ""

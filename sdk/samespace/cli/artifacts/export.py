@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...extras import require_extra
-from ..console import quiet_libraries, say, table
+from ..console import echo, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def export(
         replace=replace,
     )
     exported = export_model(wanted, say=say)
-    click.echo(_reports(exported))
-    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
+    echo(_reports(exported))
+    echo(f"exported: {out}, space {exported.artifact.space_id}")
     if exported.refused:
         raise exported.refused[0]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import table
+from ..console import echo, table
 
 if TYPE_CHECKING:
     from ...artifact import Artifact, Composite, Identity, Manifest
@@ -53,10 +53,10 @@ def inspect(artifact: Path, as_json: bool) -> None:
         "scores": [dict(score) for score in manifest.scores],
     }
     if as_json:
-        click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+        echo(json.dumps(summary, indent=2, ensure_ascii=False))
         return
-    click.echo(f"name       {manifest.name}")
-    click.echo(f"space      {manifest.space_id}")
+    echo(f"name       {manifest.name}")
+    echo(f"space      {manifest.space_id}")
     if manifest.composite is None:
         _echo_encoder(manifest.encoder)
     else:
@@ -74,8 +74,8 @@ def inspect(artifact: Path, as_json: bool) -> None:
         for build in manifest.builds
         for measured in build.measured
     ]
-    click.echo()
-    click.echo(table(["build", "runtime", "computes", "MB", "worst 1-cos", "nDCG@10 change"], rows))
+    echo()
+    echo(table(["build", "runtime", "computes", "MB", "worst 1-cos", "nDCG@10 change"], rows))
 
 
 def _described(manifest: Manifest) -> dict[str, Any]:
@@ -97,18 +97,18 @@ def _described(manifest: Manifest) -> dict[str, Any]:
 def _echo_encoder(identity: Identity) -> None:
     recipe = identity.recipe
     after = f", {identity.transform['type']} transform" if identity.transform else ""
-    click.echo(f"vectors    {identity.dims} dims, {identity.pooling} pooling{after}, unit length")
-    click.echo(f"texts      {recipe.token_limit} tokens, longer ones in windows that share {recipe.window_overlap}")
+    echo(f"vectors    {identity.dims} dims, {identity.pooling} pooling{after}, unit length")
+    echo(f"texts      {recipe.token_limit} tokens, longer ones in windows that share {recipe.window_overlap}")
     for role, prompt in recipe.prompts.items():
         if prompt:
-            click.echo(f"prompt     {role}: {prompt!r}")
+            echo(f"prompt     {role}: {prompt!r}")
 
 
 def _echo_composite(composite: Composite, artifact: Artifact) -> None:
     what = "one encoder for each role" if composite.kind == "two_tower" else "the parts' vectors side by side"
-    click.echo(f"vectors    {composite.dims} dims, {what}, unit length\n")
+    echo(f"vectors    {composite.dims} dims, {what}, unit length\n")
     rows = [
         [name, part.manifest.name, each.space_id[:12], str(each.dims), f"{each.weight:g}"]
         for name, each, part in zip(composite.folders, composite.parts, artifact.parts, strict=True)
     ]
-    click.echo(table(["part", "name", "space", "dims", "weight"], rows))
+    echo(table(["part", "name", "space", "dims", "weight"], rows))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...extras import require_extra
-from ..console import progress, quiet_libraries, say, table
+from ..console import echo, progress, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def transform(
     )  # fmt: skip
     found = choose_transform(wanted, progress=progress, say=say)
     if as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        echo(json.dumps(found.to_json(), ensure_ascii=False))
     else:
         _show(found)
     if out:
@@ -107,8 +107,8 @@ def transform(
 
 def _show(found: TransformChoice) -> None:
     head = ["transform", "dims", "nDCG@10", "recall@100", "rank", "cosine", "bytes", "change", "p"]
-    click.echo(table(head, [_row(each) for each in found.scores]))
-    click.echo(_answer(found.scores, found.best, found.smallest, found.wanted.max_loss))
+    echo(table(head, [_row(each) for each in found.scores]))
+    echo(_answer(found.scores, found.best, found.smallest, found.wanted.max_loss))
     say("rank: dims in use (effective rank). cosine: of random passages. bytes: a float32 vector.")
     say("change: points of nDCG@10 against none; p: of that change by chance, uncorrected.")
 

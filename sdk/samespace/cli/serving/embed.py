@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ...errors import RequestInvalid
-from ..console import progress, say
+from ..console import echo, progress, say
 from ..options import gathered
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def embed(
         say(f"{done.skipped} rows without a text were left out.")
     if done.long_texts and long_texts == "pool":
         say(f"{done.long_texts} texts are longer than the token limit; their vectors are pooled windows.")
-    click.echo(f"{done.rows} vectors of {done.texts} texts ({done.tokens} tokens) in {out}")
+    echo(f"{done.rows} vectors of {done.texts} texts ({done.tokens} tokens) in {out}")
 
 
 def _engine(workforce: Workforce, open_encoder: OpenForBulk) -> Callable[..., Iterator[Made]]:

@@ -17,6 +17,7 @@ from samespace_server.security.tls import TlsFiles
 from samespace_server.settings import Choice, HttpLimits, Limits, Security, Settings, Tracing, flag_of
 
 from ...errors import ConfigInvalid
+from ..console import echo
 
 TOKENS: Final = "SAMESPACE_TOKENS"
 """The environment's variable for tokens; only this command reads it. An option would show them in `ps`."""
@@ -102,7 +103,7 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
     with _named_by_option():
         settings = _settings(artifacts, options)
         set_up(options["log_format"], sys.stderr)
-        code = run(settings, lambda ready: click.echo(json.dumps(ready)))
+        code = run(settings, lambda ready: echo(json.dumps(ready)))
     sys.exit(code)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import short
-from ..console import say, table
+from ..console import echo, say, table
 
 if TYPE_CHECKING:
     from ...rpc.admin import AdminClient, ServedSpace
@@ -54,7 +54,7 @@ def list_served(address: str, as_json: bool) -> None:
     with _client(address) as client:
         served = client.list_served()
     if as_json:
-        click.echo(json.dumps([_plain(each) for each in served], indent=2, ensure_ascii=False))
+        echo(json.dumps([_plain(each) for each in served], indent=2, ensure_ascii=False))
         return
     if not served:
         say("nothing is served")
@@ -70,7 +70,7 @@ def list_served(address: str, as_json: bool) -> None:
         ]
         for each in served
     ]
-    click.echo(table(["space", "name", "dims", "runs", "at work", "state"], rows))
+    echo(table(["space", "name", "dims", "runs", "at work", "state"], rows))
 
 
 @spaces.command()
@@ -93,7 +93,7 @@ def load(folder: str, address: str, **options: Any) -> None:
     with _client(address) as client:
         served = client.load(folder, **options)
     say(f"serving {served.info.name}: {served.info.build} on {served.info.runtime}")
-    click.echo(served.info.space_id)
+    echo(served.info.space_id)
 
 
 @spaces.command()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...extras import require_extra
-from ..console import progress, quiet_libraries, say
+from ..console import echo, progress, quiet_libraries, say
 from .train_head import cache_option, head_options, leakage_option, show
 
 
@@ -56,4 +56,4 @@ def align(
 
     wanted = HeadRequest(data, out, HeadConfig(separate=True, **settings), allow_leakage, cache, name, replace)
     exported = align_encoders(query_encoder, passage_encoder, wanted, progress=progress, say=say, show=show)
-    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
+    echo(f"exported: {out}, space {exported.artifact.space_id}")

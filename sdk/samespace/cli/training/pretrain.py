@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..console import progress, say
+from ..console import echo, progress, say
 
 
 @click.command()
@@ -77,4 +77,4 @@ def pretrain(
         f"{loss['before']:.3f} before, {loss['after']:.3f} after; guessing by frequency {loss['guessing']:.3f}."
     )
     show_scores(record)
-    click.echo(f"model: {out}; it is a new space, not fine-tuned. Next: samespace train CONFIG --set base={out}")
+    echo(f"model: {out}; it is a new space, not fine-tuned. Next: samespace train CONFIG --set base={out}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..console import progress, say, table
+from ..console import echo, progress, say, table
 
 if TYPE_CHECKING:
     from ...training.finetuning.rates import Picked
@@ -61,11 +61,11 @@ def train(config: Path, overrides: tuple[str, ...], out: Path | None, doctor: bo
     for line in _about(record):
         say(line)
     if record["scores"]:
-        click.echo(table(report.SCORE_HEAD, report.score_rows(record)))
+        echo(table(report.SCORE_HEAD, report.score_rows(record)))
     if (said := report.verdict(record)) is not None:
         click.secho(said[0], fg="red" if said[1] else "green", bold=said[1])
-    click.echo(f"report: {settings.out / report.REPORT}")
-    click.echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")
+    echo(f"report: {settings.out / report.REPORT}")
+    echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")
 
 
 def _show_rates(picked: Picked) -> None:
@@ -75,8 +75,8 @@ def _show_rates(picked: Picked) -> None:
         bar = "#" * round(_BAR * trial.score / widest)
         loss = f"{trial.loss / trial.trivial:.3f}" if trial.trivial else f"{trial.loss:.3f}"
         rows.append([f"{trial.rate:g}", f"{trial.score:.4f}", loss, bar])
-    click.echo(table(["learning_rate", "score", "loss/trivial", ""], rows))
-    click.echo(f"{picked.steps} steps each. Take {picked.rate:g}: {picked.reason}.")
+    echo(table(["learning_rate", "score", "loss/trivial", ""], rows))
+    echo(f"{picked.steps} steps each. Take {picked.rate:g}: {picked.reason}.")
 
 
 def _about(record: Mapping[str, Any]) -> list[str]:

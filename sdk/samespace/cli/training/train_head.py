@@ -10,7 +10,7 @@ import click
 
 from ...errors import ConfigInvalid
 from ...extras import require_extra
-from ..console import progress, quiet_libraries, say, table
+from ..console import echo, progress, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 from ..options import gathered
 
@@ -132,12 +132,12 @@ def train_head(
     if encoder == VECTORS:
         found = train_on_vectors(wanted, space, progress=progress, show=show).heads.space_id()
         where = f"space {found}" if found else "of no known space, because --space was not given"
-        click.echo(f"head: {out}, {where}")
+        echo(f"head: {out}, {where}")
         return
     if space is not None:
         raise ConfigInvalid(key="--space", reason=f"{space}; {encoder} says its space itself")
     exported = train_on_encoder(encoder, wanted, progress=progress, say=say, show=show)
-    click.echo(f"exported: {out}, space {exported.artifact.space_id}")
+    echo(f"exported: {out}, space {exported.artifact.space_id}")
 
 
 def show(trained: TrainedHead) -> None:
@@ -156,13 +156,13 @@ def show(trained: TrainedHead) -> None:
             ]
             for each, alarm in zip(trained.tried, alarms(trained.tried), strict=True)
         ]
-        click.echo(table(["rate", "loss, first", "last", "best step", "dev nDCG@10", ""], rows))
+        echo(table(["rate", "loss, first", "last", "best step", "dev nDCG@10", ""], rows))
         say(f"*: taken. A loss of {trained.trivial:.4f} is that of telling nothing apart.")
-    click.echo(table(["nDCG@10", *(f"{split}" for split in _splits(trained)), "head against it", "p"],
+    echo(table(["nDCG@10", *(f"{split}" for split in _splits(trained)), "head against it", "p"],
                      [_row(each, _splits(trained)) for each in trained.compared]))  # fmt: skip
     if trained.alarm is not None:
         say(f"warning: {trained.alarm}.")
-    click.echo(f"head: {trained.summary()}")
+    echo(f"head: {trained.summary()}")
 
 
 def _splits(trained: TrainedHead) -> list[str]:

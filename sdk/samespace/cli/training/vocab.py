@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..console import progress, say, table
+from ..console import echo, progress, say, table
 
 if TYPE_CHECKING:
     from ...training.vocabulary.extension import Extended
@@ -64,13 +64,13 @@ def extend(model: str, data: Path, out: Path, most: int, scored_on: Path | None,
     domain = read_domain(data)
     held_out = development(domain, scored_on, dev_split) if score else {}
     show(run(model, domain, out, most, held_out, progress))
-    click.echo(f"model: {out}; it is a new space, untrained. Next: samespace pretrain {out} {data} --out MODEL")
+    echo(f"model: {out}; it is a new space, untrained. Next: samespace pretrain {out} {data} --out MODEL")
 
 
 def show(made: Extended) -> None:
     """Print what was added and what it came to."""
     rows = [[term.text, str(term.count), str(len(term.pieces)), str(term.saved)] for term in made.terms[:_SHOWN]]
-    click.echo(table(["term", "times", "tokens", "saved"], rows))
+    echo(table(["term", "times", "tokens", "saved"], rows))
     if len(made.terms) > _SHOWN:
         say(f"and {len(made.terms) - _SHOWN} more, in run.json")
     rows = []
@@ -84,7 +84,7 @@ def show(made: Extended) -> None:
                     ("windows", before.windows, after.windows),
                 )
             ]
-    click.echo(table([f"{len(made.terms)} terms", "before", "after", "change"], rows))
+    echo(table([f"{len(made.terms)} terms", "before", "after", "change"], rows))
     show_scores(made.record)
 
 
@@ -96,5 +96,5 @@ def show_scores(record: Any) -> None:
     if said is None:
         say("Not scored: there is no development split, or --no-score was said. Nothing says that it is better.")
         return
-    click.echo(table(SCORE_HEAD, score_rows(record)))
+    echo(table(SCORE_HEAD, score_rows(record)))
     click.secho(said[0], fg="red" if said[1] else "green", bold=said[1])

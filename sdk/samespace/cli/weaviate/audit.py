@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ...errors import ConfigInvalid
-from ..console import say, table, wrapped
+from ..console import echo, say, table, wrapped
 from ..encoders import open_encoder, refuse_space_id
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 from .pinned import open_pinned
@@ -113,7 +113,7 @@ def audit(
             html.write_text(audit_page(report), encoding="utf-8")
         except OSError as error:
             raise ConfigInvalid(key="--html", reason=f"{html}: {error.strerror}") from error
-    click.echo(json.dumps(report.to_dict(), indent=2)) if as_json else _show(report)
+    echo(json.dumps(report.to_dict(), indent=2)) if as_json else _show(report)
     if html is not None:
         say(f"Written: {html}")
     if not report.clean:
@@ -123,16 +123,16 @@ def audit(
 def _show(report: AuditReport) -> None:
     from samespace_weaviate.audit.words import TENANT_HEAD, sentences, tenant_rows, verdict
 
-    click.echo(f"{report.collection}, vector {report.vector}, encoded again with {report.encoder}")
-    click.echo(table(TENANT_HEAD, tenant_rows(report)))
+    echo(f"{report.collection}, vector {report.vector}, encoded again with {report.encoder}")
+    echo(table(TENANT_HEAD, tenant_rows(report)))
     for sentence in (verdict(report), *sentences(report)):
-        click.echo(wrapped(sentence))
+        echo(wrapped(sentence))
     for offender in report.offenders[:MOST_OFFENDERS]:
         tenant = f" of tenant {offender.tenant}" if offender.tenant else ""
-        click.echo(f"  {offender.uuid}{tenant}")
-        click.echo(wrapped(offender.reason, first=f"    {offender.kind.value}: "))
+        echo(f"  {offender.uuid}{tenant}")
+        echo(wrapped(offender.reason, first=f"    {offender.kind.value}: "))
     if report.wrong > MOST_OFFENDERS:
-        click.echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
+        echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
 
 
 def open_for_audit(name: str, build: str) -> Encoder:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import progress, say, table
+from ..console import echo, progress, say, table
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 from .migrate import queries_of
 
@@ -105,19 +105,19 @@ def bridge(
 
 def _show(measured: Retention) -> None:
     found = measured.bridge
-    click.echo(
+    echo(
         f"Fitted on {found.texts} objects: {found.kind}, mean 1 - cos {found.held_out:.3f} to the new encoder's "
         "vectors on those held out."
     )
     if measured.scores:
         rows = [[score.encoder, f"{score.ndcg_10:.4f}"] for score in measured.scores]
-        click.echo(table(["passages of", "nDCG@10"], rows))
-    click.echo(measured.sentence)
+        echo(table(["passages of", "nDCG@10"], rows))
+    echo(measured.sentence)
 
 
 def _agreed(found: Bridge, plan: SecondVector, *, dry_run: bool, yes: bool) -> bool:
     kept = "of which nothing was measured" if found.retention is None else f"that retains {found.retention.kept:.1%}"
-    click.echo(
+    echo(
         f"{plan.collection} gets the vector {plan.vector}, space {found.space_id}: approximate, made by a bridge "
         f"{kept}. "
         "Only who asks for this space finds it; queries are encoded by the new encoder and declared with "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import WeaviateError
-from ..console import say, wrapped
+from ..console import echo, say, wrapped
 from ..encoders import space_of
 from .connection import NamedWeaviate, connection, require_weaviate
 
@@ -82,7 +82,7 @@ def check(
         say("WARNING: this key may not see every collection; only those that it may see are checked.")
     checks = check_all(inventory, names, space_id=space_id, servers=servers)
     if as_json:
-        click.echo(json.dumps([_as_json(found) for found in checks], indent=2))
+        echo(json.dumps([_as_json(found) for found in checks], indent=2))
     else:
         _print(checks)
     if any(found.worst >= Severity.UNSAFE for found in checks):
@@ -91,9 +91,9 @@ def check(
 
 def _print(checks: Sequence[PinCheck]) -> None:
     for found in checks:
-        click.echo(f"{found.collection}: {found.worst.word}")
+        echo(f"{found.collection}: {found.worst.word}")
         for finding in sorted(found.findings, key=lambda each: -each.severity):
-            click.echo(wrapped(finding.message, first=f"  {finding.severity.word:<7} "))
+            echo(wrapped(finding.message, first=f"  {finding.severity.word:<7} "))
     if not checks:
         say("There are no collections.")
 

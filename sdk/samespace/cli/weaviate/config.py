@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ..console import say
+from ..console import echo, say
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.environment import Platform
@@ -48,8 +48,8 @@ def config(platform: str, collection: str, server: str, cohere: bool) -> None:
     if platform == "rbac":
         from samespace_weaviate.rights.roles import render_roles
 
-        click.echo(render_roles(collection), nl=False)
+        echo(render_roles(collection), nl=False)
         return
-    click.echo(render(cast("Platform", platform), server, cohere=cohere), nl=False)
+    echo(render(cast("Platform", platform), server, cohere=cohere), nl=False)
     if cohere:
         say("WARNING: route cohere can be redirected by any client; see `samespace weaviate create --help`.")

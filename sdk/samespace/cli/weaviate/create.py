@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import say
+from ..console import echo, say
 from ..encoders import space_of
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
@@ -135,7 +135,7 @@ def make(store: Store, specs: Sequence[CollectionSpec], *, dry_run: bool, yes: b
     if not dry_run and any(one.conflicts for one in todo):
         apply(store, specs)  # raises, and says all that the plan would say
     for spec, one in zip(specs, todo, strict=True):
-        click.echo(str(one) if one.actions and not one.conflicts else f"{spec.name}: {one}")
+        echo(str(one) if one.actions and not one.conflicts else f"{spec.name}: {one}")
         for warning in spec.warnings():
             say(f"WARNING: {warning}")
     if dry_run:

@@ -14,7 +14,7 @@ from uuid import uuid4
 import click
 
 from ...errors import DataInvalid, MigrationBlocked, RequestInvalid
-from ..console import progress, say
+from ..console import echo, progress, say
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
@@ -255,9 +255,9 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
     require_alike(database, migration.old)
     new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
-        click.echo(sentence)
+        echo(sentence)
     for sentence in survey(database, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
-        click.echo(sentence)
+        echo(sentence)
     return migration
 
 
@@ -279,7 +279,7 @@ def _second_vector(
     require_alike(database, wanted.name)
     plan = plan_encoder(database, wanted.name, encoder, server, wanted.text_property)
     for sentence in plan.sentences():
-        click.echo(sentence)
+        echo(sentence)
     if dry_run:
         return
     if not yes:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import click
 
 from ...errors import RequestInvalid
-from ..console import say
+from ..console import echo, say
 from ..encoders import space_of
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 from .migrate import Wish, agreed_wish, finish_names, go_on, take_up
@@ -127,7 +127,7 @@ def _planned(database: Database, name: str, alias: str, encoder: str | None, ser
     require_alike(database, migration.old)
     moved_schema(schemas[migration.old], migration, server)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
-        click.echo(sentence)
+        echo(sentence)
     if not migration.tenants:
         say(f"{database.count(migration.old):,} objects.")
     return migration

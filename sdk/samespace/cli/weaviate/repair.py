@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ...errors import short
-from ..console import say, wrapped
+from ..console import echo, say, wrapped
 from ..encoders import refuse_space_id
 from .audit import open_for_audit, progress_lines
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -71,17 +71,17 @@ def repair(
     if report.after is not None or not journal.mends:
         path.unlink(missing_ok=True)  # the repair is over; the next one begins with an audit of its own
     for sentence in report.reconciled.sentences() if report.reconciled else ():
-        click.echo(wrapped(sentence))
+        echo(wrapped(sentence))
     if report.after is None and report.reconciled is not None and not report.reconciled.alike:
-        click.echo("Vectors are audited when all replicas hold the same.")
+        echo("Vectors are audited when all replicas hold the same.")
         sys.exit(0 if dry_run else 1)
     for kind, count in sorted(report.named.items(), key=lambda pair: -pair[1]):
-        click.echo(wrapped(f"{count} {kind.words}."))
+        echo(wrapped(f"{count} {kind.words}."))
     if report.after is None:
-        click.echo(f"{sum(report.named.values())} objects would be repaired; nothing was written.")
+        echo(f"{sum(report.named.values())} objects would be repaired; nothing was written.")
         return
-    click.echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
-    click.echo(wrapped(f"Audited again: {verdict(report.after)}"))
+    echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
+    echo(wrapped(f"Audited again: {verdict(report.after)}"))
     if not report.clean:
         say("What is left is named by `samespace weaviate audit`.")
         sys.exit(1)

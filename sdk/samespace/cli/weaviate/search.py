@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import RequestInvalid
-from ..console import one_line, say
+from ..console import echo, one_line, say
 from ..encoders import open_encoder, space_of
 from .connection import NamedWeaviate, connection, require_weaviate
 
@@ -88,8 +88,8 @@ def search(
     for hit in hits:
         similarity = collection.similarity(hit)
         measure = hit.score or 0.0 if similarity is None else similarity
-        click.echo(f"{measure:.3f}  {hit.properties.get('passageId') or hit.uuid}")
-        click.echo(f"       {one_line(str(hit.properties.get(text) or ''), indent=7)}")
+        echo(f"{measure:.3f}  {hit.properties.get('passageId') or hit.uuid}")
+        echo(f"       {one_line(str(hit.properties.get(text) or ''), indent=7)}")
 
 
 def _only_space(schema: Mapping[str, Any], name: str) -> str:

@@ -7,16 +7,15 @@ user names; that gate, and which int8 is tried first, is in `int8`.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from ...artifact import Measured
+from ...artifact.graph_check import GraphFile
 from ...embed import embed_roles
 from ...errors import BuildUnavailable, ExtraMissing, GateFailed, ModelUnsupported, SamespaceError
 from ...model.checkpoint import Checkpoint
@@ -77,15 +76,18 @@ def build_fp16(fp32: BuildFile, wanted: ParityReference) -> BuildFile:
     """Weights and matrix products in fp16, for GPUs; compared with torch here, on the CPU.
 
     onnxruntime's CPU kernels may compute an fp16 operator in fp32, so what is proved here is the file: its rounded
-    weights and its types. That a GPU computes the same is proved by the probes, when it loads the build.
+    weights, its types, and that no value on the probes leaves fp16 (`overflow`). That a GPU computes the same is proved
+    by the probes, when it loads the build.
 
     Raises:
         BuildUnavailable: the graph cannot be converted.
-        GateFailed: it does not agree with torch.
+        GateFailed: it does not agree with torch, or a value is beyond what fp16 holds.
     """
     from .half import to_half
+    from .overflow import require_no_overflow
 
     data = to_half(fp32.data)
+    require_no_overflow(fp32.data, data, wanted)
     return BuildFile("fp16", "model.fp16.onnx", data, fp32.opset, (_measured(data, ONNXRUNTIME, "fp16", wanted),))
 
 
@@ -115,10 +117,7 @@ def session_over(data: bytes, runtime: str, precision: str) -> Iterator[Session]
         BuildUnavailable: the runtime cannot load it.
         ExtraMissing: the runtime is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        file.write_bytes(data)
-        yield session_of(file, runtime, precision)
+    yield session_of(GraphFile("model.onnx", data), runtime, precision)
 
 
 def measure(session: Session, wanted: ParityReference) -> Measured:

@@ -47,7 +47,7 @@ def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibratio
     failed: list[SamespaceError] = []
     exact = ndcg(fp32, fp32.measured[-1], wanted.checkpoint, gate)
     ways: tuple[Callable[[], tuple[BuildFile, list[SamespaceError]]], ...] = (
-        lambda: build_calibrated(fp32, wanted, calibration),
+        lambda: build_calibrated(fp32, wanted, calibration, say=say),
         lambda: build_dynamic(fp32, wanted),
     )
     for way in ways:
@@ -66,7 +66,7 @@ def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibratio
 
 
 def build_calibrated(
-    fp32: BuildFile, wanted: ParityReference, calibration: Calibration
+    fp32: BuildFile, wanted: ParityReference, calibration: Calibration, *, say: Say = lambda _: None
 ) -> tuple[BuildFile, list[SamespaceError]]:
     """The calibrated build, not gated yet, and why a runtime cannot load it.
 
@@ -74,7 +74,7 @@ def build_calibrated(
         ExtraMissing: nncf is not installed.
         BuildUnavailable: nncf cannot quantise the graph, or no runtime runs it.
     """
-    data = quantise.calibrated(fp32.data, calibration.inputs(wanted.checkpoint))
+    data = quantise.calibrated(fp32.data, calibration.inputs(wanted.checkpoint), say)
     measured, failed = _measured(data, wanted, (ONNXRUNTIME, openvino.NAME))
     method = {
         "way": "calibrated",

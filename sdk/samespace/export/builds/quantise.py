@@ -13,8 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import random
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -32,13 +34,38 @@ SMOOTHING: Final = 0.8
 _PRODUCTS: Final = frozenset({"MatMul", "Gemm", "Conv"})
 
 
-def calibrated(data: bytes, inputs: Sequence[tuple[Int64, Int64]]) -> bytes:
+class CountedRows:
+    """Rows that tell how many of them were taken: nncf goes over its texts several times, and says nothing itself."""
+
+    def __init__(self, rows: Sequence[Any], say: Callable[[str], None], *, every_s: float = 10.0) -> None:
+        self._rows, self._say, self._every_s = rows, say, every_s
+        self._began = self._told = time.monotonic()
+        self._passes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._passes += 1
+        for place, row in enumerate(self._rows, start=1):
+            yield row
+            now = time.monotonic()
+            if now - self._told >= self._every_s:
+                self._told = now
+                spent = now - self._began
+                self._say(f"int8: pass {self._passes}, text {place} of {len(self._rows)}, {spent:.0f} s so far.")
+
+
+def calibrated(
+    data: bytes, inputs: Sequence[tuple[Int64, Int64]], say: Callable[[str], None] = lambda _: None
+) -> bytes:
     """The bytes of an fp32 ONNX file with its matrix products in int8, scaled by what *inputs* show.
 
     The same bytes, inputs and versions give the same file.
 
     Args:
         inputs: ids and mask of each calibration text, (1, tokens) int64.
+        say: gets a sentence every ten seconds: how far it is.
 
     Raises:
         ExtraMissing: nncf is not installed.
@@ -46,6 +73,12 @@ def calibrated(data: bytes, inputs: Sequence[tuple[Int64, Int64]]) -> bytes:
     """
     require_extra("train", feature="calibrated int8", modules=("nncf", "onnx", "onnxruntime"))
     import onnx
+
+    out, err = sys.stdout, sys.stderr
+
+    def aloud(sentence: str) -> None:
+        with redirect_stdout(out), redirect_stderr(err):
+            say(sentence)
 
     with _quiet_nncf() as nncf:
         advanced = nncf.AdvancedQuantizationParameters(
@@ -55,7 +88,7 @@ def calibrated(data: bytes, inputs: Sequence[tuple[Int64, Int64]]) -> bytes:
         try:
             model = nncf.quantize(
                 onnx.ModelProto.FromString(data),
-                nncf.Dataset(rows),
+                nncf.Dataset(CountedRows(rows, aloud)),
                 model_type=nncf.ModelType.TRANSFORMER,
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(rows),

@@ -113,6 +113,8 @@ def _write(
 
 def _probes(identity: Composite, artifacts: Sequence[Artifact]) -> Probes:
     """Those probes that every part has, with the composite's vectors made of the parts' fp32 references."""
+    for artifact in artifacts:
+        artifact.prove()
     probes = [artifact.probes() for artifact in artifacts]
     rows = [{key: row for row, key in enumerate(zip(each.texts, each.roles, strict=True))} for each in probes]
     shared = [key for key in rows[0] if all(key in others for others in rows[1:])]

@@ -9,6 +9,7 @@ What it leaves to others: what the values mean (`model_folder`, `router`, `promp
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -145,8 +146,18 @@ def known_settings(config: Any) -> frozenset[str]:
     return frozenset(known)
 
 
-def check_config(values: Mapping[str, Any], known: Collection[str], source: str) -> list[str]:
-    """`check_keys` of config.json, where *known* is what its class in transformers takes; see `known_settings`."""
+def read_by(code: str, key: str) -> bool:
+    """Whether *code*, the source of a model in transformers, reads the setting *key*: some do without declaring it."""
+    return re.search(rf"config\.{re.escape(key)}\b|getattr\(\w*\.?\w*config, \"{re.escape(key)}\"", code) is not None
+
+
+def check_config(values: Mapping[str, Any], known: Collection[str], code: str, source: str) -> list[str]:
+    """`check_keys` of config.json.
+
+    Args:
+        known: what its class in transformers takes, see `known_settings`.
+        code: the source of its model.
+    """
     listed = []
     for key, value in values.items():
         if key == "auto_map":
@@ -158,7 +169,7 @@ def check_config(values: Mapping[str, Any], known: Collection[str], source: str)
             )
         if key in _CONFIG_ONLY and value in _CONFIG_ONLY[key]:
             continue
-        if key in known or value in _NOTHING:
+        if key in known or value in _NOTHING or read_by(code, key):
             continue
         if key not in _CONFIG_NOTES or key in _CONFIG_ONLY:
             raise _unknown(key, value, "config.json", source)

@@ -105,7 +105,7 @@ def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
     raise DataInvalid(
         path=str(config.data),
         reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
-        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so the scores would be inflated. "
+        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so scores would be inflated. "
         f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Set drop_leaks = true to "
         "leave such training pairs out, split the set again, or set allow_leakage to "
         f"{'passages' if not queries else 'all'!r}",

@@ -17,7 +17,9 @@ from ...errors import ArtifactError
 from ...export.composites.towers import export_towers
 from ...export.heads import headed
 from ...export.package import Exported, export_artifact
+from ...export.provenance import not_better, training_record
 from ...heads import Heads
+from ...model.checkpoint import Checkpoint
 from ...progress import Progress
 from ...text import ROLES, Role
 from ..sentinel.judge import Alarm
@@ -141,6 +143,9 @@ def export_trained(
     """
     facts = {"head": trained.record()}
     # The head was scored beside the encoder, and towers together: what came of it is in the record, better or not.
+    for note in dict.fromkeys(_of_base(encoders[role]) for role in ROLES):
+        if note:
+            say(note)
     if trained.heads.shared:
         encoder = headed(encoders["query"].source, trained.heads.query)
         return export_artifact(
@@ -150,6 +155,14 @@ def export_trained(
     return export_towers(
         towers, out, name=name, anyway=True, replace_existing=replace, provenance=facts, joined_as="towers", say=say
     )
+
+
+def _of_base(encoder: FrozenEncoder) -> str:
+    """What to tell of the encoder below a head, which is exported whatever its own record says; "" for nothing."""
+    if not isinstance(encoder.source, Checkpoint):
+        return ""
+    note = not_better(training_record(encoder.source.source))
+    return f"The head is exported on an encoder of which {note}." if note else ""
 
 
 def check_head_target(out: Path, *, replace: bool) -> None:

@@ -73,9 +73,10 @@ def flip_weight(folder: Path) -> None:
 
 
 def change_tokenizer(folder: Path) -> None:
-    """Upper case is kept."""
+    """Upper case is kept, and the class beside it takes the file by its word."""
     path = folder / "tokenizer.json"
     path.write_text(path.read_text().replace('"lowercase":true', '"lowercase":false'))
+    change_json("tokenizer_config.json", "tokenizer_class", "PreTrainedTokenizerFast")(folder)
 
 
 def change_json(name: str, key: str, value: object) -> Callable[[Path], None]:

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 
 from samespace.artifact import open_artifact
+from samespace.artifact.graph_check import GraphFile
 from samespace.errors import BuildUnavailable
 from samespace.runtime import Placement, check_probes, cuda, load_build
 from samespace.runtime.bound import BoundSession
@@ -210,8 +211,7 @@ def test_a_gpu_that_does_not_start_is_an_error(
 
 def test_tensorrt_has_one_profile_for_all_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From one short text to the most rows of the longest; fp16 where the build is; engines in a private folder."""
-    file = tmp_path / "model.onnx"
-    file.write_bytes(b"a graph")
+    file = GraphFile("model.onnx", b"a graph")
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
     settings = tensorrt_settings("fp16", Placement(device="tensorrt", longest=256), 64, file)
     assert settings["trt_fp16_enable"] == "1"
@@ -223,8 +223,7 @@ def test_tensorrt_has_one_profile_for_all_shapes(tmp_path: Path, monkeypatch: py
 
 def test_a_folder_that_others_can_write_to_keeps_no_engines(tmp_path: Path) -> None:
     """Machine code is taken only from folders that are this user's alone; links are not followed."""
-    file = tmp_path / "model.onnx"
-    file.write_bytes(b"a graph")
+    file = GraphFile("model.onnx", b"a graph").sha256
     good = private_folder("tensorrt", file, home=tmp_path)
     assert good is not None and good.stat().st_mode & 0o777 == 0o700
     good.chmod(0o777)

@@ -1,0 +1,109 @@
+"""The encoder built anew from an artifact's identity: the architecture by transformers, the weights out of the graph.
+
+It shows that the graph wires its weights as the identity says: a graph that holds the right weights and computes
+something else with them gives other vectors than torch. It needs torch, which a server does not have.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..artifact import Artifact
+from ..artifact.fingerprint import Identity
+from ..artifact.graph_check import check_bytes
+from ..artifact.proof import prove_identity
+from ..embed import Model, embed_roles
+from ..errors import ArtifactDamaged
+from ..runtime import load_build
+from ..runtime.fresh import fresh_texts, fresh_vectors
+from ..runtime.onnx import NAME as ONNXRUNTIME
+from ..vectors import cosine_distance
+from .backbone import model_class
+from .modules import ACTIVATIONS, Dense, EncoderModule, Normalise, TokenAttention, Truncate, numpy_model
+
+GATE: Final = 1e-6
+"""The largest 1 - cos between the graph and torch."""
+
+
+def compare_rebuilt(artifact: Artifact, *, seed: int | None = None) -> float:
+    """The worst 1 - cos between an encoder's fp32 build and the same encoder rebuilt in torch, on fresh texts.
+
+    Raises:
+        ArtifactDamaged: they are not the same encoder, or the identity's architecture cannot be built.
+        BuildError: the fp32 build does not run here.
+    """
+    build = artifact.manifest.build("fp32")
+    assert build is not None  # every artifact has it
+    file, identity = artifact.graph(build.file), artifact.manifest.encoder
+    name = str(artifact.folder / build.file)
+    proof = prove_identity(check_bytes(file.data, dims=identity.dims, file=name), identity, name)
+    try:
+        model: Model = numpy_model(rebuild(identity, proof.weights))
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ArtifactDamaged(
+            file=name, reason=f"cannot be built anew from its identity: {' '.join(str(error).split())[:300]}"
+        ) from error
+    encoder = artifact.text_encoder()
+    fresh = fresh_texts(encoder, seed=seed)
+    session = load_build(artifact, build="fp32", runtime=ONNXRUNTIME).session
+    found = fresh_vectors(session, encoder, fresh, identity.dims)
+    wanted = embed_roles(model, encoder, fresh.texts, fresh.roles, dims=identity.dims)
+    worst = float(cosine_distance(found, wanted).max())
+    if not worst <= GATE:
+        raise ArtifactDamaged(
+            file=name,
+            reason=f"has the weights of its space id and computes something else with them: on fresh texts 1 - cos to "
+            f"the architecture in torch is up to {worst:.1e}, expected at most {GATE:.0e}",
+        )
+    return worst
+
+
+def rebuild(identity: Identity, weights: Mapping[str, npt.NDArray[Any]]) -> EncoderModule:
+    """The module that *identity* describes, with *weights* by its names."""
+    from transformers import AutoConfig
+
+    from . import alibi  # noqa: F401  registers our own architecture
+
+    settings = dict(identity.architecture)
+    config = AutoConfig.for_model(str(settings.pop("model_type")), **settings)
+    kind = model_class(config, str(settings))
+    config._attn_implementation = "sdpa" if kind._supports_sdpa else "eager"
+    if hasattr(config, "use_cache"):
+        config.use_cache = False
+    options = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+    state = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
+    pooling: str | TokenAttention = identity.pooling
+    if pooling == "attention":
+        pooling = TokenAttention(len(state["pooling.query"]))
+    transform = _linear(state, "transform") if identity.transform is not None else None
+    layers = [_layer(layer, state, f"layers.{place}") for place, layer in enumerate(identity.layers)]
+    module = EncoderModule(kind(config, **options), pooling, layers, transform)
+    module.load_state_dict(state)
+    return module.eval().requires_grad_(False)
+
+
+def _layer(described: Mapping[str, Any], state: Mapping[str, torch.Tensor], name: str) -> nn.Module:
+    kind = described["type"]
+    if kind == "normalise":
+        return Normalise()
+    if kind == "truncate":
+        return Truncate(int(described["dims"]))
+    if kind == "layer_norm":
+        return nn.LayerNorm(int(described["dims"]))
+    activation = next(made for made in ACTIVATIONS.values() if made.__name__.lower() == described["activation"])
+    residual: nn.Module | None = None
+    if described.get("residual"):
+        residual = _linear(state, f"{name}.residual") if f"{name}.residual.weight" in state else nn.Identity()
+    return Dense(_linear(state, f"{name}.linear"), activation(), residual)
+
+
+def _linear(state: Mapping[str, torch.Tensor], name: str) -> nn.Linear:
+    out, size = state[f"{name}.weight"].shape
+    return nn.Linear(size, out, bias=f"{name}.bias" in state)

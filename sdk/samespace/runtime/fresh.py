@@ -1,0 +1,109 @@
+"""Texts that are made at verification: nobody who wrote an artifact can have known them.
+
+The shipped probes prove that a machine computes what the artifact's author computed. They do not prove that one build
+is another, or that an artifact is another of the same id: a graph can be made for them. Fresh texts are drawn from the
+tokenizer's own vocabulary and from sentences, at every verification anew.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ..embed import embed_roles
+from ..errors import ProbesFailed
+from ..text import ROLES, Role, TextEncoder
+from ..vectors import Float32, cosine_distance
+from .composite import LoadedParts
+from .load import LoadedBuild
+from .session import Session
+
+COUNT: Final = 32
+"""How many: a second for a small model, and each text a new one."""
+WORST_OF_BOUND: Final = 4.0
+"""Random words are farther from what an int8 build was scaled for than probes: one text may show so many bounds."""
+_LEAST: Final = 1e-6  # 1 - cos: two fp32 builds on two runtimes
+_MOST: Final = 0.25  # whatever a manifest allows: its author wrote the bound too
+_WORDS: Final = (3, 40)
+
+
+@dataclass(frozen=True, slots=True)
+class FreshTexts:
+    """Texts and their roles."""
+
+    texts: tuple[str, ...]
+    roles: tuple[Role, ...]
+
+
+def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = None) -> FreshTexts:
+    """Texts of random words of the vocabulary, without special tokens; *seed* only for tests."""
+    draw = random.Random(secrets.randbits(64) if seed is None else seed)
+    tokenizer = encoder.tokenizer
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    words = sorted(
+        word
+        for token in tokenizer.get_vocab(with_added_tokens=False)
+        if token not in special and len(word := token.strip("#▁Ġ")) > 1 and word.isalpha()
+    ) or ["a"]
+    texts = tuple(" ".join(draw.choices(words, k=draw.randint(*_WORDS))) for _ in range(count))
+    return FreshTexts(texts, tuple(ROLES[place % 2] for place in range(count)))
+
+
+def fresh_vectors(session: Session, encoder: TextEncoder, fresh: FreshTexts, dims: int) -> Float32:
+    """What *session* makes of them, (texts, dims)."""
+    return embed_roles(session, encoder, fresh.texts, fresh.roles, dims=dims)
+
+
+_FP32: Final = "on texts that were made for this check, its vectors are not those of the fp32 build"
+_OTHER: Final = "its vectors are not those of the other artifact of this space id"
+
+
+def require_near(
+    found: Float32, wanted: Float32, *, bound: float, build: str, runtime: str, what: str = _FP32
+) -> float:
+    """The worst 1 - cos between two builds on the same texts; *what* is said where they differ.
+
+    Raises:
+        ProbesFailed: their mean is above *bound*, or one text is above a few bounds.
+    """
+    distances = cosine_distance(found, wanted)
+    bound = min(max(bound, _LEAST), _MOST)
+    mean, worst = float(np.mean(distances)), float(np.max(distances))
+    if not (mean <= bound and worst <= WORST_OF_BOUND * bound):
+        raise ProbesFailed(
+            build=build, runtime=runtime, worst=worst, bound=WORST_OF_BOUND * bound,
+            cause=what,
+        )  # fmt: skip
+    return worst
+
+
+def require_same_space(former: LoadedBuild, new: LoadedBuild) -> float:
+    """The worst 1 - cos between two loaded artifacts of one space id, over both their probes and fresh texts.
+
+    Raises:
+        ProbesFailed: they disagree by more than their builds may, whatever their ids say.
+    """
+    if former.artifact.space_id != new.artifact.space_id:
+        raise ValueError("two spaces")  # the caller compares ids first
+    dims = new.artifact.manifest.identity.dims
+    bound = former.bound + new.bound
+    fresh = fresh_texts(new.text_encoder)
+    worst = 0.0
+    probes = [FreshTexts(each.texts, each.roles) for each in (former.artifact.probes(), new.artifact.probes())]
+    for texts in (*probes, fresh):
+        one, other = (fresh_vectors(each.session, each.text_encoder, texts, dims) for each in (former, new))
+        worst = max(
+            worst, require_near(other, one, bound=bound, build=new.build_name, runtime=new.runtime, what=_OTHER)
+        )
+    return worst
+
+
+def require_same_spaces(former: LoadedBuild | LoadedParts, new: LoadedBuild | LoadedParts) -> None:
+    """`require_same_space` of encoders, or of the parts of two composites one by one."""
+    pairs = [(each,) if isinstance(each, LoadedBuild) else each.parts for each in (former, new)]
+    for one, other in zip(*pairs, strict=True):
+        require_same_space(one, other)

@@ -1,0 +1,94 @@
+"""A space id is shown by the graph, and two artifacts of one id have to give the same vectors on texts made then."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from attacks.test_identity_attacks import Change, forge, ids_turned_round, layers_swapped, permuted
+from fakes.models.architectures import FAMILIES, save_tiny
+from fakes.models.forgery import forge_file
+from samespace.artifact import open_artifact
+from samespace.artifact.graph_check import check_bytes
+from samespace.artifact.proof import prove_identity
+from samespace.cli import cli
+from samespace.errors import ArtifactDamaged, ProbesFailed
+from samespace.export.graph import OPSETS, graph_of
+from samespace.model.checkpoint import load_checkpoint
+from samespace.model.rebuilt import compare_rebuilt
+from samespace.runtime import load_build
+from samespace.runtime.fresh import require_same_space
+
+
+@pytest.fixture
+def forged(tiny_artifact: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_artifact, tmp_path / "forged"))
+
+
+@pytest.mark.parametrize("name", ["bert", "t5", "gemma3", "alibi", "modernbert", "albert"])
+def test_every_weight_of_an_architecture_is_found(name: str, tmp_path: Path) -> None:
+    """Also tied ones, transposed ones, and norms that add 1 to their weight."""
+    import torch
+
+    assert name in FAMILIES
+    folder = save_tiny(tmp_path / name, name)
+    checkpoint = load_checkpoint(folder)
+    with torch.no_grad():  # norms start at 0 or 1, all alike
+        for parameter in checkpoint.module.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.1 * torch.rand_like(parameter)
+    for opset in OPSETS:
+        graph = check_bytes(graph_of(checkpoint, opset), dims=checkpoint.dims, file="model.onnx")
+        proof = prove_identity(graph, checkpoint.identity, "model.onnx")
+        assert set(proof.weights) == {weight.name for weight in checkpoint.identity.weights}
+
+
+def test_an_artifact_is_built_anew_in_torch(tiny_artifact: Path) -> None:
+    """From the identity's settings and the graph's own weights."""
+    assert compare_rebuilt(open_artifact(tiny_artifact)) <= 1e-6
+
+
+@pytest.mark.parametrize("change", [layers_swapped, ids_turned_round])
+def test_the_right_weights_wired_otherwise_are_found_by_torch(change: Change, forged: Path) -> None:
+    """Their digests are all there: what they compute is not the architecture of the identity."""
+    forge(forged, change)
+    with pytest.raises(ArtifactDamaged, match="computes something else with them"):
+        compare_rebuilt(open_artifact(forged))
+    result = CliRunner().invoke(cli, ["verify", str(forged)])
+    assert result.exit_code == 1
+    assert "verified" not in result.output
+
+
+@pytest.mark.parametrize("change", [layers_swapped, ids_turned_round])
+def test_another_encoder_does_not_take_the_place_of_one_of_its_id(
+    change: Change, tiny_artifact: Path, forged: Path
+) -> None:
+    """Whatever the ids say: the server runs both before it exchanges them."""
+    forge(forged, change)
+    former, new = (load_build(open_artifact(each), build="fp32") for each in (tiny_artifact, forged))
+    with pytest.raises(ProbesFailed, match="not those of the other artifact of this space id"):
+        require_same_space(former, new)
+    require_same_space(former, former)
+
+
+def test_diff_of_a_forged_artifact_fails(tiny_artifact: Path, forged: Path) -> None:
+    """The issue's forgery, which `diff` once called the same space, rebuilt."""
+    forge(forged, permuted)
+    result = CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(forged)])
+    assert result.exit_code == 1
+    assert "may NOT" in result.output
+
+
+def test_probes_copied_from_the_original_do_not_help(tiny_artifact: Path, forged: Path) -> None:
+    """With probes that say what the original gives, and another graph, both are run."""
+    forge(forged, ids_turned_round)
+    forge_file(forged, "probes.npz", (tiny_artifact / "probes.npz").read_bytes())
+    result = CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(forged)])
+    assert result.exit_code == 1
+    assert CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(tiny_artifact)]).exit_code == 0
