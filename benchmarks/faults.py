@@ -46,7 +46,7 @@ from samespace.model.checkpoint import load_checkpoint
 
 BEGIN: Final = "<!-- table: written by benchmarks/faults.py -->"
 END: Final = "<!-- end of table -->"
-KINDS: Final = ("lost", "doubled", "mixed", "brought_back", "undone", "unsearchable")
+KINDS: Final = ("lost", "doubled", "mixed", "brought_back", "undone", "unsearchable", "unfiltered")
 
 
 def main() -> None:

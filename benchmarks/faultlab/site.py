@@ -32,7 +32,7 @@ from samespace_weaviate.repair.mend import repair
 from .count import Damage, Encode, NodeDoor, damage
 
 WORDS: Final = ("red", "green", "blue", "fast", "slow", "north", "south", "early", "late", "open")
-TRIES: Final = 8
+TRIES: Final = 14
 """Times that a command is run again after it stopped or was killed."""
 
 
@@ -93,6 +93,7 @@ class Site:
         events: what was done to it.
         stopped: how the command stopped, each time.
         waiting: what is still to be done.
+        starting: held while something is started.
         damaged: what was wrong when an import first said that something is; None where it never did.
     """
 
@@ -108,6 +109,7 @@ class Site:
     stopped: list[str] = field(default_factory=list)
     waiting: list[threading.Thread] = field(default_factory=list)
     damaged: Damage | None = None
+    starting: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -257,10 +259,11 @@ class Site:
 
     def restart(self) -> None:
         """Start whatever does not run."""
-        for each in (self.old, self.new):
-            if each.process is None or each.process.poll() is not None:
-                each.start()
-        self.nodes.start()
+        with self.starting:
+            for each in (self.old, self.new):
+                if each.process is None or each.process.poll() is not None:
+                    each.start()
+            self.nodes.start()
 
     def restart_soon(self, delay_s: float = 1.0) -> threading.Timer:
         """The same a little later, while the command goes on."""
