@@ -40,6 +40,7 @@ from faultlab.site import EncoderProcess, Site
 from loadgen.machine import machine, versions
 from samespace.artifact import open_artifact
 from samespace.cli.console import say
+from samespace.errors import SamespaceError
 from samespace.export.package import export_artifact
 from samespace.folders import whole_file
 from samespace.model.checkpoint import load_checkpoint
@@ -77,7 +78,7 @@ def _once(row: Row, key: str, binary: Path, results: dict[str, Any], arguments: 
     began = time.monotonic()
     try:
         found = run(row, binary)
-    except (AssertionError, httpx.HTTPError, subprocess.SubprocessError, OSError) as error:
+    except (AssertionError, SamespaceError, httpx.HTTPError, subprocess.SubprocessError, OSError) as error:
         found = {"row": row.fault, "failed": f"{type(error).__name__}: {str(error)[:400]}"}
     seconds = round(time.monotonic() - began)
     entry = {"key": key, "weaviate": version, "nodes": row.nodes, "fault": row.fault, **found, "seconds": seconds}

@@ -89,6 +89,7 @@ class Site:
         encoders: for `reference`, by space id.
         folder: for journals.
         key: of the API; "" for none.
+        child_key: of what is injured; "" for the same.
         truth: passage id to the text that was acknowledged last; what was deleted is not in it.
         events: what was done to it.
         stopped: how the command stopped, each time.
@@ -103,6 +104,7 @@ class Site:
     encoders: Mapping[str, Encode]
     folder: Path
     key: str = ""
+    child_key: str = ""
     name: str = field(default_factory=lambda: f"Fault{uuid4().hex[:8]}")
     truth: dict[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
@@ -196,7 +198,7 @@ class Site:
             job: for `child`.
             on_event: called while the child waits; it may kill it, or whatever else there is.
         """
-        key = {"key": self.key, "nodes": self.urls, **job}
+        key = {"key": self.child_key or self.key, "nodes": self.urls, **job}
         for _ in range(TRIES):
             told = self._once(key, on_event)
             if told.get("ok"):
@@ -209,6 +211,8 @@ class Site:
                         self.restart()
                         self.damaged = self.counted()
                     self.mend(job)
+                else:
+                    time.sleep(3)
         return False
 
     def _once(self, job: Mapping[str, Any], on_event: Callable[[str, subprocess.Popen[str]], None]) -> dict[str, Any]:

@@ -223,3 +223,14 @@ def stream(
     while page := database.page(name, after, PAGE, vectors=vectors, consistency=consistency):
         yield from page
         after = str(page[-1].uuid)
+
+
+def is_collection(database: SchemaDatabase, name: str) -> bool:
+    """Whether there is a collection of that name; an alias is none.
+
+    Asked for by its name: lists leave out, without a word, what a key may not see.
+
+    Raises:
+        WeaviateError: the key in use may not see it.
+    """
+    return (database.schema(name) or {}).get("class") == name
