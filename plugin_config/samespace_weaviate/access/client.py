@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from samespace.errors import WeaviateUnavailable
+from samespace.errors import ConfigInvalid, WeaviateUnavailable
 from samespace.extras import require_extra
 
 from .address import Address, EmbeddedWeaviate
@@ -234,6 +234,8 @@ class Store(QueryCalls):
 
 def _connected(address: Address) -> WeaviateClient:
     weaviate = _weaviate()
+    if address.oidc is not None:
+        _require_oidc()
     with translated(str(address)), _trusting(address.ca):
         client: WeaviateClient = weaviate.connect_to_custom(
             http_host=address.host,
@@ -261,6 +263,17 @@ def _credentials(login: Login) -> AuthCredentials | None:
     if login.access_token:
         return Auth.bearer_token(login.access_token, login.expires_in, login.refresh_token or None)
     return Auth.api_key(login.api_key) if login.api_key else None
+
+
+def _require_oidc() -> None:
+    """Raise unless authlib, by which weaviate-client gets tokens, is of the same HTTP library."""
+    from authlib.integrations.httpx_client import OAuth2Client
+
+    if not any(base.__module__.partition(".")[0] == "httpx" for base in OAuth2Client.__mro__):
+        raise ConfigInvalid(
+            key="authlib",
+            reason="this version goes by httpx2, and weaviate-client's OIDC needs httpx; pip install 'authlib<1.8'",
+        )
 
 
 def _bearer_of(client: WeaviateClient) -> Callable[[], str]:
@@ -298,12 +311,13 @@ def _config(ca: str = "") -> Any:
     try:
         from weaviate.classes.init import GrpcConfig
     except ImportError:  # before 4.17, which has no say in this
-        return AdditionalConfig(timeout=timeout)
+        return AdditionalConfig(timeout=timeout, trust_env=bool(ca))
     import grpc
 
     credentials = grpc.ssl_channel_credentials(Path(ca).read_bytes()) if ca else None
     channel = GrpcConfig(channel_options=list(_RECONNECTING), credentials=credentials)
-    return AdditionalConfig(timeout=timeout, grpc_config=channel)
+    # What it asks over REST itself goes by SSL_CERT_FILE, which it reads where it trusts the environment.
+    return AdditionalConfig(timeout=timeout, grpc_config=channel, trust_env=bool(ca))
 
 
 def _without_objects(record: logging.LogRecord) -> bool:

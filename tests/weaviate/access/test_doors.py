@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def provider() -> Iterator[oidc.Provider]:
     """Of tokens."""
+    if tuple(map(int, version("authlib").split(".")[:2])) >= (1, 8):
+        pytest.skip("weaviate-client's OIDC needs pip install 'authlib<1.8'")
     with oidc.provider() as running:
         yield running
 
@@ -128,7 +131,7 @@ def test_a_wrong_login_is_refused_without_its_secret(run: Run, node: Node) -> No
         {"WEAVIATE_API_KEY": "wrong-secret"},
         {"WEAVIATE_CLIENT_SECRET": "wrong-secret"},
         {"WEAVIATE_USERNAME": oidc.USER, "WEAVIATE_PASSWORD": "wrong-secret"},
-        {"WEAVIATE_BEARER_TOKEN": "wrong-secret"},
+        {"WEAVIATE_BEARER_TOKEN": "wrong-secret", "WEAVIATE_REFRESH_TOKEN": "wrong-secret"},
     ):
         result = run("check", **wrong, **grpc)
         assert isinstance(result.exception, WeaviateError), (wrong, result.output, result.exception)
