@@ -7,8 +7,7 @@ The index is approximate, so an object counts as unsearchable only where even a 
 tried one after the other, and Weaviate explores at least as many candidates (ef) as the limit says. Where that many
 other objects have the very same vector, nothing can be said.
 
-A node that is killed may lose the end of its inverted index, too. What is missing there is found by no filter and no
-keyword, and reads by id go by a filter: it is tried with the ids.
+Reads by id go by a filter, which was seen to miss objects after a kill: it is tried with the ids, too.
 
 Each replica has an index of its own, and a search sees that of the node that is asked. So every node is asked.
 """
