@@ -227,6 +227,8 @@ ROWS: Final = (
     Row("schema-put", "schema PUTs with another address, then plain clients write texts", 1, put_schema),
     Row("right-revoked", "migrate; the role revoked at four states", 1, revoked, RBAC),
     Row("disk-full", "import into a full disk", 1, full_disk, disk_mb=96),
+    Row("import-10000", "import of 10,000 short texts; Weaviate killed 3 times", 1,
+        importing(kill_weaviate, objects=10_000)),
     Row("many", "import of 100,000 short texts; Weaviate killed 3 times", 1,
         importing(kill_weaviate, objects=100_000)),
 )  # fmt: skip

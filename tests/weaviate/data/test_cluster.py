@@ -290,8 +290,8 @@ def test_repair_brings_replicas_and_every_index_together(
         reconcile(store, name)
         found = audit(store, name, encoder, AuditOptions(sample=None))
         lost = [each for each in found.offenders if each.kind is Kind.UNSEARCHABLE]
-        assert lost, "this Weaviate lost nothing"
-        assert all(killed in each.reason for each in lost)
+        assert any(killed in each.reason for each in lost), "this Weaviate lost nothing"
+        assert not any(str(address(nodes[0])) in each.reason for each in lost)
         assert {each.kind for each in found.offenders} == {Kind.UNSEARCHABLE, Kind.STALE}  # those that `lag` edited
         with through(nodes, 0, known=False, levels=Levels(decide="ONE")) as one:  # its own index is whole
             kinds = [each.kind for each in audit(one, name, encoder, AuditOptions(sample=None)).offenders]
