@@ -35,7 +35,7 @@ from fakes.weaviate.nodes import Nodes, weaviate_nodes
 from faultlab.cluster import ROWS as THREE
 from faultlab.count import Encode
 from faultlab.single import ROWS as ONE
-from faultlab.single import Row
+from faultlab.single import FaultRow
 from faultlab.site import EncoderProcess, Site
 from loadgen.machine import machine, versions
 from samespace.artifact import open_artifact
@@ -69,7 +69,7 @@ def main() -> None:
     _write(results, arguments)
 
 
-def _once(row: Row, key: str, binary: Path, results: dict[str, Any], arguments: argparse.Namespace) -> None:
+def _once(row: FaultRow, key: str, binary: Path, results: dict[str, Any], arguments: argparse.Namespace) -> None:
     version = _version(binary)
     there = [each for each in results["rows"] if (each["key"], each["weaviate"]) == (key, version)]
     if there and key not in arguments.again:
@@ -89,7 +89,7 @@ def _once(row: Row, key: str, binary: Path, results: dict[str, Any], arguments: 
     say(json.dumps(entry))
 
 
-def run(row: Row, binary: Path) -> dict[str, Any]:
+def run(row: FaultRow, binary: Path) -> dict[str, Any]:
     """One row: how it ended, what samespace said, and the damage before and after its repair."""
     with tempfile.TemporaryDirectory(prefix="samespace-faults-") as made, ExitStack() as stack:
         folder = Path(made)
