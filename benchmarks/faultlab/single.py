@@ -199,7 +199,7 @@ def full_disk(site: Site) -> str:
     """An import of more than the file system holds; then it is made larger, and the same import goes on."""
     folder = site.nodes[0].folder.parent
     job = site.import_job(0, 15_000, 1)
-    first = site.drive(job, lambda event, child: None)
+    first = site.drive(job, lambda event, child: None, tries=1)
     refused = list(site.stopped)
     site.events.append(f"disk full: {_used(folder)}")
     subprocess.run(["mount", "-o", "remount,size=2g", str(folder)], check=True)

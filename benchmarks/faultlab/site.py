@@ -191,15 +191,18 @@ class Site:
 
     # -- what is killed
 
-    def drive(self, job: Mapping[str, Any], on_event: Callable[[str, subprocess.Popen[str]], None]) -> bool:
+    def drive(
+        self, job: Mapping[str, Any], on_event: Callable[[str, subprocess.Popen[str]], None], tries: int = TRIES
+    ) -> bool:
         """Run an import or a migration, again after whatever stopped it; whether it came to a good end.
 
         Args:
             job: for `child`.
             on_event: called while the child waits; it may kill it, or whatever else there is.
+            tries: how often at most.
         """
         key = {"key": self.child_key or self.key, "nodes": self.urls, **job}
-        for _ in range(TRIES):
+        for _ in range(tries):
             told = self._once(key, on_event)
             if told.get("ok"):
                 return True
