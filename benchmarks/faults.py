@@ -35,18 +35,19 @@ from fakes.weaviate.nodes import Nodes, weaviate_nodes
 from faultlab.cluster import ROWS as THREE
 from faultlab.count import Encode
 from faultlab.single import ROWS as ONE
-from faultlab.single import Row
+from faultlab.single import FaultRow
 from faultlab.site import EncoderProcess, Site
 from loadgen.machine import machine, versions
 from samespace.artifact import open_artifact
 from samespace.cli.console import say
+from samespace.errors import SamespaceError
 from samespace.export.package import export_artifact
 from samespace.folders import whole_file
 from samespace.model.checkpoint import load_checkpoint
 
 BEGIN: Final = "<!-- table: written by benchmarks/faults.py -->"
 END: Final = "<!-- end of table -->"
-KINDS: Final = ("lost", "doubled", "mixed", "brought_back", "undone", "unsearchable")
+KINDS: Final = ("lost", "doubled", "mixed", "brought_back", "undone", "unsearchable", "unfiltered")
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
     _write(results, arguments)
 
 
-def _once(row: Row, key: str, binary: Path, results: dict[str, Any], arguments: argparse.Namespace) -> None:
+def _once(row: FaultRow, key: str, binary: Path, results: dict[str, Any], arguments: argparse.Namespace) -> None:
     version = _version(binary)
     there = [each for each in results["rows"] if (each["key"], each["weaviate"]) == (key, version)]
     if there and key not in arguments.again:
@@ -77,7 +78,7 @@ def _once(row: Row, key: str, binary: Path, results: dict[str, Any], arguments: 
     began = time.monotonic()
     try:
         found = run(row, binary)
-    except (AssertionError, httpx.HTTPError, subprocess.SubprocessError, OSError) as error:
+    except (AssertionError, SamespaceError, httpx.HTTPError, subprocess.SubprocessError, OSError) as error:
         found = {"row": row.fault, "failed": f"{type(error).__name__}: {str(error)[:400]}"}
     seconds = round(time.monotonic() - began)
     entry = {"key": key, "weaviate": version, "nodes": row.nodes, "fault": row.fault, **found, "seconds": seconds}
@@ -88,7 +89,7 @@ def _once(row: Row, key: str, binary: Path, results: dict[str, Any], arguments: 
     say(json.dumps(entry))
 
 
-def run(row: Row, binary: Path) -> dict[str, Any]:
+def run(row: FaultRow, binary: Path) -> dict[str, Any]:
     """One row: how it ended, what samespace said, and the damage before and after its repair."""
     with tempfile.TemporaryDirectory(prefix="samespace-faults-") as made, ExitStack() as stack:
         folder = Path(made)

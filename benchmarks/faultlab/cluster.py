@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from .single import Child, Row, importing, kill_samespace, kill_weaviate, migrating, partition, put_schema
+from .single import Child, FaultRow, importing, kill_samespace, kill_weaviate, migrating, partition, put_schema
 from .site import Site
 
 _FIRST, _LATER = 1500, 600
@@ -58,14 +58,14 @@ def leave_and_join(site: Site, event: str, child: Child) -> None:
 
 
 ROWS: Final = (
-    Row("lagging-replica", "a node away during 600 writes, 50 edits, 50 deletions", 3, lagging),
-    Row("import-nodes-killed", "import; each node killed in turn", 3, importing(kill_weaviate)),
-    Row("import-leader-killed", "import; the leader killed 3 times", 3, importing(kill_leader)),
-    Row("import-rolling-restart", "import; rolling restart", 3, importing(rolling, parts=2)),
-    Row("import-node-away", "import; a node leaves, and joins after 20 s", 3, importing(leave_and_join, parts=2)),
-    Row("import-partition", "import; a node stopped for 30 s (SIGSTOP)", 3, importing(partition, parts=2)),
-    Row("migrate-samespace-killed", "migrate; the command killed at each state", 3, migrating(kill_samespace)),
-    Row("migrate-nodes-killed", "migrate; a node killed at each state, in turn", 3, migrating(kill_weaviate)),
-    Row("schema-put", "schema PUTs with another address through each node, then plain clients write texts", 3,
+    FaultRow("lagging-replica", "a node away during 600 writes, 50 edits, 50 deletions", 3, lagging),
+    FaultRow("import-nodes-killed", "import; each node killed in turn", 3, importing(kill_weaviate)),
+    FaultRow("import-leader-killed", "import; the leader killed 3 times", 3, importing(kill_leader)),
+    FaultRow("import-rolling-restart", "import; rolling restart", 3, importing(rolling, parts=2)),
+    FaultRow("import-node-away", "import; a node leaves, and joins after 20 s", 3, importing(leave_and_join, parts=2)),
+    FaultRow("import-partition", "import; a node stopped for 30 s (SIGSTOP)", 3, importing(partition, parts=2)),
+    FaultRow("migrate-samespace-killed", "migrate; the command killed at each state", 3, migrating(kill_samespace)),
+    FaultRow("migrate-nodes-killed", "migrate; a node killed at each state, in turn", 3, migrating(kill_weaviate)),
+    FaultRow("schema-put", "schema PUTs with another address through each node, then plain clients write texts", 3,
         put_schema),
 )  # fmt: skip

@@ -34,6 +34,7 @@ class Damage:
         brought_back: that were deleted, or that nobody wrote.
         undone: with another text than the last that was acknowledged.
         unsearchable: that their own vector does not find among 1,000.
+        unfiltered: that a filter on their ids does not find.
     """
 
     lost: int = 0
@@ -42,6 +43,7 @@ class Damage:
     brought_back: int = 0
     undone: int = 0
     unsearchable: int = 0
+    unfiltered: int = 0
 
     @property
     def any(self) -> bool:
@@ -60,7 +62,8 @@ class NodeDoor:
 
 def damage(nodes: Sequence[NodeDoor], name: str, vector: str, truth: Mapping[str, str], encode: Encode) -> Damage:
     """Hold what every node has against *truth*, passage id to text."""
-    sums: dict[str, set[str]] = {key: set() for key in ("lost", "mixed", "brought_back", "undone", "unsearchable")}
+    sums: dict[str, set[str]] = {key: set() for key in ("lost", "mixed", "brought_back", "undone")}
+    sums |= {"unsearchable": set(), "unfiltered": set()}
     doubled = 0
     right: dict[str, Any] = {}
     for node in nodes:
@@ -79,7 +82,9 @@ def damage(nodes: Sequence[NodeDoor], name: str, vector: str, truth: Mapping[str
             row = np.asarray(each.get("vectors", {}).get(vector) or (), dtype=np.float64)
             if row.shape != right[text].shape or 1 - row @ right[text] / np.linalg.norm(row) > SAME:
                 sums["mixed"].add(passage)
-        sums["unsearchable"] |= _missed(node, name, vector, entries)
+        unsearchable, unfiltered = _missed(node, name, vector, entries)
+        sums["unsearchable"] |= unsearchable
+        sums["unfiltered"] |= unfiltered
     return Damage(doubled=doubled, **{key: len(found) for key, found in sums.items()})
 
 
@@ -98,8 +103,8 @@ def _listed(node: NodeDoor, name: str) -> Iterator[dict[str, Any]]:
             after = page[-1]["id"]
 
 
-def _missed(node: NodeDoor, name: str, vector: str, entries: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Passages whose own vector does not find them through this node."""
+def _missed(node: NodeDoor, name: str, vector: str, entries: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """Passages that their own vector, and those that a filter on their id, does not find through this node."""
     from weaviate.classes.init import Auth
     from weaviate.classes.query import MetadataQuery
 
@@ -130,4 +135,10 @@ def _missed(node: NodeDoor, name: str, vector: str, entries: Sequence[Mapping[st
 
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(found, entries))
-    return {str(each["properties"].get("passageId")) for each, good in zip(entries, answers, strict=True) if not good}
+        there: set[str] = set()
+        for start in range(0, len(entries), _PAGE):
+            ids = [each["id"] for each in entries[start : start + _PAGE]]
+            there |= {str(each.uuid) for each in query.fetch_objects_by_ids(ids, limit=len(ids)).objects}
+    names = [str(each["properties"].get("passageId")) for each in entries]
+    unsearchable = {name for name, good in zip(names, answers, strict=True) if not good}
+    return unsearchable, {name for name, each in zip(names, entries, strict=True) if each["id"] not in there}

@@ -32,7 +32,7 @@ from samespace_weaviate.repair.mend import repair
 from .count import Damage, Encode, NodeDoor, damage
 
 WORDS: Final = ("red", "green", "blue", "fast", "slow", "north", "south", "early", "late", "open")
-TRIES: Final = 8
+TRIES: Final = 14
 """Times that a command is run again after it stopped or was killed."""
 
 
@@ -89,10 +89,12 @@ class Site:
         encoders: for `reference`, by space id.
         folder: for journals.
         key: of the API; "" for none.
+        child_key: of what is injured; "" for the same.
         truth: passage id to the text that was acknowledged last; what was deleted is not in it.
         events: what was done to it.
         stopped: how the command stopped, each time.
         waiting: what is still to be done.
+        starting: held while something is started.
         damaged: what was wrong when an import first said that something is; None where it never did.
     """
 
@@ -102,12 +104,14 @@ class Site:
     encoders: Mapping[str, Encode]
     folder: Path
     key: str = ""
+    child_key: str = ""
     name: str = field(default_factory=lambda: f"Fault{uuid4().hex[:8]}")
     truth: dict[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     waiting: list[threading.Thread] = field(default_factory=list)
     damaged: Damage | None = None
+    starting: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -187,15 +191,18 @@ class Site:
 
     # -- what is killed
 
-    def drive(self, job: Mapping[str, Any], on_event: Callable[[str, subprocess.Popen[str]], None]) -> bool:
+    def drive(
+        self, job: Mapping[str, Any], on_event: Callable[[str, subprocess.Popen[str]], None], tries: int = TRIES
+    ) -> bool:
         """Run an import or a migration, again after whatever stopped it; whether it came to a good end.
 
         Args:
             job: for `child`.
             on_event: called while the child waits; it may kill it, or whatever else there is.
+            tries: how often at most.
         """
-        key = {"key": self.key, "nodes": self.urls, **job}
-        for _ in range(TRIES):
+        key = {"key": self.child_key or self.key, "nodes": self.urls, **job}
+        for _ in range(tries):
             told = self._once(key, on_event)
             if told.get("ok"):
                 return True
@@ -207,6 +214,8 @@ class Site:
                         self.restart()
                         self.damaged = self.counted()
                     self.mend(job)
+                else:
+                    time.sleep(3)
         return False
 
     def _once(self, job: Mapping[str, Any], on_event: Callable[[str, subprocess.Popen[str]], None]) -> dict[str, Any]:
@@ -257,10 +266,11 @@ class Site:
 
     def restart(self) -> None:
         """Start whatever does not run."""
-        for each in (self.old, self.new):
-            if each.process is None or each.process.poll() is not None:
-                each.start()
-        self.nodes.start()
+        with self.starting:
+            for each in (self.old, self.new):
+                if each.process is None or each.process.poll() is not None:
+                    each.start()
+            self.nodes.start()
 
     def restart_soon(self, delay_s: float = 1.0) -> threading.Timer:
         """The same a little later, while the command goes on."""

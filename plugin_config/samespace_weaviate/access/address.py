@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from samespace.errors import ConfigInvalid, ServerUnavailable
 from samespace.web import WebClient, WebOptions, basic_authorization, without_credentials
 
+from .login import Login
+
 Mode = Literal["auto", "url", "embedded", "off"]
 
 EMBEDDED_VERSION: Final = "1.34.2"
@@ -23,6 +25,7 @@ EMBEDDED_VERSION: Final = "1.34.2"
 (docs/reference/weaviate-facts.md)."""
 DOWNLOAD: Final = "https://github.com/weaviate/weaviate/releases/download/v{0}/weaviate-v{0}-Linux-amd64.tar.gz"
 _BINARY: Final = re.compile(r"weaviate-v(\d+\.\d+\.\d+)-([0-9a-f]{64})")
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _DEFAULT_PORTS: Final = {"http": 8080, "https": 443}
 _DEFAULT_GRPC_PORTS: Final = {"http": 50051, "https": 443}
 
@@ -33,13 +36,14 @@ class Address:
 
     Attributes:
         host, port, secure: of REST.
-        grpc_port: of gRPC, with TLS where REST has it.
-        api_key: "" for anonymous access; never printed.
+        grpc_port: of gRPC.
+        api_key: "" for none; never printed.
         headers: (name, value) sent with each request over REST and gRPC; never printed. User and password of a URL
             are one of them.
-        ca: PEM file of the authorities to trust; "" for the system's. What weaviate-client itself asks over REST, when
-            it connects, goes by SSL_CERT_FILE instead.
+        ca: PEM file of the authorities to trust; "" for the system's.
         grpc_host: of gRPC; "" for the same as REST's.
+        grpc_secure: whether gRPC has TLS; None for the same as REST.
+        oidc: credentials of OIDC, where there is no API key; never printed.
     """
 
     host: str
@@ -50,6 +54,45 @@ class Address:
     headers: tuple[tuple[str, str], ...] = ()
     ca: str = ""
     grpc_host: str = ""
+    grpc_secure: bool | None = None
+    oidc: Login | None = None
+
+    @property
+    def login(self) -> Login:
+        """The API key, or the credentials of OIDC."""
+        return self.oidc or Login(api_key=self.api_key)
+
+    @staticmethod
+    def from_environment(url: str, environment: Mapping[str, str], *, is_node: bool = False) -> Address:
+        """The Weaviate at *url*, with all that the environment says about reaching it.
+
+        WEAVIATE_GRPC_PORT, WEAVIATE_GRPC_HOST    where they differ from what REST's address gives
+        WEAVIATE_GRPC_SECURE                      true or false, where gRPC has TLS and REST has not, or the reverse
+        WEAVIATE_HEADERS                          a line "NAME: VALUE" for each further header
+        WEAVIATE_CA                               PEM file of the authorities to trust
+        and what `Login` reads.
+
+        Args:
+            is_node: the address of one node of several, whose gRPC has the node's own host.
+
+        Raises:
+            ConfigInvalid: one of them is not what it has to be.
+        """
+        login = Login.from_environment(environment)
+        found = Address.parse(url, grpc_port(environment), login.api_key)
+        said = {name: environment.get(f"WEAVIATE_{name}", "").strip() for name in ("GRPC_HOST", "GRPC_SECURE", "CA")}
+        if said["GRPC_SECURE"].lower() not in ("", "true", "false"):
+            raise ConfigInvalid(key="WEAVIATE_GRPC_SECURE", reason=f"{said['GRPC_SECURE']!r}; expected true or false")
+        if said["CA"] and not Path(said["CA"]).is_file():
+            raise ConfigInvalid(key="WEAVIATE_CA", reason=f"{said['CA']}: no such file")
+        return replace(
+            found,
+            headers=(*(() if login.is_oidc else found.headers), *_headers(environment.get("WEAVIATE_HEADERS", ""))),
+            ca=said["CA"],
+            grpc_host="" if is_node else said["GRPC_HOST"] or _cloud_grpc_host(found),
+            grpc_secure=said["GRPC_SECURE"].lower() == "true" if said["GRPC_SECURE"] else None,
+            oidc=login if login.is_oidc else None,
+        )
 
     @staticmethod
     def parse(url: str, grpc_port: int | None = None, api_key: str = "") -> Address:
@@ -89,7 +132,8 @@ class Address:
         return f"http{'s' if self.secure else ''}://{self.host}:{self.port}"
 
     def __repr__(self) -> str:
-        return f"Address({self}, gRPC {self.grpc_port}, {'with' if self.api_key else 'no'} API key)"
+        login = "OIDC" if self.oidc else "with API key" if self.api_key else "no API key"
+        return f"Address({self}, gRPC {self.grpc_host or self.host}:{self.grpc_port}, {login})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +174,7 @@ def find_weaviate(
 
     Args:
         mode: "auto" takes WEAVIATE_URL if it is set, else an embedded one; "url" and "embedded" insist; "off" says no.
-        environment: of the process; read are WEAVIATE_URL, WEAVIATE_GRPC_PORT, WEAVIATE_API_KEY, XDG_CACHE_HOME.
+        environment: of the process; read are WEAVIATE_URL, what `Address.from_environment` reads, and XDG_CACHE_HOME.
         can_download: None if an address can be downloaded from, else why not; by default it is asked.
 
     Raises:
@@ -140,7 +184,7 @@ def find_weaviate(
         return NoWeaviate("Weaviate is switched off")
     url = environment.get("WEAVIATE_URL", "").strip()
     if url and mode in ("auto", "url"):
-        return Address.parse(url, grpc_port(environment), environment.get("WEAVIATE_API_KEY", "").strip())
+        return Address.from_environment(url, environment)
     if mode == "url":
         return NoWeaviate("WEAVIATE_URL is not set")
     return _find_embedded(environment, can_download or download_refused)
@@ -152,6 +196,26 @@ def grpc_port(environment: Mapping[str, str]) -> int | None:
     if text and not text.isdecimal():
         raise ConfigInvalid(key="WEAVIATE_GRPC_PORT", reason=f"{text!r}; expected a port number")
     return int(text) if text else None
+
+
+def _headers(text: str) -> tuple[tuple[str, str], ...]:
+    """Lines "NAME: VALUE"."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, colon, value = line.partition(":")
+        if not colon or not _HEADER.fullmatch(name.strip()) or not value.strip():
+            # The line may hold a secret, and is not shown.
+            raise ConfigInvalid(key="WEAVIATE_HEADERS", reason="a line, or a --header, is not like NAME: VALUE")
+        found.append((name.strip(), value.strip()))
+    return tuple(found)
+
+
+def _cloud_grpc_host(found: Address) -> str:
+    """Of a cluster of Weaviate Cloud, as weaviate-client's `connect_to_weaviate_cloud` has it; "" for others."""
+    if found.secure and found.host.endswith(".weaviate.network"):
+        name, _, domain = found.host.partition(".")
+        return f"{name}.grpc.{domain}"
+    return f"grpc-{found.host}" if found.secure and found.host.endswith(".weaviate.cloud") else ""
 
 
 def cached_versions(cache: Path) -> list[str]:

@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import socket
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from samespace.errors import WeaviateUnavailable
+from samespace.errors import ConfigInvalid, WeaviateUnavailable
 from samespace.extras import require_extra
 
 from .address import Address, EmbeddedWeaviate
 from .environment import variables
 from .errors import translated
+from .login import Login
 from .objects import spare
-from .patience import Patience
+from .patience import NONE, Patience
 from .queries import QueryCalls
 from .rest import Rest
 from .values import Consistency, Levels
 
 if TYPE_CHECKING:
+    from weaviate.auth import AuthCredentials
+
     from weaviate import WeaviateClient
 
 _INIT_TIMEOUT_S: Final = 10
@@ -66,11 +72,12 @@ class Store(QueryCalls):
         members: tuple[Address, ...] = (),
     ) -> None:
         self.client, self.where = client, where
-        self.rest = Rest.open(where)
+        bearer = _bearer_of(client) if where.oidc else None
+        self.rest = Rest.open(where, bearer=bearer)
         self.tenant = ""
         self.levels = levels or Levels()
         self.members = members
-        self._nodes = {str(each): Rest.open(each) for each in members}
+        self._nodes = {str(each): Rest.open(each, bearer=bearer) for each in members}
         self._clients: dict[str, WeaviateClient] = {}  # of nodes whose own index was asked
 
     @staticmethod
@@ -158,7 +165,7 @@ class Store(QueryCalls):
     def patient(self, patience: Patience) -> Self:
         """The same connection, where each call waits out an outage."""
         found = copy.copy(self)
-        found.rest = Rest(self.rest.web, patience)
+        found.rest = replace(self.rest, patience=patience)
         return found
 
     def at(self, levels: Levels) -> Self:
@@ -173,7 +180,7 @@ class Store(QueryCalls):
         Its calls are tried once. Without `members` it is the one node that answers here.
         """
         found = {}
-        for address, rest in (self._nodes or {str(self.where): Rest(self.rest.web)}).items():
+        for address, rest in (self._nodes or {str(self.where): replace(self.rest, patience=NONE)}).items():
             found[address] = copy.copy(self)
             found[address].rest, found[address].members, found[address]._nodes = rest, (), {}
             found[address].levels = Levels(write=self.levels.write, decide="ONE", search=self.levels.search)
@@ -227,21 +234,66 @@ class Store(QueryCalls):
 
 def _connected(address: Address) -> WeaviateClient:
     weaviate = _weaviate()
-    from weaviate.classes.init import Auth
-
-    with translated(str(address)):
+    if address.oidc is not None:
+        _require_oidc()
+    with translated(str(address)), _trusting(address.ca):
         client: WeaviateClient = weaviate.connect_to_custom(
             http_host=address.host,
             http_port=address.port,
             http_secure=address.secure,
             grpc_host=address.grpc_host or address.host,
             grpc_port=address.grpc_port,
-            grpc_secure=address.secure,
+            grpc_secure=address.secure if address.grpc_secure is None else address.grpc_secure,
             headers=dict(address.headers) or None,
-            auth_credentials=Auth.api_key(address.api_key) if address.api_key else None,
+            auth_credentials=_credentials(address.login),
             additional_config=_config(address.ca),
         )
     return client
+
+
+def _credentials(login: Login) -> AuthCredentials | None:
+    """For weaviate-client; None for anonymous access."""
+    from weaviate.classes.init import Auth
+
+    scope = login.scope or None
+    if login.client_secret:
+        return Auth.client_credentials(login.client_secret, scope)
+    if login.username:
+        return Auth.client_password(login.username, login.password, scope)
+    if login.access_token:
+        return Auth.bearer_token(login.access_token, login.expires_in, login.refresh_token or None)
+    return Auth.api_key(login.api_key) if login.api_key else None
+
+
+def _require_oidc() -> None:
+    """Raise unless authlib, by which weaviate-client gets tokens, is of the same HTTP library."""
+    from authlib.integrations.httpx_client import OAuth2Client
+
+    if not any(base.__module__.partition(".")[0] == "httpx" for base in OAuth2Client.__mro__):
+        raise ConfigInvalid(
+            key="authlib",
+            reason="this version goes by httpx2, and weaviate-client's OIDC needs httpx; pip install 'authlib<1.8'",
+        )
+
+
+def _bearer_of(client: WeaviateClient) -> Callable[[], str]:
+    """The authorization that weaviate-client has at the moment; it gets a new token before the old one expires."""
+    return lambda: str(client._connection.get_current_bearer_token())
+
+
+@contextmanager
+def _trusting(ca: str) -> Iterator[None]:
+    """What weaviate-client itself asks over REST goes by SSL_CERT_FILE, which it reads when it connects."""
+    before = os.environ.get("SSL_CERT_FILE")
+    if ca:
+        os.environ["SSL_CERT_FILE"] = ca
+    try:
+        yield
+    finally:
+        if ca and before is None:
+            del os.environ["SSL_CERT_FILE"]
+        elif ca and before is not None:
+            os.environ["SSL_CERT_FILE"] = before
 
 
 def _weaviate() -> Any:
@@ -259,12 +311,13 @@ def _config(ca: str = "") -> Any:
     try:
         from weaviate.classes.init import GrpcConfig
     except ImportError:  # before 4.17, which has no say in this
-        return AdditionalConfig(timeout=timeout)
+        return AdditionalConfig(timeout=timeout, trust_env=bool(ca))
     import grpc
 
     credentials = grpc.ssl_channel_credentials(Path(ca).read_bytes()) if ca else None
     channel = GrpcConfig(channel_options=list(_RECONNECTING), credentials=credentials)
-    return AdditionalConfig(timeout=timeout, grpc_config=channel)
+    # What it asks over REST itself goes by SSL_CERT_FILE, which it reads where it trusts the environment.
+    return AdditionalConfig(timeout=timeout, grpc_config=channel, trust_env=bool(ca))
 
 
 def _without_objects(record: logging.LogRecord) -> bool:

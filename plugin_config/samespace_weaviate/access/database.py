@@ -190,6 +190,9 @@ class SearchDatabase(TenantBound, Protocol):
         Nodes that may be away at this level are left out when they do not answer.
         """
 
+    def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
+        """Which of some objects a filter on their ids finds, by the inverted index of the node that is asked."""
+
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         """Ids and distances of the objects nearest to *query*, (dim,) or (windows, dim), by the vector's index."""
 
@@ -220,3 +223,14 @@ def stream(
     while page := database.page(name, after, PAGE, vectors=vectors, consistency=consistency):
         yield from page
         after = str(page[-1].uuid)
+
+
+def is_collection(database: SchemaDatabase, name: str) -> bool:
+    """Whether there is a collection of that name; an alias is none.
+
+    Asked for by its name: lists leave out, without a word, what a key may not see.
+
+    Raises:
+        WeaviateError: the key in use may not see it.
+    """
+    return (database.schema(name) or {}).get("class") == name

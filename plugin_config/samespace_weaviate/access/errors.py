@@ -22,6 +22,7 @@ def translated(where: str) -> Iterator[None]:
         WeaviateError: Weaviate refused.
     """
     import httpx
+    from authlib.common.errors import AuthlibBaseError
 
     from weaviate import exceptions as theirs
 
@@ -40,6 +41,8 @@ def translated(where: str) -> Iterator[None]:
         if is_outage(error):
             raise WeaviateUnavailable(address=where, reason=_words(error)) from error
         raise WeaviateError(f"{where}: Weaviate refused: {_words(error)}") from error
+    except AuthlibBaseError as error:
+        raise WeaviateError(f"{where}: the login was refused: {_words(error)}") from error
     except (httpx.HTTPError, OSError) as error:
         raise WeaviateUnavailable(address=where, reason=_words(error) or type(error).__name__) from error
 

@@ -202,16 +202,35 @@ class QueryCalls(ObjectCalls):
                 )
                 for each in self.agreed(name, ids, vectors=True, consistency=level)
             ]
-        found = self._asked(
+        answer = self._asked(
             name,
             lambda: self._collection(name, level).query.fetch_objects_by_ids(
                 ids, limit=len(ids), include_vector=[vector], return_properties=list(properties)
             ),
         )
-        return [
+        found = [
             StoredObject(UUID(str(entry.uuid)), dict(entry.properties), rows_of(entry.vector.get(vector)))
-            for entry in found.objects
+            for entry in answer.objects
         ]
+        # This is a filter. What no filter finds may be stored all the same, and is read by its key.
+        there = {each.uuid for each in found}
+        missing = [uuid for uuid in ids if uuid not in there]
+        return found + [
+            StoredObject(
+                each.uuid,
+                {key: each.properties[key] for key in properties if key in each.properties},
+                rows_of(each.vectors.get(vector)),
+            )
+            for each in self.agreed(name, missing, vectors=True, consistency=level)
+        ]
+
+    def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
+        """Which of some objects a filter on their ids finds, by the inverted index of the node that is asked."""
+        answer = self._asked(
+            name,
+            lambda: self._collection(name, "ONE").query.fetch_objects_by_ids(ids, limit=len(ids), return_properties=[]),
+        )
+        return {UUID(str(entry.uuid)) for entry in answer.objects}
 
     def vectors(self, name: str, vector: str) -> Iterator[tuple[UUID, Float32 | None]]:
         """(object id, its vector) of every object; None where the object has no such vector."""

@@ -6,7 +6,7 @@ Every request may be sent twice: `Patience` sends it again while an outage lasts
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -30,16 +30,18 @@ class Rest:
     Attributes:
         web: the HTTP client, at the address without a path.
         patience: with outages.
+        bearer: gives the authorization to send, where it changes in time; "" for none.
     """
 
     web: WebClient
     patience: Patience = NONE
+    bearer: Callable[[], str] | None = None
 
     @staticmethod
-    def open(address: Address, patience: Patience = NONE) -> Rest:
+    def open(address: Address, patience: Patience = NONE, *, bearer: Callable[[], str] | None = None) -> Rest:
         """Nothing is sent before the first request."""
         options = WebOptions(dict(address.headers), address.api_key, ca=address.ca, timeout_s=TIMEOUT_S)
-        return Rest(WebClient(str(address), options), patience)
+        return Rest(WebClient(str(address), options), patience, bearer)
 
     @property
     def address(self) -> str:
@@ -100,8 +102,10 @@ class Rest:
         Raises:
             WeaviateUnavailable: nothing answers.
         """
+        authorization = self.bearer() if self.bearer is not None else ""
+        sent = {**(headers or {}), **({"authorization": authorization} if authorization else {})}
         try:
-            return self.web.ask(method, f"/v1{path}", body=body, query=query, headers=headers)
+            return self.web.ask(method, f"/v1{path}", body=body, query=query, headers=sent)
         except ServerUnavailable as error:
             raise WeaviateUnavailable(address=self.address, reason=error.reason) from error
 

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     STALE = "stale"
     DIFFERS = "differs"
     UNSEARCHABLE = "unsearchable"
+    UNFILTERED = "unfiltered"
 
     @property
     def words(self) -> str:
@@ -54,6 +55,7 @@ _WORDS: Mapping[Kind, str] = {
     Kind.OTHER_SPACE: "have a vector that is unrelated to this space: another encoder's",
     Kind.STALE: "have a vector of another text, such as an older one, or of a related encoder",
     Kind.DIFFERS: "have a vector that is not this encoder's for their text",
+    Kind.UNFILTERED: "are stored and found by no filter: they are missing in the inverted index",
     Kind.UNSEARCHABLE: "have a right vector that no search finds: it is stored and missing in the index",
 }
 

@@ -19,7 +19,7 @@ from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off
 from .explain import Explanation, Texts, encode_rows, explain
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
-from .searchable import LIMITS, index_doors, search_each
+from .searchable import LIMITS, index_doors, search_each, unfiltered
 from .tolerance import Bound, Tolerance, apart, infer
 
 PAGE: Final = 128
@@ -76,6 +76,7 @@ class _Seen:
     coarse: int = 0
     right: list[tuple[UUID, Float32]] = field(default_factory=list)
     unsearchable: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
+    unfiltered: set[UUID] = field(default_factory=set)
     tied: int = 0
 
 
@@ -103,7 +104,7 @@ def audit_tenant(
 
 
 def _search(database: Database, objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
-    """Note which of the objects their own vectors do not find."""
+    """Note which of the objects their own vectors, or a filter on their ids, do not find."""
 
     doors = index_doors(database, audited.name, audited.vector)
 
@@ -117,6 +118,9 @@ def _search(database: Database, objects: Sequence[StoredObject], audited: Audite
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
         again = database.read(audited.name, audited.vector, list(first), audited.properties)
         seen.unsearchable |= missing(again)
+    if hidden := unfiltered(database, audited.name, [each.uuid for each in objects]):
+        there = database.read(audited.name, audited.vector, list(hidden), ())
+        seen.unfiltered |= unfiltered(database, audited.name, [each.uuid for each in there])
 
 
 def _is_searchable(each: StoredObject, audited: Audited) -> bool:
@@ -184,6 +188,8 @@ def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance)
             nodes = ", ".join(filter(None, seen.unsearchable[each.uuid]))
             where = f" on node {nodes}" if nodes else ""
             kind, reason = Kind.UNSEARCHABLE, f"its own vector does not find it among the {LIMITS[-1]} nearest{where}"
+        if kind is None and each.uuid in seen.unfiltered:
+            kind, reason = Kind.UNFILTERED, "a filter on its id does not find it"
         if kind is not None:
             offenders.append(Offender(each.uuid, tenant, kind, reason, each.distance))
     return tuple(offenders)

@@ -16,7 +16,7 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, SpaceMismatch, WeaviateError
 from samespace.vectors import Float32
 
-from ..access.database import Database
+from ..access.database import Database, is_collection
 from ..audit import AuditReport
 from ..replicas.alike import factor, require_alike
 from .compare import WriteWindow
@@ -164,7 +164,7 @@ class Migrator:
 
     def _is_ours(self) -> bool:
         """Whether the new collection is there, and was made by this migration."""
-        if self.migration.new not in self.database.names():
+        if not is_collection(self.database, self.migration.new):
             return False
         found = self.database.schema(self.migration.new) or {}
         if self.migration.mark in str(found.get("description")):
@@ -313,8 +313,7 @@ class Migrator:
         migration = self.migration
         if self.journal.progress.state is not MigrationState.DISCARDING:
             self.journal.note("discarding")
-        there = migration.new in self.database.names() and self._is_ours()
-        if there:
+        if self._is_ours():
             refuse_if_named(self.database, migration.new)
             self.database.delete_collection(migration.new)
         self.journal.note("rolled_back")
@@ -328,7 +327,7 @@ class Migrator:
                 reason=f"the alias does not point to {migration.new}",
                 remedy="point it there, then run the command again",
             )
-        if migration.old in self.database.names():
+        if is_collection(self.database, migration.old):
             refuse_if_named(self.database, migration.old)
             if not self.terms.force:
                 refuse_if_referred_to(self.database, migration)

@@ -17,7 +17,7 @@ from uuid import UUID
 from samespace.errors import MigrationBlocked
 from samespace.vectors import Float32
 
-from ..access.database import Database, stream
+from ..access.database import Database, is_collection, stream
 from ..access.patience import Patience
 from ..access.values import PAGE, StoredObject
 from .compare import Change, Delete, Same, Write, WriteWindow, changes, same_with_vectors
@@ -267,7 +267,7 @@ class Transfer:
 
 def put_to_sleep(database: Database, journal: MigrationJournal, name: str, tenant: str) -> None:
     """Deactivate what we activated, and note it."""
-    if name in database.names() and database.tenant_state(name, tenant):
+    if is_collection(database, name) and database.tenant_state(name, tenant):
         database.set_tenant_state(name, tenant, "COLD")
     journal.note("asleep", collection=name, tenant=tenant)
 

@@ -161,7 +161,11 @@ class _Work:
     def _row(self, each: StoredObject, right: Float32, kind: Kind) -> Float32:
         """The vector to write, (dim,), or (windows, dim) for a multi-vector."""
         rows = right
-        if kind is Kind.UNSEARCHABLE and each.vector is not None and each.vector.shape == right.shape:
+        if (
+            kind in (Kind.UNSEARCHABLE, Kind.UNFILTERED)
+            and each.vector is not None
+            and each.vector.shape == right.shape
+        ):
             rows = each.vector * HAIR
         return rows if self.pin.long_texts == "multivector" else rows[0]
 

@@ -72,6 +72,8 @@ class AuditedFake:
         self.reads: list[str] = []
         self.unindexed: set[UUID] = set()
         """Objects that are stored and in no index."""
+        self.hidden: set[UUID] = set()
+        """Objects that are stored and in no inverted index."""
         self.patched: list[UUID] = []
 
     def fill(self, encoder: Encoder, texts: Sequence[str], tenant: str = "", **more: str) -> list[UUID]:
@@ -94,6 +96,7 @@ class AuditedFake:
         rows = np.atleast_2d(row)
         if each.vector is None or not np.array_equal(each.vector, rows):
             self.unindexed.discard(uuid)
+            self.hidden.discard(uuid)
         self.patched.append(uuid)
         self.objects[self.tenant][uuid] = replace(each, vector=rows)
 
@@ -101,7 +104,7 @@ class AuditedFake:
         assert tenant in self.objects
         other = AuditedFake(self._schema, active=self._active)
         other.objects, other.tenant, other.reads = self.objects, tenant, self.reads
-        other.unindexed, other.patched = self.unindexed, self.patched
+        other.unindexed, other.patched, other.hidden = self.unindexed, self.patched, self.hidden
         return other
 
     def schema(self, name: str) -> dict[str, Any] | None:
@@ -122,6 +125,10 @@ class AuditedFake:
     def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
+
+    def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
+        """By the inverted index, from which objects may be missing."""
+        return set(ids) - self.hidden
 
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         kept = {

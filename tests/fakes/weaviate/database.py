@@ -37,6 +37,7 @@ class FakeDatabase:
         self.asked: list[tuple[int, Any]] = []
         self.tenant, self.doors, self.patience = "", dict[str, FakeDatabase](), NONE
         self.unindexed: set[UUID] = set()
+        self.hidden: set[UUID] = set()
         """Objects that are stored and in no index."""
         self._refuse, self._attempts = refuse, dict[Any, int]()
 
@@ -105,6 +106,10 @@ class FakeDatabase:
     def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
+
+    def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
+        """By the inverted index, from which objects may be missing."""
+        return set(ids) - self.hidden
 
     def nearest(self, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         """By the index, from which objects may be missing; one of multi-vectors takes no other query."""

@@ -19,6 +19,7 @@ from samespace_weaviate.access.values import Levels, Shard
 
 OF_OBJECTS = (
     "page", "write", "delete", "count", "near_text", "near_vector", "ids", "read", "nearest", "patch_vector",
+    "filtered",
 )  # fmt: skip
 
 
@@ -196,6 +197,9 @@ class FakeWeaviate:
         there = self._awake(name, tenant)
         found = [there[uuid] for uuid in ids if uuid in there]
         return [replace(each, vector=np.atleast_2d(each.vectors[vector])) for each in found if vector in each.vectors]
+
+    def _filtered(self, tenant: str, name: str, ids: Sequence[UUID]) -> set[UUID]:
+        return set(ids) & set(self._awake(name, tenant))
 
     def _nearest(self, tenant: str, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         found = [

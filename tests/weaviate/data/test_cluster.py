@@ -25,7 +25,7 @@ from samespace_weaviate.access.address import Address
 from samespace_weaviate.access.database import stream
 from samespace_weaviate.access.patience import Patience
 from samespace_weaviate.access.values import Levels, StoredObject, object_uuid
-from samespace_weaviate.audit import AuditOptions, AuditReport, audit
+from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
 from samespace_weaviate.audit.words import verdict
 from samespace_weaviate.migration import (
     Migration,
@@ -39,6 +39,8 @@ from samespace_weaviate.migration import (
 )
 from samespace_weaviate.pinning.check import Inventory, check_all
 from samespace_weaviate.pinning.views import read_views
+from samespace_weaviate.repair.journal import RepairJournal
+from samespace_weaviate.repair.mend import repair
 from samespace_weaviate.replicas.alike import compare_replicas, require_alike
 from samespace_weaviate.replicas.reconcile import reconcile
 
@@ -272,6 +274,60 @@ def test_a_rolling_restart_in_the_middle_loses_and_doubles_nothing(
         reconcile(store, new)
         assert {each.uuid for each in stream(store, new)} == there
         assert audit(store, new, other, AuditOptions(sample=None)).wrong == 0
+
+
+def test_repair_brings_replicas_and_every_index_together(
+    nodes: Nodes, name: str, encoder: Encoder, tmp_path: Path
+) -> None:
+    """A node was away, another was killed; one command, through the third, mends the data and the indexes of both."""
+    there = lag(nodes, 2, name, encoder)
+    fill(nodes, 0, name, encoder, 1000, 1400)
+    there |= {object_uuid(name, str(number)) for number in range(1000, 1400)}
+    nodes[1].kill()
+    nodes.start()
+    killed = str(address(nodes[1]))
+    with through(nodes, 0) as store:
+        reconcile(store, name)
+        found = audit(store, name, encoder, AuditOptions(sample=None))
+        lost = [each for each in found.offenders if each.kind is Kind.UNSEARCHABLE]
+        assert any(killed in each.reason for each in lost), "this Weaviate lost nothing"
+        assert not any(str(address(nodes[0])) in each.reason for each in lost)
+        assert {each.kind for each in found.offenders} == {Kind.UNSEARCHABLE, Kind.STALE}  # those that `lag` edited
+        with through(nodes, 0, known=False, levels=Levels(decide="ONE")) as one:  # its own index is whole
+            kinds = [each.kind for each in audit(one, name, encoder, AuditOptions(sample=None)).offenders]
+        assert kinds == [Kind.STALE] * 5
+        with RepairJournal(tmp_path / "repair", name, encoder.space_id) as journal:
+            done = repair(store, name, encoder, journal)
+        assert done.clean and done.mended == found.wrong
+        assert [set(on_node(nodes, place, name)) for place in range(3)] == [there] * 3
+        assert audit(store, name, encoder, AuditOptions(sample=None)).clean
+
+
+def test_no_verdict_is_wrong_while_the_leader_changes_or_a_node_leaves(
+    nodes: Nodes, name: str, encoder: Encoder
+) -> None:
+    """An import goes on; an audit waits, and tells of everything or of nothing."""
+    with through(nodes, 0) as store:
+        leaving = threading.Thread(target=gone_for_a_while, args=(nodes, nodes.leader()))
+        leaving.start()
+        report = PinnedCollection.open(store, name, encoder).import_passages(passages(0, 400), batch=16)
+        leaving.join()
+        assert (report.written, report.failed) == (400, ())
+        reconcile(store, name)
+        there = {object_uuid(name, str(number)) for number in range(400)}
+        for _ in range(2):
+            leaving = threading.Thread(target=gone_for_a_while, args=(nodes, nodes.leader()))
+            leaving.start()
+            found = audit(store, name, encoder, AuditOptions(sample=None))
+            leaving.join()
+            assert (found.population, found.sampled) == (400, 400)
+            assert {each.kind for each in found.offenders} <= {Kind.UNSEARCHABLE}
+        assert {each.uuid for each in stream(store, name)} == there
+
+
+def gone_for_a_while(nodes: Nodes, node: Node) -> None:
+    node.stop()
+    nodes.start()
 
 
 def rolling(nodes: Nodes) -> None:

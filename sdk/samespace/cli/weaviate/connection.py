@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,9 @@ class NamedWeaviate:
     Attributes:
         node: REST addresses of every node; () for what WEAVIATE_NODES says.
         consistency: of what a verdict rests on; None for reads at ALL and writes at QUORUM.
+        grpc_host, grpc_secure: of gRPC, where they are not REST's; "" and None for what the environment says.
+        header: "NAME: VALUE" of further headers; () for WEAVIATE_HEADERS.
+        ca: PEM file of the authorities to trust; None for WEAVIATE_CA.
     """
 
     url: str | None
@@ -36,10 +39,26 @@ class NamedWeaviate:
     embedded: Path | None
     node: tuple[str, ...] = ()
     consistency: Consistency | None = None
+    grpc_host: str = ""
+    grpc_secure: bool | None = None
+    header: tuple[str, ...] = field(default=(), repr=False)
+    ca: Path | None = None
 
     def __call__(self) -> AbstractContextManager[Store]:
         """A connection, closed at the end of the block."""
-        return open_store(self.url, self.grpc_port, self.embedded, WeaviateNodes(self.node, self.consistency))
+        return open_store(self)
+
+    def environment(self, outside: Mapping[str, str]) -> dict[str, str]:
+        """The variables that `access.address` reads: those of *outside*, and the options before them."""
+        said = {
+            "WEAVIATE_URL": self.url or outside.get("WEAVIATE_URL") or "http://localhost:8080",
+            "WEAVIATE_GRPC_PORT": str(self.grpc_port or ""),
+            "WEAVIATE_GRPC_HOST": self.grpc_host,
+            "WEAVIATE_GRPC_SECURE": "" if self.grpc_secure is None else str(self.grpc_secure).lower(),
+            "WEAVIATE_HEADERS": "\n".join(self.header),
+            "WEAVIATE_CA": str(self.ca or ""),
+        }
+        return {**outside, **{name: value for name, value in said.items() if value}}
 
 
 connection: Final = gathered(
@@ -51,6 +70,25 @@ connection: Final = gathered(
         ),
         "grpc_port": click.option(
             "--grpc-port", type=int, help="Weaviate's gRPC port [default: WEAVIATE_GRPC_PORT, else 50051]."
+        ),
+        "grpc_host": click.option(
+            "--grpc-host", default="", help="Weaviate's gRPC host [default: WEAVIATE_GRPC_HOST, else that of --url]."
+        ),
+        "grpc_secure": click.option(
+            "--grpc-secure/--no-grpc-secure",
+            default=None,
+            help="Use TLS for gRPC or not [default: WEAVIATE_GRPC_SECURE, else as --url].",
+        ),
+        "header": click.option(
+            "--header",
+            multiple=True,
+            metavar="'NAME: VALUE'",
+            help="Further header of each request; may be repeated; use WEAVIATE_HEADERS, one per line, for secrets.",
+        ),
+        "ca": click.option(
+            "--ca",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="PEM file of the authorities to trust [default: WEAVIATE_CA, else the system's].",
         ),
         "embedded": click.option(
             "--embedded",
@@ -100,13 +138,13 @@ class WeaviateNodes:
         Raises:
             ConfigInvalid: one is no address, or comes twice.
         """
-        from samespace_weaviate.access.address import Address, grpc_port
+        from samespace_weaviate.access.address import Address
 
         told = self.node or tuple(filter(None, map(str.strip, environment.get("WEAVIATE_NODES", "").split(","))))
         key = "--node" if self.node else "WEAVIATE_NODES"
         found: dict[str, Address] = {}
         for url in told:
-            address = Address.parse(url, grpc_port(environment), environment.get("WEAVIATE_API_KEY", "").strip())
+            address = Address.from_environment(url, environment, is_node=True)
             if str(address) in found:
                 raise ConfigInvalid(key=key, reason=f"{address} is given twice; expected one address for each node")
             found[str(address)] = address
@@ -133,10 +171,8 @@ def require_rights(store: Store, command: str, *names: str) -> None:
 
 
 @contextmanager
-def open_store(
-    url: str | None, grpc_port: int | None, embedded: Path | None, cluster: WeaviateNodes | None = None
-) -> Iterator[Store]:
-    """The Weaviate that the options and the environment name; *cluster* says what is known of its nodes.
+def open_store(named: NamedWeaviate) -> Iterator[Store]:
+    """The Weaviate that the options and the environment name.
 
     Raises:
         ConfigInvalid: an option is wrong, or the nodes' addresses are not those of this Weaviate's nodes.
@@ -144,18 +180,15 @@ def open_store(
     from samespace_weaviate import Store
     from samespace_weaviate.access.address import NoWeaviate, find_weaviate
 
-    if url and embedded:
+    if named.url and named.embedded:
         raise ConfigInvalid(key="--url and --embedded", reason="give one of them")
-    environment = dict(os.environ)
-    environment["WEAVIATE_URL"] = url or environment.get("WEAVIATE_URL") or "http://localhost:8080"
-    if grpc_port:
-        environment["WEAVIATE_GRPC_PORT"] = str(grpc_port)
-    found = find_weaviate("embedded" if embedded else "url", environment)
+    environment = named.environment(os.environ)
+    found = find_weaviate("embedded" if named.embedded else "url", environment)
     if isinstance(found, NoWeaviate):
-        raise WeaviateUnavailable(address="embedded" if embedded else "server", reason=found.reason)
-    cluster = cluster or WeaviateNodes()
-    members = () if embedded else cluster.members(environment)
-    with Store.open(found, embedded, levels=cluster.levels(), members=members) as store:
+        raise WeaviateUnavailable(address="embedded" if named.embedded else "server", reason=found.reason)
+    cluster = WeaviateNodes(named.node, named.consistency)
+    members = () if named.embedded else cluster.members(environment)
+    with Store.open(found, named.embedded, levels=cluster.levels(), members=members) as store:
         if members:
             _require_members(store)
         yield store

@@ -94,3 +94,55 @@ def test_an_address_may_name_its_own_grpc_port() -> None:
         assert Address.parse(wrong, 50052).grpc_port == 50052
     with pytest.raises(ConfigInvalid, match="GRPC_PORT"):
         Address.parse("http://db:8085#grpc")
+
+
+SECRETS = {
+    "WEAVIATE_CLIENT_SECRET": "s3cret-one",
+    "WEAVIATE_SCOPE": "openid email",
+    "WEAVIATE_HEADERS": "X-Key: s3cret-two\n X-Other : b:c ",
+    "WEAVIATE_GRPC_HOST": "grpc.example",
+    "WEAVIATE_GRPC_SECURE": "True",
+}
+
+
+def test_everything_about_a_door_comes_from_the_environment() -> None:
+    """OIDC, headers, and gRPC elsewhere; nothing secret is in what is shown."""
+    found = Address.from_environment("http://user:s3cret-three@db:8085", SECRETS)
+    assert (found.grpc_host, found.grpc_secure, found.login.scope) == ("grpc.example", True, "openid email")
+    assert found.headers == (("X-Key", "s3cret-two"), ("X-Other", "b:c"))  # the login goes before the URL's
+    assert found.login.is_oidc and found.login.client_secret == "s3cret-one"
+    assert "s3cret" not in f"{found!r} {found} {found.login!r}"
+    assert Address.from_environment("http://db", SECRETS, is_node=True).grpc_host == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [
+        ({"WEAVIATE_API_KEY": "s3cret", "WEAVIATE_BEARER_TOKEN": "s3cret"}, "WEAVIATE_API_KEY and WEAVIATE_BEARER"),
+        ({"WEAVIATE_USERNAME": "ann"}, "WEAVIATE_PASSWORD"),
+        ({"WEAVIATE_BEARER_TOKEN": "s3cret", "WEAVIATE_TOKEN_EXPIRES_IN": "soon"}, "WEAVIATE_TOKEN_EXPIRES_IN"),
+        ({"WEAVIATE_HEADERS": "s3cret"}, "WEAVIATE_HEADERS"),
+        ({"WEAVIATE_HEADERS": "X Key: s3cret"}, "WEAVIATE_HEADERS"),
+        ({"WEAVIATE_GRPC_SECURE": "perhaps"}, "WEAVIATE_GRPC_SECURE"),
+        ({"WEAVIATE_CA": "/nowhere.pem"}, "WEAVIATE_CA"),
+    ],
+)
+def test_a_variable_that_cannot_be_is_named_without_its_value(variables: dict[str, str], key: str) -> None:
+    """Two logins, half of one, a header that is none."""
+    with pytest.raises(ConfigInvalid, match=key) as refused:
+        Address.from_environment("http://db", variables)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "grpc_host"),
+    [
+        ("abc.c0.europe-west3.gcp.weaviate.cloud", "grpc-abc.c0.europe-west3.gcp.weaviate.cloud"),
+        ("abc.weaviate.network", "abc.grpc.weaviate.network"),
+        ("db.example", ""),
+    ],
+)
+def test_weaviate_cloud_has_its_own_host_for_grpc(host: str, grpc_host: str) -> None:
+    """As weaviate-client's connect_to_weaviate_cloud has it."""
+    found = Address.from_environment(f"https://{host}", {})
+    assert (found.grpc_host, found.grpc_port) == (grpc_host, 443)

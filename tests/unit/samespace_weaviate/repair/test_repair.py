@@ -75,6 +75,14 @@ def test_an_unsearchable_vector_keeps_its_direction(tmp_path: Path) -> None:
     assert not np.array_equal(before, after) and np.allclose(before, after, rtol=1e-5)
 
 
+def test_what_no_filter_finds_is_named_and_written_again(tmp_path: Path) -> None:
+    """A node that was killed may have lost an object's entry in the inverted index; the object is there."""
+    database, ids = filled()
+    database.hidden |= set(ids[7:9])
+    report = mended(database, tmp_path / "journal")
+    assert dict(report.named) == {Kind.UNFILTERED: 2} and report.clean and not database.hidden
+
+
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     """It says how many would be mended, and leaves neither a change nor a plan that the next run would believe."""
     database, _, named = spoiled()
