@@ -35,7 +35,7 @@ from ..scheduling.engine import now_us
 from ..security.tokens import Guard
 from ..spaces.registry import AnyEngine, Spaces
 from .bodies import read_object
-from .dialects import Dialect, Known, all_dialects, flat_error, named_space
+from .dialects import Dialect, RequestContext, all_dialects, flat_error, named_space
 from .dialects.dialect import Rows
 from .dialects.numbers import json_rows
 from .hosts import KnownHosts
@@ -179,7 +179,7 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) 
                 engine = _named_engine(spaces, engine, named_space(body))
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
-                    ask = dialect.parse(body, Known(engine.loaded.artifact.role_matters, _role(request)))
+                    ask = dialect.parse(body, RequestContext(engine.loaded.artifact.role_matters, _role(request)))
                     found = seen.answer = await engine.embed(
                         ask.texts,
                         ask.role,

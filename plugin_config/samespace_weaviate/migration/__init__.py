@@ -1,11 +1,11 @@
 """Carries a collection to another space, without a moment in which queries fail or spaces mix.
 
 What each module is for: `plan` (what will be done, from the schemas), `cost` (what that takes), `progress` (the state
-machine), `journal` (what was done, on disk), `compare` (which objects differ), `transfer` (carries them), `survey` and
-`verification` (look at what is there before and after), `runner` (drives it), `refusals` (what only people can
-decide), `moving` (the same space elsewhere, without encoding), `named_vector` and `backfill` (the other strategy),
-`bridge` and `linear_map` (approximate vectors). `plan`, `cost`, `progress` and `compare` are pure. Which Weaviate:
-`access.client.Store`, or any other `access.database`.
+machine), `journal` (what was done, on disk), `compare` (which objects differ), `transfer` (carries them),
+`verification` (looks at what is there before and after), `runner` (drives it), `session` (a command, from plan to
+end), `refusals` (what only people can decide), `moving` (the same space elsewhere, without encoding), `named_vector`
+and `backfill` (the other strategy), `bridge` and `linear_map` (approximate vectors). `plan`, `cost`, `progress` and
+`compare` are pure. Which Weaviate: `access.client.Store`, or any other `access.database`.
 """
 
 from .backfill import backfill
@@ -14,9 +14,8 @@ from .journal import MigrationJournal
 from .plan import Migration, Wanted, new_schema, plan_migration, references_from_others, sentences, target_schema
 from .progress import MigrationProgress, MigrationState
 from .runner import Migrator, Terms
-from .survey import survey
 from .transfer import CopyPace
-from .verification import Verification
+from .verification import Verification, survey
 
 __all__ = [
     "CopyPace", "Cost", "EncodingTrial", "Migration", "MigrationJournal", "MigrationProgress", "MigrationState",

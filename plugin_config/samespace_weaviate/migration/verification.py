@@ -1,4 +1,4 @@
-"""Whether the new collection is what it has to be: counts, a sample encoded again, and how answers differ.
+"""What a collection holds before, and whether the new one is what it has to be: counts, a sample encoded again.
 
 Answers of two encoders differ, or nobody would migrate; their overlap is told, not judged.
 """
@@ -6,7 +6,8 @@ Answers of two encoders differ, or nobody would migrate; their overlap is told, 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -21,6 +22,7 @@ from ..access.database import Database
 from ..access.values import Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, wait_for_index
 from ..replicas.alike import factor
+from .cost import Cost, EncodingTrial, estimate
 from .plan import Migration
 from .transfer import Transfer, text_of
 
@@ -32,6 +34,7 @@ _MOST_TENANTS: Final = 32
 LIMIT: Final = 10
 _INDEX_ROUNDS: Final = 3
 INDEX_WAIT_S: Final = 600.0
+TRIAL_TEXTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +218,32 @@ def _with_overlap(
 
 def _nearest(hits: Sequence[Hit]) -> set[UUID]:
     return {hit.uuid for hit in hits}
+
+
+def survey(
+    database: Database,
+    migration: Migration,
+    encoder: Encoder,
+    *,
+    max_objects_per_s: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Cost:
+    """Count the active tenants' objects, and encode some texts of one of them; nothing is written or woken."""
+    status = database.tenant_states(migration.old) if migration.tenants else {"": "HOT"}
+    awake = sorted(tenant for tenant, found in status.items() if found == "HOT")
+    counts = {tenant: database.of_tenant(tenant).count(migration.old) for tenant in awake}
+    texts: list[str] = []
+    if any(counts.values()):
+        fullest = max(awake, key=lambda tenant: counts[tenant])
+        chance = random.Random(migration.id)
+        texts = [
+            text_of(record, migration.text_property)
+            for record in spread(database.of_tenant(fullest), migration.old, TRIAL_TEXTS, chance)
+        ]
+    trial = EncodingTrial((), (), 0.0)
+    if texts:
+        encoder.encode(texts[:1], "passage")  # whatever is done once is not part of the speed
+        start = clock()
+        encoded = encoder.encode_detailed(texts, "passage")
+        trial = EncodingTrial(encoded.tokens, encoded.windows, clock() - start)
+    return estimate(sum(counts.values()), len(status) - len(awake), encoder.dims, trial, max_objects_per_s)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from .dialect import Body, Dialect, Known, ParsedRequest, flat_error, named_space
+from .dialect import Body, Dialect, ParsedRequest, RequestContext, flat_error, named_space
 
-__all__ = ["Body", "Dialect", "Known", "ParsedRequest", "all_dialects", "flat_error", "named_space"]
+__all__ = ["Body", "Dialect", "ParsedRequest", "RequestContext", "all_dialects", "flat_error", "named_space"]
 
 
 def all_dialects() -> tuple[Dialect, ...]:

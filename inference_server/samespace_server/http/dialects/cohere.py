@@ -10,14 +10,14 @@ from samespace.text import BY_WINDOW
 
 from ...scheduling.engine import Answer
 from . import fields
-from .dialect import Body, Dialect, Known, ParsedRequest, Rows, flat_error
+from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 from .numbers import FORMATS
 from .weaviate import RETRY_WORDS
 
 _TRUNCATE: Final = ("END", "START", "NONE", "LEFT", "RIGHT")
 
 
-def _parse(body: Body, known: Known, *, role_required: bool) -> ParsedRequest:
+def _parse(body: Body, known: RequestContext, *, role_required: bool) -> ParsedRequest:
     truncate = fields.one_of(body.get("truncate"), "truncate", _TRUNCATE, "END")
     return ParsedRequest(
         texts=_inputs(body),

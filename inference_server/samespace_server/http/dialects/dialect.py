@@ -40,7 +40,7 @@ class ParsedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RequestContext:
     """What is known beside a request's body.
 
     Attributes:
@@ -72,7 +72,7 @@ class Dialect:
     """
 
     routes: tuple[str, ...]
-    parse: Callable[[Body, Known], ParsedRequest]
+    parse: Callable[[Body, RequestContext], ParsedRequest]
     render: Callable[[ParsedRequest, Answer, Rows], Any]
     render_error: Callable[[str, SamespaceError], dict[str, Any]]
     busy_status: int = 503

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from samespace.errors import RequestInvalid
 from samespace.text import LONG_TEXTS, LongTexts, Role
 
-from .dialect import Known
+from .dialect import RequestContext
 
 Word = TypeVar("Word", bound=str)
 ROLE_WORDS: Final[Mapping[str, Role]] = {
@@ -76,7 +76,7 @@ def one_of(value: object, field: str, offered: Sequence[Word], default: Word) ->
     return default if value is None or value == "" else _one_of(value, field, offered)
 
 
-def role(value: object, field: str, known: Known, *, required: bool = False) -> Role:
+def role(value: object, field: str, known: RequestContext, *, required: bool = False) -> Role:
     """The role that a request tells, by the path or by *value*.
 
     Args:

@@ -8,10 +8,10 @@ from samespace.errors import SamespaceError
 
 from ...scheduling.engine import Answer
 from . import fields
-from .dialect import Body, Dialect, Known, ParsedRequest, Rows, flat_error
+from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 
 
-def _parse(body: Body, known: Known) -> ParsedRequest:
+def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     # truncate=false asks for an error; otherwise Ollama cuts, and here long texts are pooled over their windows.
     reject = body.get("truncate") is False
     return ParsedRequest(
@@ -35,7 +35,7 @@ def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _parse_one(body: Body, known: Known) -> ParsedRequest:
+def _parse_one(body: Body, known: RequestContext) -> ParsedRequest:
     return ParsedRequest(
         texts=[fields.text(body.get("prompt"), "prompt")],
         role=fields.role(body.get("input_type"), "input_type", known),

@@ -10,7 +10,7 @@ from samespace.text import BY_WINDOW
 
 from ...scheduling.engine import Answer
 from . import fields
-from .dialect import Body, Dialect, Known, ParsedRequest, Rows
+from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows
 from .numbers import FORMATS
 
 _UNLIMITED: Final = b"1000000000"
@@ -22,7 +22,7 @@ _RATE_LIMITS: Final = tuple(
 )
 
 
-def _parse(body: Body, known: Known) -> ParsedRequest:
+def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     given = body.get("input")
     if isinstance(given, list) and given and isinstance(given[0], int | list):
         remedy = "send texts (in LangChain: check_embedding_ctx_length=False)"
@@ -41,7 +41,7 @@ def _parse(body: Body, known: Known) -> ParsedRequest:
     )
 
 
-def _role(body: Body, known: Known) -> Any:
+def _role(body: Body, known: RequestContext) -> Any:
     """By `input_type`, or by Jina's `task`, where that is one of the two; its other tasks are not told apart here."""
     task = body.get("task")
     if body.get("input_type") is None and isinstance(task, str) and task.lower() in fields.ROLE_WORDS:

@@ -8,10 +8,10 @@ from samespace.errors import RequestInvalid, SamespaceError
 
 from ...scheduling.engine import Answer
 from . import fields
-from .dialect import Body, Dialect, Known, ParsedRequest, Rows, flat_error
+from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 
 
-def _parse(body: Body, known: Known) -> ParsedRequest:
+def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     if body.get("normalize") is False:
         raise RequestInvalid(field="normalize", reason="false; vectors of a space have unit length")
     return ParsedRequest(
@@ -27,7 +27,7 @@ def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> Any:
     return rows["float"]
 
 
-def _parse_similarity(body: Body, known: Known) -> ParsedRequest:
+def _parse_similarity(body: Body, known: RequestContext) -> ParsedRequest:
     inputs = body.get("inputs")
     if not isinstance(inputs, dict):
         raise RequestInvalid(field="inputs", reason=f"expected an object, got {fields.kind_of(inputs)}")

@@ -8,13 +8,13 @@ from samespace.errors import RequestInvalid
 
 from ...scheduling.engine import Answer
 from . import fields
-from .dialect import Body, Dialect, Known, ParsedRequest, Rows, flat_error
+from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 
 RETRY_WORDS: Final = "failed with status: 503 error"
 """Weaviate's Python client sends an object again when its error holds these words, and only then."""
 
 
-def _parse(body: Body, known: Known) -> ParsedRequest:
+def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     # Weaviate sends the reply's fields too, empty: dims 0, vector null, error "". They say nothing.
     config = body.get("config") or {}
     if not isinstance(config, dict):

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
 
-from ...errors import DataInvalid, MigrationBlocked, RequestInvalid
+from ...errors import DataInvalid, RequestInvalid
+from ...progress import Advance
 from ..console import echo, progress, say
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.database import Database
     from samespace_weaviate.audit import AuditReport
-    from samespace_weaviate.migration import Migration, MigrationJournal
+    from samespace_weaviate.migration import Migration, Terms
 
     from ...encoder import Encoder
 
@@ -116,6 +116,7 @@ def migrate(
     """
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
+    from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
     from ..encoders import open_encoder
 
@@ -130,90 +131,45 @@ def migrate(
         if strategy == "named-vector":
             _second_vector(database, wanted, wish, dry_run, yes, terms)
             return
-        plan = partial(_planned, database, wanted, terms["max_objects_per_s"])
-        begun = take_up(stack, path, plan, wish, dry_run, yes)
-        if begun is None:
-            return
-        journal, migration = begun
-        if encoder is not None:
-            terms["audit"] = partial(_audit, database, encoder, terms["sample"])
-        schema = _schema(database, migration, encoder, server)
-        terms["keep_name"] = keep_name
-        go_on(database, journal, migration, wish, encoder, schema, terms)
-        if keep_name:
-            finish_names(stack, database, path, migration, terms)
-
-
-Wish = Literal["migrate", "rollback", "finish"]
-
-
-def agreed_wish(rollback: bool, finish: bool, keep_name: bool, path: Path, *, journalled: bool = True) -> Wish:
-    """What is asked for; raises `RequestInvalid` for two things at once, and for going on where nothing was begun."""
-    if rollback and finish:
-        raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
-    if keep_name and not (finish and journalled):
-        raise RequestInvalid(field="--keep-name", reason="goes with --finish of strategy alias, and with nothing else")
-    wish: Wish = "rollback" if rollback else "finish" if finish else "migrate"
-    if wish != "migrate" and journalled and not path.exists():
-        raise RequestInvalid(
-            field="--journal",
-            reason=f"{path} is not there, which tells how far the migration is; give the NAME that it was started "
-            f"with (with --alias that is the collection's) in the same folder, or the file: --{wish} --journal FILE",
+        order = Order(
+            wish=wish,
+            path=path,
+            plan=partial(_planned, database, wanted, terms["max_objects_per_s"]),
+            schema=partial(_schema, database, wanted),
+            encoder=encoder,
+            terms=_terms(database, encoder, terms, keep_name),
+            dry_run=dry_run,
+            yes=yes,
         )
-    return wish
+        carry(database, order, Person())
 
 
-def take_up(
-    stack: ExitStack, path: Path, plan: Callable[[], Migration], wish: Wish, dry_run: bool, yes: bool
-) -> tuple[MigrationJournal, Migration] | None:
-    """The journal and what it is of: of a migration under way, or of a new one that was agreed to; None for neither."""
-    from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
+def _terms(database: Database, encoder: Encoder | None, options: dict[str, Any], keep_name: bool) -> Terms:
+    from samespace_weaviate.migration import CopyPace, Terms
 
-    journal = stack.enter_context(MigrationJournal(path)) if path.exists() else None
-    if journal is None or journal.progress.state is MigrationState.NEW:
-        migration = plan()
-        if dry_run:
-            return None
-        if not yes:
-            click.confirm("Go on?", abort=True, err=True)
-        journal = journal or stack.enter_context(MigrationJournal(path))
-        journal.note("planned", plan=migration.to_json())
-        return journal, migration
-    migration = Migration(**journal.progress.plan)
-    say(f"{path}: {migration.alias} to space {migration.to_space[:12]} is {journal.progress.state}.")
-    if dry_run:
-        return None
-    if wish == "finish" and not yes and journal.progress.state is MigrationState.SETTLED:
-        click.confirm(f"Delete {migration.old}? It cannot be undone.", abort=True, err=True)
-    return journal, migration
+    return Terms(
+        pace=CopyPace(max_objects_per_s=options["max_objects_per_s"]),
+        sample=options["sample"],
+        audit=None if encoder is None else partial(_audit, database, encoder, options["sample"]),
+        queries=queries_of(options["queries"]),
+        settle_s=options["settle_s"],
+        keep_name=keep_name,
+        force=options["force"],
+        tell=say,
+    )
 
 
-def finish_names(stack: ExitStack, database: Database, path: Path, done: Migration, terms: dict[str, Any]) -> None:
-    """The second copy of `--keep-name`, back to the old name; goes on where its own journal ends.
+class Person:
+    """Whoever sits at the terminal: see `samespace_weaviate.migration.session.Talk`."""
 
-    The alias stays, and leads to the collection of the old name.
-    """
-    from samespace_weaviate.migration import Migration, MigrationJournal, MigrationState
-    from samespace_weaviate.migration.moving import plan_return, renamed_schema
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        return progress(label, total)
 
-    journal = stack.enter_context(MigrationJournal(path.with_name(f"{path.name}.keep-name")))
-    if journal.progress.state is MigrationState.NEW:
-        if done.old in database.aliases():
-            raise MigrationBlocked(
-                collection=done.old,
-                reason="it was finished without --keep-name: the name is an alias by now",
-                remedy=f"delete that alias if nobody needs it, and run the same command again: {done.new} is copied",
-            )
-        journal.note("planned", plan=plan_return(done, uuid4().hex[:12]).to_json())
-    migration = Migration(**journal.progress.plan)
-    say(f"{migration.new} is made anew from {migration.old}; until that is done, only {migration.alias} is whole.")
-    schema = None
-    if journal.progress.state is MigrationState.PLANNED:
-        schema = renamed_schema(database.schema(migration.old) or {}, migration)
-    terms = {**terms, "audit": None, "queries": None, "keep_name": False}
-    if journal.progress.state not in (MigrationState.SETTLED, MigrationState.FINISHED):
-        go_on(database, journal, migration, "migrate", None, schema, terms)
-    go_on(database, journal, migration, "finish", None, None, terms)
+    def tell(self, sentence: str) -> None:
+        say(sentence)
+
+    def agree(self, question: str) -> None:
+        click.confirm(question, abort=True, err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,54 +257,13 @@ def _audit(database: Database, encoder: Encoder, sample: int, name: str) -> Audi
     return audit(database, name, encoder, AuditOptions(sample=sample))
 
 
-def _schema(
-    database: Database, migration: Migration, encoder: Encoder | None, server: str | None
-) -> dict[str, Any] | None:
+def _schema(database: Database, wanted: _Wanted, migration: Migration) -> dict[str, Any] | None:
     """Of the new collection, where enough was said to make it."""
     from samespace_weaviate.migration import new_schema
 
-    if encoder is None or not server or database.schema(migration.old) is None:
+    if wanted.encoder is None or not wanted.server or database.schema(migration.old) is None:
         return None
-    return new_schema(database.schema(migration.old) or {}, migration, server, encoder.name)
-
-
-def go_on(
-    database: Database,
-    journal: MigrationJournal,
-    migration: Migration,
-    wish: Wish,
-    encoder: Encoder | None,
-    schema: dict[str, Any] | None,
-    terms: dict[str, Any],
-) -> None:
-    """Do what *wish* needs, with progress on stderr."""
-    from samespace_weaviate.migration import CopyPace, MigrationState, Migrator, Terms
-
-    copying = journal.progress.state in (MigrationState.PLANNED, MigrationState.CREATED, MigrationState.COPYING)
-    total = database.count(migration.old) if copying and wish == "migrate" and not migration.tenants else 0
-    with progress("objects", total) as advance:
-        pace = CopyPace(max_objects_per_s=terms["max_objects_per_s"], progress=advance)
-        state = Migrator(
-            database,
-            journal,
-            schema=schema,
-            encoder=encoder,
-            terms=Terms(
-                pace=pace,
-                sample=terms["sample"],
-                audit=terms.get("audit"),
-                queries=queries_of(terms["queries"]),
-                settle_s=terms["settle_s"],
-                keep_name=terms["keep_name"],
-                force=terms["force"],
-                tell=say,
-            ),
-        ).run(wish)
-    if state is MigrationState.SETTLED:
-        say(
-            f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "
-            "--rollback leads back to it, --finish deletes it."
-        )
+    return new_schema(database.schema(migration.old) or {}, migration, wanted.server, wanted.encoder.name)
 
 
 def queries_of(path: Path | None) -> tuple[str, ...]:

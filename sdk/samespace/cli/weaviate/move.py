@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,7 +12,7 @@ from ...errors import RequestInvalid
 from ..console import echo, say
 from ..encoders import space_of
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
-from .migrate import Wish, agreed_wish, finish_names, go_on, take_up
+from .migrate import Person
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.database import Database
@@ -86,23 +85,37 @@ def move(
     """
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
+    from samespace_weaviate.migration import CopyPace, Terms
     from samespace_weaviate.migration.moving import moved_schema
+    from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
     path = journal_path or Path(f"{name}.move")
-    wish: Wish = agreed_wish(rollback, finish, keep_name, path)
-    with ExitStack() as stack:
-        store = stack.enter_context(weaviate())
+    wish = agreed_wish(rollback, finish, keep_name, path)
+    with weaviate() as store:
         require_rights(store, "move", name, f"{alias or name}_new")
         database = store.patient(Patience())
-        begun = take_up(stack, path, lambda: _planned(database, name, alias, encoder, server), wish, dry_run, yes)
-        if begun is None:
-            return
-        journal, migration = begun
-        schema = moved_schema(database.schema(migration.old) or {}, migration, server) if server else None
-        terms |= {"sample": 0, "queries": None, "keep_name": keep_name}
-        go_on(database, journal, migration, wish, None, schema, terms)
-        if keep_name:
-            finish_names(stack, database, path, migration, terms)
+
+        def schema(migration: Migration) -> dict[str, Any] | None:
+            return moved_schema(database.schema(migration.old) or {}, migration, server) if server else None
+
+        order = Order(
+            wish=wish,
+            path=path,
+            plan=lambda: _planned(database, name, alias, encoder, server),
+            schema=schema,
+            encoder=None,
+            terms=Terms(
+                pace=CopyPace(max_objects_per_s=terms["max_objects_per_s"]),
+                sample=0,
+                settle_s=terms["settle_s"],
+                keep_name=keep_name,
+                force=terms["force"],
+                tell=say,
+            ),
+            dry_run=dry_run,
+            yes=yes,
+        )
+        carry(database, order, Person())
 
 
 def _planned(database: Database, name: str, alias: str, encoder: str | None, server: str | None) -> Migration:

@@ -1,0 +1,170 @@
+"""A migration or a move from its command to its end: what is wished, the journal taken up, the plan agreed to, done.
+
+What it leaves to others: the plan (`plan`, `moving`), each step (`runner`), showing and asking (`Talk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from uuid import uuid4
+
+from samespace.encoder import Encoder
+from samespace.errors import MigrationBlocked, RequestInvalid
+from samespace.progress import Advance
+
+from ..access.database import Database
+from .journal import MigrationJournal
+from .moving import plan_return, renamed_schema
+from .plan import Migration
+from .progress import MigrationState
+from .runner import Migrator, Terms
+
+Wish = Literal["migrate", "rollback", "finish"]
+_UNTIL_THE_SWITCH = (MigrationState.PLANNED, MigrationState.CREATED, MigrationState.COPYING)
+
+
+class Talk(Protocol):
+    """How a person is told and asked."""
+
+    def tell(self, sentence: str) -> None:
+        """News of what happens."""
+
+    def agree(self, question: str) -> None:
+        """Ask for a yes; does not return without one."""
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        """Show how far something is: see `samespace.progress.Progress`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a command asks for.
+
+    Attributes:
+        path: of the journal.
+        plan: makes and shows the plan of a new one.
+        schema: of the new collection, where enough was said to make it; None otherwise.
+        encoder: of the new space, where one was given.
+        dry_run: stop after the plan.
+        yes: agreed to everything beforehand.
+    """
+
+    wish: Wish
+    path: Path
+    plan: Callable[[], Migration]
+    schema: Callable[[Migration], dict[str, Any] | None]
+    encoder: Encoder | None
+    terms: Terms
+    dry_run: bool = False
+    yes: bool = False
+
+
+def agreed_wish(rollback: bool, finish: bool, keep_name: bool, path: Path, *, journalled: bool = True) -> Wish:
+    """What is asked for; raises `RequestInvalid` for two things at once, and for going on where nothing was begun."""
+    if rollback and finish:
+        raise RequestInvalid(field="--rollback and --finish", reason="give one of them")
+    if keep_name and not (finish and journalled):
+        raise RequestInvalid(field="--keep-name", reason="goes with --finish of strategy alias, and with nothing else")
+    wish: Wish = "rollback" if rollback else "finish" if finish else "migrate"
+    if wish != "migrate" and journalled and not path.exists():
+        raise RequestInvalid(
+            field="--journal",
+            reason=f"{path} is not there, which tells how far the migration is; give the NAME that it was started "
+            f"with (with --alias that is the collection's) in the same folder, or the file: --{wish} --journal FILE",
+        )
+    return wish
+
+
+def carry(database: Database, order: Order, talk: Talk) -> None:
+    """Do what *order* asks for, from wherever its journal is.
+
+    Raises:
+        MigrationBlocked: only a person can decide, or has to wait.
+        RequestInvalid: the plan cannot be made of what was given.
+    """
+    with ExitStack() as stack:
+        begun = _take_up(stack, order, talk)
+        if begun is None:
+            return
+        journal, migration = begun
+        _go_on(database, journal, migration, order, order.schema(migration), talk)
+        if order.terms.keep_name:
+            _finish_names(stack, database, migration, order, talk)
+
+
+def _take_up(stack: ExitStack, order: Order, talk: Talk) -> tuple[MigrationJournal, Migration] | None:
+    """The journal and what it is of: of a migration under way, or of a new one that was agreed to; None for neither."""
+    journal = stack.enter_context(MigrationJournal(order.path)) if order.path.exists() else None
+    if journal is None or journal.progress.state is MigrationState.NEW:
+        migration = order.plan()
+        if order.dry_run:
+            return None
+        if not order.yes:
+            talk.agree("Go on?")
+        journal = journal or stack.enter_context(MigrationJournal(order.path))
+        journal.note("planned", plan=migration.to_json())
+        return journal, migration
+    migration = Migration(**journal.progress.plan)
+    state = journal.progress.state
+    talk.tell(f"{order.path}: {migration.alias} to space {migration.to_space[:12]} is {state}.")
+    if order.dry_run:
+        return None
+    if order.wish == "finish" and not order.yes and state is MigrationState.SETTLED:
+        talk.agree(f"Delete {migration.old}? It cannot be undone.")
+    return journal, migration
+
+
+def _finish_names(stack: ExitStack, database: Database, done: Migration, order: Order, talk: Talk) -> None:
+    """The second copy of `keep_name`, back to the old name; goes on where its own journal ends.
+
+    The alias stays, and leads to the collection of the old name.
+    """
+    path = order.path.with_name(f"{order.path.name}.keep-name")
+    journal = stack.enter_context(MigrationJournal(path))
+    if journal.progress.state is MigrationState.NEW:
+        if done.old in database.aliases():
+            raise MigrationBlocked(
+                collection=done.old,
+                reason="it was finished without --keep-name: the name is an alias by now",
+                remedy=f"delete that alias if nobody needs it, and run the same command again: {done.new} is copied",
+            )
+        journal.note("planned", plan=plan_return(done, uuid4().hex[:12]).to_json())
+    migration = Migration(**journal.progress.plan)
+    talk.tell(f"{migration.new} is made again from {migration.old}; until then only {migration.alias} is whole.")
+    schema = None
+    if journal.progress.state is MigrationState.PLANNED:
+        schema = renamed_schema(database.schema(migration.old) or {}, migration)
+    back = replace(
+        order, wish="migrate", encoder=None, terms=replace(order.terms, audit=None, queries=(), keep_name=False)
+    )
+    if journal.progress.state not in (MigrationState.SETTLED, MigrationState.FINISHED):
+        _go_on(database, journal, migration, back, schema, talk)
+    _go_on(database, journal, migration, replace(back, wish="finish"), None, talk)
+
+
+def _go_on(
+    database: Database,
+    journal: MigrationJournal,
+    migration: Migration,
+    order: Order,
+    schema: dict[str, Any] | None,
+    talk: Talk,
+) -> None:
+    copying = journal.progress.state in _UNTIL_THE_SWITCH and order.wish == "migrate"
+    total = database.count(migration.old) if copying and not migration.tenants else 0
+    with talk.progress("objects", total) as advance:
+        terms = _with_progress(order.terms, advance)
+        state = Migrator(database, journal, schema=schema, encoder=order.encoder, terms=terms).run(order.wish)
+    if state is MigrationState.SETTLED:
+        talk.tell(
+            f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "
+            "--rollback leads back to it, --finish deletes it."
+        )
+
+
+def _with_progress(terms: Terms, advance: Advance) -> Terms:
+    return replace(terms, pace=replace(terms.pace, progress=advance))
