@@ -76,7 +76,9 @@ def planted(root: Path) -> Iterator[tuple[str, Made, Callable[[TrainingData], Fa
 
 
 def _fault(plant: Callable[[TrainingData], TrainingData], right: tuple[str, ...], base: TrainingData) -> Fault:
-    true = ("leaked_passages",) if "leaked_queries" in right else ()  # their passages come along
+    true = {"leaked_queries": ("leaked_passages",), "labels_by_chance": ("contradictory_labels",)}.get(
+        right[0] if right else "", ()
+    )  # passages come along; the same pair with two labels
     return Fault(plant(base), right, true)
 
 
