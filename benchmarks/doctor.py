@@ -129,7 +129,7 @@ def _planted(base: TrainingData, fault: doctor_sets.Fault, embedder: Embedder | 
         _BEFORE[key] = _alarms(_looked(base, embedder))
     found = _looked(fault.data, embedder)
     alarms = _alarms(found) - _BEFORE[key]
-    blamed = sorted(alarms - set(fault.right))
+    blamed = sorted(alarms - {*fault.right, *fault.true})
     verdict = "found" if alarms & set(fault.right) else "missed"
     if not fault.right:
         verdict = "silent" if not blamed else "blamed"

@@ -40,7 +40,10 @@ def doctor() -> None:
     show_default=True,
     help="Report these leaks as warnings, not as errors.",
 )
-@click.option("--encoder", help="Artifact or model; adds token lengths, vocabulary and suspected false negatives.")
+@click.option(
+    "--encoder",
+    help="Artifact or model; adds token lengths, vocabulary, and its view of pairs and negatives.",
+)
 @click.option("--tokens-only", is_flag=True, help="Use only the encoder's tokenizer; takes seconds instead of minutes.")
 @click.option(
     "--sample",
@@ -62,10 +65,11 @@ def doctor() -> None:
 )
 @click.option("--keep", multiple=True, metavar="SPLIT", help="Keep this split unchanged when splits are written.")
 def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ...], **options: Any) -> None:
-    """Look at training data: leaks, duplicates, false negatives, labels, texts, lengths, languages.
+    """Look at training data: leaks, wrong pairs, duplicates, false negatives, labels, texts, lengths, languages.
 
-    DATA is a BEIR folder, a folder or file of JSONL, CSV, TSV or Parquet, or a saved Hugging Face dataset; several are
-    one set. Exit code 0 where there is no error, 1 where there is one; texts are not shown unless asked for.
+    DATA is a BEIR folder, files of JSONL, JSON, CSV, TSV or Parquet, or a saved Hugging Face dataset; several are one
+    set. A set without a training split is looked at too. Exit code 0 where there is no error, 1 where there is one;
+    texts are not shown unless asked for.
 
     \b
     Example:
@@ -121,8 +125,9 @@ def _examined(stack: ExitStack, material: Material, asked: Questions, name: str 
     encoder = stack.enter_context(open_encoder(name))
     embedder = None if tokens_only else encoder
     if not tokens_only:
-        say("the encoder reads a sample of the training texts, and the whole corpus where held-out texts have leaked")
-    total = 2 * min(asked.most_encoded, len(material.trained))
+        say("the encoder reads a sample of each split, and the whole corpus where held-out texts have leaked")
+    looked = (material.data.splits[split] for split in (material.train, *material.held_out))
+    total = 2 * sum(min(asked.most_encoded, len(part)) for part in looked)
     advance = None if tokens_only else stack.enter_context(progress("texts", total))
     return examine(material, asked, text_encoders=text_path(encoder), embedder=embedder, progress=advance)
 

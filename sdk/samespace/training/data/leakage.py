@@ -91,7 +91,7 @@ def leakage_between(
         near_texts = _near(role, trained, held_out, ours, theirs, groups)
         spelled = _by_content(among) if role == "query" else {}
         for text in theirs:
-            near = list(dict.fromkeys([*near_texts.get(text, ()), *spelled.get(_sequence(text), ())]))
+            near = list(dict.fromkeys([*near_texts.get(text, ()), *spelled.get(question_key(text), ())]))
             given = [
                 (held, row)
                 for other in near
@@ -143,17 +143,19 @@ def _groups_of(
     return {text: groups[names[places[0]]] for text, places in rows.items()}
 
 
-def _by_content(texts: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
-    """Sequences of content words -> positions; short questions are the same in them long before their letters are."""
-    found: dict[tuple[str, ...], list[int]] = defaultdict(list)
+def _by_content(texts: Sequence[str]) -> dict[str, list[int]]:
+    """Question keys -> positions; short questions are the same in them long before their letters are."""
+    found: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
-        if len(key := _sequence(text)) >= _WORDS_OF_A_QUESTION:
+        if key := question_key(text):
             found[key].append(row)
     return found
 
 
-def _sequence(text: str) -> tuple[str, ...]:
-    return tuple(_stem(word) for word in canonical(text).split() if word not in _SMALL)
+def question_key(text: str) -> str:
+    """What is equal for one question in other small words and endings; "" for texts of less than two content words."""
+    stems = [_stem(word) for word in canonical(text).split() if word not in _SMALL]
+    return " ".join(stems) if len(stems) >= _WORDS_OF_A_QUESTION else ""
 
 
 def _gives_away(role: Role, held_out: Examples, held: int, trained: Examples, row: int) -> bool:

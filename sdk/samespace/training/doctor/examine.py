@@ -66,7 +66,7 @@ def material_of(data: TrainingData, questions: Questions) -> Material:
     """
     if questions.train == TRAIN and TRAIN not in data.splits:
         alone = next((split for split in questions.held_out if split in data.splits), next(iter(data.splits)))
-        return prepare(data, alone, ())
+        return prepare(data, alone, (), trains=False)
     if questions.train not in data.splits:
         raise DataInvalid(
             path=data.name,

@@ -133,7 +133,7 @@ def _pairs(material: Material, kept: Examples, findings: list[DataFinding]) -> C
                 ((TextName("passage", kept.passage_ids[0]),),),
             )
         )
-    elif hubs and len(kept) >= 2 / HUB:
+    elif hubs and len(kept) >= 2 / HUB and material.trains:
         findings.append(
             DataFinding(
                 "popular_passages",

@@ -21,6 +21,7 @@ class Material:
         held_out: names of the splits that training must not have seen.
         queries, passages: id -> text; queries of all splits, passages of the whole corpus.
         query_groups, passage_groups: id -> id of the first near-duplicate of it: its own where it is alone.
+        trains: whether anything is trained on *train*; False for a published test set, which is only looked at.
     """
 
     data: TrainingData
@@ -30,6 +31,7 @@ class Material:
     passages: Mapping[str, str]
     query_groups: Mapping[str, str]
     passage_groups: Mapping[str, str]
+    trains: bool = True
 
     @property
     def trained(self) -> Examples:
@@ -49,7 +51,7 @@ class Material:
         return self.texts(name.role)[name.id]
 
 
-def prepare(data: TrainingData, train: str, held_out: Sequence[str]) -> Material:
+def prepare(data: TrainingData, train: str, held_out: Sequence[str], *, trains: bool = True) -> Material:
     """Collect the texts of *data* and group the near-duplicates. The slow part of all checks without an encoder."""
     queries = {
         name: text for part in data.splits.values() for name, text in zip(part.query_ids, part.queries, strict=True)
@@ -62,6 +64,7 @@ def prepare(data: TrainingData, train: str, held_out: Sequence[str]) -> Material
         passages=data.corpus,
         query_groups=_groups(queries),
         passage_groups=_groups(data.corpus),
+        trains=trains,
     )
 
 

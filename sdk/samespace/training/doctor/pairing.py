@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ...evaluation.baselines import tokenized
 from ...evaluation.retrieval import Embedder
-from ...evaluation.words import canonical
+from ...evaluation.words import canonical, has_words
 from ...progress import Advance
 from ...text import Role
 from ...vectors import Vectors
@@ -56,16 +56,23 @@ class Placed:
     queries: int
 
 
-def sampled(examples: Examples, most: int = MOST) -> npt.NDArray[np.int64]:
-    """Rows of up to *most* examples, spread evenly."""
-    return np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).astype(np.int64))
+def sampled(count: int, most: int = MOST) -> npt.NDArray[np.int64]:
+    """Up to *most* of *count* places, spread evenly."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
+
+
+def with_words(examples: Examples) -> npt.NDArray[np.int64]:
+    """Rows of the examples of which both texts have words; others are told of elsewhere."""
+    both = zip(examples.queries, examples.passages, strict=True)
+    return np.flatnonzero([has_words(query) and has_words(passage) for query, passage in both]).astype(np.int64)
 
 
 def placed(
     examples: Examples, embedder: Embedder | None = None, *, most: int = MOST, progress: Advance | None = None
 ) -> Placed:
-    """Places of up to *most* examples; the same answer whenever it is asked."""
-    rows = sampled(examples, most)
+    """Places of up to *most* examples with words, one at least; the same answer whenever it is asked."""
+    worded = with_words(examples)
+    rows = worded[sampled(len(worded), most)]
     queries, asked = _distinct([examples.queries[row] for row in rows])
     passages, said = _distinct([examples.passages[row] for row in rows])
     right = np.zeros((len(queries), len(passages)), dtype=bool)

@@ -1,7 +1,7 @@
 """Splits that share nothing: whatever is connected goes to one of them whole.
 
-Two examples are connected when they share a query or a passage, or near-duplicates of one. A split may be kept as it
-is, such as a published test split; then what is connected to it is left out instead of moved.
+Two examples are connected when they share a query or a passage, near-duplicates of one, or a question's content words.
+A split may be kept as it is, such as a published test split; then what is connected to it is left out instead of moved.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ...evaluation.dataset import is_retrieval_set, load_splits
 from ...evaluation.files import parts_of
 from ...folders import whole_folder
 from ..data.examples import Examples, TrainingData, join
+from ..data.leakage import question_key
 from ..data.near_duplicates import connected
 from .material import Material
 
@@ -97,10 +98,13 @@ def _components(material: Material, examples: Examples) -> list[int]:
     first: dict[tuple[str, str], int] = {}
     links = []
     for row in range(len(examples)):
-        for key in (
+        keys = [
             ("query", material.query_groups[examples.query_ids[row]]),
             ("passage", material.passage_groups[examples.passage_ids[row]]),
-        ):
+        ]
+        if asked := question_key(examples.queries[row]):
+            keys.append(("content", asked))
+        for key in keys:
             links.append((row, first.setdefault(key, row)))
     return connected(len(examples), links)
 

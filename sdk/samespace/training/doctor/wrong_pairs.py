@@ -24,7 +24,7 @@ from ..data.sources import RELEVANT
 from .diagnosis import Check, DataFinding, Severity, Table, TextName, few, interval, share
 from .languages import language
 from .material import Material
-from .pairing import Placed, placed
+from .pairing import Placed, placed, with_words
 
 LOW: Final = 0.3
 """Place from which a pair is in the lower part."""
@@ -79,9 +79,10 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
     """Whether the training pairs belong together, by words, and by the encoder where there is one."""
     title = "Whether pairs belong together"
     trained = material.trained
-    if trained.labelled:
+    worded = len(with_words(trained))
+    if trained.labelled and worded >= FEWEST:
         return Check("pairing", title, *_labels(material, embedder, progress))
-    if len(trained) < FEWEST or len(set(trained.passages)) < FEWEST // 4:
+    if worded < FEWEST or len(set(trained.passages)) < FEWEST // 4:
         return Check("pairing", title, (), {"examples": len(trained)})
     silent = None if embedder is not None else _languages(trained)
     if silent:
@@ -128,7 +129,11 @@ def _languages(trained: Examples) -> str | None:
 def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> list[tuple[Share, int]]:
     """What the held-out splits show, all of them together; nothing where they are too small."""
     parts = [material.data.splits[split] for split in material.held_out]
-    looked = [placed(part, embedder, progress=progress) for part in parts if len(part) >= FEWEST and not part.labelled]
+    looked = [
+        placed(part, embedder, progress=progress)
+        for part in parts
+        if len(with_words(part)) >= FEWEST and not part.labelled
+    ]
     if not looked:
         return []
     joined = Placed(
