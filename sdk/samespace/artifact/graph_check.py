@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArtifactDamaged
-from .protobuf import Field, Reader, fixed, numbers, text
+from . import onnx_fields
+from .protobuf import Reader, fixed, numbers, text
 
 MAX_FILE_BYTES: Final = 2**31 - 1  # what protobuf itself can hold
 MAX_FIELDS: Final = 250_000  # two layers of any family have 1 to 3 thousand; so many take a second and 50 MB
@@ -55,58 +56,6 @@ _EXPONENT: Final = {_FLOAT16: 0x7C00, _BFLOAT16: 0x7F80}  # all ones: infinity o
 # A constant with this many elements may be infinite (a mask's filler, the end of a Clip); weights may not.
 _FEW: Final = 16
 _CHUNK: Final = 1 << 20
-
-# Fields by number, as in onnx.proto3 of onnx 1.23. What is not listed is refused as unknown.
-_MODEL: Final = {
-    1: Field("ir_version", "number"), 2: Field("producer_name", "bytes"), 3: Field("producer_version", "bytes"),
-    4: Field("domain", "bytes"), 5: Field("model_version", "number"), 6: Field("doc_string", "bytes"),
-    7: Field("graph", "bytes"), 8: Field("opset_import", "bytes", many=True),
-    14: Field("metadata_props", "bytes", many=True),
-    20: Field("training_info", "bytes", refused="training information"),
-    25: Field("functions", "bytes", refused="functions of its own"),
-    26: Field("configuration", "bytes", refused="a device configuration"),
-}  # fmt: skip
-_GRAPH: Final = {
-    1: Field("node", "bytes", many=True), 2: Field("name", "bytes"), 5: Field("initializer", "bytes", many=True),
-    10: Field("doc_string", "bytes"), 11: Field("input", "bytes", many=True), 12: Field("output", "bytes", many=True),
-    13: Field("value_info", "bytes", many=True), 14: Field("quantization_annotation", "bytes", many=True),
-    15: Field("sparse_initializer", "bytes", refused="a sparse tensor"),
-    16: Field("metadata_props", "bytes", many=True),
-}  # fmt: skip
-_NODE: Final = {
-    1: Field("input", "bytes", many=True), 2: Field("output", "bytes", many=True), 3: Field("name", "bytes"),
-    4: Field("op_type", "bytes"), 5: Field("attribute", "bytes", many=True), 6: Field("doc_string", "bytes"),
-    7: Field("domain", "bytes"), 8: Field("overload", "bytes"), 9: Field("metadata_props", "bytes", many=True),
-    10: Field("device_configurations", "bytes", refused="a device configuration"),
-}  # fmt: skip
-_ATTRIBUTE: Final = {
-    1: Field("name", "bytes"), 2: Field("f", "fixed32"), 3: Field("i", "number"), 4: Field("s", "bytes"),
-    5: Field("t", "bytes"), 6: Field("g", "bytes"), 7: Field("floats", "fixed32", many=True),
-    8: Field("ints", "number", many=True), 9: Field("strings", "bytes", many=True),
-    10: Field("tensors", "bytes", many=True), 11: Field("graphs", "bytes", many=True),
-    13: Field("doc_string", "bytes"), 14: Field("tp", "bytes"), 15: Field("type_protos", "bytes", many=True),
-    20: Field("type", "number"), 21: Field("ref_attr_name", "bytes", refused="a reference to a function's attribute"),
-    22: Field("sparse_tensor", "bytes", refused="a sparse tensor"),
-    23: Field("sparse_tensors", "bytes", refused="a sparse tensor"),
-}  # fmt: skip
-_TENSOR: Final = {
-    1: Field("dims", "number", many=True), 2: Field("data_type", "number"),
-    3: Field("segment", "bytes", refused="a segment"), 4: Field("float_data", "fixed32", many=True),
-    5: Field("int32_data", "number", many=True), 6: Field("string_data", "bytes", refused="strings"),
-    7: Field("int64_data", "number", many=True), 8: Field("name", "bytes"), 9: Field("raw_data", "bytes"),
-    10: Field("double_data", "fixed64", many=True), 11: Field("uint64_data", "number", many=True),
-    12: Field("doc_string", "bytes"),
-    13: Field("external_data", "bytes", refused="its data outside the file (external data)"),
-    14: Field("data_location", "number"), 16: Field("metadata_props", "bytes", many=True),
-}  # fmt: skip
-_VALUE: Final = {
-    1: Field("name", "bytes"), 2: Field("type", "bytes"), 3: Field("doc_string", "bytes"),
-    4: Field("metadata_props", "bytes", many=True),
-}  # fmt: skip
-_TYPE: Final = {1: Field("tensor_type", "bytes"), 6: Field("denotation", "bytes")}
-_TENSOR_TYPE: Final = {1: Field("elem_type", "number"), 2: Field("shape", "bytes")}
-_SHAPE: Final = {1: Field("dim", "bytes", many=True)}
-_DIM: Final = {1: Field("dim_value", "number"), 2: Field("dim_param", "bytes"), 3: Field("denotation", "bytes")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +161,10 @@ class _Check:
         self._reads: dict[str, tuple[str, ...]] = {}
 
     def model(self, data: memoryview) -> Graph:
-        model = self._read.message(data, _MODEL, "the model")
+        model = self._read.message(data, onnx_fields.MODEL, "the model")
         if "graph" not in model:
             raise ValueError("it is no ONNX model: it has no graph")
-        graph = self._read.message(model["graph"][0], _GRAPH, "the graph")
+        graph = self._read.message(model["graph"][0], onnx_fields.GRAPH, "the graph")
         scope = self._graph(graph, ChainMap(), 0)
         self._inputs(graph, scope)
         output = self._output(graph)
@@ -236,7 +185,7 @@ class _Check:
         return scope
 
     def _node(self, data: memoryview, scope: _Scope, depth: int) -> _Node:
-        raw = self._read.message(data, _NODE, "a node")
+        raw = self._read.message(data, onnx_fields.NODE, "a node")
         op, domain = text(raw.get("op_type")), text(raw.get("domain"))
         if domain not in DOMAINS:
             raise ValueError(f"operator {_shown(op)} is of the domain {_shown(domain)}, only ONNX's own may be used")
@@ -246,7 +195,7 @@ class _Check:
         whole: dict[str, int] = {}
         inner: list[str] = []
         for each in raw.get("attribute", ()):
-            attribute = self._read.message(each, _ATTRIBUTE, f"an attribute of {_shown(op)}")
+            attribute = self._read.message(each, onnx_fields.ATTRIBUTE, f"an attribute of {_shown(op)}")
             name = text(attribute.get("name"))
             if "i" in attribute:
                 whole[name] = attribute["i"][0]
@@ -264,7 +213,9 @@ class _Check:
             for graph in (*attribute.get("g", ()), *attribute.get("graphs", ())):
                 if depth == MAX_DEPTH:
                     raise ValueError(f"graphs are nested more than {MAX_DEPTH} deep")
-                branch = self._graph(self._read.message(graph, _GRAPH, "a branch"), scope.constants, depth + 1)
+                branch = self._graph(
+                    self._read.message(graph, onnx_fields.GRAPH, "a branch"), scope.constants, depth + 1
+                )
                 inner += [name for node in branch.nodes for name in (*node.inputs, *node.outputs)]
         inputs = tuple(text([name]) for name in raw.get("input", ()))
         for output in outputs:
@@ -272,7 +223,7 @@ class _Check:
         return _Node(op, inputs, outputs, whole)
 
     def _tensor(self, data: memoryview, what: str) -> tuple[str, _Tensor]:
-        raw = self._read.message(data, _TENSOR, what)
+        raw = self._read.message(data, onnx_fields.TENSOR, what)
         name = text(raw.get("name"))
         what = f"tensor {_shown(name)}" if name else what
         if raw.get("data_location", [0])[0] != 0:
@@ -294,7 +245,7 @@ class _Check:
         return name, _Tensor(shape, tuple(values.tolist()) if short else None)
 
     def _inputs(self, graph: Mapping[str, list[Any]], scope: _Scope) -> None:
-        values = [self._read.message(each, _VALUE, "an input") for each in graph.get("input", ())]
+        values = [self._read.message(each, onnx_fields.VALUE, "an input") for each in graph.get("input", ())]
         names = sorted(text(value.get("name")) for value in values)
         if names != list(INPUTS):
             raise ValueError(f"its inputs are {_shown(', '.join(names))}, expected {', '.join(INPUTS)}")
@@ -308,7 +259,7 @@ class _Check:
         outputs = graph.get("output", [])
         if len(outputs) != 1:
             raise ValueError(f"it has {len(outputs)} outputs, expected one")
-        value = self._read.message(outputs[0], _VALUE, "the output")
+        value = self._read.message(outputs[0], onnx_fields.VALUE, "the output")
         kind, shape = self._type(value, "the output")
         if kind not in (_FLOAT, _FLOAT16):
             raise ValueError(f"its output has ONNX type {kind}, expected float")
@@ -317,13 +268,13 @@ class _Check:
         return text(value.get("name"))
 
     def _type(self, value: Mapping[str, list[Any]], what: str) -> tuple[int, list[int | None] | None]:
-        kinds = self._read.message(memoryview(b"".join(value.get("type", []))), _TYPE, f"the type of {what}")
-        tensor = self._read.message(memoryview(b"".join(kinds.get("tensor_type", []))), _TENSOR_TYPE, what)
+        kinds = self._read.message(memoryview(b"".join(value.get("type", []))), onnx_fields.TYPE, f"the type of {what}")
+        tensor = self._read.message(memoryview(b"".join(kinds.get("tensor_type", []))), onnx_fields.TENSOR_TYPE, what)
         kind = tensor.get("elem_type", [0])[0]
         if "shape" not in tensor:
             return kind, None
-        dims = self._read.message(tensor["shape"][0], _SHAPE, what).get("dim", [])
-        sizes = [self._read.message(dim, _DIM, what).get("dim_value", [None])[0] for dim in dims]
+        dims = self._read.message(tensor["shape"][0], onnx_fields.SHAPE, what).get("dim", [])
+        sizes = [self._read.message(dim, onnx_fields.DIM, what).get("dim_value", [None])[0] for dim in dims]
         return kind, sizes
 
 

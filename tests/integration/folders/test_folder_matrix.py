@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from fakes.models.matrix import SAME, STEPS, run
 from fakes.models.published import LAYOUTS, Layout
 
+ROOT = Path(__file__).resolve().parents[3]
 REFUSED = [name for name, layout in LAYOUTS.items() if layout.refused]
 READ = [name for name, layout in LAYOUTS.items() if not layout.refused]
 QUICK = [
@@ -56,3 +59,15 @@ def test_a_folder_gives_the_same_vectors_at_every_step(name: str, tmp_path: Path
     result = run(LAYOUTS[name], tmp_path)
     assert set(result) == set(STEPS)
     require(LAYOUTS[name], result)
+
+
+def test_the_table_in_the_documentation_is_what_was_measured() -> None:
+    """Made by benchmarks/folders.py: every layout, each as expected, and the page as the JSON says."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from folders import table
+
+    rows = json.loads((ROOT / "benchmarks" / "results" / "folders.json").read_text(encoding="utf-8"))["rows"]
+    assert set(rows) == set(LAYOUTS)
+    for name, row in rows.items():
+        require(LAYOUTS[name], {step: row[step] for step in STEPS if step in row})
+    assert table(rows) in (ROOT / "docs" / "reference" / "model-folders.md").read_text(encoding="utf-8")
