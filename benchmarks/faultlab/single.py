@@ -198,15 +198,21 @@ def revoked(site: Site) -> str:
 def full_disk(site: Site) -> str:
     """An import of more than the file system holds; then it is made larger, and the same import goes on."""
     folder = site.nodes[0].folder.parent
+    ballast = shutil.disk_usage(folder).free - _FREE_BYTES
+    (folder / "ballast").write_bytes(bytes(max(0, ballast)))
     job = site.import_job(0, 10_000, 1)
     first = site.drive(job, lambda event, child: None, tries=1)
     refused = list(site.stopped)
+    assert refused, f"the disk did not get full: {_used(folder)}"
     site.events.append(f"disk full: {_used(folder)}")
     subprocess.run(["mount", "-o", "remount,size=2g", str(folder)], check=True)
     site.nodes[0].kill()
     site.restart()
     done = first or site.drive(job, lambda event, child: None)
     return f"{'ended well' if done else 'did not end'}; stopped {len(refused)} times before there was room"
+
+
+_FREE_BYTES: Final = 3_000_000
 
 
 def _used(folder: Any) -> str:
@@ -226,7 +232,7 @@ ROWS: Final = (
     FaultRow("migrate-encoder-killed", "migrate; both encoders killed at each state", 1, migrating(kill_encoder)),
     FaultRow("schema-put", "schema PUTs with another address, then plain clients write texts", 1, put_schema),
     FaultRow("right-revoked", "migrate; the role revoked at four states", 1, revoked, RBAC),
-    FaultRow("disk-full", "import into a full disk", 1, full_disk, disk_mb=16),
+    FaultRow("disk-full", "import into a full disk", 1, full_disk, disk_mb=64),
     FaultRow("import-10000", "import of 10,000 short texts; Weaviate killed 3 times", 1,
         importing(kill_weaviate, objects=10_000)),
     FaultRow("many", "import of 100,000 short texts; Weaviate killed 3 times", 1,
