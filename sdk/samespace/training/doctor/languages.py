@@ -9,6 +9,7 @@ What it gives up: languages that are not listed ("latin, unknown"), and texts th
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
@@ -51,7 +52,7 @@ _STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
 
 def language(text: str) -> str:
     """The script or, for scripts of several listed languages, the language of *text*; "none" without letters."""
-    part = text[:_CHARS]
+    part = unicodedata.normalize("NFKC", text[:_CHARS])
     scripts: Counter[str] = Counter()
     for char, count in Counter(part).items():
         if char.isalpha():
