@@ -63,7 +63,7 @@ def table(rows: dict[str, Any]) -> str:
     lines = ["| layout | " + " | ".join(STEPS) + " |", "| --- |" + " --- |" * len(STEPS)]
     for row in rows.values():
         cells = [_cell(row[step]) if step in row else "" for step in STEPS]
-        lines.append(f"| {row['like']} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row['like'].replace('<', '&lt;')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

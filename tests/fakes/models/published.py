@@ -362,7 +362,7 @@ LAYOUTS: dict[str, Layout] = {
     "concatenated": Layout(concatenated, "[CLS], max and mean concatenated"),
     "layer_norm": Layout(layer_norm, "LayerNorm"),
     "saved_by_six": Layout(saved_by_six, "saved by sentence-transformers 6"),
-    "plain": Layout(plain, "a plain transformers folder", pooling="cls", untrainable="pass --pooling"),
+    "plain": Layout(plain, "a plain transformers folder", pooling="cls", untrainable="--pooling"),
     "lower_case_in_settings": Layout(layouts.lower_case_in_settings, "do_lower_case in sentence_bert_config"),
     "cased_by_option": Layout(layouts.cased_by_option, "do_lower_case false in tokenizer_config"),
     "accents_kept": Layout(layouts.accents_kept, "strip_accents false in tokenizer_config"),
