@@ -6,6 +6,9 @@ import pytest
 
 from golden.clients import CLIENTS, ERRORS, FILE, seen_by
 
+# The SDKs leave their sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("error", ERRORS)

@@ -141,7 +141,7 @@ def test_another_space_is_refused_in_words_that_reach_the_client(server: Running
     route = case[0]["path"].rsplit("/", 1)[1]
     told = decode(SPECS[route], reply.body)
     words = {"vectors": told.get("error"), "embed": told.get("message")}.get(route) or told["error"]["message"]
-    assert reply.status == 409
+    assert reply.status in (404, 409)  # as the dialect has it
     assert other in words
     assert server.space_ids[0] in words
 

@@ -6,6 +6,7 @@ requests says whether it tried again what cannot help.
 
 from __future__ import annotations
 
+import gc
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -124,6 +125,7 @@ def seen_by(client: str, error: str) -> str:
             told = "no error"
         except Exception as caught:  # noqa: BLE001 - whatever a client raises is the row
             told = f"{type(caught).__name__}: {caught}"
+        gc.collect()  # the SDKs leave their sockets to it
         told = _NOISE.sub("", " ".join(told.replace(running.url, "URL").split()))
     for space, short in ((SPACE, "000000000000..."), (OTHER, "a1a1a1a1a1a1...")):
         told = told.replace(space, short)

@@ -39,6 +39,9 @@ from .workers import BULK_WINDOWS, Bench, Workers
 
 AT_A_TIME: Final = 4
 """Pieces of one large request that wait or run: enough to keep the model fed while the next are tokenised."""
+CHARS_OF_A_TOKEN: Final = 16
+"""A text with more characters than that for each token of all its windows is not tokenised, which would take a hundred
+times its bytes."""
 BULK_CHARS: Final = 16_384
 """A request of more characters than this is tokenised beside the queries: it may take milliseconds."""
 
@@ -198,6 +201,13 @@ class Engine:
             most = self._limits.max_texts_per_request
             told = f"{len(texts)} texts in one request, at most {most} are taken"
             raise RequestInvalid(field="texts", reason=f"{told}; send fewer, or raise the server's --max-texts")
+        longest = self._limits.max_windows_per_text * self.recipe.token_limit * CHARS_OF_A_TOKEN
+        for place, text in enumerate(texts):
+            if len(text) > longest:
+                told = f"{len(text)} characters, at most {longest} are taken"
+                raise RequestInvalid(
+                    field=f"texts[{place}]", reason=f"{told}; split it, or raise the server's --max-windows"
+                )
         if self.broken is not None:
             if self._cache is not None:
                 self._cache.clear()  # what came before the fault was seen may be wrong too

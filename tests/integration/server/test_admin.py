@@ -143,8 +143,8 @@ def test_unloading_under_load_answers_what_was_accepted(server: Running, root: P
             return [*await asyncio.gather(*work), await http.post(url, json=ask)]
 
     responses = asyncio.run(scenario())
-    assert {response.status_code for response in responses} <= {200, 409}
-    assert responses[-1].status_code == 409
+    assert {response.status_code for response in responses} <= {200, 404, 409}
+    assert responses[-1].status_code in (404, 409)
     answered = [each.json() for each in responses if each.status_code == 200]
     assert answered and all(len(each["embeddings"]["float"]) == 100 for each in answered)
     assert httpx.get(f"{server.http}/.well-known/ready").status_code == 503  # it was the only one

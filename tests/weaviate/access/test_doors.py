@@ -21,7 +21,11 @@ from samespace_weaviate import Store, StoredObject
 from samespace_weaviate.access.address import Address
 from samespace_weaviate.access.values import object_uuid
 
-pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
+pytestmark = [
+    pytest.mark.weaviate,
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:authlib.jose module is deprecated"),
+]
 
 KEY = "api-key-7"
 Run = Callable[..., Result]

@@ -71,7 +71,7 @@ def test_a_refused_passage_is_exit_code_1_with_its_reason_and_is_tried_again(
     """Whoever runs it in a script learns that something is missing; the same command sends only that again."""
     refuse(stub, "3")
     first = command(stub, lines, tmp_path / "run", "--encoder", "fake", "--batch", "2")
-    assert first.exit_code == 1, first.output
+    assert first.exit_code == 1 and isinstance(first.exception, SystemExit), repr(first.exception)
     assert "3: too bad" in first.output
     assert (tmp_path / "run.failures.jsonl").read_text() == '{"id": "3", "reason": "too bad"}\n'
     assert len(stub.alive(NAME, "")) == 5

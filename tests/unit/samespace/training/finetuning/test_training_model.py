@@ -70,7 +70,7 @@ def test_the_layer_norms_eps_applies_and_is_saved(tiny_checkpoint: Path, tmp_pat
     model = load(tiny_checkpoint, layer_norm_eps=0.01)
     with torch.no_grad():
         assert float((vectors(model) - vectors(load(tiny_checkpoint))).abs().max()) > 1e-4
-    save_model(model, tmp_path / "model")
+    save_model(model, tmp_path / "model", load_checkpoint(tiny_checkpoint).folder_tokenizer, str(tiny_checkpoint))
     saved = load_checkpoint(tmp_path / "model")
     assert saved.config.layer_norm_eps == 0.01
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_adapters_start_as_the_base_and_are_merged(tiny_checkpoint: Path, tmp_pa
             if name.endswith(".up"):
                 parameter.normal_(std=0.2)
         changed = vectors(model).numpy()
-    save_model(model, tmp_path / "model")
+    save_model(model, tmp_path / "model", load_checkpoint(tiny_checkpoint).folder_tokenizer, str(tiny_checkpoint))
     assert not any(".up" in name for name in model.state_dict())
     with torch.no_grad():
         found = vectors(load(tmp_path / "model")).numpy()
