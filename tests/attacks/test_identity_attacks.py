@@ -104,11 +104,12 @@ def ids_turned_round(model: onnx.ModelProto) -> None:
 def layers_swapped(model: onnx.ModelProto) -> None:
     """Two layers with the weights of each other."""
     names = {each.name for each in model.graph.initializer}
-    pairs = {name: name.replace("layer.0.", "layer.1.") for name in names if "layer.0." in name}
-    pairs = {name: other for name, other in pairs.items() if other in names}  # equal ones are in the file once
-    swap = pairs | {other: name for name, other in pairs.items()}
-    for node in model.graph.node:
-        node.input[:] = [swap.get(name, name) for name in node.input]
+    # By place: the exporter renames matrices that it transposes, and biases that are equal are in the file once.
+    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in names]
+    half = len(products) // 2
+    assert half and len(products) == 2 * half
+    for one, other in zip(products[:half], products[half:], strict=True):
+        one.input[1], other.input[1] = other.input[1], one.input[1]
 
 
 def forge(folder: Path, change: Change) -> None:

@@ -4,6 +4,9 @@ A space id is a digest of digests, and whoever writes a manifest can copy it. So
 looked for among the constants of the fp32 graph, as it is or transposed; each has to be read on the way to the output;
 and no other constant may be there that could be a weight.
 
+A bias of zeros may be absent: the exporter leaves out an addition that changes nothing (a transform without a shift).
+That nothing else is added in its place is as sure as that nothing is added anywhere: see `FEW` and `MOST_OTHERS`.
+
 What it gives up: how the weights are wired is not seen here. Whoever has torch builds the architecture anew and
 compares vectors on texts made then (`model.rebuilt`); anybody can compare two artifacts of one id so (`runtime.fresh`).
 """
@@ -20,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArtifactDamaged
-from .fingerprint import Identity
+from .fingerprint import Identity, WeightDigest
 from .graph_check import Graph, GraphConstant
 
 FEW: Final = 16
@@ -71,6 +74,9 @@ def prove_identity(graph: Graph, identity: Identity, file: str) -> IdentityProof
                 break
         if not named:
             others.append(constant)
+    for weight in identity.weights:
+        if weight.name not in found and _is_zero_bias(weight):
+            found[weight.name] = np.zeros(weight.shape, dtype=np.float32)
     missing = [weight.name for weight in identity.weights if weight.name not in found]
     if missing:
         first = missing[0]
@@ -106,6 +112,17 @@ def _forms(constant: GraphConstant) -> Iterable[npt.NDArray[Any]]:
 
 def _digest(array: npt.NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"").hexdigest()
+
+
+def _is_zero_bias(weight: WeightDigest) -> bool:
+    """Whether its digest, not only its name, says that it adds nothing."""
+    return (
+        weight.name.endswith(".bias")
+        and weight.dtype == "float32"
+        and len(weight.shape) == 1
+        and 0 < weight.shape[0] <= MOST_OTHERS
+        and weight.sha256 == _digest(np.zeros(weight.shape, dtype=np.float32))
+    )
 
 
 def _require_no_others(others: Iterable[GraphConstant], file: str) -> None:

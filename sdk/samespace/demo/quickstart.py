@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _MARKER: Final = "quickstart.json"
+_CARD: Final = "README.md"
 _STEPS: Final = 9
 _EXAMPLES: Final = 3
 
@@ -242,11 +243,15 @@ def _chosen_on(model: Path) -> tuple[str, ...]:
 
 def _write_scores(model: Path, artifact: Artifact, dataset: Dataset, scores: Mapping[str, Evaluation]) -> None:
     """What was scored through the server, into the model's report, card and record, and into the artifact's card."""
+    from ..artifact import write_artifact
     from ..training.scoring.late import add_scores, score_section
 
     add_scores(model, dataset, *(scores[name] for name in ("BM25", "untouched base", "fine-tuned")))
-    card = artifact.folder / "README.md"
-    card.write_text(f"{card.read_text(encoding='utf-8').rstrip()}\n\n{score_section(model)}", encoding="utf-8")
+    # Written anew as a whole: the manifest lists the card with its digest.
+    card = f"{artifact.read(_CARD).decode().rstrip()}\n\n{score_section(model)}"
+    files: dict[str, Path | bytes] = {name: artifact.path(name) for name in artifact.manifest.files}
+    files[_CARD] = card.encode()
+    write_artifact(artifact.folder, files, lambda made: replace(artifact.manifest, files=made), replace=True)
 
 
 def _prepare(out: Path) -> Path:

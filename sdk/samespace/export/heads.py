@@ -77,6 +77,7 @@ def _behind_module(checkpoint: Checkpoint, head: Head) -> Checkpoint:
         layers=tuple(described),
         transform=None,
         router="",
+        before_head=checkpoint.before_head or checkpoint,
     )
 
 

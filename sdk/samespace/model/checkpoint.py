@@ -71,6 +71,8 @@ class Checkpoint:
             encoder of its own, and for a route that was changed since it was read.
         notes: keys and prompts of the folder that are not used, because they change no vector.
         advice: what the user should know before using it; "" for nothing.
+        before_head: the checkpoint as it was read, where a head was put behind it (`export.heads`): what can be held
+            against the original folder, which knows nothing of the head.
     """
 
     source: str
@@ -86,6 +88,7 @@ class Checkpoint:
     router: str = ""
     notes: tuple[str, ...] = ()
     advice: str = ""
+    before_head: Checkpoint | None = None
 
     reference = "torch fp32"
 

@@ -50,11 +50,12 @@ class OriginalCheck:
 
 
 def check_original(checkpoint: Checkpoint) -> OriginalCheck:
-    """Hold *checkpoint* against what sentence-transformers makes of its folder.
+    """Hold *checkpoint* against what sentence-transformers makes of its folder, both without a head or transform.
 
     Raises:
         GateFailed: a text has another vector.
     """
+    checkpoint = checkpoint.before_head or checkpoint
     try:
         model = _theirs(checkpoint)
     except (ImportError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
