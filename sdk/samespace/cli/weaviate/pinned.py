@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UnknownSpace
 from ...rpc.address import ServerAddress
-from ..encoders import open_encoder
+from .. import encoders
 
 if TYPE_CHECKING:
     from samespace_weaviate import Store
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_pinned(
-    encoder: str, store: Store, collection: str, *, otherwise: Callable[[str], Encoder] = open_encoder
+    encoder: str, store: Store, collection: str, *, otherwise: Callable[[str], Encoder] | None = None
 ) -> Encoder:
     """What *encoder* means; of a server (HOST:PORT without a space) the space that *collection* is pinned to.
 
@@ -26,17 +26,18 @@ def open_pinned(
     Raises:
         UnknownSpace: the server serves several spaces, and not the pinned one.
     """
+    opened = otherwise or encoders.open_encoder
     if not ServerAddress.is_one(encoder) or ServerAddress.parse(encoder).space is not None:
-        return otherwise(encoder)
+        return opened(encoder)
     from samespace_weaviate.pinning.pin import read_pins
     from samespace_weaviate.pinning.spec import BRIDGE_KEY
 
     pins = [pin for pin in read_pins(store.schema(collection) or {}) if BRIDGE_KEY not in pin.settings]
     if len(pins) != 1 or not pins[0].space:
-        return otherwise(encoder)
+        return opened(encoder)
     try:
-        return otherwise(f"{encoder}/{pins[0].space}")
+        return opened(f"{encoder}/{pins[0].space}")
     except UnknownSpace as error:
         if len(error.served) != 1:
             raise
-        return otherwise(encoder)
+        return opened(encoder)
