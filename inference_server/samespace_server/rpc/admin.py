@@ -118,9 +118,9 @@ class AdminServer:
     """The admin service on its own port."""
 
     def __init__(self, spaces: Spaces, loader: Loader, settings: Settings) -> None:
-        received = Sockets().received
-        reads = Reads(settings.http, MESSAGE_BYTES, refused=_cut_off, received=received)
-        self._floods = FloodGuard(reads, MESSAGE_BYTES, refused=_cut_off)
+        sockets = Sockets()
+        reads = Reads(settings.http, MESSAGE_BYTES, refused=_cut_off, received=sockets.received)
+        self._floods = FloodGuard(sockets, reads, MESSAGE_BYTES, refused=_cut_off)
         self._server = grpc.aio.server(
             interceptors=(ReadWithin(reads, Guard(), MAX_FIELDS),), options=bounds(settings.http, MESSAGE_BYTES)
         )

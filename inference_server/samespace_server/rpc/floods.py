@@ -38,15 +38,16 @@ class _Mark:
 class FloodGuard:
     """Looks at all connections of one port again and again. Made and used on the event loop."""
 
-    def __init__(self, reads: Reads, message_bytes: int, *, refused: Callable[[str], None]) -> None:
+    def __init__(self, sockets: Sockets, reads: Reads, message_bytes: int, *, refused: Callable[[str], None]) -> None:
         """Watches nothing yet.
 
         Args:
+            sockets: those of *reads*.
             reads: knows the messages that came and those that are on their way, each of at most *message_bytes*.
             refused: is told of each connection that is hung up, by a word.
         """
         self._reads, self._message_bytes, self._refused = reads, message_bytes, refused
-        self._sockets, self._marks = Sockets(), dict[Address, _Mark]()
+        self._sockets, self._marks = sockets, dict[Address, _Mark]()
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, port: int) -> None:

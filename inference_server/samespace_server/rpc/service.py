@@ -205,10 +205,10 @@ class GrpcServer:
         guard, tls = access
         self._certificates = None if tls is None else Certificates(tls)
         message_bytes = settings.limits.max_request_bytes
-        received = Sockets().received
-        reads = Reads(settings.http, message_bytes, refused=telemetry.refuse_message, received=received)
+        sockets = Sockets()
+        reads = Reads(settings.http, message_bytes, refused=telemetry.refuse_message, received=sockets.received)
         telemetry.watch_messages(lambda: reads.budget.held_bytes)
-        self._floods = FloodGuard(reads, message_bytes, refused=telemetry.refuse_message)
+        self._floods = FloodGuard(sockets, reads, message_bytes, refused=telemetry.refuse_message)
         within = ReadWithin(reads, guard, settings.limits.max_texts_per_request)
         self._server = grpc.aio.server(
             interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), within),

@@ -79,7 +79,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """What `Engine.embed` was asked for, apart from dims."""
+    """What `Engine.embed` was asked for, apart from dims; a piece of it has the lane of the whole."""
 
     texts: Sequence[str]
     role: Role
@@ -87,12 +87,7 @@ class _Ask:
     stream: int
     deadline_us: int | None
     client: str
-
-    @property
-    def lane(self) -> Lane:
-        if self.stream or len(self.texts) > BULK_WINDOWS or sum(map(len, self.texts)) > BULK_CHARS:
-            return "bulk"
-        return "query" if self.role == "query" else "single"
+    lane: Lane
 
 
 class Engine:
@@ -175,7 +170,10 @@ class Engine:
         if not texts:
             nothing = np.empty((0, self.dims), dtype=np.float32)
             return Answer(self.space_id, nothing, Embedded(nothing, (), (), ()), StageTimes(0, 0, 0))
-        ask = _Ask(texts, role, long_texts, stream, deadline_us, client)
+        lane: Lane = "query" if role == "query" else "single"
+        if stream or len(texts) > BULK_WINDOWS or sum(map(len, texts)) > BULK_CHARS:
+            lane = "bulk"
+        ask = _Ask(texts, role, long_texts, stream, deadline_us, client, lane)
         key: Key | None = None
         if self._cache is not None and role == "query" and len(texts) == 1 and not stream:
             key = key_of(texts[0], long_texts)
@@ -184,7 +182,7 @@ class Engine:
             if cached is not None:
                 self._meters.answered(role, 1)
                 return self._answer(cached, dims, StageTimes(0, 0, 0))
-        embedded, timings = await (self._pieces(ask) if ask.lane == "bulk" and not stream else self._one(ask))
+        embedded, timings = await (self._pieces(ask) if lane == "bulk" and not stream else self._one(ask))
         if self._cache is not None and key is not None and self.broken is None:
             self._cache.put(key, embedded)
         self._meters.answered(role, len(texts))

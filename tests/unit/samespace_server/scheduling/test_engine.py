@@ -182,6 +182,28 @@ def test_a_large_request_is_cut_and_answered_in_order(loaded: LoadedBuild) -> No
     asyncio.run(scenario())
 
 
+def test_the_small_last_piece_of_a_large_request_waits_too(
+    loaded: LoadedBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three texts are left over by the cut; they are bulk as the others, and not refused for a full queue."""
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            jobs: list[Job] = []
+            submit = engine._workers.submit
+
+            def noted(job: Job) -> None:
+                jobs.append(job)
+                submit(job)
+
+            monkeypatch.setattr(engine._workers, "submit", noted)
+            await engine.embed(["index value"] * 259, "passage")
+            assert [(len(job.texts), job.lane, job.waits) for job in jobs] == [(256, "bulk", True), (3, "bulk", True)]
+
+    asyncio.run(scenario())
+
+
 def test_an_error_names_the_text_by_its_place_in_the_whole_request(loaded: LoadedBuild) -> None:
     """In a later piece as in the first; and nothing of the request stays in the queue."""
     texts = ["a"] * 600 + ["the file of the user " * 40]
