@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
     from ...encoder import Encoder
 
 _MOST_QUERIES = 200
+
+
+_WAYS_TO_END = (
+    click.option("--rollback", is_flag=True, help="Switch back to the old collection, with what was written since."),
+    click.option("--finish", is_flag=True, help="Delete the old collection; this cannot be undone."),
+    click.option("--keep-name", is_flag=True, help="With --finish: copy once more, back to the old collection's name."),
+    click.option("--force", is_flag=True, help="Accept the losses that --finish or --rollback reports."),
+    click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+)
+
+
+def ways_to_end(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `migrate` and `move` that lead back or come to an end."""
+    for option in reversed(_WAYS_TO_END):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -78,11 +95,7 @@ _MOST_QUERIES = 200
     help="Make the new collection reject vectors and queries that name no vector.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
-@click.option("--rollback", is_flag=True, help="Switch back to the old collection, with what was written since.")
-@click.option("--finish", is_flag=True, help="Delete the old collection; this cannot be undone.")
-@click.option("--keep-name", is_flag=True, help="With --finish: copy once more, back to the old collection's name.")
-@click.option("--force", is_flag=True, help="Accept the losses that --finish or --rollback reports.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@ways_to_end
 @connection
 def migrate(
     name: str,

@@ -12,7 +12,7 @@ from ...errors import RequestInvalid
 from ..console import echo, say
 from ..encoders import space_of
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
-from .migrate import Person
+from .migrate import Person, ways_to_end
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.database import Database
@@ -50,11 +50,7 @@ if TYPE_CHECKING:
     help="Longest time that a request may be in flight at the switch, in seconds.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--rollback", is_flag=True, help="Switch back to the old collection, with what was written since.")
-@click.option("--finish", is_flag=True, help="Delete the old collection; this cannot be undone.")
-@click.option("--keep-name", is_flag=True, help="With --finish: copy once more, back to the old collection's name.")
-@click.option("--force", is_flag=True, help="Accept the losses that --finish or --rollback reports.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@ways_to_end
 @connection
 def move(
     name: str,
