@@ -75,6 +75,9 @@ class SchemaDatabase(TenantBound, Protocol):
     def has_aliases(self) -> bool:
         """Whether this Weaviate knows aliases at all; they came with version 1.32."""
 
+    def alias_target(self, alias: str) -> str:
+        """The collection that *alias* points to; "" where there is no such alias."""
+
     def aliases(self) -> dict[str, str]:
         """From each alias to its collection; none where this Weaviate knows no aliases."""
 

@@ -83,14 +83,23 @@ class SchemaCalls:
         return self.rest.send("GET", "/aliases", allowed=(*GOOD, 404))[0] != 404
 
     def aliases(self) -> dict[str, str]:
-        """From each alias to its collection; none where this Weaviate knows no aliases."""
+        """From each alias that the key may see to its collection; none where this Weaviate knows no aliases."""
         _, answer = self.rest.send("GET", "/aliases", allowed=(*GOOD, 404))
         found = answer.get("aliases") if isinstance(answer, Mapping) else None
         return {entry["alias"]: entry["class"] for entry in found or ()}
 
+    def alias_target(self, alias: str) -> str:
+        """The collection that *alias* points to; "" where there is no such alias.
+
+        Raises:
+            WeaviateError: the key in use may not see it, which a list of aliases does not tell from absence.
+        """
+        status, answer = self.rest.send("GET", f"/aliases/{class_path(alias)}", allowed=(*GOOD, 404))
+        return str(answer["class"]) if status in GOOD else ""
+
     def point_alias(self, alias: str, name: str) -> None:
         """Make *alias* point to the collection *name*, in one atomic step; it is made if it is not there."""
-        if alias in self.aliases():
+        if self.alias_target(alias):
             self.rest.ask("PUT", f"/aliases/{class_path(alias)}", {"class": name})
         else:
             self.rest.ask("POST", "/aliases", {"alias": alias, "class": name})

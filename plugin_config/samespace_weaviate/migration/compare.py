@@ -27,10 +27,21 @@ class WriteWindow:
     Attributes:
         since_ms: the last complete round began then: what the source got before it, the target has got.
         moved_ms: the alias had not moved yet: what the target got before it, it got from us.
+        young: objects of the source that were written since and that the last round saw: the target had them, so
+            one that it lacks now was deleted there.
     """
 
     since_ms: int
     moved_ms: int
+    young: frozenset[UUID] = frozenset()
+
+    def lacks(self, left: StoredObject) -> bool:
+        """Whether the target, which has not got *left*, never had it."""
+        return left.updated_ms >= self.since_ms and left.uuid not in self.young
+
+    def is_behind(self, left: StoredObject, right: StoredObject) -> bool:
+        """Whether the target's *right* is older than what the source has; the last word counts."""
+        return left.updated_ms >= self.since_ms and right.updated_ms < max(self.moved_ms, left.updated_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +92,12 @@ def changes(
     """
     for left, right in _paired(source, target):
         if right is None:
-            if left is not None and (window is None or left.updated_ms >= window.since_ms):
+            if left is not None and (window is None or window.lacks(left)):
                 yield Write(left)
         elif left is None:
             if window is None or right.updated_ms < window.moved_ms:
                 yield Delete(right.uuid)
-        elif not same(left, right) and (
-            window is None or (left.updated_ms >= window.since_ms and right.updated_ms < window.moved_ms)
-        ):
+        elif not same(left, right) and (window is None or window.is_behind(left, right)):
             yield Write(left)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from samespace.errors import DataInvalid, MigrationBlocked
 
@@ -75,6 +76,7 @@ class MigrationProgress:
         since_ms: Weaviate's clock at the beginning of the last round before the alias moved; changes from then on may
             have been missed by it.
         moved_ms: Weaviate's clock right before the alias moved; later writes are clients' own.
+        young: of each tenant, what that round carried of the objects that were written since `since_ms`.
         settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
     """
 
@@ -86,6 +88,7 @@ class MigrationProgress:
     copied: int = 0
     since_ms: int = 0
     moved_ms: int = 0
+    young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     settled_ms: int = 0
 
 
@@ -220,7 +223,9 @@ def advance(progress: MigrationProgress, event: str, facts: Mapping[str, Any]) -
         case "asleep":
             return replace(progress, woken=progress.woken - {(str(facts["collection"]), tenant)})
         case "switching" | "unswitching":
-            return replace(progress, since_ms=int(facts["since_ms"]), moved_ms=int(facts["moved_ms"]))
+            young = {name: frozenset(map(UUID, ids)) for name, ids in facts.get("young", {}).items()}
+            since_ms, moved_ms = int(facts["since_ms"]), int(facts["moved_ms"])
+            return replace(progress, since_ms=since_ms, moved_ms=moved_ms, young=young)
         case "settled":
             return replace(progress, settled_ms=int(facts["at_ms"]))
     return progress

@@ -5,14 +5,16 @@ Each function raises `MigrationBlocked` with what is in the way and what to do; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from samespace.errors import MigrationBlocked
 
 from ..access.database import Database, stream
+from ..audit.searchable import SearchCheck
 from .plan import Migration, references_from_others
 from .transfer import Transfer
-from .verification import Verification
+from .verification import Verification, made_searchable
 
 
 def refuse_without_aliases(database: Database) -> None:
@@ -93,9 +95,27 @@ def refuse_what_was_found(found: Verification, migration: Migration) -> None:
             remedy="continue the migration when Weaviate has caught up",
         )
     if found.lost:
-        raise MigrationBlocked(
-            collection=migration.new,
-            reason=f"{len(found.lost)} of {found.searched} objects are stored and no search finds them, the first "
-            f"{found.lost[0]}",
-            remedy=f"fix them with `samespace weaviate repair {migration.new}`, then continue the migration",
-        )
+        raise _unsearchable(migration, found.lost, found.searched)
+
+
+def refuse_unsearchable(transfer: Transfer, migration: Migration) -> None:
+    """Searches have to find all of the new collection before the old one goes.
+
+    They did before the switch, but a Weaviate that was killed since may have lost the end of its index.
+    """
+    found = SearchCheck()
+    for tenant in transfer.tenants():
+        with transfer.awake(tenant, make=False):
+            own = transfer.database.of_tenant(tenant)
+            if not tenant or transfer.database.tenant_state(migration.new, tenant):
+                found += made_searchable(own, migration)[0]
+    if found.lost:
+        raise _unsearchable(migration, found.lost, found.searched)
+
+
+def _unsearchable(migration: Migration, lost: Sequence[UUID | str], searched: int) -> MigrationBlocked:
+    return MigrationBlocked(
+        collection=migration.new,
+        reason=f"{len(lost)} of {searched} objects are stored and no search finds them, the first {lost[0]}",
+        remedy=f"fix them with `samespace weaviate repair {migration.new}`, then run the same command again",
+    )

@@ -28,6 +28,7 @@ from .refusals import (
     refuse_if_named,
     refuse_if_referred_to,
     refuse_late_writes,
+    refuse_unsearchable,
     refuse_what_was_found,
     refuse_without_aliases,
     refuse_without_module,
@@ -254,7 +255,7 @@ class Migrator:
     def _switch(self, transfer: Transfer, intent: str) -> None:
         """Move the alias to the route's target, right after a round that changed next to nothing."""
         source, target = transfer.route.source, transfer.route.target
-        found = self.database.aliases().get(self.migration.alias)
+        found = self.database.alias_target(self.migration.alias)
         if found != source:
             raise MigrationBlocked(
                 collection=self.migration.alias,
@@ -263,7 +264,8 @@ class Migrator:
             )
         moved = self._catch_up(transfer)
         moved_ms = self._next_second()
-        self.journal.note(intent, since_ms=moved.since_ms, moved_ms=moved_ms)
+        young = {tenant: sorted(map(str, ids)) for tenant, ids in moved.young.items()}
+        self.journal.note(intent, since_ms=moved.since_ms, moved_ms=moved_ms, young=young)
         self.database.point_alias(self.migration.alias, target)
         self.terms.tell(f"{self.migration.alias} points to {target}.")
 
@@ -276,7 +278,7 @@ class Migrator:
 
     def _confirm(self, moved: str, not_moved: str, target: str) -> None:
         """Note where the alias really points: a crash may have come on either side of moving it."""
-        found, migration = self.database.aliases().get(self.migration.alias), self.migration
+        found, migration = self.database.alias_target(self.migration.alias), self.migration
         if found not in (migration.old, migration.new):
             raise MigrationBlocked(
                 collection=migration.alias,
@@ -288,7 +290,10 @@ class Migrator:
     def _settle(self, transfer: Transfer) -> Moved:
         """Carry over what reached the source around the move, until nothing does any more; the last round."""
         progress = self.journal.progress
-        window = WriteWindow(progress.since_ms, progress.moved_ms)
+
+        def window(tenant: str) -> WriteWindow:
+            return WriteWindow(progress.since_ms, progress.moved_ms, progress.young.get(tenant, frozenset()))
+
         for _ in range(ROUNDS):
             self.terms.pace.pause(self.terms.settle_s)
             moved = transfer.round(window)
@@ -321,10 +326,11 @@ class Migrator:
 
     def _drop(self) -> None:
         migration = self.migration
-        if self.database.aliases().get(migration.alias) != migration.new:
+        found = self.database.alias_target(migration.alias)
+        if found != migration.new:
             raise MigrationBlocked(
                 collection=migration.alias,
-                reason=f"the alias does not point to {migration.new}",
+                reason=f"the alias points to {found or 'nothing'}, not to {migration.new}",
                 remedy="point it there, then run the command again",
             )
         if is_collection(self.database, migration.old):
@@ -334,6 +340,7 @@ class Migrator:
             if not self.terms.force:
                 self._require_alike(self._forth())
             self._refuse_late_writes(f"they are not in {migration.new}")
+            refuse_unsearchable(self._forth(), migration)
             self.database.delete_collection(migration.old)
         if migration.makes_alias and not self.terms.keep_name:
             self.database.point_alias(migration.old, migration.new)

@@ -126,7 +126,7 @@ def _finish_names(stack: ExitStack, database: Database, done: Migration, order: 
     path = order.path.with_name(f"{order.path.name}.keep-name")
     journal = stack.enter_context(MigrationJournal(path))
     if journal.progress.state is MigrationState.NEW:
-        if done.old in database.aliases():
+        if database.alias_target(done.old):
             raise MigrationBlocked(
                 collection=done.old,
                 reason="it was finished without --keep-name: the name is an alias by now",

@@ -6,7 +6,7 @@ already, with the same content, is not encoded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -66,12 +66,14 @@ class Moved:
         since_ms: Weaviate's clock at its beginning, with a margin.
         written, deleted: objects in the target.
         latest_ms: when the youngest object of the source was last written.
+        young: of each tenant, the objects of the source that were written since `since_ms`; the target has them now.
     """
 
     since_ms: int = 0
     written: int = 0
     deleted: int = 0
     latest_ms: int = 0
+    young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:
@@ -122,8 +124,12 @@ class Transfer:
                 self._pass(tenant, after=self.journal.progress.cursors.get(tenant, ""), note=note)
             self.journal.note("tenant_done", tenant=tenant)
 
-    def round(self, window: WriteWindow | None = None) -> Moved:
-        """One pass over everything; the journal gets its sum."""
+    def round(self, window: Callable[[str], WriteWindow] | None = None) -> Moved:
+        """One pass over everything; the journal gets its sum.
+
+        Args:
+            window: of a tenant, once the alias has moved.
+        """
         since_ms = self.database.now_ms() - MARGIN_MS
         total = Moved(since_ms)
         tenants = self.tenants()
@@ -131,12 +137,13 @@ class Transfer:
             if tenant and not self.database.tenant_state(self.route.source, tenant):
                 continue  # deleted since they were listed
             with self.awake(tenant, make=window is None):
-                one = self._pass(tenant, window=window)
+                one = self._pass(tenant, window=window(tenant) if window else None, since_ms=since_ms)
             total = Moved(
                 since_ms,
                 total.written + one.written,
                 total.deleted + one.deleted,
                 max(total.latest_ms, one.latest_ms),
+                {**total.young, **one.young},
             )
         if self.route.tenants and window is None:
             for tenant in sorted(set(self.database.tenant_states(self.route.target)) - set(tenants)):
@@ -188,17 +195,20 @@ class Transfer:
         *,
         after: str = "",
         window: WriteWindow | None = None,
+        since_ms: int | None = None,
         note: Callable[[str, int], None] = lambda cursor, written: None,
     ) -> Moved:
         route, total = self.route, Moved()
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        latest_ms = 0
+        latest_ms, young = 0, set[UUID]()
 
         def translated() -> Iterator[StoredObject]:
             nonlocal latest_ms
             for record in stream(source, route.source, after, vectors=route.carries):
                 latest_ms = max(latest_ms, record.updated_ms)
+                if since_ms is not None and record.updated_ms >= since_ms:
+                    young.add(record.uuid)
                 yield self._translated(record)
 
         target = stream(onto, route.target, after, vectors=route.carries) if has_target else iter(())
@@ -216,7 +226,7 @@ class Transfer:
             note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
             self._keep_pace(len(writes))
-        return replace(total, latest_ms=latest_ms)
+        return replace(total, latest_ms=latest_ms, young={tenant: frozenset(young)} if young else {})
 
     def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[UUID, Float32]]]:
         """Batches of changes, with the vector of each object that has a text; the next one is encoded meanwhile."""

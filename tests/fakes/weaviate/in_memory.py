@@ -102,6 +102,9 @@ class FakeWeaviate:
     def aliases(self) -> dict[str, str]:
         return dict(self.pointers)
 
+    def alias_target(self, alias: str) -> str:
+        return self.pointers.get(alias, "")
+
     def point_alias(self, alias: str, name: str) -> None:
         def effect() -> None:
             if alias in self.schemas or name not in self.schemas:

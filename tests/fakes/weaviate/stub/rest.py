@@ -107,6 +107,8 @@ def _aliases(state: StubState, call: Call, method: str, rest: list[str]) -> Repl
     match method, rest:
         case "GET", []:
             return 200, {"aliases": [{"alias": key, "class": value} for key, value in state.aliases.items()]}
+        case "GET", [alias]:
+            return (200, {"alias": alias, "class": state.aliases[alias]}) if alias in state.aliases else (404, None)
         case "POST", []:
             if call.body["alias"] in state.aliases:
                 raise Refused(422, "alias already exists")

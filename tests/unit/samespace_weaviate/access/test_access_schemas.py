@@ -63,8 +63,12 @@ def test_an_alias_is_made_moved_and_deleted(stub: StubWeaviate, store: Store) ->
     store.point_alias("Alias", NAME)
     stub.calls.clear()
     store.point_alias("Alias", "Pinned")
-    assert [call.what for call in stub.calls] == ["GET /v1/aliases", "PUT /v1/aliases/Alias"]
+    assert [call.what for call in stub.calls] == ["GET /v1/aliases/Alias", "PUT /v1/aliases/Alias"]
     assert store.aliases() == stub.aliases == {"Alias": "Pinned"}
+    assert (store.alias_target("Alias"), store.alias_target("Nobody")) == ("Pinned", "")
+    stub.faults.append(Fault("GET", 403))
+    with pytest.raises(WeaviateError, match="403"):  # a list would be empty
+        store.alias_target("Alias")
     store.delete_alias("Alias")
     store.delete_alias("Alias")
     assert (store.aliases(), store.has_aliases()) == ({}, True)
