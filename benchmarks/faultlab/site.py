@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import httpx
 
-from fakes.weaviate.nodes import Node, Nodes, free_ports
+from fakes.weaviate.nodes import Nodes, free_ports
 from samespace import Encoder
 from samespace.errors import SamespaceError
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, create
@@ -27,7 +27,7 @@ from samespace_weaviate.access.patience import Patience
 from samespace_weaviate.access.values import object_uuid
 from samespace_weaviate.audit import AuditOptions, audit
 from samespace_weaviate.repair.journal import RepairJournal
-from samespace_weaviate.repair.mend import repair
+from samespace_weaviate.repair.mend import RepairReport, repair
 
 from .count import Damage, Encode, NodeDoor, damage
 
@@ -335,12 +335,16 @@ class Site:
                 with self.encoder(each) as encoder, self.store() as store:
                     with RepairJournal(journal, name, encoder.space_id) as noted:
                         done = repair(store, name, encoder, noted)
-                    told = told if done.clean else "not clean"
+                    told = told if done.clean else f"not clean: {' '.join(_sentences(done))[:300]}"
             except SamespaceError as error:
                 told = f"{type(error).__name__}: {str(error)[:160]}"
+            if told != "clean":
+                self.stopped.append(f"repair of {name}: {told}")
         return told
 
 
-def node_after(nodes: Nodes, count: int) -> Node:
-    """The nodes in turn."""
-    return nodes[count % len(nodes)]
+def _sentences(done: RepairReport) -> list[str]:
+    """Why a repair is not clean."""
+    replicas = [] if done.reconciled is None or done.reconciled.alike else done.reconciled.sentences()
+    wrong = [] if done.after is None else [f"{each.uuid}: {each.reason}" for each in done.after.offenders[:2]]
+    return [*replicas, *wrong]

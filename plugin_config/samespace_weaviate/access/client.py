@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +213,15 @@ class Store(QueryCalls):
         if len(silent) > spare(replicas, level):
             raise silent[0]
         return found
+
+    def unasked(self, name: str, asked: Collection[str]) -> tuple[str, ...]:
+        """Nodes that hold replicas and are not among *asked*, the keys of `each_index`; for people."""
+        others = self.replicas(name) - 1
+        if others < 1:
+            return ()
+        if not self.members or "" in asked:
+            return (f"{others} of the nodes that hold its replicas",)
+        return tuple(str(member) for member in self.members if str(member) not in asked)
 
     def close(self) -> None:
         """Close the connection, and all that were made of it; an embedded Weaviate ends."""

@@ -9,7 +9,7 @@ where nothing answers, or an outage is the reason, and `WeaviateError` where Wea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 from uuid import UUID
 
@@ -192,6 +192,9 @@ class SearchDatabase(TenantBound, Protocol):
 
         Nodes that may be away at this level are left out when they do not answer.
         """
+
+    def unasked(self, name: str, asked: Collection[str]) -> tuple[str, ...]:
+        """Nodes that hold replicas and are not among *asked*, the keys of `each_index`; for people."""
 
     def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
         """Which of some objects a filter on their ids finds, by the inverted index of the node that is asked."""

@@ -141,14 +141,21 @@ class SearchCheck:
         searched: objects with a vector.
         lost: those that no search finds, or no filter.
         tied: those of which it cannot be told, because too many have the same vector.
+        unasked: nodes whose index was not searched, because they were away or are not known.
     """
 
     searched: int = 0
     lost: tuple[UUID, ...] = ()
     tied: int = 0
+    unasked: tuple[str, ...] = ()
 
     def __add__(self, other: SearchCheck) -> SearchCheck:
-        return SearchCheck(self.searched + other.searched, self.lost + other.lost, self.tied + other.tied)
+        return SearchCheck(
+            self.searched + other.searched,
+            self.lost + other.lost,
+            self.tied + other.tied,
+            tuple(dict.fromkeys(self.unasked + other.unasked)),
+        )
 
 
 def check_searchable(
@@ -161,8 +168,9 @@ def check_searchable(
         vector: the named vector whose index is asked.
         consistency: of reading the stored vectors, and of how many nodes' indexes have to answer.
     """
-    source, found, rows = iter(uuids), SearchCheck(), _holds_rows(database, name, vector)
+    source, rows = iter(uuids), _holds_rows(database, name, vector)
     doors = index_doors(database, name, vector, consistency)
+    found = SearchCheck(unasked=database.unasked(name, doors))
 
     def checked(some: Sequence[UUID]) -> SearchCheck:
         stored = {

@@ -207,6 +207,7 @@ def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int, seconds:
         seconds=seconds,
         searched=sum(report.searched for report in reports),
         lost=tuple(uuid for report in reports for uuid in report.lost),
+        unasked=tuple(dict.fromkeys(node for report in reports for node in report.unasked)),
         passages=sum(report.passages for report in reports),
         skipped=skipped,
         removed=sum(report.removed for report in reports),

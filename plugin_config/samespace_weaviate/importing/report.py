@@ -30,6 +30,7 @@ class ImportReport:
         form: how long texts are stored.
         searched: objects of which it was tried whether their own vector finds them.
         lost: those that are stored and that no search finds.
+        unasked: nodes whose index was not searched for them, because they were away or are not known.
     """
 
     written: int
@@ -44,6 +45,7 @@ class ImportReport:
     form: LongTextForm = "pool"
     searched: int = 0
     lost: tuple[UUID, ...] = ()
+    unasked: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -74,6 +76,11 @@ class ImportReport:
             )
         elif self.searched:
             lines.append(f"{self.searched} objects were searched for by their own vector, and found.")
+        if self.unasked:
+            lines.append(
+                f"The index was NOT searched on {', '.join(self.unasked)}: `samespace weaviate audit` searches on all "
+                "nodes when they are back."
+            )
         if self.failed:
             lines.append(f"{len(self.failed)} passages were NOT written:")
             lines += [f"  {failure.passage}: {failure.reason}" for failure in self.failed[:_SHOWN_FAILURES]]
@@ -114,4 +121,5 @@ class Tally:
             form=form,
             searched=found.searched,
             lost=found.lost,
+            unasked=found.unasked,
         )

@@ -147,7 +147,7 @@ def made_searchable(own: Database, migration: Migration) -> tuple[SearchCheck, i
         index_again(own, name, vector, found.lost)
         again = check_searchable(own, name, vector, found.lost)
         indexed += len(found.lost) - len(again.lost)
-        found = SearchCheck(found.searched, again.lost, found.tied)
+        found = replace(found, lost=again.lost)
     return found, indexed
 
 

@@ -126,6 +126,10 @@ class AuditedFake:
         """One replica."""
         return {"": self}
 
+    def unasked(self, name: str, asked: object) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
         """By the inverted index, from which objects may be missing."""
         return set(ids) - self.hidden

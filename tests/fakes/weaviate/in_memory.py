@@ -126,6 +126,10 @@ class FakeWeaviate:
         """One replica."""
         return {"": self}
 
+    def unasked(self, name: str, asked: Any) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def has_aliases(self) -> bool:
         return True
 
@@ -252,6 +256,10 @@ class OfTenant:
     def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
+
+    def unasked(self, name: str, asked: Any) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def __getattr__(self, name: str) -> Any:
         if name in OF_OBJECTS:

@@ -325,6 +325,23 @@ def test_no_verdict_is_wrong_while_the_leader_changes_or_a_node_leaves(
         assert {each.uuid for each in stream(store, name)} == there
 
 
+def test_an_import_tells_whose_index_was_not_searched(nodes: Nodes, name: str, encoder: Encoder) -> None:
+    """It goes on while a node is away, or unknown; what it did not see is said."""
+    with through(nodes, 0, known=False) as store:
+        report = PinnedCollection.open(store, name, encoder).import_passages(passages(0, 40))
+        assert report.clean and report.unasked == ("2 of the nodes that hold its replicas",)
+    with through(nodes, 0) as store:
+        nodes[2].kill()
+        try:
+            report = PinnedCollection.open(store, name, encoder).import_passages(passages(40, 80))
+        finally:
+            nodes.start()
+        assert report.clean and report.unasked == (nodes[2].url,)
+        assert any("NOT searched" in sentence and nodes[2].url in sentence for sentence in report.sentences())
+        report = PinnedCollection.open(store, name, encoder).import_passages(passages(0, 80))
+        assert report.unasked == () and report.searched == 80
+
+
 def gone_for_a_while(nodes: Nodes, node: Node) -> None:
     node.stop()
     nodes.start()
