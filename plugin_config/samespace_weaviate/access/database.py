@@ -72,6 +72,9 @@ class SchemaDatabase(TenantBound, Protocol):
     def delete_collection(self, name: str) -> None:
         """Delete a collection and all its objects; no error where there is none."""
 
+    def sees_all(self) -> bool:
+        """Whether `names` and `aliases` are all that there are; else those that the key may see."""
+
     def has_aliases(self) -> bool:
         """Whether this Weaviate knows aliases at all; they came with version 1.32."""
 

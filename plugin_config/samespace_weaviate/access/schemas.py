@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 from samespace.errors import WeaviateError, WeaviateUnavailable
 
@@ -21,6 +22,15 @@ from .values import Node, Shard
 _STATES: Final = {"HOT": "HOT", "ACTIVE": "HOT", "COLD": "COLD", "INACTIVE": "COLD"}
 _OWN_VIEW: Final = {"consistency": "false"}
 """A node that is asked with this header answers by itself; else it asks the leader."""
+
+
+def sees_all(rest: Rest) -> bool:
+    """Whether the key in use may see every collection and alias: what lists leave out is not told otherwise.
+
+    A collection that nobody has is 404 for who may see everything, and 403 for who may not.
+    """
+    nobody = f"Samespace{uuid4().hex}"
+    return rest.send("GET", f"/schema/{class_path(nobody)}", allowed=(*GOOD, 403, 404))[0] != 403
 
 
 class SchemaCalls:
@@ -77,6 +87,10 @@ class SchemaCalls:
     def delete_collection(self, name: str) -> None:
         """Delete a collection and all its objects; no error where there is none."""
         self.rest.ask("DELETE", f"/schema/{class_path(name)}")
+
+    def sees_all(self) -> bool:
+        """Whether `names` and `aliases` are all that there are; else those that the key may see."""
+        return sees_all(self.rest)
 
     def has_aliases(self) -> bool:
         """Whether this Weaviate knows aliases at all; they came with version 1.32."""

@@ -87,7 +87,7 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
         RequestInvalid: the plan cannot be made of what was given.
     """
     with ExitStack() as stack:
-        begun = _take_up(stack, order, talk)
+        begun = _take_up(stack, database, order, talk)
         if begun is None:
             return
         journal, migration = begun
@@ -96,7 +96,9 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
             _finish_names(stack, database, migration, order, talk)
 
 
-def _take_up(stack: ExitStack, order: Order, talk: Talk) -> tuple[MigrationJournal, Migration] | None:
+def _take_up(
+    stack: ExitStack, database: Database, order: Order, talk: Talk
+) -> tuple[MigrationJournal, Migration] | None:
     """The journal and what it is of: of a migration under way, or of a new one that was agreed to; None for neither."""
     journal = stack.enter_context(MigrationJournal(order.path)) if order.path.exists() else None
     if journal is None or journal.progress.state is MigrationState.NEW:
@@ -113,7 +115,13 @@ def _take_up(stack: ExitStack, order: Order, talk: Talk) -> tuple[MigrationJourn
     talk.tell(f"{order.path}: {migration.alias} to space {migration.to_space[:12]} is {state}.")
     if order.dry_run:
         return None
-    if order.wish == "finish" and not order.yes and state is MigrationState.SETTLED:
+    finishing = order.wish == "finish" and state is MigrationState.SETTLED
+    if finishing and not database.sees_all():
+        talk.tell(
+            f"The key in use does not see all collections: an alias that it does not see may point to {migration.old}, "
+            "and another collection may refer to it."
+        )
+    if finishing and not order.yes:
         talk.agree(f"Delete {migration.old}? It cannot be undone.")
     return journal, migration
 

@@ -2,7 +2,7 @@
 
 Weaviate tells a user of its own roles (`/users/own-info`). Where role-based access is off, or the version cannot tell,
 nothing is missing. A list of collections is filtered by what the key may read, so an empty one proves nothing:
-`sees_all` asks for a collection that nobody has, which is 404 for who may see everything and 403 for who may not.
+`access.schemas.sees_all` tells.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
-from uuid import uuid4
 
 from samespace.errors import WeaviateError
 
-from ..access.rest import GOOD, Rest, class_path
+from ..access.rest import GOOD, Rest
+from ..access.schemas import sees_all
 from .roles import PREFIX, ROLES
 
 _ALL_POWERFUL: Final = frozenset({"root", "admin"})
@@ -72,9 +72,3 @@ def _allows(permission: Mapping[str, Any], action: str, collection: str) -> bool
         return False
     filters = [each for each in permission.values() if isinstance(each, Mapping) and "collection" in each]
     return not filters or any(fnmatchcase(collection, str(each["collection"])) for each in filters)
-
-
-def sees_all(rest: Rest) -> bool:
-    """Whether the key in use may see every collection."""
-    nobody = f"Samespace{uuid4().hex}"
-    return rest.send("GET", f"/schema/{class_path(nobody)}", allowed=(*GOOD, 403, 404))[0] != 403

@@ -130,6 +130,9 @@ class FakeWeaviate:
         """None."""
         return ()
 
+    def sees_all(self) -> bool:
+        return True
+
     def has_aliases(self) -> bool:
         return True
 

@@ -13,6 +13,9 @@ from click.testing import CliRunner
 
 from fakes.weaviate.nodes import Node, weaviate_nodes
 from samespace.cli.weaviate import weaviate
+from samespace.errors import WeaviateError
+from samespace_weaviate import Store
+from samespace_weaviate.access.address import Address
 from samespace_weaviate.rights.needed import RightsMissing
 from samespace_weaviate.rights.roles import ROLES
 
@@ -104,10 +107,18 @@ def test_each_role_may_look_at_every_node(run, node: Node, tiny_artifact: Path) 
     assert "read_cluster" in str(run("nobody", "audit", "RightsNodes", "--encoder", encoder).exception)
 
 
-def test_an_empty_answer_is_not_allowed_to_see(run) -> None:  # type: ignore[no-untyped-def]
+def test_an_empty_answer_is_not_allowed_to_see(run, node: Node) -> None:  # type: ignore[no-untyped-def]
     """A key without rights is told so, and never that there are no collections."""
     result = run("nobody", "check")
     assert result.exit_code == 1 and "not allowed to see" in str(result.exception)
     assert "There are no collections" not in result.output
+    assert run("migrator", "create", "RightsHidden", "--encoder", "a" * 64, "--route", "none").exit_code == 0
+    with Store.connect(Address("127.0.0.1", node.rest_port, False, node.grpc_port, api_key="root-key")) as root:
+        root.point_alias("RightsHiddenAlias", "RightsHidden")
+        assert root.sees_all() and root.alias_target("RightsHiddenAlias") == "RightsHidden"
+    with Store.connect(Address("127.0.0.1", node.rest_port, False, node.grpc_port, api_key="nobody-key")) as store:
+        assert store.aliases() == {} and not store.sees_all()
+        with pytest.raises(WeaviateError, match="403"):  # not "": a migration would take it for gone
+            store.alias_target("RightsHiddenAlias")
     partly = run("reader", "check", "--offline")
     assert "only those that it may see are checked" in partly.output or "not allowed to see" in str(partly.exception)

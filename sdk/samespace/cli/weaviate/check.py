@@ -64,12 +64,11 @@ def check(
     from samespace_weaviate.pinning.check import Inventory, check_all
     from samespace_weaviate.pinning.served import Servers
     from samespace_weaviate.pinning.views import read_views
-    from samespace_weaviate.rights.needed import sees_all
 
     space_id = space_of(encoder)[0] if encoder else None
     servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
     with weaviate() as store:
-        whole = sees_all(store.rest)
+        whole = store.sees_all()
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
         views = {str(schema["class"]): read_views(store, str(schema["class"])) for schema in schemas}
         inventory = Inventory(schemas, store.aliases(), views)
