@@ -6,12 +6,13 @@
 Each row has a new collection: an import or a migration is injured, then all is counted by plain means on every node
 (`faultlab.count`), samespace is asked for its verdict, repairs, and all is counted again. Encoders are tiny and random;
 what is right is told by sentence-transformers on the original folders. Rows that are in the file already are not run
-again (--again NAME does), so it can be stopped at any time, and run once for each version of Weaviate.
+again (--again NAME does), so it can be stopped at any time, and run for each version of Weaviate, also at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import subprocess
@@ -59,19 +60,18 @@ def main() -> None:
     parser.add_argument("--again", action="append", default=[], help="the same, also where it is in the file")
     arguments = parser.parse_args()
     binary = os.environ.get("WEAVIATE_BINARY")
-    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"rows": []}
     if binary:
         wanted = {*arguments.only, *arguments.again}
         for row in (*ONE, *THREE):
             key = f"{row.nodes}/{row.name}"
-            if not wanted or key in wanted:
-                _once(row, key, Path(binary), results, arguments)
-    _write(results, arguments)
+            if key in wanted or not (wanted or row.slow):
+                _once(row, key, Path(binary), arguments)
+    _write(arguments)
 
 
-def _once(row: FaultRow, key: str, binary: Path, results: dict[str, Any], arguments: argparse.Namespace) -> None:
+def _once(row: FaultRow, key: str, binary: Path, arguments: argparse.Namespace) -> None:
     version = _version(binary)
-    there = [each for each in results["rows"] if (each["key"], each["weaviate"]) == (key, version)]
+    there = any((each["key"], each["weaviate"]) == (key, version) for each in _read(arguments.out)["rows"])
     if there and key not in arguments.again:
         return
     say(f"{version} {key}: {row.fault}")
@@ -81,11 +81,10 @@ def _once(row: FaultRow, key: str, binary: Path, results: dict[str, Any], argume
     except (AssertionError, SamespaceError, httpx.HTTPError, subprocess.SubprocessError, OSError) as error:
         found = {"row": row.fault, "failed": f"{type(error).__name__}: {str(error)[:400]}"}
     seconds = round(time.monotonic() - began)
-    entry = {"key": key, "weaviate": version, "nodes": row.nodes, "fault": row.fault, **found, "seconds": seconds}
-    results["rows"] = [each for each in results["rows"] if each not in there] + [entry]
-    results |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
-    results["versions"] = versions(("samespace", "weaviate-client", "sentence-transformers", "numpy"))
-    _write(results, arguments)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    ran = {"seconds": seconds, "load": round(os.getloadavg()[0], 1), "commit": commit.stdout.strip()}
+    entry = {"key": key, "weaviate": version, "nodes": row.nodes, "fault": row.fault, **found, **ran}
+    _write(arguments, entry)
     say(json.dumps(entry))
 
 
@@ -169,9 +168,29 @@ def _version(binary: Path) -> str:
 _VERSIONS: dict[Path, str] = {}
 
 
-def _write(results: Mapping[str, Any], arguments: argparse.Namespace) -> None:
-    with whole_file(arguments.out) as file:
-        file.write((json.dumps(results, indent=1) + "\n").encode())
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.exists() else {"rows": []}
+
+
+def _write(arguments: argparse.Namespace, entry: Mapping[str, Any] | None = None) -> None:
+    """Put *entry* in the place of the row of its key and version; another process may do so at the same time."""
+    folder = os.open(arguments.out.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        _write_all(arguments, entry)
+    finally:
+        os.close(folder)
+
+
+def _write_all(arguments: argparse.Namespace, entry: Mapping[str, Any] | None) -> None:
+    results = _read(arguments.out)
+    if entry is not None:
+        key = (entry["key"], entry["weaviate"])
+        results["rows"] = [each for each in results["rows"] if (each["key"], each["weaviate"]) != key] + [entry]
+        results |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+        results["versions"] = versions(("samespace", "weaviate-client", "sentence-transformers", "numpy"))
+        with whole_file(arguments.out) as file:
+            file.write((json.dumps(results, indent=1) + "\n").encode())
     if arguments.docs is not None:
         page = arguments.docs.read_text(encoding="utf-8")
         head, _, rest = page.partition(BEGIN)
@@ -184,7 +203,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "| Weaviate | nodes | fault | objects | before repair | samespace says | after repair | samespace says |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for each in sorted(rows, key=lambda row: (row["weaviate"], row["nodes"])):
+    for each in sorted(rows, key=lambda row: (row["weaviate"], row["nodes"], row["key"])):
         start = f"| {each['weaviate']} | {each['nodes']} | {each['fault']} |"
         if "failed" in each:
             lines.append(f"{start} | not finished: {each['failed'][:80]} | | | |")

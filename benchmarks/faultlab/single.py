@@ -29,6 +29,7 @@ class FaultRow:
         run: does it; gives how it ended.
         settings: environment of the nodes.
         disk_mb: size of a file system of their own; 0 for the common one.
+        slow: whether it is run only where it is named: it takes most of an hour.
     """
 
     name: str
@@ -37,6 +38,7 @@ class FaultRow:
     run: Callable[[Site], str]
     settings: dict[str, str] = field(default_factory=dict)
     disk_mb: int = 0
+    slow: bool = False
 
 
 def kill_weaviate(site: Site, event: str, child: Child) -> None:
@@ -235,5 +237,5 @@ ROWS: Final = (
     FaultRow("import-10000", "import of 10,000 short texts; Weaviate killed 3 times", 1,
         importing(kill_weaviate, objects=10_000)),
     FaultRow("many", "import of 100,000 short texts; Weaviate killed 3 times", 1,
-        importing(kill_weaviate, objects=100_000)),
+        importing(kill_weaviate, objects=100_000), slow=True),
 )  # fmt: skip
