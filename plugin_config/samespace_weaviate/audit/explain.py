@@ -80,6 +80,14 @@ def encode_rows(
     return [(rows[start:end], count) for start, end, count in zip(starts, ends, found.windows, strict=True)]
 
 
+def right_rows(
+    encoder: Encoder, texts: Sequence[str], recipe: InputRecipe, *, windows: bool
+) -> list[tuple[Float32, int]]:
+    """`encode_rows` as *recipe* wants it: cut at the token limit, only the first window counts."""
+    found = encode_rows(encoder, texts, recipe.role, windows=windows or recipe.cut)
+    return [(rows[:1] if recipe.cut else rows, count) for rows, count in found]
+
+
 def explain(
     suspects: Sequence[Checked], texts: Texts, reference: RightVectors, *, tight: float, loose: float
 ) -> dict[int, Explanation]:
@@ -130,10 +138,10 @@ def _fits(
         same = text == evidence.text and recipe.role == texts.declared.role
         if text and (evidence.windows > 1 if recipe.cut else not same):
             tried.append((index, text))
-    encoded = encode_rows(texts.encoder, [text for _, text in tried], recipe.role, windows=texts.windows or recipe.cut)
+    encoded = right_rows(texts.encoder, [text for _, text in tried], recipe, windows=texts.windows)
     hits = []
-    for (index, _), (rows, _) in zip(tried, encoded, strict=True):
-        stored, wanted = _evidence(suspects[index]).stored, rows[:1] if recipe.cut else rows
+    for (index, _), (wanted, _) in zip(tried, encoded, strict=True):
+        stored = _evidence(suspects[index]).stored
         if stored.shape == wanted.shape and distance(stored, wanted) <= tight:
             hits.append(index)
     return hits

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from samespace.errors import PinBroken
+from samespace.errors import DataInvalid, PinBroken
 from samespace.text import Role
 
 from ..pinning.pin import Pin
@@ -33,6 +33,9 @@ class InputRecipe:
         lower: whether all is in lower case.
         role: as what it is encoded.
         cut: whether only what fits the token limit is encoded.
+        ordered: whether the properties are in this order, and not in the alphabet's; what a client of its own does.
+        separator: what stands between two values.
+        prefix: put in front of all.
     """
 
     properties: tuple[str, ...]
@@ -41,20 +44,49 @@ class InputRecipe:
     lower: bool = False
     role: Role = "passage"
     cut: bool = False
+    ordered: bool = False
+    separator: str = " "
+    prefix: str = ""
 
     def text(self, properties: Mapping[str, Any]) -> str:
         """The text of an object with these properties; "" where it has none of them."""
         parts = [separate_words(self.collection)] if self.collection else []
         found = False
-        for name in sorted(self.properties):
+        for name in self.properties if self.ordered else sorted(self.properties):
             value = properties.get(name)
             for each in value if isinstance(value, list | tuple) else (value,):
                 if each is None:
                     continue
                 found = True
                 parts.append(f"{separate_words(name)} {each}" if name in self.names else str(each))
-        text = " ".join(parts) if found else ""
-        return text.lower() if self.lower else text
+        text = self.separator.join(parts) if found else ""
+        text = text.lower() if self.lower else text
+        return self.prefix + text if text else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The plain form, without what is as it mostly is."""
+        plain: dict[str, Any] = {"properties": list(self.properties)}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name != "properties" and value != each.default:
+                plain[each.name] = list(value) if isinstance(value, tuple) else value
+        return plain
+
+    @staticmethod
+    def from_json(plain: Mapping[str, Any]) -> InputRecipe:
+        """The recipe of `to_json`.
+
+        Raises:
+            DataInvalid: it has a key that this version does not know.
+        """
+        known = {each.name for each in fields(InputRecipe)}
+        if strange := set(plain) - known:
+            raise DataInvalid(
+                path="the record of the adoption",
+                reason=f"has {', '.join(sorted(map(repr, strange)))}; this version knows {', '.join(sorted(known))}",
+            )
+        values: dict[str, Any] = {key: tuple(each) if isinstance(each, list) else each for key, each in plain.items()}
+        return InputRecipe(**values)
 
     def differs_from(self, declared: InputRecipe) -> str:
         """In words, what this recipe does that *declared* does not."""
@@ -62,7 +94,12 @@ class InputRecipe:
         if self.lower and not declared.lower:
             said.append("in lower case")
         if self.properties != declared.properties:
-            said.append(f"made of the properties {', '.join(sorted(self.properties))}")
+            names = self.properties if self.ordered else sorted(self.properties)
+            said.append(f"made of the properties {', '.join(names)}")
+        if self.separator != declared.separator:
+            said.append(f"joined by {self.separator!r}")
+        if self.prefix != declared.prefix:
+            said.append(f"with {self.prefix!r} in front" if self.prefix else f"without {declared.prefix!r} in front")
         if self.collection and not declared.collection:
             said.append("with the collection's name in front")
         if declared.collection and not self.collection:
@@ -93,8 +130,11 @@ def declared(schema: Mapping[str, Any], pin: Pin) -> InputRecipe:
     """What *schema* says that the module of *pin* does; for one source property, mostly that property's text.
 
     Without source properties it is all texts but those with `skip`; a module puts the collection's name in front unless
-    it is told not to, and a property's name where it is told to (`vectorizePropertyName`).
+    it is told not to, and a property's name where it is told to (`vectorizePropertyName`). Of an adopted vector it is
+    what its record says.
     """
+    if pin.recipe:
+        return InputRecipe.from_json(pin.recipe)
     by_name = {
         str(entry["name"]): (entry.get("moduleConfig") or {}).get(pin.module) or {}
         for entry in schema.get("properties") or ()

@@ -16,7 +16,7 @@ from samespace.vectors import Float32, normalise
 from ..access.database import Database
 from ..access.values import StoredObject
 from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off_unit
-from .explain import Explanation, Texts, encode_rows, explain
+from .explain import Explanation, Texts, explain, right_rows
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
 from .searchable import LIMITS, index_doors, search_each, unfiltered
@@ -139,7 +139,7 @@ def _compare(objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> 
     """Encode the texts of some objects and add what was seen."""
     texts = [audited.texts.declared.text(each.properties) for each in objects]
     there = [text for text in texts if text]
-    encoded = encode_rows(audited.texts.encoder, there, audited.texts.declared.role, windows=audited.texts.windows)
+    encoded = right_rows(audited.texts.encoder, there, audited.texts.declared, windows=audited.texts.windows)
     rows = iter(encoded)
     for each, text in zip(objects, texts, strict=True):
         right, windows = next(rows) if text else (None, 0)

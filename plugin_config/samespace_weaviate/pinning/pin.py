@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
 from samespace.errors import PinBroken, SpaceMismatch, short
 
+from .adopted import adoptions
 from .routes import USES, Use, address_key, address_of, environment_of, ignored_addresses, is_known, is_open, openness
 from .spec import (
     BRIDGE_KEY,
@@ -72,6 +73,7 @@ class Pin:
         name_space: first 12 hex digits, from the vector's name.
         url_space: full id or a prefix of it, from the end of the address for objects; "" where it names none.
         key_space: full id, from the extra key; "" where there is none.
+        recipe: of an adopted vector, whose name says nothing: how objects become texts, as its record has it.
     """
 
     vector: str
@@ -80,6 +82,12 @@ class Pin:
     name_space: str
     url_space: str
     key_space: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether a record says the space, and not the vector's name."""
+        return bool(self.recipe)
 
     @property
     def url(self) -> str:
@@ -123,11 +131,11 @@ class PinCheck:
 
 
 def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
-    """The named vectors of *schema* that are named after a space, sorted by name."""
-    pins = []
+    """The named vectors of *schema* that are named after a space, or adopted into one, sorted by name."""
+    pins, adopted = [], adoptions(schema)
     for name, config in sorted((schema.get("vectorConfig") or {}).items()):
-        match = _PIN_NAME.fullmatch(name)
-        if match is None:
+        match, record = _PIN_NAME.fullmatch(name), adopted.get(name)
+        if match is None and record is None:
             continue
         vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
         module = next(iter(vectorizer), "none")
@@ -138,17 +146,20 @@ def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
                 vector=name,
                 module=module,
                 settings=settings,
-                name_space=match[1],
+                name_space=match[1] if match else short(record.space) if record else "",
                 url_space=in_url[1] if in_url else "",
-                key_space=str(settings.get(SPACE_KEY) or ""),
+                key_space=str(settings.get(SPACE_KEY) or (record.space if record and not match else "")),
+                recipe=record.recipe if record and not match else {},
             )
         )
     return tuple(pins)
 
 
 def find_pin(schema: Mapping[str, Any], space_id: str) -> Pin | None:
-    """The vector of *schema* that is named after *space_id*, whatever else it says."""
-    return next((pin for pin in read_pins(schema) if pin.vector == vector_name(space_id)), None)
+    """The vector of *schema* that is named after *space_id*, whatever else it says; else one adopted into it."""
+    pins = read_pins(schema)
+    named = next((pin for pin in pins if pin.vector == vector_name(space_id)), None)
+    return named or next((pin for pin in pins if pin.adopted and pin.key_space == space_id), None)
 
 
 def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinCheck:
@@ -158,7 +169,8 @@ def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinChec
         wanted = f"; expected vector {vector_name(space_id)} of space {space_id}" if space_id else ""
         severity = Severity.BROKEN if space_id else Severity.UNSAFE
         have = ", ".join(schema.get("vectorConfig") or ()) or "no named vectors"
-        first = Finding(severity, f"no pin: no vector is named after a space (found: {have}){wanted}")
+        adopt = f"; `samespace weaviate adopt {name} --candidate ENCODER` finds out who wrote it"
+        first = Finding(severity, f"no pin: no vector is named after a space (found: {have}){wanted}{adopt}")
         others = tuple(Finding(Severity.UNSAFE, each) for each in unpinned_vectors(schema, frozenset()))
         return PinCheck(name, "", (first, *others))
     if space_id is not None:
@@ -172,7 +184,8 @@ def check_pin(schema: Mapping[str, Any], space_id: str | None = None) -> PinChec
     named = frozenset(pin.vector for pin in read_pins(schema))
     findings += [Finding(Severity.UNSAFE, each) for each in unpinned_vectors(schema, named)]
     findings += [] if has_unnamed_vector(schema) else [_judge_guard(schema)]
-    if not any(pin.space and short(pin.space) in str(schema.get("description") or "") for pin in pins):
+    told = str(schema.get("description") or "")
+    if not any(pin.adopted or (pin.space and short(pin.space) in told) for pin in pins):
         findings.append(Finding(Severity.DRIFT, "the description does not name the space"))
     return PinCheck(name, space_id or pins[0].space, tuple(findings))
 
@@ -214,6 +227,13 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
     form = pin.settings.get(LONG_TEXTS_KEY)
     if form is not None and form not in LONG_TEXT_FORMS:
         add(Severity.BROKEN, f"{LONG_TEXTS_KEY} is {form!r}; expected one of {', '.join(LONG_TEXT_FORMS)}")
+    if pin.adopted:
+        add(
+            Severity.UNSAFE,
+            "adopted: a record says its space, and not its name, so a client that names it can write vectors of any "
+            "encoder with equal dims; audit it on a schedule, or copy it to a pinned collection, vectors as they are "
+            "(`samespace weaviate move`)",
+        )
     if pin.module == "none":
         if not pin.key_space:
             add(Severity.DRIFT, f"{SPACE_KEY} is missing: only the vector's name tells the space")
@@ -261,8 +281,7 @@ def _judge_addresses(pin: Pin, space: str) -> list[tuple[Severity, str]]:
             found.append(
                 (
                     Severity.BROKEN,
-                    f"{whom} are encoded at {url} ({key}), which names space {in_url[1]}; the vector is named after "
-                    f"{space}",
+                    f"{whom} are encoded at {url} ({key}), which names space {in_url[1]}; the vector is of {space}",
                 )
             )
         elif url and not in_url and is_open(pin.module):

@@ -22,7 +22,7 @@ from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..access.values import StoredObject
-from ..audit.explain import encode_rows
+from ..audit.explain import right_rows
 from ..audit.findings import AuditReport, Kind
 from ..audit.recipes import InputRecipe, declared
 from ..audit.run import AuditOptions, audit
@@ -156,7 +156,7 @@ class _Work:
 
     def _encoded(self, texts: Sequence[str]) -> Iterator[Float32]:
         windows = self.pin.long_texts == "multivector"
-        yield from (rows for rows, _ in encode_rows(self.encoder, texts, self.recipe.role, windows=windows))
+        yield from (rows for rows, _ in right_rows(self.encoder, texts, self.recipe, windows=windows))
 
     def _row(self, each: StoredObject, right: Float32, kind: Kind) -> Float32:
         """The vector to write, (dim,), or (windows, dim) for a multi-vector."""

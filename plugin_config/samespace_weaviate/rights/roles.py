@@ -62,7 +62,7 @@ ROLES: Final = (
     WeaviateRole("importer", "Imports into collections that exist, and repairs them.",
         ("check", "search", "audit", "import", "repair"), _IMPORT),
     WeaviateRole("migrator", "Creates and migrates collections; the only one that may change a schema.",
-        ("check", "search", "audit", "import", "repair", "create", "apply", "migrate", "move", "bridge"),
+        ("check", "search", "audit", "import", "repair", "create", "adopt", "apply", "migrate", "move", "bridge"),
         (*_IMPORT, "create_collections", "update_collections", "delete_collections", "delete_tenants",
          "create_aliases", "update_aliases", "delete_aliases")),
 )  # fmt: skip

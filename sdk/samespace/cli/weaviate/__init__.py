@@ -12,6 +12,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("samespace.cli.weaviate.config:config", "Print the settings that Weaviate itself needs."),
     "create": ("samespace.cli.weaviate.create:create", "Make a pinned collection, or add a pinned vector to one."),
     "apply": ("samespace.cli.weaviate.applying:apply_file", "Make or complete the collections of a YAML or JSON file."),
+    "adopt": ("samespace.cli.weaviate.adopt:adopt", "Find out who wrote a collection, and pin it where it is."),
     "import": ("samespace.cli.weaviate.importing:import_data", "Encode passages and write them with their vectors."),
     "search": ("samespace.cli.weaviate.search:search", "Search a pinned collection, through Weaviate's own module."),
     "audit": ("samespace.cli.weaviate.audit:audit", "Compare stored vectors with what the encoder gives."),

@@ -1,0 +1,256 @@
+"""Look who wrote a collection, and pin it where it is.
+
+`look` reads and encodes, and changes nothing. `adopt` carries out what it found: it adds the guard, whose settings keep
+the record. What cannot be pinned in place is said, with what can be done instead.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.errors import PinBroken, RequestInvalid, short
+
+from ..access.database import Database
+from ..audit.bounds import share_at_most
+from ..audit.recipes import InputRecipe, declared, text_properties
+from ..pinning.adopted import Adoption, guard_settings
+from ..pinning.index import Index
+from ..pinning.pin import Pin, read_pins
+from ..pinning.spec import GUARD_VECTOR, collection_name
+from ..pinning.unpinned import has_unnamed_vector
+from .sample import draw, longest_first
+from .search import WRITTEN_WITHIN, RecipeFit, RecipeSearch, Sampled
+
+SAMPLE: Final = 200
+CONFIDENCE: Final = 0.99
+FEWEST: Final = 10
+"""Objects that have to be there before a vector is pinned: fewer tell too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFit:
+    """What one encoder explains of one vector.
+
+    Attributes:
+        name: of the encoder.
+        space_id: its.
+        dims: of its vectors.
+        recipes: that it was found to have written with, what explains most first; () for none.
+        encoded: texts that were encoded for it.
+    """
+
+    name: str
+    space_id: str
+    dims: int
+    recipes: tuple[RecipeFit, ...]
+    encoded: int = 0
+
+    @property
+    def fitting(self) -> int:
+        """Objects that any of its recipes explains."""
+        return sum(len(fit.objects) for fit in self.recipes)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorLook:
+    """What was found out about one vector.
+
+    Attributes:
+        vector: its name; "" for the one without a name.
+        sampled: objects of the sample that have it.
+        dims: of most of them.
+        candidates: each with what it explains, what explains most first.
+    """
+
+    vector: str
+    sampled: int
+    dims: int
+    candidates: tuple[CandidateFit, ...]
+
+    @property
+    def best(self) -> CandidateFit | None:
+        """The encoder that explains most; None where none explains anything."""
+        return next((each for each in self.candidates if each.recipes), None)
+
+    @property
+    def alike(self) -> tuple[CandidateFit, ...]:
+        """Other spaces whose vectors explain as much: they cannot be told apart."""
+        best = self.best
+        others = self.candidates if best is not None else ()
+        return tuple(each for each in others if best and each is not best and each.fitting == best.fitting)
+
+    @property
+    def strangers_at_most(self) -> float:
+        """The largest share of objects that are otherwise, which the sample does not rule out; 0 to 1."""
+        fitting = len(self.best.recipes[0].objects) if self.best else 0
+        return share_at_most(self.sampled - fitting, self.sampled, None, CONFIDENCE)
+
+    def obstacle(self) -> str:
+        """Why it cannot be pinned where it is; "" where it can."""
+        best = self.best
+        if best is None:
+            return "none of the candidates wrote it; name others with --candidate"
+        first = best.recipes[0]
+        if self.alike:
+            others = ", ".join(f"{each.name} ({short(each.space_id)})" for each in self.alike)
+            return f"{best.name} and {others} give the same vectors; give the one that is meant alone"
+        if self.sampled < FEWEST:
+            return f"{self.sampled} objects with a vector were read, and {FEWEST} are too few to tell by"
+        if len(first.objects) < self.sampled:
+            return (
+                f"{self.sampled - len(first.objects)} of {self.sampled} objects are otherwise, so it holds vectors "
+                "that do not compare; migrate it, which encodes all of it again"
+            )
+        if not self.vector:
+            return (
+                "a vector without a name takes whatever names none, and no guard prevents that; copy it to a pinned "
+                "collection with `samespace weaviate move`, vectors as they are"
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionLook:
+    """What was found out about a collection.
+
+    Attributes:
+        collection: its name.
+        vectors: those that nobody pinned.
+        pins: those that are pinned, or were adopted before.
+        read: objects that were read.
+        tenants: that were read.
+        unread: tenants that were left as they are.
+        guarded: whether the guard is there already.
+    """
+
+    collection: str
+    vectors: tuple[VectorLook, ...]
+    pins: tuple[Pin, ...]
+    read: int
+    tenants: tuple[str, ...]
+    unread: int
+    guarded: bool
+
+    @property
+    def adoptions(self) -> dict[str, Adoption]:
+        """What can be pinned in place, by vector."""
+        return {
+            each.vector: Adoption(each.vector, each.best.space_id, each.best.recipes[0].recipe.to_json())
+            for each in self.vectors
+            if each.best is not None and not each.obstacle()
+        }
+
+
+def look(
+    database: Database,
+    name: str,
+    candidates: Sequence[Encoder],
+    *,
+    sample: int = SAMPLE,
+    written_within: float = WRITTEN_WITHIN,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda texts: None,
+) -> CollectionLook:
+    """Encode a sample of the collection by every candidate and recipe; nothing is written.
+
+    Args:
+        candidates: encoders that may have written it.
+        sample: objects that are read.
+        written_within: 1 - cos to an exact build that the build that wrote may have, e.g. 0.02 for int8.
+        progress: gets how many more texts were encoded.
+
+    Raises:
+        PinBroken: there is no such collection.
+        RequestInvalid: a number is out of range, or no candidate is given.
+    """
+    if sample < 1 or not 0.0 < written_within < 1.0:
+        reason = f"{sample} and {written_within}; expected 1 or more, and above 0 and below 1"
+        raise RequestInvalid(field="sample and written_within", reason=reason)
+    if not candidates:
+        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
+    name = collection_name(name)
+    schema = database.schema(name)
+    if schema is None:
+        raise PinBroken(
+            collection=name, expected="a collection", found="none of that name", remedy="`samespace weaviate check`"
+        )
+    drawn = draw(database, schema, sample, random.Random(seed))
+    properties = longest_first(drawn.objects, text_properties(schema))
+    pins = read_pins(schema)
+    pinned = {pin.vector for pin in pins}
+    named = [each for each in schema.get("vectorConfig") or {} if each not in pinned and each != GUARD_VECTOR]
+    looks = []
+    for vector in (*sorted(named), *([""] if has_unnamed_vector(schema) else [])):
+        objects = [
+            Sampled(each.uuid, each.properties, each.vectors[vector])
+            for each in drawn.objects
+            if vector in each.vectors and each.vectors[vector].ndim == 1 and each.vectors[vector].any()
+        ]
+        as_module = _declared(schema, vector)
+        fits = [_fit(schema, each, objects, properties, as_module, written_within, progress) for each in candidates]
+        dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
+        ranked = sorted(fits, key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting))
+        looks.append(VectorLook(vector, len(objects), dims, tuple(ranked)))
+    guarded = GUARD_VECTOR in (schema.get("vectorConfig") or {})
+    return CollectionLook(
+        str(schema["class"]), tuple(looks), pins, len(drawn.objects), drawn.tenants, drawn.unread, guarded
+    )
+
+
+def adopt(database: Database, found: CollectionLook) -> dict[str, Adoption]:
+    """Pin what *found* says can be pinned where it is; the records that were made.
+
+    Raises:
+        PinBroken: nothing can be, or the guard is there without a record. Nothing was changed.
+    """
+    adopted = found.adoptions
+    if not adopted:
+        why = "; ".join(f"{each.vector or 'the vector without a name'}: {each.obstacle()}" for each in found.vectors)
+        raise PinBroken(
+            collection=found.collection,
+            expected="a vector whose encoder is known",
+            found=why or "no vector without a pin",
+            remedy="nothing was changed",
+        )
+    if found.guarded:
+        raise PinBroken(
+            collection=found.collection,
+            expected=f"no vector {GUARD_VECTOR}, whose settings would keep the record",
+            found="one that is there already; its settings cannot be changed",
+            remedy="nothing was changed. Copy it to a pinned collection with `samespace weaviate move`",
+        )
+    database.add_vector(found.collection, GUARD_VECTOR, guard_settings(adopted), module="none", index=Index("flat"))
+    return adopted
+
+
+def _fit(
+    schema: Mapping[str, Any],
+    encoder: Encoder,
+    objects: Sequence[Sampled],
+    properties: Sequence[str],
+    as_module: InputRecipe,
+    written_within: float,
+    progress: Callable[[int], None],
+) -> CandidateFit:
+    alike = [each for each in objects if len(each.stored) == encoder.dims]
+    search = RecipeSearch(encoder, str(schema["class"]), properties, as_module, written_within, progress)
+    recipes = tuple(search.recipes(alike)) if alike and properties else ()
+    return CandidateFit(encoder.name, encoder.space_id, encoder.dims, recipes, search.encoded)
+
+
+def _declared(schema: Mapping[str, Any], vector: str) -> InputRecipe:
+    """What the module of the vector makes of an object, as the schema has it."""
+    if vector:
+        vectorizer = schema["vectorConfig"][vector].get("vectorizer") or {"none": {}}
+        module = next(iter(vectorizer), "none")
+        settings = vectorizer.get(module) or {}
+    else:
+        module = str(schema.get("vectorizer") or "none")
+        settings = (schema.get("moduleConfig") or {}).get(module) or {}
+    return declared(schema, Pin(vector, module, settings, "", "", ""))

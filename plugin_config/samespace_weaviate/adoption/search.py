@@ -1,0 +1,179 @@
+"""Searches the recipe by which an encoder made stored vectors: from the nearest guess on, one change at a time.
+
+A few objects guide the search, and all that were sampled are then held against what it found. What does not fit is
+searched for by itself, so that a collection of two recipes is told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.text import Role
+from samespace.vectors import Float32
+
+from ..audit.compare import distance
+from ..audit.explain import encode_rows
+from ..audit.recipes import InputRecipe
+from ..audit.tolerance import Bound, apart, bounds_of, infer
+from .guesses import first_guesses, neighbours
+
+PILOT: Final = 12
+"""Objects that guide the search."""
+UNRELATED: Final = 0.6
+"""1 - cos of the nearer half, beyond which no guess is of this encoder: the best guess of the right one is nearer."""
+ROUNDS: Final = 6
+RECIPES: Final = 3
+"""That are told apart in one collection."""
+WRITTEN_WITHIN: Final = 2e-4
+"""1 - cos that is allowed to vectors of which nobody knows the build: half precision stays within it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One object, as far as it is needed.
+
+    Attributes:
+        properties: as stored.
+        stored: (dim,) float32.
+    """
+
+    uuid: UUID
+    properties: Mapping[str, object]
+    stored: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFit:
+    """A recipe, and the objects whose vectors it makes.
+
+    Attributes:
+        objects: ids of those that fit.
+        worst: the largest 1 - cos of them.
+        build: that their distances tell of, or "given".
+    """
+
+    recipe: InputRecipe
+    objects: tuple[UUID, ...]
+    worst: float
+    build: str
+
+
+@dataclass(slots=True)
+class RecipeSearch:
+    """The search for one encoder.
+
+    Args:
+        encoder: the candidate.
+        collection: name of the collection.
+        properties: its text properties, the longest first.
+        declared: what the module of the schema would do.
+        written_within: 1 - cos to the exact build that is allowed.
+    """
+
+    encoder: Encoder
+    collection: str
+    properties: Sequence[str]
+    declared: InputRecipe
+    written_within: float = WRITTEN_WITHIN
+    progress: Callable[[int], None] = lambda count: None
+    _made: dict[tuple[Role, bool, str], Float32] = field(default_factory=dict)
+    encoded: int = 0
+
+    def recipes(self, objects: Sequence[Sampled]) -> list[RecipeFit]:
+        """The recipes that made vectors of *objects*, those that explain most first; [] for none.
+
+        A recipe that is found for what others left over may explain all of it: that long texts were cut shows in long
+        texts alone.
+        """
+        tried: list[InputRecipe] = []
+        left = list(objects)
+        while len(tried) < RECIPES and (fit := self._one(left)) is not None and fit.recipe not in tried:
+            tried.append(fit.recipe)
+            left = _without(left, fit)
+        found: list[RecipeFit] = []
+        left = list(objects)
+        while tried:
+            fits = [fit for recipe in tried if (fit := self._held_against(recipe, left)) is not None]
+            if not fits:
+                break
+            best = max(fits, key=lambda fit: len(fit.objects))
+            found.append(best)
+            tried.remove(best.recipe)
+            left = _without(left, best)
+        return found
+
+    def _one(self, objects: Sequence[Sampled]) -> RecipeFit | None:
+        """The recipe of most of them, if there is one."""
+        pilot = spread_out(objects, PILOT)
+        best = min(first_guesses(self.properties, self.declared), key=lambda each: self._far(each, pilot), default=None)
+        if best is None or not pilot or self._far(best, pilot) > UNRELATED:
+            return None
+        for _ in range(ROUNDS):
+            if self._far(best, pilot) <= self._exact:
+                break
+            nearest = min(neighbours(best, self.properties, self.collection), key=lambda each: self._far(each, pilot))
+            if self._far(nearest, pilot) >= self._far(best, pilot):
+                break
+            best = nearest
+        return self._held_against(best, objects)
+
+    def _held_against(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> RecipeFit | None:
+        distances = self._distances(recipe, objects)
+        tolerance = infer(self._bounds[0], self._bounds[1], distances)
+        fits = distances <= tolerance.allowed
+        if not fits.any():
+            return None
+        ids = tuple(each.uuid for each, fit in zip(objects, fits, strict=True) if fit)
+        return RecipeFit(recipe, ids, float(distances[fits].max()), tolerance.writer.build)
+
+    @property
+    def _bounds(self) -> tuple[Bound, tuple[Bound, ...]]:
+        reader, writers = bounds_of(self.encoder)
+        given = Bound("of half precision", self.written_within)
+        return reader, tuple(sorted((*writers, given), key=lambda each: each.worst))
+
+    @property
+    def _exact(self) -> float:
+        return apart(self._bounds[0].worst, self._bounds[1][0].worst)
+
+    def _far(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> float:
+        """Mean 1 - cos of the nearer half: objects that another encoder or recipe wrote do not count."""
+        distances = np.sort(self._distances(recipe, objects))
+        return float(distances[: max(1, -(-len(distances) // 2))].mean()) if len(distances) else float("inf")
+
+    def _distances(
+        self, recipe: InputRecipe, objects: Sequence[Sampled]
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """1 - cos of each stored vector to what the recipe makes; 2 where it makes nothing."""
+        texts = [recipe.text(each.properties) for each in objects]
+        self._encode([text for text in texts if text], recipe)
+        return np.array(
+            [
+                distance(each.stored[None], self._made[recipe.role, recipe.cut, text][None]) if text else 2.0
+                for each, text in zip(objects, texts, strict=True)
+            ]
+        )
+
+    def _encode(self, texts: Sequence[str], recipe: InputRecipe) -> None:
+        new = [text for text in dict.fromkeys(texts) if (recipe.role, recipe.cut, text) not in self._made]
+        for text, (rows, _) in zip(new, encode_rows(self.encoder, new, recipe.role, windows=recipe.cut), strict=True):
+            self._made[recipe.role, recipe.cut, text] = rows[0]
+        self.encoded += len(new)
+        self.progress(len(new))
+
+
+def _without(objects: Sequence[Sampled], fit: RecipeFit) -> list[Sampled]:
+    fitting = set(fit.objects)
+    return [each for each in objects if each.uuid not in fitting]
+
+
+def spread_out(objects: Sequence[Sampled], most: int) -> list[Sampled]:
+    """Up to *most* of them, from the whole length of the list."""
+    step = max(1, len(objects) // most)
+    return list(objects[::step][:most])

@@ -1,0 +1,100 @@
+"""What was found out about a collection, for people and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from samespace.errors import short
+
+from ..audit.recipes import InputRecipe
+from .run import CONFIDENCE, CandidateFit, CollectionLook, VectorLook
+
+HEAD: Final = ("candidate", "dims", "fits", "recipe")
+
+
+def described(recipe: InputRecipe) -> str:
+    """A recipe in words: of which properties the text is made, and how."""
+    names = list(recipe.properties) if recipe.ordered else sorted(recipe.properties)
+    said = [f"the text of {', '.join(names)}"]
+    said += [f"joined by {recipe.separator!r}"] if len(names) > 1 else []
+    said += [f"behind {recipe.prefix!r}"] if recipe.prefix else []
+    said += ["with the collection's name in front"] if recipe.collection else []
+    said += ["with the properties' names in it"] if recipe.names else []
+    said += ["in lower case"] if recipe.lower else []
+    said += ["cut at the token limit"] if recipe.cut else []
+    said += [f"encoded as a {recipe.role}"] if recipe.role != "passage" else []
+    return ", ".join(said)
+
+
+def rows(found: VectorLook) -> list[tuple[str, str, str, str]]:
+    """A row for each candidate and recipe, under `HEAD`."""
+    lines: list[tuple[str, str, str, str]] = []
+    for each in found.candidates:
+        if not each.recipes:
+            why = "" if each.dims == found.dims else f"; the vectors have {found.dims}"
+            lines.append((_name(each), str(each.dims), "none", f"-{why}"))
+        for fit in each.recipes:
+            lines.append((_name(each), str(each.dims), f"{len(fit.objects)} of {found.sampled}", described(fit.recipe)))
+    return lines
+
+
+def verdict(found: VectorLook) -> str:
+    """One sentence: what the vector is, or what is in the way."""
+    name = f"Vector {found.vector}" if found.vector else "The vector without a name"
+    if found.best is None or not found.best.recipes:
+        return f"{name}: {found.obstacle()}."
+    fit = found.best.recipes[0]
+    said = (
+        f"{name}: {len(fit.objects)} of {found.sampled} objects are what {found.best.name} (space "
+        f"{short(found.best.space_id)}) makes of {described(fit.recipe)}; with {CONFIDENCE:.0%} confidence at most "
+        f"{found.strangers_at_most:.2%} of all are otherwise."
+    )
+    obstacle = found.obstacle()
+    return f"{said} Not pinned: {obstacle}." if obstacle else said
+
+
+def sentences(found: CollectionLook) -> Iterator[str]:
+    """What was looked at, and what follows."""
+    tenants = f" of {len(found.tenants)} tenants" if found.tenants else ""
+    yield f"{found.read} objects{tenants} read, from random places."
+    if found.unread:
+        yield f"{found.unread} tenants were not read, and are as they were; nothing is known of them."
+    for pin in found.pins:
+        yield f"Vector {pin.vector} is {'adopted' if pin.adopted else 'pinned'} already, to space {short(pin.space)}."
+    for each in found.vectors:
+        yield verdict(each)
+
+
+def to_json(found: CollectionLook) -> dict[str, Any]:
+    """The plain form."""
+    return {
+        "collection": found.collection,
+        "read": found.read,
+        "tenants": list(found.tenants),
+        "unread_tenants": found.unread,
+        "vectors": [
+            {
+                "vector": each.vector,
+                "sampled": each.sampled,
+                "dims": each.dims,
+                "adoptable": not each.obstacle(),
+                "obstacle": each.obstacle(),
+                "otherwise_at_most": each.strangers_at_most,
+                "candidates": [_candidate(one) for one in each.candidates],
+            }
+            for each in found.vectors
+        ],
+    }
+
+
+def _candidate(found: CandidateFit) -> dict[str, Any]:
+    recipes = [
+        {"recipe": fit.recipe.to_json(), "fits": len(fit.objects), "worst": fit.worst, "build": fit.build}
+        for fit in found.recipes
+    ]
+    return {"name": found.name, "space": found.space_id, "dims": found.dims, "recipes": recipes}
+
+
+def _name(found: CandidateFit) -> str:
+    return f"{found.name} ({short(found.space_id)})"
