@@ -23,11 +23,13 @@ from ..audit.recipes import InputRecipe
 from ..audit.tolerance import Bound, apart, bounds_of, infer
 from .guesses import first_guesses, neighbours
 
-PILOT: Final = 12
+PILOT: Final = 10
 """Objects that guide the search."""
 UNRELATED: Final = 0.6
 """1 - cos of the nearer half, beyond which no guess is of this encoder: the best guess of the right one is nearer."""
 ROUNDS: Final = 6
+BEAM: Final = 4
+"""Sets of properties that a search goes on with: the nearest one alone may be a dead end."""
 RECIPES: Final = 3
 """That are told apart in one collection."""
 WRITTEN_WITHIN: Final = 2e-4
@@ -109,19 +111,31 @@ class RecipeSearch:
         return found
 
     def _one(self, objects: Sequence[Sampled]) -> RecipeFit | None:
-        """The recipe of most of them, if there is one."""
+        """The recipe of most of them, if there is one: from the few nearest guesses on, each to its neighbours."""
         pilot = spread_out(objects, PILOT)
-        best = min(first_guesses(self.properties, self.declared), key=lambda each: self._far(each, pilot), default=None)
-        if best is None or not pilot or self._far(best, pilot) > UNRELATED:
+        nearest = self._nearest(first_guesses(self.properties, self.declared), pilot)
+        if not pilot or not nearest or self._far(nearest[0], pilot) > UNRELATED:
             return None
+        seen = set(nearest)
         for _ in range(ROUNDS):
-            if self._far(best, pilot) <= self._exact:
+            if self._far(nearest[0], pilot) <= self._exact:
                 break
-            nearest = min(neighbours(best, self.properties, self.collection), key=lambda each: self._far(each, pilot))
-            if self._far(nearest, pilot) >= self._far(best, pilot):
+            new = [each for from_ in nearest for each in neighbours(from_, self.properties, self.collection)]
+            new = [each for each in dict.fromkeys(new) if each not in seen]
+            seen.update(new)
+            nearer = self._nearest([*nearest, *new], pilot)
+            if nearer == nearest:
                 break
-            best = nearest
-        return self._held_against(best, objects)
+            nearest = nearer
+        return self._held_against(nearest[0], objects)
+
+    def _nearest(self, recipes: Sequence[InputRecipe], pilot: Sequence[Sampled]) -> list[InputRecipe]:
+        """The nearest of them, each of other properties than those before it, and the nearest of all once more."""
+        ranked = sorted(recipes, key=lambda each: self._far(each, pilot))
+        by_properties: dict[frozenset[str], InputRecipe] = {}
+        for each in ranked:
+            by_properties.setdefault(frozenset(each.properties), each)
+        return list(dict.fromkeys([*ranked[:1], *list(by_properties.values())[:BEAM], *ranked[1:2]]))
 
     def _held_against(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> RecipeFit | None:
         distances = self._distances(recipe, objects)

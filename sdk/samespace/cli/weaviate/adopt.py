@@ -81,7 +81,7 @@ def adopt(
         opened = [stack.enter_context(each) for each in map(partial(open_for_audit, build=build), candidates)]
         encoders = list({each.space_id: each for each in opened}.values())
         say(
-            f"Reads up to {sample} objects; each candidate encodes some hundred texts of {min(sample, 12)} of them, and "
+            f"Reads up to {sample} objects; each candidate encodes some hundred texts of {min(sample, 10)} of them, and "
             "all of them once for each recipe that it finds."
         )
         advance = stack.enter_context(progress("texts encoded", 0))

@@ -1,0 +1,236 @@
+"""Collections that other programs wrote, without a pin: who wrote them is found out, or nothing is pinned.
+
+What is planted is encoded by sentence-transformers from the original folders.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fakes.models.encoders import WORDS, save_tiny_bert
+from samespace import Encoder
+from samespace.cli.weaviate import weaviate
+from samespace.errors import PinBroken
+from samespace_weaviate import Severity, Store, StoredObject, check_pin
+from samespace_weaviate.adoption.run import adopt, look
+from samespace_weaviate.audit import AuditOptions, audit
+from samespace_weaviate.pinning.pin import find_pin
+
+OBJECTS = 60
+Rows = np.ndarray[Any, np.dtype[np.float32]]
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A collection as somebody else made it.
+
+    Attributes:
+        name: of the case.
+        text: what was encoded of an object.
+        model: who encoded it: "tiny", "other", or "stranger", which is no candidate.
+        rest: who encoded the last tenth, and of which text.
+        wanted: candidate that has to be named; "" for none.
+        pinned: whether it may be pinned in place.
+        schema: beside class and properties.
+        precision: of the stored numbers.
+    """
+
+    name: str
+    text: Callable[[Properties], str] = lambda each: str(each["body"])
+    model: str = "tiny"
+    rest: tuple[str, Callable[[Properties], str]] | None = None
+    wanted: str = "tiny"
+    pinned: bool = True
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    precision: Any = np.float32
+
+
+def body(each: Properties) -> str:
+    return str(each["body"])
+
+
+CASES = (
+    Planted("one property"),
+    Planted("another property", lambda each: str(each["title"])),
+    Planted("title and body", lambda each: f"{each['title']} {each['body']}"),
+    Planted("body and title", lambda each: f"{each['body']} {each['title']}"),
+    Planted("a sentence each", lambda each: f"{each['title']}. {each['body']}"),
+    Planted("with a colon", lambda each: f"{each['title']}: {each['body']}"),
+    Planted("three properties", lambda each: f"{each['note']} {each['title']} {each['body']}"),
+    Planted("with their names", lambda each: f"body {each['body']} title {each['title']}"),
+    Planted("as weaviate does", lambda each: f"Planted {each['body']} {each['note']} {each['title']}"),
+    Planted("behind a prefix", lambda each: f"passage: {each['body']}"),
+    Planted("behind a prefix, joined", lambda each: f"passage: {each['title']} {each['body']}"),
+    Planted("the other encoder", model="other", wanted="other"),
+    Planted("the other encoder, joined", lambda each: f"{each['title']} {each['body']}", model="other", wanted="other"),
+    Planted("half precision", precision=np.float16),
+    Planted("two encoders", rest=("other", body), pinned=False),
+    Planted("two recipes", rest=("tiny", lambda each: f"{each['title']} {each['body']}"), pinned=False),
+    Planted("some of a stranger", rest=("stranger", body), pinned=False),
+    Planted("a stranger", model="stranger", wanted="", pinned=False),
+    Planted("without a name", schema={"vectorizer": "none"}, pinned=False),
+    Planted("tenants", schema={"multiTenancyConfig": {"enabled": True}}),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """sentence-transformers on the original folders; both candidates, and one that is none."""
+    from sentence_transformers import SentenceTransformer
+
+    from conftest import OTHER_SEED
+
+    folder = tmp_path_factory.mktemp("planted")
+    other = save_tiny_bert(folder / "other", seed=OTHER_SEED)
+    stranger = save_tiny_bert(folder / "stranger", seed=77)
+    paths = {"tiny": tiny_checkpoint, "other": other, "stranger": stranger}
+    return {name: SentenceTransformer(str(path), device="cpu") for name, path in paths.items()}
+
+
+@pytest.fixture(scope="module")
+def candidates(tiny_artifact: Path, other_artifact: Path) -> Iterator[dict[str, Encoder]]:
+    with Encoder.load(tiny_artifact) as tiny, Encoder.load(other_artifact) as other:
+        yield {"tiny": tiny, "other": other}
+
+
+def objects(count: int, *, words: tuple[int, int] = (4, 12)) -> list[dict[str, str]]:
+    chance, known = random.Random(5), sorted(WORDS)
+    lengths = {"title": (2, 4), "body": words, "note": (1, 2)}
+    return [
+        {name: " ".join(chance.choices(known, k=chance.randint(*length))) for name, length in lengths.items()}
+        for _ in range(count)
+    ]
+
+
+def plant(store: Store, case: Planted, models: Mapping[str, Any], rows: Sequence[Properties], vector: str) -> str:
+    """Make the collection and fill it by plain REST; its name."""
+    name = f"Planted{uuid4().hex[:8]}" if "weaviate" not in case.name else "Planted"
+    properties = [{"name": each, "dataType": ["text"]} for each in ("title", "body", "note")]
+    named = {} if "vectorizer" in case.schema else {"vectorConfig": {vector: _none()}}
+    store.create({"class": name, "properties": properties, **named, **case.schema})
+    last = len(rows) - len(rows) // 10 if case.rest else len(rows)
+    made = [models[case.model].encode([case.text(each) for each in rows[:last]])]
+    made += [models[case.rest[0]].encode([case.rest[1](each) for each in rows[last:]])] if case.rest else []
+    vectors = np.concatenate(made).astype(case.precision).astype(np.float32)
+    stored = [
+        StoredObject(UUID(int=random.Random(f"{name} {place}").getrandbits(128)), each, vectors={vector: row})
+        for place, (each, row) in enumerate(zip(rows, vectors, strict=True))
+    ]
+    if "multiTenancyConfig" not in case.schema:
+        assert store.write(name, stored) == []
+        return name
+    for tenant, part in (("a", stored[: len(stored) // 2]), ("b", stored[len(stored) // 2 :])):
+        store.add_tenant(name, tenant)
+        assert store.of_tenant(tenant).write(name, part) == []
+    store.add_tenant(name, "cold")
+    store.set_tenant_state(name, "cold", "COLD")
+    return name
+
+
+def _none() -> dict[str, Any]:
+    return {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_who_wrote_it_is_named_and_nothing_is_pinned_wrongly(
+    case: Planted, store: Store, models: dict[str, Any], candidates: dict[str, Encoder]
+) -> None:
+    """Twenty collections: the encoder and a recipe that gives the same texts; mixed ones are not pinned."""
+    rows = objects(OBJECTS)
+    vector = "" if "vectorizer" in case.schema else "default"
+    name = plant(store, case, models, rows, vector)
+    try:
+        found = look(store, name, [candidates["other"], candidates["tiny"]], sample=OBJECTS)
+        (seen,) = found.vectors
+        assert (seen.vector, seen.sampled) == (vector, OBJECTS)
+        named = seen.best
+        assert (named.space_id if named else "") == (candidates[case.wanted].space_id if case.wanted else "")
+        if named is not None:
+            recipe = named.recipes[0].recipe
+            assert [_words(recipe.text(each)) for each in rows[:5]] == [_words(case.text(each)) for each in rows[:5]]
+        assert bool(found.adoptions) == case.pinned, seen.obstacle()
+        if case.pinned:
+            _is_pinned(store, name, found, candidates[case.wanted])
+        else:
+            with pytest.raises(PinBroken, match="nothing was changed"):
+                adopt(store, found)
+            assert find_pin(store.schema(name) or {}, candidates["tiny"].space_id) is None
+        if "multiTenancyConfig" in case.schema:
+            assert store.tenant_states(name)["cold"] == "COLD" and found.unread == 1
+    finally:
+        store.delete_collection(name)
+
+
+def _words(text: str) -> list[str]:
+    """As the tokenizer of the candidates sees a text: without case and spaces."""
+    return text.lower().replace(".", " . ").replace(":", " : ").split()
+
+
+def _is_pinned(store: Store, name: str, found: Any, encoder: Encoder) -> None:
+    """The record is there, an audit by it is clean, and unnamed vectors are rejected."""
+    adopt(store, found)
+    schema = store.schema(name) or {}
+    pin = find_pin(schema, encoder.space_id)
+    assert pin is not None and pin.adopted and pin.vector == "default"
+    checked = check_pin(schema, encoder.space_id)
+    assert checked.worst is Severity.UNSAFE  # its name does not keep others out, and that is said
+    assert any("adopted" in each.message for each in checked.findings)
+    assert any("guarded" in each.message for each in checked.findings)
+    report = audit(store, name, encoder, AuditOptions(sample=None, written_within=2e-4))
+    assert report.clean and report.population == OBJECTS
+    unnamed = StoredObject(uuid4(), {"body": "x"}, vectors={"": np.ones(encoder.dims, dtype=np.float32)})
+    tenant = next((each for each, awake in store.tenants(name).items() if awake), "")
+    refused = store.of_tenant(tenant).write(name, [unnamed])
+    assert refused, "an unnamed vector was let in"
+
+
+def test_texts_that_were_cut_are_told_from_pooled_ones(
+    store: Store, models: dict[str, Any], candidates: dict[str, Encoder]
+) -> None:
+    """It shows in long texts alone, of which there are few; sentence-transformers cuts them."""
+    rows = [*objects(45), *objects(5, words=(60, 80))]
+    name = plant(store, Planted("cut"), models, rows, "default")
+    try:
+        found = look(store, name, [candidates["tiny"]], sample=50)
+        best = found.vectors[0].best
+        assert best is not None and best.recipes[0].recipe.cut and len(best.recipes[0].objects) == 50
+        adopt(store, found)
+        assert audit(store, name, candidates["tiny"], AuditOptions(sample=None)).clean
+    finally:
+        store.delete_collection(name)
+
+
+def test_the_command_tells_pins_and_is_asked_for_by_check(
+    store: Store, models: dict[str, Any], tiny_artifact: Path, other_artifact: Path
+) -> None:
+    """check ends with the line to run; --dry-run changes nothing; the second time there is nothing to do."""
+    name = plant(store, Planted("command"), models, objects(OBJECTS), "default")
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]
+    both = ["--candidate", str(other_artifact), "--candidate", str(tiny_artifact)]
+    try:
+        told = CliRunner().invoke(weaviate, ["check", name, "--offline", *where])
+        assert told.exit_code == 1 and f"weaviate adopt {name}" in " ".join(told.output.split())
+        dry = CliRunner().invoke(weaviate, ["adopt", name, *both, "--sample", "40", "--dry-run", *where])
+        assert dry.exit_code == 0, dry.output
+        assert "40 of 40" in dry.output and "the text of body" in dry.output
+        assert list((store.schema(name) or {})["vectorConfig"]) == ["default"]
+        done = CliRunner().invoke(weaviate, ["adopt", name, *both, "--yes", *where])
+        assert done.exit_code == 0 and "is adopted into space" in done.output, done.output
+        again = CliRunner().invoke(weaviate, ["adopt", name, *both, "--yes", *where])
+        assert again.exit_code == 0 and "adopted already" in again.output, again.output
+        audited = CliRunner().invoke(weaviate, ["audit", name, "--encoder", str(tiny_artifact), *where])
+        assert audited.exit_code == 0, audited.output
+        few = CliRunner().invoke(weaviate, ["adopt", name, "--candidate", str(other_artifact), "--json", *where])
+        assert few.exit_code == 0
+    finally:
+        store.delete_collection(name)
