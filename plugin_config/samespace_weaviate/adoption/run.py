@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -227,6 +227,32 @@ def adopt(database: Database, found: CollectionLook) -> dict[str, Adoption]:
         )
     database.add_vector(found.collection, GUARD_VECTOR, guard_settings(adopted), module="none", index=Index("flat"))
     return adopted
+
+
+def as_adoption(found: CollectionLook) -> Adoption:
+    """The one vector of the collection as it can be copied under its space's name, also one without a name.
+
+    Raises:
+        PinBroken: there is not one vector, or not all of it was explained.
+    """
+    vectors = found.vectors
+    if len(vectors) != 1:
+        raise PinBroken(
+            collection=found.collection,
+            expected="one vector without a pin",
+            found=f"{len(vectors)}",
+            remedy="nothing was changed; migrate it with --strategy named-vector",
+        )
+    each = vectors[0]
+    obstacle = replace(each, vector=each.vector or "?").obstacle()
+    if obstacle or each.best is None:
+        raise PinBroken(
+            collection=found.collection,
+            expected="vectors that one encoder made by one recipe",
+            found=obstacle,
+            remedy="nothing was changed; `samespace weaviate adopt --dry-run` tells more",
+        )
+    return Adoption(each.vector, each.best.space_id, each.best.recipes[0].recipe.to_json())
 
 
 def _fit(

@@ -16,10 +16,20 @@ from samespace.errors import MigrationBlocked, WeaviateError, short
 
 from ..access.database import Database
 from ..audit.searchable import wait_for_index
+from ..pinning.adopted import Adoption
 from ..pinning.pin import Pin, read_pins
 from ..pinning.routes import USES, address_key, ignored_addresses
-from ..pinning.spec import BRIDGE_KEY, GUARD_VECTOR, ROUTES, CollectionSpec, collection_name, shown
-from .plan import MARK, Migration, copied_schema, resolved
+from ..pinning.spec import (
+    BRIDGE_KEY,
+    GUARD_VECTOR,
+    RECIPE_KEY,
+    ROUTES,
+    CollectionSpec,
+    collection_name,
+    shown,
+    vector_name,
+)
+from .plan import MARK, Migration, copied_schema, filled_vectors, resolved, target_schema
 from .transfer import Transfer
 from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable
 
@@ -34,6 +44,7 @@ def plan_move(
     *,
     alias: str = "",
     space_id: str = "",
+    found: Adoption | None = None,
 ) -> Migration:
     """Which collection is copied where, so that its pin can have another address. Pure.
 
@@ -44,13 +55,14 @@ def plan_move(
         aliases: alias to collection.
         alias: to make, where *name* is a collection.
         space_id: whose address changes, where the collection is pinned to several.
+        found: what was found out about a vector that nobody pinned.
 
     Raises:
         MigrationBlocked: it cannot be done.
     """
     alias, old = resolved(collection_name(name), collection_name(alias), schemas, aliases)
     schema = schemas[old]
-    pin = _moved_pin(old, schema, space_id)
+    pin = _moved_pin(old, schema, space_id) if found is None else adopted_pin(schema, found)
     base = f"{alias}_{short(pin.space)}"
     names = [base, *(f"{base}_{number}" for number in range(2, len(schemas) + len(aliases) + 3))]
     return Migration(
@@ -60,20 +72,28 @@ def plan_move(
         old=old,
         new=next(each for each in names if each not in schemas and each not in aliases),
         old_vector=pin.vector,
-        new_vector=pin.vector,
+        new_vector=vector_name(pin.space) if pin.adopted else pin.vector,
         from_space=pin.space,
         to_space=pin.space,
-        text_property=str((pin.settings.get("properties") or [""])[0]),
+        text_property=str((pin.recipe.get("properties") or pin.settings.get("properties") or [""])[0]),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
-        guard=GUARD_VECTOR in (schema.get("vectorConfig") or {}),
+        guard=pin.adopted or GUARD_VECTOR in (schema.get("vectorConfig") or {}),
         carries=True,
+        recipe=dict(pin.recipe) if pin.adopted else {},
     )
 
 
 def plan_return(done: Migration, migration_id: str) -> Migration:
     """Back to the old name, once the old collection is deleted: the second copy of `--keep-name`. Pure."""
     return replace(
-        done, id=migration_id, old=done.new, new=done.old, makes_alias=False, carries=True, from_space=done.to_space
+        done,
+        id=migration_id,
+        old=done.new,
+        new=done.old,
+        old_vector=done.new_vector,
+        makes_alias=False,
+        carries=True,
+        from_space=done.to_space,
     )
 
 
@@ -84,6 +104,8 @@ def moved_schema(old: Mapping[str, Any], migration: Migration, server: str) -> d
         RequestInvalid: *server* is no address.
         MigrationBlocked: the pin is there already.
     """
+    if migration.renamed is not None:
+        return _named_schema(old, migration, server)
     schema = renamed_schema(old, migration)
     vectorizer = schema["vectorConfig"][migration.new_vector]["vectorizer"]
     module, settings = next(iter(vectorizer.items()))
@@ -100,6 +122,40 @@ def moved_schema(old: Mapping[str, Any], migration: Migration, server: str) -> d
         )
     vectorizer[module] = {**kept, **addresses}
     return schema
+
+
+def _named_schema(old: Mapping[str, Any], migration: Migration, server: str) -> dict[str, Any]:
+    """The old schema with its one vector named after its space. Weaviate's module encodes where it makes the same
+    texts, which are those of one property alone; else objects bring their vectors, and the recipe is noted."""
+    if len(others := [name for name in filled_vectors(old) if name != migration.old_vector]) > 0:
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"it has other vectors too: {', '.join(others)}",
+            remedy="only a collection with one vector is copied like this",
+        )
+    plain = dict(migration.recipe) == {"properties": [migration.text_property]}
+    spec = CollectionSpec(
+        migration.new,
+        migration.to_space,
+        server,
+        text_property=migration.text_property,
+        long_texts="pool",
+        route="transformers" if plain else "none",
+    )
+    schema = target_schema(old, migration, spec)
+    if not plain:
+        settings = schema["vectorConfig"][migration.new_vector]["vectorizer"][spec.module]
+        settings[RECIPE_KEY] = dict(migration.recipe)
+        settings["properties"] = list(migration.recipe["properties"])
+    return schema
+
+
+def adopted_pin(schema: Mapping[str, Any], found: Adoption) -> Pin:
+    """A vector that nobody pinned, as what was found out about it makes it one."""
+    vectorizer = ((schema.get("vectorConfig") or {}).get(found.vector) or {}).get("vectorizer") or {"none": {}}
+    module = next(iter(vectorizer), "none")
+    settings = vectorizer.get(module) or {}
+    return Pin(found.vector, module, settings, short(found.space), "", found.space, found.recipe, adopted=True)
 
 
 def renamed_schema(old: Mapping[str, Any], migration: Migration) -> dict[str, Any]:
@@ -173,7 +229,7 @@ def _differing(transfer: Transfer) -> set[UUID]:
 
 def _moved_pin(name: str, schema: Mapping[str, Any], space_id: str) -> Pin:
     pins = [pin for pin in read_pins(schema) if BRIDGE_KEY not in pin.settings]
-    encoding = [pin for pin in pins if pin.module in ROUTES.values() and pin.module != "none"]
+    encoding = [pin for pin in pins if pin.adopted or (pin.module in ROUTES.values() and pin.module != "none")]
     chosen = [pin for pin in encoding if not space_id or pin.space == space_id]
     if len(chosen) == 1:
         return chosen[0]
@@ -187,5 +243,6 @@ def _moved_pin(name: str, schema: Mapping[str, Any], space_id: str) -> Pin:
     raise MigrationBlocked(
         collection=name,
         reason=f"no pin{f' of space {space_id}' if space_id else ''} has an address; pinned vectors: {have}",
-        remedy="only a module of Weaviate has an address; see `samespace weaviate check`",
+        remedy="only a module of Weaviate has an address; where nobody pinned it, say with --encoder who may have "
+        "written it; see `samespace weaviate check`",
     )

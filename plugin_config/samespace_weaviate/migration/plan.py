@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from samespace.errors import MigrationBlocked, short
@@ -38,6 +38,7 @@ class Migration:
         tenants: whether the collection has tenants.
         guard: whether the new collection rejects vectors and queries that name no vector.
         carries: whether objects keep their vectors: nothing is encoded, both spaces are the same.
+        recipe: how objects became texts, where their vector gets its space's name by this (an adoption); {} elsewhere.
     """
 
     id: str
@@ -53,10 +54,17 @@ class Migration:
     tenants: bool
     guard: bool = False
     carries: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For the journal."""
         return asdict(self)
+
+    @property
+    def renamed(self) -> tuple[str, str] | None:
+        """(old, new) name of a vector that is carried under another one."""
+        differs = self.carries and self.old_vector != self.new_vector
+        return (self.old_vector, self.new_vector) if differs else None
 
     @property
     def mark(self) -> str:

@@ -365,6 +365,7 @@ class Migrator:
             migration.new_vector,
             encode,
             migration.carries,
+            migration.renamed,
         )
         return Transfer(self.database, self.journal, route, self.terms.pace)
 
@@ -372,7 +373,12 @@ class Migrator:
         """The way back: the old collection's own module encodes what was written since the switch."""
         migration = self.migration
         route = CopyRoute(
-            migration.new, migration.old, migration.text_property, migration.tenants, carries=migration.carries
+            migration.new,
+            migration.old,
+            migration.text_property,
+            migration.tenants,
+            carries=migration.carries,
+            renamed=(migration.renamed[1], migration.renamed[0]) if migration.renamed else None,
         )
         return Transfer(self.database, self.journal, route, self.terms.pace)
 

@@ -42,6 +42,7 @@ class CopyRoute:
         vector: name of the target's vector.
         encode: makes the vectors; None leaves that to the target's own module.
         carries: whether objects are copied with the vectors that they have.
+        renamed: (name in the source, name in the target) of a vector that is carried under another name; None for none.
     """
 
     source: str
@@ -51,6 +52,7 @@ class CopyRoute:
     vector: str = ""
     encode: Encode | None = None
     carries: bool = False
+    renamed: tuple[str, str] | None = None
 
     @property
     def same(self) -> Same:
@@ -260,7 +262,12 @@ class Transfer:
             )
 
     def _translated(self, record: StoredObject) -> StoredObject:
-        """A record of the source as it has to be in the target: references to itself go to the target."""
+        """A record of the source as it has to be in the target: references to itself go to the target, and a vector may
+        have another name there."""
+        if self.route.renamed is not None:
+            before, after = self.route.renamed
+            vectors = {after if name == before else name: rows for name, rows in record.vectors.items()}
+            record = replace(record, vectors=vectors)
         old, new = f"/{self.route.source}/", f"/{self.route.target}/"
         references = {
             name: tuple(beacon.replace(old, new) for beacon in beacons) for name, beacons in record.references.items()

@@ -29,6 +29,7 @@ from .spec import (
     LONG_TEXT_FORMS,
     LONG_TEXTS_KEY,
     MODULE,
+    RECIPE_KEY,
     SPACE_KEY,
     LongTextForm,
     shown,
@@ -73,7 +74,9 @@ class Pin:
         name_space: first 12 hex digits, from the vector's name.
         url_space: full id or a prefix of it, from the end of the address for objects; "" where it names none.
         key_space: full id, from the extra key; "" where there is none.
-        recipe: of an adopted vector, whose name says nothing: how objects become texts, as its record has it.
+        recipe: how objects become texts, where that is noted, as `audit.recipes.InputRecipe` has it; {} for what the
+            module's settings say.
+        adopted: whether a record says the space, and not the vector's name.
     """
 
     vector: str
@@ -83,11 +86,7 @@ class Pin:
     url_space: str
     key_space: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def adopted(self) -> bool:
-        """Whether a record says the space, and not the vector's name."""
-        return bool(self.recipe)
+    adopted: bool = False
 
     @property
     def url(self) -> str:
@@ -149,7 +148,8 @@ def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
                 name_space=match[1] if match else short(record.space) if record else "",
                 url_space=in_url[1] if in_url else "",
                 key_space=str(settings.get(SPACE_KEY) or (record.space if record and not match else "")),
-                recipe=record.recipe if record and not match else {},
+                recipe=record.recipe if record and not match else dict(settings.get(RECIPE_KEY) or {}),
+                adopted=match is None,
             )
         )
     return tuple(pins)

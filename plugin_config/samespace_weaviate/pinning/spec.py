@@ -38,6 +38,8 @@ SPACE_KEY: Final = "samespaceSpace"
 """The vectorizer's extra key that holds the full space id."""
 LONG_TEXTS_KEY: Final = "samespaceLongTexts"
 """The vectorizer's extra key that holds the `LongTextForm`."""
+RECIPE_KEY: Final = "samespaceRecipe"
+"""The extra key of vectors whose objects become texts in another way than by one property's text alone: how."""
 BRIDGE_KEY: Final = "samespaceBridge"
 """The extra key of vectors that a bridge made: between which spaces."""
 

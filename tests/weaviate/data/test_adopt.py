@@ -17,10 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from fakes.models.encoders import WORDS, save_tiny_bert
+from fakes.server.serving import Server
 from samespace import Encoder
 from samespace.cli.weaviate import weaviate
 from samespace.errors import PinBroken
 from samespace_weaviate import Severity, Store, StoredObject, check_pin
+from samespace_weaviate.access.database import stream
 from samespace_weaviate.adoption.run import adopt, look
 from samespace_weaviate.audit import AuditOptions, audit
 from samespace_weaviate.pinning.pin import find_pin
@@ -232,5 +234,77 @@ def test_the_command_tells_pins_and_is_asked_for_by_check(
         assert audited.exit_code == 0, audited.output
         few = CliRunner().invoke(weaviate, ["adopt", name, "--candidate", str(other_artifact), "--json", *where])
         assert few.exit_code == 0
+    finally:
+        store.delete_collection(name)
+
+
+RESCUES = (
+    Planted("one property"),
+    Planted("without a name", schema={"vectorizer": "none"}),
+    Planted("title and body", lambda each: f"{each['title']} {each['body']}"),
+)
+
+
+@pytest.mark.parametrize("case", RESCUES, ids=lambda case: case.name)
+def test_it_is_copied_under_the_name_of_its_space_without_encoding(
+    case: Planted, store: Store, models: dict[str, Any], server: Server, tiny_artifact: Path, tmp_path: Path
+) -> None:
+    """The copy has the same numbers, a pin that Weaviate enforces, and a way back."""
+    rows = objects(OBJECTS)
+    vector = "" if "vectorizer" in case.schema else "default"
+    name = plant(store, case, models, rows, vector)
+    alias, new = f"{name}Alias", f"e_{server.space_id[:12]}"
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port), "--journal", str(tmp_path / "journal")]
+    command = [
+        "move",
+        name,
+        "--alias",
+        alias,
+        "--server",
+        server.http,
+        "--encoder",
+        str(tiny_artifact),
+        "--yes",
+        *where,
+    ]
+    before = {each.uuid: each for each in stream(store, name, vectors=True)}
+    try:
+        done = CliRunner().invoke(weaviate, [*command, "--settle-s", "0.1"])
+        assert done.exit_code == 0, (done.output, done.exception)
+        assert f"Audit: 0 of {OBJECTS}" in done.output
+        copy = store.alias_target(alias)
+        after = {each.uuid: each for each in stream(store, copy, vectors=True)}
+        assert after.keys() == before.keys()
+        for key, each in after.items():
+            assert list(each.vectors) == [new] and np.array_equal(each.vectors[new], before[key].vectors[vector])
+        checked = check_pin(store.schema(copy) or {}, server.space_id)
+        assert checked.worst <= (Severity.UNSAFE if " and " in case.name else Severity.DRIFT), checked.findings
+        if " and " not in case.name:
+            assert store.near_text(copy, new, str(rows[0]["body"]), 1)[0].distance < 1e-3  # type: ignore[operator]
+        unnamed = StoredObject(uuid4(), {"body": "x"}, vectors={"": np.ones(32, dtype=np.float32)})
+        assert store.write(copy, [unnamed])
+        back = CliRunner().invoke(weaviate, [*command, "--rollback"])
+        assert back.exit_code == 0, (back.output, back.exception)
+        assert store.alias_target(alias) == name and copy not in store.names()
+        assert {each.uuid for each in stream(store, name)} == before.keys()
+    finally:
+        store.delete_alias(alias)
+        for each in store.names():
+            if each.startswith(name):
+                store.delete_collection(each)
+
+
+def test_what_is_mixed_is_not_copied(
+    store: Store, models: dict[str, Any], server: Server, tiny_artifact: Path, tmp_path: Path
+) -> None:
+    """Nothing is made of a collection that two encoders wrote."""
+    name = plant(store, Planted("mixed", rest=("other", body)), models, objects(OBJECTS), "default")
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port), "--journal", str(tmp_path / "journal")]
+    encoder = ["--encoder", str(tiny_artifact), "--server", server.http]
+    try:
+        done = CliRunner().invoke(weaviate, ["move", name, "--alias", f"{name}Alias", *encoder, "--yes", *where])
+        assert isinstance(done.exception, PinBroken) and "6 of 60 objects are otherwise" in str(done.exception)
+        assert store.alias_target(f"{name}Alias") == "" and not (tmp_path / "journal").exists()
+        assert [each for each in store.names() if each.startswith(name)] == [name]
     finally:
         store.delete_collection(name)

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from ..console import echo, progress, say, table, wrapped
 from ..encoders import refuse_space_id
 from .audit import open_for_audit
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
+
+if TYPE_CHECKING:
+    from samespace_weaviate.adoption.run import CollectionLook
 
 
 @click.command()
@@ -70,7 +74,7 @@ def adopt(
       samespace weaviate adopt Article --candidate artifacts/minilm
     """
     require_weaviate()
-    from samespace_weaviate.adoption import run, words
+    from samespace_weaviate.adoption import run
 
     for each in candidates:
         refuse_space_id(each)
@@ -81,20 +85,14 @@ def adopt(
         opened = [stack.enter_context(each) for each in map(partial(open_for_audit, build=build), candidates)]
         encoders = list({each.space_id: each for each in opened}.values())
         say(
-            f"Reads up to {sample} objects; each candidate encodes some hundred texts of {min(sample, 10)} of them, and "
-            "all of them once for each recipe that it finds."
+            f"Reads up to {sample} objects; each candidate encodes some hundred texts of {min(sample, 10)} of them, "
+            "and all of them once for each recipe that it finds."
         )
         advance = stack.enter_context(progress("texts encoded", 0))
         found = run.look(
             store, name, encoders, sample=sample, written_within=written_within, seed=seed, progress=advance
         )
-        if as_json:
-            echo(json.dumps(words.to_json(found), indent=2))
-        else:
-            for vector in found.vectors:
-                echo(table(words.HEAD, words.rows(vector)))
-            for sentence in words.sentences(found):
-                echo(wrapped(sentence))
+        _show(found, as_json)
         if not found.adoptions:
             sys.exit(0 if found.pins and not found.vectors else 1)
         if dry_run:
@@ -103,3 +101,15 @@ def adopt(
             click.confirm("Adding the guard to a collection cannot be undone. Go on?", abort=True, err=True)
         for adopted in run.adopt(store, found).values():
             say(f"Vector {adopted.vector} is adopted into space {adopted.space}. Next: samespace weaviate audit {name}")
+
+
+def _show(found: CollectionLook, as_json: bool) -> None:
+    from samespace_weaviate.adoption import words
+
+    if as_json:
+        echo(json.dumps(words.to_json(found), indent=2))
+        return
+    for each in found.vectors:
+        echo(table(words.HEAD, words.rows(each)))
+    for sentence in words.sentences(found):
+        echo(wrapped(sentence))
