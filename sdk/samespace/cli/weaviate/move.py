@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from samespace.encoder import Encoder
     from samespace_weaviate.access.database import Database
     from samespace_weaviate.audit import AuditReport
-    from samespace_weaviate.migration import Migration
+    from samespace_weaviate.migration import Migration, Terms
     from samespace_weaviate.pinning.adopted import Adoption
 
 
@@ -94,7 +94,6 @@ def move(
     """
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
-    from samespace_weaviate.migration import CopyPace, Terms
     from samespace_weaviate.migration.moving import moved_schema
     from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
@@ -115,19 +114,25 @@ def move(
             plan=lambda: _planned(database, name, alias, writer, server),
             schema=schema,
             encoder=None,
-            terms=Terms(
-                CopyPace(terms["max_objects_per_s"]),
-                0,
-                writer.audit(database),
-                settle_s=terms["settle_s"],
-                keep_name=keep_name,
-                force=terms["force"],
-                tell=say,
-            ),
+            terms=_terms(writer.audit(database), keep_name, **terms),
             dry_run=dry_run,
             yes=yes,
         )
         carry(database, order, Person())
+
+
+def _terms(
+    audit: Callable[[str], AuditReport] | None,
+    keep_name: bool,
+    *,
+    max_objects_per_s: float,
+    settle_s: float,
+    force: bool,
+) -> Terms:
+    from samespace_weaviate.migration import CopyPace, Terms
+
+    pace = CopyPace(max_objects_per_s=max_objects_per_s)
+    return Terms(pace, sample=0, audit=audit, settle_s=settle_s, keep_name=keep_name, force=force, tell=say)
 
 
 class _Writer:
