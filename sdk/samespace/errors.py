@@ -2,6 +2,7 @@
 
     SamespaceError
     ├── SpaceMismatch          vectors or a request of one space met another space
+    ├── VectorsDisagree        two sides say one space, and give different vectors
     ├── UnknownSpace           a space was asked for that is not loaded here
     ├── ArtifactError          an artifact cannot be trusted
     │   ├── ArtifactDamaged    a file is missing, truncated or altered
@@ -69,6 +70,18 @@ class SpaceMismatch(SamespaceError):
         super().__init__(
             f"{where}: expected space {expected}, found space {found}; vectors of different spaces "
             "cannot be compared: encode both sides with the same encoder"
+        )
+
+
+class VectorsDisagree(SamespaceError):
+    """Two sides say one space and give different vectors, so at least one of them is not what it says."""
+
+    def __init__(self, *, space: str, first: str, second: str, worst: float, bound: float) -> None:
+        self.space, self.first, self.second, self.worst, self.bound = space, first, second, worst, bound
+        super().__init__(
+            f"{second} gives other vectors than {first}, and both say space {space}: on texts made for this check "
+            f"1 - cos is up to {worst:.3g}, expected at most {bound:.3g}. Their vectors cannot be compared; run "
+            "samespace verify on the artifact of each"
         )
 
 

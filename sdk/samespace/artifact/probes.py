@@ -60,7 +60,7 @@ _SHORT: Final = (
     "Antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis",
     "buffalo " * 24,
 )
-_SENTENCES: Final = (
+SENTENCES: Final = (
     "The encoder maps a text to a vector, and two vectors may be compared only inside one space.",
     "When the index was rebuilt, nobody noticed that the model behind the URL had been replaced.",
     "Dose reduction is recommended for patients with a creatinine clearance below 30 ml/min.",
@@ -122,7 +122,7 @@ def probe_texts(recipe: Recipe) -> tuple[tuple[str, ...], tuple[Role, ...]]:
     """The texts of a new artifact, with their roles: short ones in both, long ones around the token limit."""
     texts: list[str] = []
     roles: list[Role] = []
-    for text in (*_SHORT, *_SENTENCES):
+    for text in (*_SHORT, *SENTENCES):
         for role in ROLES:
             texts.append(text)
             roles.append(role)
@@ -134,5 +134,5 @@ def probe_texts(recipe: Recipe) -> tuple[tuple[str, ...], tuple[Role, ...]]:
 
 
 def _of_length(words: int) -> str:
-    pieces: Sequence[str] = " ".join(_SENTENCES).split()
+    pieces: Sequence[str] = " ".join(SENTENCES).split()
     return " ".join(pieces[index % len(pieces)] for index in range(max(1, words)))

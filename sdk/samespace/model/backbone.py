@@ -96,8 +96,9 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
 
 
 def model_code(config: Any, source: str) -> str:
-    """The source of transformers' model for *config*: which settings it reads stands there alone."""
-    return inspect.getsource(inspect.getmodule(model_class(config, source)))  # type: ignore[arg-type]
+    """The source of transformers' model for *config* and of its class: which settings are read stands there alone."""
+    kinds = (model_class(config, source), type(config))
+    return "\n".join(inspect.getsource(inspect.getmodule(kind)) for kind in kinds)  # type: ignore[arg-type]
 
 
 def model_class(config: Any, source: str) -> Any:

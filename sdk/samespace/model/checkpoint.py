@@ -256,6 +256,7 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     layers = _cut(folder, architecture)
     said = chosen.query_prompt is not None or chosen.passage_prompt is not None
     modules = [layer.module for layer in layers]
+    prompts = "" if any(folder.prompts.values()) or said else missing_prompts((source, *folder.names))
     return Checkpoint(
         source=source,
         module=EncoderModule(backbone, folder.attention or folder.pooling, modules).eval(),
@@ -271,7 +272,7 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
             window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
         ),
         notes=(*folder.notes, *notes),
-        advice="" if any(folder.prompts.values()) or said else missing_prompts((source, *folder.names)),
+        advice=" ".join(filter(None, (prompts, folder.advice))),
     )
 
 

@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Self
 
 import grpc
+import numpy as np
 
+from ..agreement import nearness, unforeseen_texts
 from ..errors import (
     DeadlineExceeded,
+    Overloaded,
     RequestInvalid,
     SamespaceError,
     ServerUnavailable,
     SpaceMismatch,
     UnknownSpace,
+    VectorsDisagree,
 )
 from ..text import LongTexts, Role
 from ..vectors import WireType
@@ -97,6 +101,7 @@ class Client:
         Raises:
             UnknownSpace: it is not served, or none was named where several are.
             SpaceMismatch: replicas serve different spaces.
+            VectorsDisagree: replicas say one space, and give different vectors for texts made now.
         """
         space = space or self.address.space
         if space is not None:
@@ -234,25 +239,64 @@ class Client:
         return reply
 
     def _look_round(self, space: str) -> None:
-        """Raise `SpaceMismatch` where some of the replicas that can be reached serve *space*, and some do not."""
+        """Hold the replicas that can be reached against each other: all have to serve *space*, with the same vectors.
+
+        Raises:
+            SpaceMismatch: some serve it, and some do not.
+            VectorsDisagree: they say one id and are two encoders.
+        """
         if len(self._stubs) == 1:
             return
         lacking: dict[str, str] = {}
+        serving: dict[int, SpaceInfo] = {}
         for replica, server in enumerate(self.address.replicas):
             try:
-                found = self._ask(replica, "GetSpace", pb.GetSpaceRequest(space_id=space), LOOK_ROUND_US).space_id
-                if not found.startswith(space.lower()):
-                    lacking[server] = found
+                reply = self._ask(replica, "GetSpace", pb.GetSpaceRequest(space_id=space), LOOK_ROUND_US)
+                if reply.space_id.startswith(space.lower()):
+                    serving[replica] = read_space(reply)
+                else:
+                    lacking[server] = reply.space_id
             except grpc.RpcError as error:
-                told, _ = self._translated(error, replica)
+                told = self._unless_away(error, replica)
                 if isinstance(told, UnknownSpace):
                     lacking[server] = ", ".join(told.served) or "none"
-                elif not isinstance(told, ServerUnavailable | DeadlineExceeded):
-                    raise told from error
                 # One that is not there may come back; each of its answers will be checked.
         if 0 < len(lacking) < len(self._stubs):
             server, found = next(iter(lacking.items()))
             raise SpaceMismatch(expected=space, found=found, where=f"replica {server} of {self.address}")
+        if len(serving) > 1:
+            self._compare(serving)
+
+    def _compare(self, serving: Mapping[int, SpaceInfo]) -> None:
+        """Have each of these replicas embed the same new texts; raises `VectorsDisagree`."""
+        texts, first = unforeseen_texts(), ""
+        wanted, allowed = None, 0.0
+        for replica, info in serving.items():
+            server, request = self.address.replicas[replica], Ask(info.space_id, "passage").request(texts)
+            try:
+                reply = read_reply(request, self._ask(replica, "Embed", request, LOOK_ROUND_US), server)
+            except grpc.RpcError as error:
+                self._unless_away(error, replica)
+                continue
+            found = np.asarray(reply.vectors)
+            if wanted is None:
+                wanted, allowed, first = found, info.probe_bound, server
+                continue
+            near = nearness(found, wanted, bound=allowed + info.probe_bound)
+            if not near.holds:
+                raise VectorsDisagree(
+                    space=info.space_id, first=f"replica {first}", second=f"replica {server}", worst=near.worst,
+                    bound=near.most,
+                )  # fmt: skip
+
+    def _unless_away(self, error: grpc.RpcError, replica: int) -> SamespaceError | None:
+        """Our error for one that says which spaces there are; None for a replica that is away or busy; else raised."""
+        told, _ = self._translated(error, replica)
+        if isinstance(told, UnknownSpace):
+            return told
+        if not isinstance(told, ServerUnavailable | DeadlineExceeded | Overloaded):
+            raise told from error
+        return None
 
     def _until_one_is_back(self, timeout_us: int) -> None:
         """Return when a replica is ready, or the time is up.

@@ -36,6 +36,7 @@ class Status:
 STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.SamespaceError: Status("INTERNAL", 500),
     errors.SpaceMismatch: Status("FAILED_PRECONDITION", 409),
+    errors.VectorsDisagree: Status("FAILED_PRECONDITION", 409),
     errors.UnknownSpace: Status("FAILED_PRECONDITION", 409),
     errors.ArtifactError: Status("DATA_LOSS", 500),
     errors.ArtifactDamaged: Status("DATA_LOSS", 500),

@@ -7,28 +7,20 @@ tokenizer's own vocabulary and from sentences, at every verification anew.
 
 from __future__ import annotations
 
-import random
-import secrets
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
+from ..agreement import nearness, unforeseen_texts
 from ..embed import embed_roles
 from ..errors import ProbesFailed
 from ..text import ROLES, Role, TextEncoder
-from ..vectors import Float32, cosine_distance
+from ..vectors import Float32
 from .composite import LoadedParts
 from .load import LoadedBuild
 from .session import Session
 
 COUNT: Final = 32
 """How many: a second for a small model, and each text a new one."""
-WORST_OF_BOUND: Final = 4.0
-"""Random words are farther from what an int8 build was scaled for than probes: one text may show so many bounds."""
-_LEAST: Final = 1e-6  # 1 - cos: two fp32 builds on two runtimes
-_MOST: Final = 0.25  # whatever a manifest allows: its author wrote the bound too
-_WORDS: Final = (3, 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +33,6 @@ class FreshTexts:
 
 def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = None) -> FreshTexts:
     """Texts of random words of the vocabulary, without special tokens; *seed* only for tests."""
-    draw = random.Random(secrets.randbits(64) if seed is None else seed)
     tokenizer = encoder.tokenizer
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     words = sorted(
@@ -49,7 +40,7 @@ def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = 
         for token in tokenizer.get_vocab(with_added_tokens=False)
         if token not in special and len(word := token.strip("#▁Ġ")) > 1 and word.isalpha()
     ) or ["a"]
-    texts = tuple(" ".join(draw.choices(words, k=draw.randint(*_WORDS))) for _ in range(count))
+    texts = unforeseen_texts(words, count=count, seed=seed)
     return FreshTexts(texts, tuple(ROLES[place % 2] for place in range(count)))
 
 
@@ -70,15 +61,10 @@ def require_near(
     Raises:
         ProbesFailed: their mean is above *bound*, or one text is above a few bounds.
     """
-    distances = cosine_distance(found, wanted)
-    bound = min(max(bound, _LEAST), _MOST)
-    mean, worst = float(np.mean(distances)), float(np.max(distances))
-    if not (mean <= bound and worst <= WORST_OF_BOUND * bound):
-        raise ProbesFailed(
-            build=build, runtime=runtime, worst=worst, bound=WORST_OF_BOUND * bound,
-            cause=what,
-        )  # fmt: skip
-    return worst
+    near = nearness(found, wanted, bound=bound)
+    if not near.holds:
+        raise ProbesFailed(build=build, runtime=runtime, worst=near.worst, bound=near.most, cause=what)
+    return near.worst
 
 
 def require_same_space(former: LoadedBuild, new: LoadedBuild) -> float:

@@ -106,7 +106,6 @@ def test_another_familys_tokenizer_without_its_class_is_refused(tmp_path: Path) 
     [
         ("padding_beyond", r"ids up to \d+ \('\[PAD\]'\), and its token embedding has \d+ rows"),
         ("added_token_beyond", r"ids up to \d+ \('<domain>'\), and its token embedding has \d+ rows"),
-        ("sentencepiece_alone", r"has its tokenizer as sentencepiece.bpe.model alone.*package sentencepiece"),
     ],
 )
 def test_a_tokenizer_that_cannot_be_used_is_refused_before_the_weights_are_read(
@@ -114,6 +113,26 @@ def test_a_tokenizer_that_cannot_be_used_is_refused_before_the_weights_are_read(
 ) -> None:
     folder = getattr(layouts, name)(tmp_path / name)
     (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelUnsupported, match=message):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("installed", "message"),
+    [
+        (True, "sentencepiece.bpe.model alone, which cannot be converted"),
+        (False, r"sentencepiece.bpe.model alone, and the package sentencepiece is not installed.*samespace\[train\]"),
+    ],
+)
+def test_a_sentencepiece_file_that_cannot_be_read_says_why(
+    installed: bool, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line, before the weights are read."""
+    folder = layouts.encoder(tmp_path / "model", "xlm-roberta", "xlm-roberta")
+    (folder / "tokenizer.json").unlink()
+    (folder / "sentencepiece.bpe.model").write_bytes(b"\x0e no such file")
+    (folder / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr("samespace.model.folder.tokenizer.find_spec", lambda name: object() if installed else None)
     with pytest.raises(ModelUnsupported, match=message):
         load_checkpoint(folder)
 

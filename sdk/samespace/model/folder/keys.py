@@ -99,13 +99,32 @@ _CONFIG_NOTES: Final = IRRELEVANT_SETTINGS - {"auto_map"} | {
     "return_dict_in_generate", "output_scores", "tf_legacy_loss", "use_bfloat16", "is_composition", "n_positions",
     "pad_token_id", "unsloth_version", "unsloth_fixed", "sinusoidal_pos_embds",
     "transformers.js_config", "pretraining_tp", "cross_attention_hidden_size",
-    "add_cross_attention", "tie_encoder_decoder", "_attn_implementation_internal",
+    "add_cross_attention", "tie_encoder_decoder", "_attn_implementation_internal", "_flash_attn_2_enabled",
+    "down_scale_factor", "net_structure_type", "gap_size", "num_memory_blocks", "generator_size", "cell", "structure",
+    "pre_trained", "training", "license", "base_model", "tags", "author", "description", "library_name", "version",
+    "pipeline_tag", "languages", "bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token",
+    "mask_token", "gradient_checkpointing_kwargs", "keys_to_ignore_at_inference",
 }  # fmt: skip
 _CONFIG_ONLY: Final[Mapping[str, tuple[Any, ...]]] = {"position_embedding_type": ("absolute",)}
 _OLD_ROPE: Final = frozenset({
     "rope_theta", "rope_scaling", "partial_rotary_factor", "rope_local_base_freq", "global_rope_theta",
     "local_rope_theta", "rotary_emb_base",
 })  # fmt: skip
+_SAME_AS: Final[Mapping[str, tuple[str, ...]]] = {
+    "layer_norm_eps": ("norm_eps", "layer_norm_epsilon", "rms_norm_eps"),
+    "emb_size": ("hidden_size",),
+    "embedding_size": ("hidden_size",),
+    "d_model": ("hidden_size",),
+    "dim": ("hidden_size",),
+    "num_layers": ("num_hidden_layers",),
+    "num_heads": ("num_attention_heads",),
+    "n_layers": ("num_hidden_layers",),
+    "n_heads": ("num_attention_heads",),
+    "hidden_activation": ("hidden_act",),
+    "hidden_act": ("hidden_activation", "feed_forward_proj", "dense_act_fn"),
+    "max_seq_length": ("max_position_embeddings",),
+}
+"""Keys that transformers does not read and other libraries do: harmless where they repeat the key that is read."""
 _NOTHING: Final[tuple[Any, ...]] = (None, False, "", [], {})
 
 
@@ -147,8 +166,10 @@ def known_settings(config: Any) -> frozenset[str]:
 
 
 def read_by(code: str, key: str) -> bool:
-    """Whether *code*, the source of a model in transformers, reads the setting *key*: some do without declaring it."""
-    return re.search(rf"config\.{re.escape(key)}\b|getattr\(\w*\.?\w*config, \"{re.escape(key)}\"", code) is not None
+    """Whether *code*, of a model and its configuration in transformers, reads *key*: some do without declaring it."""
+    name = re.escape(key)
+    ways = (rf"config\.{name}\b", rf"getattr\(\w*\.?\w*config, \"{name}\"", rf"kwargs\.(get|pop)\(\"{name}\"")
+    return re.search("|".join(ways), code) is not None
 
 
 def check_config(values: Mapping[str, Any], known: Collection[str], code: str, source: str) -> list[str]:
@@ -156,7 +177,7 @@ def check_config(values: Mapping[str, Any], known: Collection[str], code: str, s
 
     Args:
         known: what its class in transformers takes, see `known_settings`.
-        code: the source of its model.
+        code: the source of its model and of that class.
     """
     listed = []
     for key, value in values.items():
@@ -169,12 +190,18 @@ def check_config(values: Mapping[str, Any], known: Collection[str], code: str, s
             )
         if key in _CONFIG_ONLY and value in _CONFIG_ONLY[key]:
             continue
-        if key in known or value in _NOTHING or read_by(code, key):
+        if key in known or _says_nothing(value) or read_by(code, key):
             continue
-        if key not in _CONFIG_NOTES or key in _CONFIG_ONLY:
+        again = key in _SAME_AS and value in [values.get(other) for other in _SAME_AS[key]]
+        if (key not in _CONFIG_NOTES and not again) or key in _CONFIG_ONLY:
             raise _unknown(key, value, "config.json", source)
         listed.append(f"config.json: {key}")
     return listed
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether a value turns nothing on: none, empty, or a table of nothing else."""
+    return value in _NOTHING or (isinstance(value, Mapping) and all(_says_nothing(each) for each in value.values()))
 
 
 def _unknown(key: str, value: Any, file: str, source: str) -> ModelUnsupported:

@@ -6,7 +6,6 @@ by name. The transformer itself is loaded elsewhere (`backbone`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from .keys import NORMALISE as NORMALISE_KEYS
 from .layers import Layer, read_attention, read_layer
 from .prompts import choose_prompts
 from .router import ROUTES, ModuleEntry, read_routes
+from .similarity import dot_product, names_of, require_cosine
 
 _ST_POOLING: Final = {theirs: ours for ours, theirs in POOLING_NAMES.items()}
 _LEGACY_POOLING: Final = {
@@ -37,8 +37,6 @@ _TRANSFORMER_SETTINGS: Final = tuple(
 )
 _MODEL_SETTINGS: Final = ("config_sentence_transformers.json",)
 _AFTER_LAYERS: Final = ("Normalize", "Dropout")
-_SIMILARITIES: Final = ("cosine", "dot", "euclidean", "manhattan")
-_DOT_NAME: Final = re.compile(r"-dot(-|$)")
 _KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", *_AFTER_LAYERS)
 
 
@@ -63,6 +61,7 @@ class ModelFolder:
         settings: sentence-transformers' own settings, of all its files.
         notes: keys and prompts that are there and change no vector.
         names: what its files call it.
+        advice: what the user should know before using it; "" for nothing.
     """
 
     source: str
@@ -74,6 +73,7 @@ class ModelFolder:
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    advice: str = ""
 
 
 _NOTHING_CHOSEN: Final = FolderChoices()
@@ -130,7 +130,9 @@ def read_towers(folder: Path, source: str, chosen: FolderChoices = _NOTHING_CHOS
             model=source, reason=f"pooling {pooling!r} is not known", remedy=f"known: {', '.join(POOLING_NAMES)}"
         )
     prompts = choose_prompts({}, source, query=chosen.query, passage=chosen.passage).by_role
-    return (ModelFolder(source, folder, pooling, prompts=prompts, names=names_of(folder)),)
+    dot = dot_product(folder, source)
+    advice = f"It {dot}: vectors are scaled to unit length here, which may cost quality. Measure it." if dot else ""
+    return (ModelFolder(source, folder, pooling, prompts=prompts, names=names_of(folder), advice=advice),)
 
 
 def _sentence_transformers(
@@ -159,7 +161,7 @@ def _sentence_transformers(
             reason=f"was trained with {pooling} pooling, {chosen.pooling} was asked for",
             remedy="leave --pooling out; another pooling would be another, untrained encoder",
         )
-    _require_cosine(own, [source, *names_of(folder)], "Normalize" in kinds[2:][-1:], source)
+    require_cosine(own, folder, "Normalize" in kinds[2:][-1:], source)
     notes += [f"config_sentence_transformers.json: prompt {name}" for name in prompts.unused]
     return ModelFolder(
         source, root, pooling, attention, _layers(modules, kinds, source), prompts.by_role, {**transformer, **own},
@@ -194,20 +196,6 @@ def transformer_root(folder: Path, source: str) -> Path:
     return read_routes(folder, source)["query"][0].folder if (folder / "modules.json").exists() else folder
 
 
-def names_of(folder: Path) -> tuple[str, ...]:
-    """What the folder's files call the model, or what it was made from: to know a family by."""
-    names = []
-    config = folder / "config.json"
-    if config.is_file():
-        said = read_json(config, str(folder))
-        names += [said[key] for key in ("_name_or_path", "name_or_path") if isinstance(said.get(key), str)]
-    card = folder / "README.md"
-    if card.is_file():
-        titles = re.findall(r"^#\s+(.+)$", card.read_text(encoding="utf-8", errors="replace")[:20_000], re.MULTILINE)
-        names += titles[:1]
-    return tuple(names)
-
-
 def _known(module: ModuleEntry, source: str) -> str:
     """The short name of a module's class, if it is one whose numbers are known here."""
     ours = module.type in ATTENTION_POOLING
@@ -238,24 +226,6 @@ def _st_pooling(folder: Path, source: str, has_prompts: bool) -> str:
             remedy="not supported: pass --query-prompt '' and --passage-prompt '' to export it without prompts",
         )
     return "+".join(_ST_POOLING[mode] for mode in modes)
-
-
-def _require_cosine(settings: Mapping[str, Any], names: Sequence[str], unit: bool, source: str) -> None:
-    """Vectors are scaled to unit length here: refuse an encoder whose lengths carry a meaning."""
-    said = settings.get("similarity_fn_name") or "cosine"
-    if said not in _SIMILARITIES:
-        raise ModelUnsupported(
-            model=source, reason=f"its similarity is {said!r}", remedy=f"known: {', '.join(_SIMILARITIES)}"
-        )
-    by_name = next((name for name in names if _DOT_NAME.search(name.lower())), None)
-    if unit or (said == "cosine" and by_name is None):
-        return
-    told = f"says similarity {said!r}" if said != "cosine" else f"is called {by_name}, a model for dot products"
-    raise ModelUnsupported(
-        model=source,
-        reason=f"{told}, and does not scale its vectors to unit length: their lengths count, and cosine drops them",
-        remedy="if cosine is what you want, add a Normalize module at the end of its modules.json, and measure it",
-    )
 
 
 def _first(folder: Path, names: Sequence[str], keys: FileKeys, source: str) -> tuple[dict[str, Any], list[str]]:

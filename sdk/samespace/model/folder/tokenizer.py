@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -230,10 +231,14 @@ def _their_ids(theirs: Any, texts: Sequence[str], root: Path, source: str) -> li
 def _why_unread(root: Path, error: Exception) -> dict[str, str]:
     names = sorted(path.name for path in root.glob("*.model"))
     if names and not (root / "tokenizer.json").exists():
+        if find_spec("sentencepiece") is None:
+            return {
+                "reason": f"has its tokenizer as {names[0]} alone, and the package sentencepiece is not installed",
+                "remedy": "pip install 'samespace[train]'",
+            }
         return {
-            "reason": f"has its tokenizer as {names[0]} alone, which cannot be converted here: {_line(error)}",
-            "remedy": "convert it once where the package sentencepiece is installed: "
-            "AutoTokenizer.from_pretrained(SOURCE).save_pretrained(SOURCE)",
+            "reason": f"has its tokenizer as {names[0]} alone, which cannot be converted",
+            "remedy": "the file is damaged, or of another kind of tokenizer: save a tokenizer.json beside it",
         }
     return {
         "reason": f"transformers, and so sentence-transformers, cannot read its tokenizer: {_line(error)}",

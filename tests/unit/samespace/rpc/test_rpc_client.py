@@ -22,6 +22,7 @@ from samespace.errors import (
     ServerUnavailable,
     SpaceMismatch,
     UnknownSpace,
+    VectorsDisagree,
 )
 from samespace.rpc.access import Access, Tls
 from samespace.rpc.client import Client
@@ -393,6 +394,43 @@ def test_replicas_of_different_spaces_are_refused() -> None:
         for order in ((a, b), (b, a)):
             with Client(",".join(f"127.0.0.1:{port}" for port in order)) as client, pytest.raises(SpaceMismatch):
                 client.find_space(None)
+
+
+@pytest.mark.parametrize(("bound", "disagree"), [(1e-6, True), (0.004, True), (0.02, False)])
+def test_replicas_of_one_id_and_two_encoders_are_refused(bound: float, disagree: bool) -> None:
+    """Whatever the ids say: 1 - cos of .02 is more than two fp32 builds may differ; two int8 builds may."""
+    turned = np.array([[0.98, np.sqrt(1 - 0.98**2), 0, 0]], "<f4")
+
+    def other(request: pb.EmbedRequest) -> pb.EmbedReply:
+        reply = honest(request)
+        reply.vectors = np.tile(turned, (len(request.texts), 1)).tobytes()
+        return reply
+
+    class Bounded(Scripted):
+        def GetSpace(self, request: Any, context: Any) -> Any:
+            return pb.Space(space_id=SPACE, dims=DIMS, probe_bound=bound)
+
+    with (
+        scripted(Bounded(honest, (SPACE,))) as a,
+        scripted(Bounded(other, (SPACE,))) as b,
+        Client(f"127.0.0.1:{a},127.0.0.1:{b}") as client,
+    ):
+        if not disagree:
+            assert client.find_space(None).space_id == SPACE
+            return
+        with pytest.raises(VectorsDisagree, match=r"both say space a+: .* 1 - cos is up to 0.02, ") as caught:
+            client.find_space(None)
+    assert caught.value.worst == pytest.approx(0.02, rel=1e-3)
+
+
+def test_a_replica_that_has_too_much_to_do_is_not_compared() -> None:
+    """It refuses the texts of the check: nobody can say that it disagrees."""
+
+    def busy(request: pb.EmbedRequest) -> pb.EmbedReply:
+        raise Overloaded(queued=9, limit=8, unit="texts", retry_after_ms=50)
+
+    with client_of_two(honest, busy) as client:
+        assert client.find_space(None).space_id == SPACE
 
 
 def test_a_replica_that_turns_out_to_serve_another_space_is_an_error() -> None:
