@@ -22,6 +22,8 @@
     ├── DeadlineExceeded       the answer did not come in time
     ├── ConfigInvalid          a configuration key is wrong
     ├── DataInvalid            a data set cannot be used
+    ├── OutputFailed           an output cannot be written: the disk is full, read-only or broken
+    │   └── OutputBusy         another process is writing it
     ├── TrainingFailed         training ended without an encoder worth keeping
     ├── ExtraMissing           a part of samespace that is not installed
     └── WeaviateError          Weaviate refused, or is not what the plan expects
@@ -261,6 +263,23 @@ class DataInvalid(SamespaceError):
     def __init__(self, *, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}")
+
+
+class OutputFailed(SamespaceError):
+    """An output cannot be written; nothing half-written is left in its place."""
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: cannot be written: {reason}")
+
+
+class OutputBusy(OutputFailed):
+    """Another process is writing the output."""
+
+    def __init__(self, *, path: str, process: int) -> None:
+        self.path, self.process = path, process
+        who = f"process {process}" if process else "another process"
+        SamespaceError.__init__(self, f"{path}: {who} is writing it; wait for it to end, or name another output")
 
 
 class TrainingFailed(SamespaceError):

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from samespace.errors import DataInvalid, WeaviateError
-from samespace.folders import whole_file
+from samespace.folders import disk_errors, whole_file
 
 FORMAT: Final = 1
 
@@ -55,11 +55,13 @@ class Journal:
     Raises:
         JournalBusy: another process holds it.
         DataInvalid: it is damaged, or no journal of this format.
+        OutputFailed: it cannot be written there.
     """
 
     def __init__(self, path: Path | str, read: Callable[[Mapping[str, Any]], None] = lambda entry: None) -> None:
         self.path = Path(path)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with disk_errors(self.path):
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

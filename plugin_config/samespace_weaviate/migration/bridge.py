@@ -22,6 +22,7 @@ import numpy as np
 from samespace.encoder import Encoder
 from samespace.errors import GateFailed, RequestInvalid, SpaceMismatch
 from samespace.evaluation import Dataset, Run, Score, evaluate, load_dataset, search
+from samespace.folders import writes
 from samespace.progress import Progress, silent
 from samespace.vectors import Float32, Vectors
 
@@ -87,6 +88,7 @@ Shown = Callable[[Retention], None]
 Agreed = Callable[[Bridge, SecondVector], bool]
 
 
+@writes("terms.path")
 def bridge(
     database: Database,
     name: str,

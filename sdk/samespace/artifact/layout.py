@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Final
 from tokenizers import Tokenizer
 
 from ..errors import ArtifactDamaged, ArtifactError, ManifestInvalid, RequestInvalid
-from ..folders import whole_folder
+from ..folders import require_room, whole_folder
 from ..text import Recipe, TextEncoder
 from . import manifest as manifests
 from .fingerprint import Identity
@@ -248,9 +247,13 @@ def write_artifact(
 
     Raises:
         ArtifactError: the target exists and *replace* is off, or is no artifact.
+        OutputFailed: the disk does not take it; what was there before is there.
     """
     target = Path(folder)
     check_target(target, replace=replace)
+    copied = [each.folder / name for each in (parts or {}).values() for name in each.manifest.files]
+    sizes = [len(each) if isinstance(each, bytes) else each.stat().st_size for each in (*files.values(), *copied)]
+    require_room(target, sum(sizes))
     with whole_folder(target, replace=replace) as work:
         entries = {}
         for name, source in files.items():
@@ -259,7 +262,6 @@ def write_artifact(
                 path.write_bytes(source)
             else:
                 shutil.copyfile(source, path)
-            _sync(path)
             entries[name] = FileEntry(file_digest(path), path.stat().st_size)
         for name, part in (parts or {}).items():
             _copy_part(part, work / name)
@@ -269,8 +271,6 @@ def write_artifact(
         manifests.parse(data)
         _check_builds(work, made)
         (work / manifests.MANIFEST).write_bytes(data)
-        _sync(work / manifests.MANIFEST)
-    _sync(target.parent)
     return open_artifact(target)
 
 
@@ -279,9 +279,7 @@ def _copy_part(part: Artifact, folder: Path) -> None:
     folder.mkdir()
     for name in part.manifest.files:
         (folder / name).write_bytes(part.read(name))
-        _sync(folder / name)
     shutil.copyfile(part.folder / manifests.MANIFEST, folder / manifests.MANIFEST)
-    _sync(folder / manifests.MANIFEST)
 
 
 def check_target(target: Path, *, replace: bool) -> None:
@@ -343,11 +341,3 @@ def _check_plain(path: Path, entry: FileEntry) -> None:
         raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
     if size != entry.bytes:
         raise ArtifactDamaged(file=str(path), reason=f"has {size} bytes, the manifest says {entry.bytes}")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,13 +11,15 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataInvalid, RequestInvalid
 from ..extras import require_extra
+from ..folders import held, sync
 
 _RENAMES: Final = ("local", "hdfs")
 _BLOCK: Final = 8 << 20
@@ -133,6 +135,14 @@ def inputs(uris: Sequence[str], kinds: Sequence[str]) -> list[str]:
     return found
 
 
+@contextmanager
+def writing_to(uri: str) -> Iterator[None]:
+    """One job at a time writes to the folder *uri*, where it is on a disk of this machine; see `folders.held`."""
+    place = place_of(uri)
+    with held(place.path) if place.local else nullcontext():
+        yield
+
+
 def partial_beside(target: Place) -> Path:
     """Where a file is written before it is whole: beside *target* on a disk, else in the machine's temporary folder."""
     import tempfile
@@ -146,9 +156,9 @@ def partial_beside(target: Place) -> Path:
 def publish(work: Path, target: Place) -> None:
     """Put the finished file *work* in place of *target*, and remove it from where it was."""
     if target.local:
-        with work.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(work)
         work.replace(target.path)
+        sync(Path(target.path).parent)
         return
     renames = target.filesystem.type_name in _RENAMES
     folder, _, name = target.path.rpartition("/")

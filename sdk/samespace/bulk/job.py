@@ -13,7 +13,7 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from ..progress import Advance
 from .cuts import cut_text
-from .files import Place, inputs, place_of, sweep, write_whole
+from .files import Place, inputs, place_of, sweep, write_whole, writing_to
 from .local import Made
 from .parquet_rows import count_rows
 from .parts import read_done
@@ -89,9 +89,16 @@ def run(job: BulkJob, parts: Sequence[BulkPart], engine: Engine, progress: Advan
     """Make what is missing of *parts* and write `embed.json`.
 
     Raises:
+        OutputBusy: another process writes to the folder.
+        OutputFailed: its disk does not take what is written; the parts that are there are whole.
         SpaceMismatch: the folder holds vectors of another space; nothing was changed.
         DataInvalid: a row cannot be used, or the folder has parts that are none of this job's.
     """
+    with writing_to(job.out):
+        return _run(job, parts, engine, progress)
+
+
+def _run(job: BulkJob, parts: Sequence[BulkPart], engine: Engine, progress: Advance) -> BulkResult:
     out = place_of(job.out)
     _check_folder(out, job.options, parts)
     (out / SUMMARY).delete()

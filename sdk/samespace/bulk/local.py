@@ -11,7 +11,7 @@ from ..encoder import Encoder
 from ..progress import Advance
 from .parts import Done
 from .plan import BulkPart, Options
-from .work import existing, make_part
+from .work import existing, make_part, require_room_for
 
 Made = tuple[BulkPart, Done, bool]
 """A part, what is in it, and whether it was there already."""
@@ -53,6 +53,7 @@ def run_here(
         return part, make_part(part, options, out, encoder, advance), False
 
     with open_encoder(cores) as encoder, ThreadPoolExecutor(cores, thread_name_prefix="embed") as pool:
+        require_room_for(parts, options, out, encoder.dims)
         waiting = iter(parts)
         running = {pool.submit(make, part) for part in islice(waiting, 2 * cores)}
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..encoder import Encoded, Encoder
 from ..errors import DataInvalid, SpaceMismatch, TextTooLong
+from ..folders import require_room
 from ..progress import Advance
 from ..vectors import Vectors
 from .files import partial_beside, place_of, publish
@@ -33,6 +36,16 @@ def existing(part: BulkPart, options: Options, out: str) -> Done | None:
         return None
     found = rows_digest(part, options.columns, skip_empty=options.skip_empty)
     return done if done.input_sha256 == found else None
+
+
+def require_room_for(parts: Sequence[BulkPart], options: Options, out: str, dims: int) -> None:
+    """Raise `OutputFailed` where the vectors of the parts that are not there have no room on a disk of this machine."""
+    place = place_of(out)
+    if not place.local or options.skip_empty:
+        return
+    there = set(place.names())
+    rows = sum(part.rows for part in parts if part.file not in there)
+    require_room(Path(place.path) / "part", rows * (options.dims or dims) * np.dtype(options.dtype).itemsize)
 
 
 def make_part(

@@ -58,9 +58,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point: errors of ours are one sentence on stderr and exit code 1, without a traceback."""
+    """The entry point: errors of ours and of the system are one sentence on stderr and exit code 1, no traceback."""
     try:
         cli(prog_name="samespace")
     except SamespaceError as error:
         echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.strerror is None:  # not what the system says of a file or a connection
+            raise
+        named = f"{error.filename}: " if error.filename is not None else ""
+        echo(f"error: {named}{error.strerror}", err=True)
         sys.exit(1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import DataInvalid, RequestInvalid, short
+from ..folders import writes
 from ..progress import Advance
 from .server_process import RunningServer, check_probes, running_server
 
@@ -112,6 +113,7 @@ class _Steps:
             self.say(f"({self.seconds[self._name]:.0f} s)")
 
 
+@writes("options.out")
 def quickstart(options: QuickstartOptions, console: Console) -> QuickstartResult:
     """Run every step, and write the record of the run.
 

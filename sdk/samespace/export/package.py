@@ -6,6 +6,7 @@ export leaves nothing that could be taken for an artifact.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from ..artifact import Artifact, Build, FileEntry, Manifest, write_artifact
 from ..artifact import manifest as manifests
 from ..artifact.layout import check_target
 from ..errors import BuildError, RequestInvalid, SamespaceError
+from ..folders import require_room, writes
 from ..model.checkpoint import Checkpoint
 from ..model.exportable import BringsGraph
 from .builds.calibration import Calibration, load_calibration
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 README: Final = "README.md"
+_BYTES_OF: Final = {"fp32": 4, "fp16": 2, "int8": 1}  # of a weight; bf16 is the fp32 file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class _Builds:
     fallbacks: tuple[SamespaceError, ...]
 
 
+@writes("out")
 def export_artifact(
     checkpoint: Checkpoint | BringsGraph,
     out: Path | str,
@@ -97,6 +101,7 @@ def export_artifact(
     require_better(facts, checkpoint.source, anyway=anyway)
     if isinstance(checkpoint, Checkpoint):
         facts |= _told(checkpoint, say)
+    require_room(target, _numbers(checkpoint) * sum(_BYTES_OF.get(build, 0) for build in builds))
     say(f"Computing the reference vectors with {checkpoint.reference}.")
     wanted = reference(checkpoint)
     built = _build_all(checkpoint, wanted, builds, gate, calibration, say)
@@ -105,6 +110,10 @@ def export_artifact(
     facts = _made_from(checkpoint, built) | facts
     artifact = _write(checkpoint, wanted, built, target, name or target.name, facts, replace_existing)
     return Exported(artifact, reports, built.refused, built.fallbacks)
+
+
+def _numbers(checkpoint: Checkpoint | BringsGraph) -> int:
+    return sum(math.prod(weight.shape) for weight in checkpoint.identity.weights)
 
 
 def _told(checkpoint: Checkpoint, say: Say) -> dict[str, Any]:

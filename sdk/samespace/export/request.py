@@ -9,6 +9,7 @@ from typing import Any
 from ..artifact.layout import check_target
 from ..errors import RequestInvalid
 from ..evaluation import load_dataset
+from ..folders import writes
 from ..model.checkpoint import Overrides, load_towers
 from ..model.transform import Transform
 from .builds.calibration import load_calibration
@@ -47,6 +48,7 @@ class ExportRequest:
     replace: bool = False
 
 
+@writes("wanted.out")
 def export_model(wanted: ExportRequest, *, say: Say = lambda _: None) -> Exported:
     """Read the model and export it; what can be refused before it is read, is.
 

@@ -23,7 +23,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ..errors import ConfigInvalid
-from ..folders import whole_folder
+from ..folders import whole_folder, writes
 from .folder.tokenizer import write_tokenizer
 
 POSITIONS: Final = ("absolute", "rope", "alibi")
@@ -56,6 +56,7 @@ class Scratch:
             raise ConfigInvalid(key="width", reason=f"{self.width}; expected an even multiple of {self.heads} heads")
 
 
+@writes("folder")
 def write_scratch(folder: Path | str, tokenizer: Path | str, settings: Scratch) -> Path:
     """Write a sentence-transformers folder of a random encoder with mean pooling over *tokenizer*, a tokenizer.json.
 

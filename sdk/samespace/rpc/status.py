@@ -56,6 +56,8 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.DeadlineExceeded: Status("DEADLINE_EXCEEDED", 504),
     errors.ConfigInvalid: Status("INTERNAL", 500),
     errors.DataInvalid: Status("INTERNAL", 500),
+    errors.OutputFailed: Status("INTERNAL", 500),
+    errors.OutputBusy: Status("INTERNAL", 500),
     errors.TrainingFailed: Status("INTERNAL", 500),
     errors.ExtraMissing: Status("UNIMPLEMENTED", 500),
     errors.WeaviateError: Status("INTERNAL", 500),

@@ -15,7 +15,7 @@ from samespace.errors import ArtifactError
 pytestmark = pytest.mark.integration
 
 # Writes a copy of an artifact and dies without a word at the chosen sync to disk: one is made after each file,
-# after the manifest, and after the rename.
+# after the manifest, for the folder, and after the rename.
 WRITER = """
 import os, signal, sys
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_kill_at_every_sync_leaves_a_whole_artifact_or_none(
 ) -> None:
     """Whatever stands at the target is whole: nothing, the old artifact, or the new one."""
     syncs = int(write(tiny_artifact, tmp_path / "counted", last=999).stdout)
-    assert syncs == len(open_artifact(tiny_artifact).manifest.files) + 2
+    assert syncs == len(open_artifact(tiny_artifact).manifest.files) + 3
     whole = {open_artifact(tiny_artifact).space_id, open_artifact(other_artifact).space_id}
     for last in range(syncs):
         target = tmp_path / f"target{last}"

@@ -194,6 +194,7 @@ def embed(
       samespace embed s3://bucket/texts --out s3://bucket/vectors --encoder artifacts/pydoc --engine ray --address auto
       samespace embed corpus.parquet --out vectors --encoder a:8081,b:8081 --cores 8 --long-texts windows
     """
+    from ...bulk.files import writing_to
     from ...bulk.job import BulkJob, plan_job, run
     from ...bulk.plan import PART_ROWS, Options
     from ...extras import require_extra
@@ -210,11 +211,12 @@ def embed(
         build=str(build),
     )  # fmt: skip
     job = BulkJob(uris, out, options, name, PART_ROWS if part_rows is None else part_rows)
-    parts = plan_job(job)
-    rows = sum(part.rows for part in parts)
-    say(f"{rows} rows in {len(parts)} parts, space {space_id[:12]}")
-    with progress("rows", rows) as advance:
-        done = run(job, parts, engine, advance)
+    with writing_to(out):  # before texts are read
+        parts = plan_job(job)
+        rows = sum(part.rows for part in parts)
+        say(f"{rows} rows in {len(parts)} parts, space {space_id[:12]}")
+        with progress("rows", rows) as advance:
+            done = run(job, parts, engine, advance)
     say(f"{done.made} parts made, {done.kept} were there.")
     if done.skipped:
         say(f"{done.skipped} rows without a text were left out.")

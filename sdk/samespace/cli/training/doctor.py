@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...folders import whole_file, writes
 from ..console import one_line, progress, say, wrapped
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def doctor() -> None:
     help="Write splits that share no near-duplicate.",
 )
 @click.option("--keep", multiple=True, metavar="SPLIT", help="Keep this split unchanged when splits are written.")
+@writes("html")
+@writes("splits_out")
 def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ...], **options: Any) -> None:
     """Look at training data: leaks, wrong pairs, duplicates, false negatives, labels, texts, lengths, languages.
 
@@ -97,7 +100,8 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
     with ExitStack() as stack:
         diagnosis = _examined(stack, material, asked, options["encoder"], options["tokens_only"])
     if options["html"]:
-        options["html"].write_text(report(diagnosis), encoding="utf-8")
+        with whole_file(options["html"]) as file:
+            file.write(report(diagnosis).encode())
         say(f"report: {options['html']}")
     if options["as_json"]:
         click.echo(json.dumps(diagnosis.to_json(), ensure_ascii=False))

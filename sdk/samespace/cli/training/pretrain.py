@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...folders import writes
 from ..console import echo, progress, say
 
 
@@ -33,6 +34,7 @@ from ..console import echo, progress, say
 @click.option("--data", "scored_on", type=click.Path(path_type=Path), help="BEIR folder to score on [default: DATA].")
 @click.option("--dev-split", default="dev", show_default=True, help="Split to score on.")
 @click.option("--score/--no-score", default=True, help="Score before and after.  [default: score]")
+@writes("out")
 def pretrain(
     model: str,
     data: Path,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ...folders import writes
 from ..console import echo, progress, say, table
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def vocab() -> None:
 @click.option("--data", "scored_on", type=click.Path(path_type=Path), help="BEIR folder to score on [default: DATA].")
 @click.option("--dev-split", default="dev", show_default=True, help="Split to score on.")
 @click.option("--score/--no-score", default=True, help="Score before and after.  [default: score]")
+@writes("out")
 def extend(model: str, data: Path, out: Path, most: int, scored_on: Path | None, dev_split: str, score: bool) -> None:
     """Add a domain's shattered terms to the vocabulary.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ...errors import ConfigInvalid
+from ...folders import whole_file, writes
 from ..console import echo, say, table, wrapped
 from ..encoders import open_encoder, refuse_space_id
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -61,6 +61,7 @@ _TELL_EVERY_S: Final = 5.0
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report with pictures to this file."
 )
 @connection
+@writes("html")
 def audit(
     name: str,
     encoder: str,
@@ -109,10 +110,8 @@ def audit(
         others = [stack.enter_context(built(each)) for each in against]
         report = run_audit(store, name, running, options, against=others, progress=progress_lines())
     if html is not None:
-        try:
-            html.write_text(audit_page(report), encoding="utf-8")
-        except OSError as error:
-            raise ConfigInvalid(key="--html", reason=f"{html}: {error.strerror}") from error
+        with whole_file(html) as file:
+            file.write(audit_page(report).encode())
     echo(json.dumps(report.to_dict(), indent=2)) if as_json else _show(report)
     if html is not None:
         say(f"Written: {html}")

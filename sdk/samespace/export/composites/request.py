@@ -11,6 +11,7 @@ from ...artifact.layout import check_target
 from ...encoder import Encoder
 from ...errors import RequestInvalid
 from ...evaluation import Dataset, load_dataset
+from ...folders import writes
 from ...progress import Progress, silent
 from .concatenate import combine, join_towers
 from .evidence import PartScore, Say, TowerEvidence, measure_towers, score_parts
@@ -44,6 +45,7 @@ class Combination:
     replace: bool = False
 
 
+@writes("wanted.out")
 def combine_folders(
     wanted: Combination, *, progress: Progress = silent, say: Say = lambda _: None, show: Show = lambda _: None
 ) -> Artifact:

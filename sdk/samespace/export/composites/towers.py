@@ -14,7 +14,7 @@ from typing import Any
 from ...artifact import Artifact
 from ...artifact.layout import check_target
 from ...errors import RequestInvalid
-from ...folders import folder_beside
+from ...folders import folder_beside, writes
 from ...model.checkpoint import Checkpoint
 from ...model.exportable import BringsGraph
 from ...text import ROLES, Role
@@ -24,6 +24,7 @@ from .concatenate import join_towers
 from .evidence import no_evidence
 
 
+@writes("out")
 def export_towers(
     towers: Sequence[Checkpoint | BringsGraph],
     out: Path | str,

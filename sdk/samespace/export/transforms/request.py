@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import RequestInvalid
 from ...evaluation import Dataset, load_dataset
+from ...folders import writes
 from ...model.checkpoint import Checkpoint, Overrides, load_checkpoint
 from ...model.evidence import TransformEvidence
 from ...model.transform import Transform
@@ -91,6 +92,7 @@ class TransformChoice:
         }
 
 
+@writes("wanted.out")
 def choose_transform(
     wanted: TransformRequest, *, progress: Progress = silent, say: Say = lambda _: None
 ) -> TransformChoice:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation.dataset import is_retrieval_set, load_splits
 from ...evaluation.files import parts_of
-from ...folders import whole_folder
+from ...folders import whole_folder, writes
 from ..data.examples import Examples, TrainingData, join
 from ..data.leakage import question_key
 from ..data.near_duplicates import connected
@@ -125,6 +125,7 @@ def _spread(
         chosen[name].extend(rows)
 
 
+@writes("out")
 def write_splits(data: TrainingData, made: Resplit, out: Path) -> None:
     """Write new splits: a BEIR folder where the data is one, else a file of JSON lines for each split.
 

@@ -17,6 +17,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ import torch
 
 from ...errors import ConfigInvalid, TrainingFailed
 from ...export.provenance import RECORD
-from ...folders import whole_file, whole_folder
+from ...folders import held, require_room, whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
 from ..data.sources import load_data
@@ -78,17 +79,28 @@ def train(
         diagnosed: gets what the doctor says, before it stops anything.
 
     Raises:
+        OutputBusy: another process trains to the same target.
+        OutputFailed: the target cannot be written.
         ConfigInvalid: the target exists, a limit is beyond the base's, or checkpoints of another run are there.
         DataInvalid: the data cannot be read, is too little, leaks, or the doctor found an error in it.
         ModelUnsupported: the base cannot be read or could not be exported afterwards.
         TrainingFailed: the sentinel stopped the run, or the loss is no longer a number.
     """
+    # Of several processes of one run, the one that writes holds the target for all.
+    with held(config.out) if is_main() else nullcontext():
+        return _train(config, progress, say, diagnosed if doctor else None)
+
+
+def _train(config: TrainingConfig, progress: Progress, say: Say, diagnosed: Show | None) -> TrainingRun:
     if config.out.exists():
         raise ConfigInvalid(key="out", reason=f"{config.out} exists already; name another folder, or remove it")
-    if doctor:
+    if diagnosed is not None:
         look_at_data(config, diagnosed)
     began = time.perf_counter()
     setup = prepare(config)
+    # A checkpoint has the weights and the two moments of the optimiser.
+    numbers = sum(weight.numel() for weight in setup.model.parameters())
+    require_room(config.out, 4 * numbers * (4 if config.checkpoint_every else 1))
     checkpoints = _checkpoints(config, setup)
     fitted = _fitted(setup, checkpoints, progress, say)
     for alarm in fitted.history.alarms:

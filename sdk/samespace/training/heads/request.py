@@ -9,6 +9,7 @@ from pathlib import Path
 from ...artifact.layout import check_target
 from ...errors import RequestInvalid
 from ...export.package import Exported
+from ...folders import writes
 from ...model.checkpoint import Overrides
 from ...progress import Progress, silent
 from ...text import ROLES
@@ -46,6 +47,7 @@ class HeadRequest:
     overrides: Overrides = field(default_factory=Overrides)
 
 
+@writes("wanted.out")
 def train_on_encoder(
     encoder: str,
     wanted: HeadRequest,
@@ -72,6 +74,7 @@ def train_on_encoder(
     return export_trained(trained, encoders, wanted.out, name=wanted.name, replace=wanted.replace, say=say)
 
 
+@writes("wanted.out")
 def train_on_vectors(
     wanted: HeadRequest, space: str | None = None, *, progress: Progress = silent, show: Show = lambda _: None
 ) -> TrainedHead:
@@ -91,6 +94,7 @@ def train_on_vectors(
     return trained
 
 
+@writes("wanted.out")
 def align_encoders(
     query: str,
     passage: str,

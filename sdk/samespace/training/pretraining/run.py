@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from ...errors import ConfigInvalid, DataInvalid, TrainingFailed
 from ...evaluation import Dataset
-from ...folders import whole_file, whole_folder
+from ...folders import require_room, whole_file, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable, save_folder
 from ...progress import Progress, silent
@@ -91,6 +91,7 @@ class _Run:
     losses: list[float]
 
 
+@writes("out")
 def pretrain(
     model: str,
     domain: DomainTexts,
@@ -122,6 +123,8 @@ def pretrain(
     torch.manual_seed(settings.seed)
     loaded = load_plain(model)
     loaded.to("cuda" if torch.cuda.is_available() else "cpu")
+    numbers = sum(weight.numel() for weight in loaded.parameters())
+    require_room(out, 4 * numbers * (4 if settings.checkpoint_every else 1))  # a checkpoint has the optimiser's too
     vocabulary = _vocabulary(base, loaded, trained, settings.objective, model)
     run = _start(loaded, vocabulary, settings)
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and has_bf16())

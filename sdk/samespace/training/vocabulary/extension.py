@@ -19,7 +19,7 @@ from torch import nn
 
 from ...errors import ConfigInvalid, DataInvalid, ModelUnsupported
 from ...evaluation import Dataset
-from ...folders import whole_folder
+from ...folders import whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable, save_folder
 from ...model.quiet import quiet
@@ -62,6 +62,7 @@ class Extended:
     record: Mapping[str, Any]
 
 
+@writes("out")
 def extend(
     model: str,
     domain: DomainTexts,
