@@ -7,8 +7,8 @@ this machine reproduced the probes within the recorded bound.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 from ..artifact import Artifact, Build, Measured
@@ -115,13 +115,23 @@ def load_build(
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
         raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime")
     text_encoder, _ = artifact.text_encoder(), artifact.probes()  # damaged ones are refused before any session
-    artifact.prove()  # and so are those whose fp32 graph is not the encoder that the space id names
-    measurement = None
     trials = [_Trial(each, place, each.why) for each in runnable]
-    if measured and device == "cpu" and len(runnable) > 1:
-        measurement = measure(artifact, runnable, place, cpu, partial(_open_candidate, artifact))
-        trials = _by_speed(trials, measurement)
-    return _first_right(artifact, trials, measurement, text_encoder, cpu)
+    # While a runtime compiles: is the fp32 graph the encoder that the space id names? Nothing is returned before.
+    with ThreadPoolExecutor(1) as beside:
+        proof = beside.submit(artifact.prove)
+
+        def open_in_quiet(candidate: BuildCandidate, at: Placement) -> Session:
+            proof.result()
+            return _open_candidate(artifact, candidate, at)
+
+        try:
+            measurement = None
+            if measured and device == "cpu" and len(runnable) > 1:
+                measurement = measure(artifact, runnable, place, cpu, open_in_quiet)
+                trials = _by_speed(trials, measurement)
+            return _first_right(artifact, trials, measurement, text_encoder, cpu)
+        finally:
+            proof.result()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,13 @@ from ..choice import BuildCandidate
 from ..cpu import Cpu, streams_of
 from ..session import Placement, Session
 from . import kept
-from .race import OpenWay, RaceClock, RunWay, TimedLoad, WaySpeed, best, race
+from .race import RaceClock, RunWay, TimedLoad, WaySpeed, best, race
 
 SHORT, MEDIUM, LONE = (8, 16), (2, 128), (1, 16)
 """Rows and tokens of the loads."""
 MOST_STREAMS: Final = 4
+PATIENCE_NS: Final = 20_000_000_000
+"""No further way is begun after that; on an idle machine a small encoder takes a fifth of it."""
 _RULE: Final = 1  # of measuring; another one makes what was kept worthless
 _PACKAGES: Final = ("onnxruntime", "openvino", "numpy")
 OpenSession = Callable[[BuildCandidate, Placement], Session]
@@ -61,14 +63,14 @@ def measure(
 ) -> Measurement:
     """The speeds of *found* at *place*; where it leaves the number of streams open, of the best with others too.
 
-    Costs some seconds where nothing is kept, and the memory of two sessions at a time.
+    Costs some seconds where nothing is kept, and the memory of two sessions at a time. What the rounds did not agree
+    on, and what there was no time for, is measured at the next start.
     """
     threads = place.threads or cpu.cores
     by_way = {_way(each, place.streams or streams_of(threads)): each for each in found}
     ways = sorted(by_way, key=lambda way: way.exactness)
     circumstances = _circumstances(artifact, ways, place, cpu)
-    if (known := kept.recall(circumstances, ways)) is not None:
-        return Measurement(tuple(known), kept=True)
+    known = kept.recall(circumstances, ways) or []
     clock = clock or _WallClock()
 
     def open_way(way: RunWay) -> Sequence[TimedLoad]:
@@ -76,20 +78,20 @@ def measure(
         session = open_session(candidate, replace(place, threads=threads, streams=way.streams))
         return _loads(session, _row(artifact), way)
 
-    speeds = race(ways, open_way, clock)
+    until_ns = clock.now_ns() + PATIENCE_NS
+    speeds = race(_without(ways, known), open_way, clock, before=known, until_ns=until_ns)
     if speeds and not place.streams:
-        speeds = _with_other_streams(speeds, threads, open_way, clock)
-    if speeds and all(each.settled for each in speeds):
-        kept.keep(circumstances, speeds)
-    return Measurement(tuple(speeds), kept=False)
+        chosen = best(speeds).way
+        others = [replace(chosen, streams=each) for each in sorted({1, min(threads, MOST_STREAMS)})]
+        speeds = race(_without(others, speeds), open_way, clock, before=speeds, until_ns=until_ns)
+    if len(speeds) > len(known):
+        kept.keep(circumstances, [each for each in speeds if each.settled])
+    return Measurement(tuple(speeds), kept=len(speeds) == len(known))
 
 
-def _with_other_streams(
-    speeds: Sequence[WaySpeed], threads: int, open_way: OpenWay, clock: RaceClock
-) -> list[WaySpeed]:
-    chosen = best(speeds).way
-    others = sorted({1, min(threads, MOST_STREAMS)} - {chosen.streams})
-    return race([replace(chosen, streams=each) for each in others], open_way, clock, before=speeds)
+def _without(ways: Sequence[RunWay], known: Sequence[WaySpeed]) -> list[RunWay]:
+    measured = {each.way for each in known}
+    return [way for way in ways if way not in measured]
 
 
 def _way(candidate: BuildCandidate, streams: int) -> RunWay:

@@ -96,33 +96,39 @@ OpenWay = Callable[[RunWay], Sequence[TimedLoad]]
 
 
 def race(
-    ways: Sequence[RunWay], open_way: OpenWay, clock: RaceClock, *, before: Sequence[WaySpeed] = ()
+    ways: Sequence[RunWay],
+    open_way: OpenWay,
+    clock: RaceClock,
+    *,
+    before: Sequence[WaySpeed] = (),
+    until_ns: int | None = None,
 ) -> list[WaySpeed]:
-    """The speed of each of *ways* that can be run, and of those *before*.
+    """The speeds *before*, and then that of each of *ways* that can be run.
 
     Args:
         ways: from exact to less exact.
-        before: what is known already, from this process; the best of it is the first to be challenged.
+        before: what is known already; the best of it is the first to be challenged.
+        until_ns: no further way is begun after that.
     """
     speeds = list(before)
-    champion: tuple[WaySpeed, Sequence[TimedLoad]] | None = None
-    if speeds:
-        first = best(speeds)
-        champion = first, open_way(first.way)
+    champion = best(speeds) if speeds else None
+    loads: Sequence[TimedLoad] | None = None
     for way in ways:
+        if until_ns is not None and champion is not None and clock.now_ns() >= until_ns:
+            break
         try:
-            loads = open_way(way)
+            own = open_way(way)
         except (BuildError, ExtraMissing):
             continue
         if champion is None:
-            speed = WaySpeed(way, 1.0, tuple(_times(loads, [1] * len(loads), clock)))
-            champion = speed, loads
+            speed = WaySpeed(way, 1.0, tuple(_times(own, [1] * len(own), clock)))
         else:
-            speed = _duel(champion[0], champion[1], way, loads, clock)
+            loads = loads or open_way(champion.way)
+            speed = _duel(champion, loads, way, own, clock)
         speeds.append(speed)
-        if best([champion[0], speed]) is speed:
-            champion = speed, loads
-        del loads  # a loser leaves before the next one comes
+        if champion is None or best([champion, speed]) is speed:
+            champion, loads = speed, own
+        del own  # a loser leaves before the next one comes
     return speeds
 
 

@@ -124,6 +124,17 @@ def test_what_cannot_be_run_is_not_in_the_race() -> None:
     assert order == [INT8, FP32_OTHER, FP32]
 
 
+def test_what_there_is_no_time_for_is_measured_the_next_time() -> None:
+    """A race that is cut short goes on from what is known, and ends as if it had never been cut."""
+    ns = {FP32: 40_000_000, FP32_OTHER: 20_000_000, BF16: 15_000_000, INT8: 10_000_000}
+    machine = Machine(ns)
+    first = race(WAYS, machine.open_way, machine, until_ns=1)
+    assert [each.way for each in first] == [FP32]
+    second = race(WAYS[1:3], machine.open_way, machine, before=first)
+    rest = race(WAYS[3:], machine.open_way, machine, before=second)
+    assert best(rest).way == INT8 and best(rest).speed == pytest.approx(best(machine.race()).speed)
+
+
 def test_several_runs_at_once_share_their_time() -> None:
     """Two runs that take 15 ms together are faster than two of 10 ms one after the other."""
     narrow = replace(FP32, streams=2)
@@ -220,7 +231,7 @@ def test_auto_goes_by_what_was_measured(cache: Path, tiny_artifact: Path, monkey
     first = load_build(artifact, measured=True, streams=0)
     assert first.measurement is not None and not first.measurement.kept
     again = load_build(artifact, measured=True, streams=0)
-    assert again.measurement is not None and again.measurement.kept
+    assert again.measurement is not None and again.measurement.kept and not first.measurement.kept
     assert again.measurement.speeds == first.measurement.speeds
     taken = best(first.measurement.speeds).way
     for loaded in (first, again):
