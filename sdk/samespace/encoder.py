@@ -84,7 +84,8 @@ class Encoder(ABC):
 
         Args:
             artifact: its folder.
-            build: a build's name; "auto" takes the fastest whose probes pass here, `fp32` the exact one.
+            build: a build's name; "auto" takes the fastest whose probes pass here, `fp32` the exact one. Which one
+                that is, is measured for some seconds at the first time, and kept in `~/.cache/samespace`.
             runtime: "onnxruntime", "openvino" or "auto".
             threads: cores to keep busy; 0 for all that this process may use.
             device: "cpu", or with the extra `gpu` "cuda" or "tensorrt".
@@ -95,7 +96,9 @@ class Encoder(ABC):
             BuildError: no build runs here within its bound.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-        loaded = load_artifact(opened, build=build, runtime=runtime, threads=threads, device=device, streams=streams)
+        loaded = load_artifact(
+            opened, build=build, runtime=runtime, threads=threads, device=device, streams=streams, measured=True
+        )
         return LocalEncoder(loaded) if isinstance(loaded, LoadedBuild) else CompositeEncoder(loaded)
 
     @staticmethod

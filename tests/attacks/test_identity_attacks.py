@@ -165,4 +165,4 @@ def test_one_id_with_other_probes_is_a_contradiction(change: Change, artifact: P
 def test_an_artifact_that_is_what_it_says_is_proved(artifact: Path) -> None:
     """Every weight of the identity, by its name."""
     opened = open_artifact(artifact)
-    assert set(opened.prove().weights) == {weight.name for weight in opened.manifest.encoder.weights}
+    assert set(opened.find_weights().weights) == {weight.name for weight in opened.manifest.encoder.weights}

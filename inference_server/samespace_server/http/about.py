@@ -8,6 +8,8 @@ from typing import Any
 from samespace import __version__
 from samespace.errors import RequestInvalid, SamespaceError, SpaceMismatch, UnknownSpace
 from samespace.rpc.status import status_of
+from samespace.runtime import LoadedBuild, each_build
+from samespace.runtime.speeds.race import ranked
 from samespace.text import TextEncoder
 
 from ..spaces.registry import AnyEngine, Spaces
@@ -39,12 +41,32 @@ def _meta(spaces: Spaces) -> Work:
         except SamespaceError as error:
             return flat_refusal(error)
         told = [
-            {"space_id": engine.space_id, "name": engine.loaded.artifact.manifest.name, "dims": engine.dims}
+            {
+                "space_id": engine.space_id,
+                "name": engine.loaded.artifact.manifest.name,
+                "dims": engine.dims,
+                "builds": [_build(part) for part in each_build(engine.loaded)],
+            }
             for engine in engines
         ]
         return json_response({"server": "samespace", "version": __version__, "spaces": told})
 
     return meta
+
+
+def _build(loaded: LoadedBuild) -> dict[str, Any]:
+    """What is run, and the speeds by which it was chosen, the best first; of one encoder."""
+    measurement = loaded.measurement
+    return {
+        "build": loaded.build_name,
+        "runtime": loaded.runtime,
+        "streams": loaded.session.streams,
+        "why": loaded.why,
+        "measured": [
+            {"way": str(each.way), "speed": round(each.speed, 3), "ms": [round(ms, 3) for ms in each.load_ms]}
+            for each in (() if measurement is None else ranked(measurement.speeds))
+        ],
+    }
 
 
 def _models(spaces: Spaces) -> Work:

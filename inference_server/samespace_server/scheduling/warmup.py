@@ -18,7 +18,7 @@ from .speed import Speed
 
 ROW_TOKENS: Final = 32
 SMALLEST: Final = 16
-ENOUGH_US: Final = 300_000
+ENOUGH_US: Final = 40_000
 """A run of this length ends it: larger ones can only be slower, and somebody waits for the server to be ready."""
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from samespace.artifact import Artifact, open_artifact
 from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, short
-from samespace.runtime import LoadedBuild, LoadedParts, load_artifact
+from samespace.runtime import LoadedBuild, LoadedParts, each_build, load_artifact
 from samespace.runtime.fresh import require_same_spaces
+from samespace.runtime.speeds.race import ranked
 
 from ..observing.logs import tell
 from ..scheduling.composite import CompositeEngine
@@ -125,11 +126,19 @@ def open_artifacts(folders: Sequence[Path]) -> list[Artifact]:
 def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
     loaded = load_artifact(
         artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads, device=choice.device,
-        streams=choice.runners,
+        streams=choice.runners, measured=True,
     )  # fmt: skip
     space = short(artifact.space_id)
     for refused in loaded.refused:
         tell("not used", level=logging.WARNING, space=space, reason=refused)
+    for part in each_build(loaded):
+        if part.measurement is not None:
+            for speed in ranked(part.measurement.speeds):
+                tell(
+                    "measured", space=space, way=str(speed.way), speed=round(speed.speed, 2),
+                    ms="/".join(f"{each:.2f}" for each in speed.load_ms), kept=part.measurement.kept,
+                    settled=speed.settled,
+                )  # fmt: skip
     tell(
         "loaded", space=space, name=artifact.manifest.name, build=loaded.build_name, runtime=loaded.runtime,
         precision=loaded.precision, worst=loaded.worst, bound=loaded.bound, why=loaded.why,

@@ -1,7 +1,7 @@
 """The one door to onnxruntime and OpenVINO: builds, devices, threads, probes at load."""
 
 from . import openvino
-from .composite import LoadedParts, load_artifact, parts_of
+from .composite import LoadedParts, each_build, load_artifact, parts_of
 from .load import LoadedBuild, check_probes, load_build, open_session, probe_vectors, session_of
 from .session import DEVICES, Device, Placement, Session
 
@@ -13,6 +13,7 @@ __all__ = [
     "Placement",
     "Session",
     "check_probes",
+    "each_build",
     "load_artifact",
     "load_build",
     "open_session",

@@ -1,8 +1,8 @@
-"""Which build of an artifact this machine should run, decided by what the machine is. Pure.
+"""Which builds of an artifact this machine can run, in the order of what the machine is. Pure.
 
-The order is that of measurements (benchmarks/results/builds.md, benchmarks/runtimes.py), not of a race at every
-start: a race costs seconds, and on a machine that starts many things at once it is decided by chance. What the order
-cannot know, the probes do: a build whose vectors come out wrong here is not used, however fast it is.
+The order is that of measurements elsewhere (benchmarks/results/builds.md, benchmarks/runtimes.py). It decides on GPUs,
+and where nobody measures; on a CPU `auto` goes by what is measured there (`speeds`). What neither knows, the probes do:
+a build whose vectors come out wrong here is not used, however fast it is.
 """
 
 from __future__ import annotations

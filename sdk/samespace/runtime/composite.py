@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from ..artifact import Artifact, Composite
 from ..combine import concatenate
@@ -74,6 +75,7 @@ def load_artifact(
     threads: int = 0,
     device: Device = "cpu",
     streams: int = 1,
+    measured: bool = False,
 ) -> LoadedBuild | LoadedParts:
     """Load an encoder or every part of a composite; see `load_build`.
 
@@ -82,12 +84,12 @@ def load_artifact(
         ProbesFailed: the parts are right, but together they are not what the composite's probes say.
         ArtifactDamaged: a file is not what the manifest says.
     """
-    if artifact.manifest.composite is None:
-        return load_build(artifact, build=build, runtime=runtime, threads=threads, device=device, streams=streams)
-    parts = tuple(
-        load_build(part, build=build, runtime=runtime, threads=threads, device=device, streams=streams)
-        for part in artifact.parts
+    load = partial(
+        load_build, build=build, runtime=runtime, threads=threads, device=device, streams=streams, measured=measured
     )
+    if artifact.manifest.composite is None:
+        return load(artifact)
+    parts = tuple(map(load, artifact.parts))
     loaded = LoadedParts(artifact, parts, worst=0.0)
     worst = artifact.probes().worst(_probe_vectors(loaded))
     if not worst <= loaded.bound:
@@ -114,6 +116,11 @@ def _probe_vectors(loaded: LoadedParts) -> Float32:
 def parts_of(loaded: LoadedParts, role: Role) -> tuple[LoadedBuild, ...]:
     """The parts that a text of *role* goes through: one tower, or all of a concatenation."""
     return (loaded.parts[ROLES.index(role)],) if loaded.composite.kind == "two_tower" else loaded.parts
+
+
+def each_build(loaded: LoadedBuild | LoadedParts) -> tuple[LoadedBuild, ...]:
+    """The encoder, or the parts of a composite."""
+    return (loaded,) if isinstance(loaded, LoadedBuild) else loaded.parts
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ them is throttled in the middle of its runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from typing import Final
 _INT8: Final = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")
 _BF16: Final = ("amx_bf16", "avx512_bf16", "bf16")
 _OTHERS: Final = ("avx512f", "avx2", "asimd")
+_NAMES: Final = ("vendor_id", "model name", "cpu family", "model", "stepping", "CPU implementer", "CPU part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,12 @@ class Cpu:
     Attributes:
         flags: what the kernel lists of the instructions that matter here, the strongest first; empty if unknown.
         cores: physical cores that this process may keep busy, quota included; at least 1.
+        model: its name, family, model and stepping, as far as the kernel says them; "" if unknown.
     """
 
     flags: tuple[str, ...]
     cores: int
+    model: str = ""
 
     @property
     def int8(self) -> str | None:
@@ -50,18 +53,32 @@ class Cpu:
 
 def this_cpu(root: Path = Path("/")) -> Cpu:
     """The CPU of this machine; *root* is where /proc and /sys are looked for."""
-    return Cpu(_flags(root / "proc/cpuinfo"), _cores(root))
+    lines = _first_processor(root / "proc/cpuinfo")
+    return Cpu(_flags(lines), _cores(root), _model(lines))
 
 
-def _flags(file: Path) -> tuple[str, ...]:
-    """Of the first processor; all have the same, or the kernel would not move processes between them."""
+def _first_processor(file: Path) -> dict[str, str]:
+    """What the kernel says of it; all have the same, or the kernel would not move processes between them."""
+    lines: dict[str, str] = {}
     try:
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            listed = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                if not line.strip() and lines:
+                    break
+                name, _, value = line.partition(":")
+                lines[name.strip()] = value.strip()
     except OSError:
-        return ()
-    found = set(listed.partition(":")[2].split())
+        return {}
+    return lines
+
+
+def _flags(lines: Mapping[str, str]) -> tuple[str, ...]:
+    found = set(lines.get("flags", lines.get("Features", "")).split())
     return tuple(flag for flag in (*_INT8, *_BF16, *_OTHERS) if flag in found)
+
+
+def _model(lines: Mapping[str, str]) -> str:
+    return " / ".join(lines[name] for name in _NAMES if lines.get(name))
 
 
 def _cores(root: Path) -> int:

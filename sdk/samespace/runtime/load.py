@@ -6,7 +6,9 @@ this machine reproduced the probes within the recorded bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..artifact import Artifact, Build, Measured
@@ -17,9 +19,11 @@ from ..text import TextEncoder
 from ..vectors import Float32
 from . import cuda, onnx, openvino
 from .bound import BoundSession
-from .choice import candidates
+from .choice import BuildCandidate, candidates
 from .cpu import Cpu, this_cpu
 from .session import Device, Placement, Session
+from .speeds.measurement import Measurement, measure
+from .speeds.race import explained, ranked
 
 SATURATION: Final = (
     "this CPU has no instruction for int8 (VNNI, AMX); without it sums of two products saturate at 16 bits"
@@ -34,6 +38,7 @@ class LoadedBuild:
         worst: largest 1 - cos over the probes on this machine.
         refused: the candidates that were tried first and why they were not taken.
         why: why this one was, in a few words.
+        measurement: the speeds that it was chosen by; None where it was not chosen by speeds.
     """
 
     artifact: Artifact
@@ -44,6 +49,7 @@ class LoadedBuild:
     worst: float
     refused: tuple[str, ...]
     why: str = "asked for"
+    measurement: Measurement | None = None
 
     @property
     def build_name(self) -> str:
@@ -74,15 +80,18 @@ def load_build(
     threads: int = 0,
     device: Device = "cpu",
     streams: int = 1,
+    measured: bool = False,
 ) -> LoadedBuild:
     """Load the fastest build of *artifact* that runs here and whose probes pass.
 
     Args:
-        build: a build's name, or "auto" for the first in `choice.order` that this machine computes right.
+        build: a build's name, or "auto" for the fastest that this machine computes right.
         runtime: "onnxruntime", "openvino" or "auto".
         threads: cores that all runs together may keep busy; 0 for those that this process may use.
         device: "cpu", "cuda" or "tensorrt". Only onnxruntime's fp32 and fp16 run on GPUs.
         streams: runs that the caller will have under way at once; 0 for as many as help, see `Session.streams`.
+        measured: where there is a choice, go by speeds that are measured here (`speeds`: some seconds, once), and not
+            by `choice.order`. On the CPU alone.
 
     Raises:
         RequestInvalid: an unknown device.
@@ -93,7 +102,6 @@ def load_build(
     place = Placement(device, threads, streams, artifact.recipe.token_limit)
     cpu = this_cpu()
     found = candidates(artifact.manifest, build=build, runtime=runtime, device=device, cpu=cpu)
-    available = tuple(each.name for each in artifact.manifest.builds)
     if not found:
         raise BuildUnavailable(
             wanted=f"{build} on {runtime}" + ("" if device == "cpu" else f" on {device}"),
@@ -107,22 +115,73 @@ def load_build(
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
         raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime")
     text_encoder, _ = artifact.text_encoder(), artifact.probes()  # damaged ones are refused before any session
-    artifact.prove()  # and so are those whose fp32 graph is not the encoder that the space id names
-    refused: list[str] = []
-    last: BuildError = BuildUnavailable(wanted=build, available=available, reason="nothing was tried")
-    for each in runnable:
+    trials = [_Trial(each, place, each.why) for each in runnable]
+    # While a runtime compiles: is the fp32 graph the encoder that the space id names? Nothing is returned before.
+    with ThreadPoolExecutor(1) as beside:
+        proof = beside.submit(artifact.prove)
+
+        def open_in_quiet(candidate: BuildCandidate, at: Placement) -> Session:
+            proof.result()
+            return _open_candidate(artifact, candidate, at)
+
         try:
-            session = open_session(artifact, each.build, each.measured, place=place)
-            worst = check_probes(artifact, session, text_encoder, each.build.name, bound=each.measured.bound, cpu=cpu)
+            measurement = None
+            if measured and device == "cpu" and len(runnable) > 1:
+                measurement = measure(artifact, runnable, place, cpu, open_in_quiet)
+                trials = _by_speed(trials, measurement)
+            return _first_right(artifact, trials, measurement, text_encoder, cpu)
+        finally:
+            proof.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    candidate: BuildCandidate
+    place: Placement
+    why: str
+
+
+def _by_speed(trials: Sequence[_Trial], measurement: Measurement) -> list[_Trial]:
+    """Those that were measured, the best first, then those that could not be run, whose errors say why."""
+    by_name = {(each.candidate.build.name, each.candidate.measured.runtime): each for each in trials}
+    order = []
+    for speed in ranked(measurement.speeds):
+        # The same build may be there once more, with other streams.
+        trial = by_name[speed.way.build, speed.way.runtime]
+        why = explained(speed, measurement.speeds)
+        order.append(_Trial(trial.candidate, replace(trial.place, streams=speed.way.streams), why))
+    measured = {(speed.way.build, speed.way.runtime) for speed in measurement.speeds}
+    return order + [trial for name, trial in by_name.items() if name not in measured]
+
+
+def _first_right(
+    artifact: Artifact, trials: Sequence[_Trial], measurement: Measurement | None, text_encoder: TextEncoder, cpu: Cpu
+) -> LoadedBuild:
+    """The first of *trials* whose probes pass; raises the last one's `BuildError` where none does."""
+    refused: list[str] = []
+    last: BuildError | None = None
+    for each in trials:
+        chosen = each.candidate
+        try:
+            session = _open_candidate(artifact, chosen, each.place)
+            bound = chosen.measured.bound
+            worst = check_probes(artifact, session, text_encoder, chosen.build.name, bound=bound, cpu=cpu)
         except BuildError as error:
             refused.append(str(error))
             last = error
             continue
         why = each.why
         if isinstance(session, BoundSession) and (left := session.on_cpu()):
-            why += f"; {place.device} left operators to the CPU, which is slow: {left}"
-        return LoadedBuild(artifact, each.build, each.measured, session, text_encoder, worst, tuple(refused), why)
+            why += f"; {each.place.device} left operators to the CPU, which is slow: {left}"
+        return LoadedBuild(
+            artifact, chosen.build, chosen.measured, session, text_encoder, worst, tuple(refused), why, measurement
+        )
+    assert last is not None  # there is at least one
     raise last
+
+
+def _open_candidate(artifact: Artifact, candidate: BuildCandidate, place: Placement) -> Session:
+    return open_session(artifact, candidate.build, candidate.measured, place=place)
 
 
 def open_session(artifact: Artifact, build: Build, measured: Measured, *, place: Placement | None = None) -> Session:

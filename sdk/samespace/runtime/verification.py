@@ -11,9 +11,7 @@ from ..artifact.manifest import Measured
 from ..errors import BuildError, ExtraMissing, ProbesFailed, SamespaceError
 from ..text import TextEncoder
 from ..vectors import Float32, cosine_distance
-from .choice import BuildCandidate, candidates
 from .composite import load_artifact
-from .cpu import this_cpu
 from .fresh import FreshTexts, fresh_texts, fresh_vectors, require_near
 from .load import open_session, probe_vectors
 
@@ -49,11 +47,10 @@ class CheckedBuild:
 
 @dataclass(frozen=True, slots=True)
 class CheckedEncoder:
-    """The builds of one encoder, and in which order `auto` tries the ways of running them."""
+    """The builds of one encoder."""
 
     where: str
     builds: tuple[CheckedBuild, ...]
-    order: tuple[BuildCandidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def _checked(encoder: Artifact, where: str) -> CheckedEncoder:
     fresh = fresh_texts(text_encoder)
     exact = _exact(encoder, text_encoder, fresh)
     builds = tuple(_run(encoder, where, build.name, measured, fresh, exact) for build, measured in ways)
-    return CheckedEncoder(where, builds, tuple(candidates(encoder.manifest, cpu=this_cpu())))
+    return CheckedEncoder(where, builds)
 
 
 def _exact(encoder: Artifact, text_encoder: TextEncoder, fresh: FreshTexts) -> Float32 | None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import echo, say, table
 
 if TYPE_CHECKING:
-    from ...runtime.choice import BuildCandidate
     from ...runtime.verification import ArtifactVerification, CheckedBuild, CheckedEncoder
 
 OK, DIFFERS = "ok", "DIFFERS"
-FASTER: Final = 1.3
-"""Another build is recommended from here on: on a machine that does other things too, less may be chance."""
 
 
 @click.command()
@@ -43,7 +40,7 @@ def verify(artifact: Path) -> None:
         for build in encoder.builds:
             if build.error:
                 say(f"{build.where}{build.name} on {build.runtime}: {build.error}")
-        _tell_choice(encoder.order, encoder.where, _times_ms(encoder))
+        _tell_fastest(encoder.where, _times_ms(encoder))
     head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
     echo(table(head, [_row(build) for build in found.builds()]))
     found.require()
@@ -81,13 +78,8 @@ def _times_ms(encoder: CheckedEncoder) -> dict[tuple[str, str], int]:
     }
 
 
-def _tell_choice(order: Sequence[BuildCandidate], where: str, times_ms: Mapping[tuple[str, str], int]) -> None:
-    """Which of the builds that were timed `auto` takes and why, and which is clearly faster here."""
-    ways = [(each.build.name, each.measured.runtime, each.why) for each in order]
-    first = next((way for way in ways if way[:2] in times_ms), None)
-    if first is None:
-        return
-    say(f"{where}auto takes {first[0]} on {first[1]}: {first[2]}.")
-    best = min(times_ms, key=lambda each: times_ms[each])
-    if (ratio := times_ms[first[:2]] / times_ms[best]) > FASTER:
-        say(f"{where}Here {ratio:.1f} times as fast is --build {best[0]} --runtime {best[1]}.")
+def _tell_fastest(where: str, times_ms: Mapping[tuple[str, str], int]) -> None:
+    """Which of the builds that were timed is the fastest, and that `auto` measures more than that."""
+    if times_ms:
+        build, runtime = min(times_ms, key=lambda each: times_ms[each])
+        say(f"{where}Fastest here, by the time of its probes: {build} on {runtime}. auto measures for itself, once.")

@@ -99,24 +99,15 @@ def test_inspect_and_verify_an_artifact(tiny_artifact: Path) -> None:
     assert value["space_id"] in text.stdout
     verified = runner.invoke(cli, ["verify", str(tiny_artifact)], catch_exceptions=False)
     assert verified.exit_code == 0 and f"verified: space {value['space_id']}" in verified.stdout
-    assert "auto takes" in verified.stderr
+    assert "Fastest here" in verified.stderr
 
 
-def test_verify_names_what_is_faster_here(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The order of `auto` is that of other machines; where this one clearly differs, verify says what to ask for."""
-    from samespace.artifact import open_artifact
-    from samespace.cli.artifacts.verify import _tell_choice
-    from samespace.runtime.choice import candidates
-    from samespace.runtime.cpu import this_cpu
+def test_verify_names_what_is_fastest_here(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the time of the probes, of the builds that are right."""
+    from samespace.cli.artifacts.verify import _tell_fastest
 
-    order = candidates(open_artifact(tiny_artifact).manifest, cpu=this_cpu())
-    times_ms = {("fp32", "openvino"): 300, ("fp32", "onnxruntime"): 100}
-    _tell_choice(order, "", times_ms)
-    told = capsys.readouterr().err
-    assert "auto takes fp32 on openvino" in told
-    assert "3.0 times as fast is --build fp32 --runtime onnxruntime" in told
-    _tell_choice(order, "", {**times_ms, ("fp32", "openvino"): 110})
-    assert "times as fast" not in capsys.readouterr().err
+    _tell_fastest("", {("fp32", "openvino"): 300, ("fp32", "onnxruntime"): 100})
+    assert "probes: fp32 on onnxruntime" in capsys.readouterr().err
 
 
 def test_verify_is_a_function_that_sees_another_space(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,7 @@ def test_tensorrt_has_one_profile_for_all_shapes(tmp_path: Path, monkeypatch: py
     """From one short text to the most rows of the longest; fp16 where the build is; engines in a private folder."""
     file = GraphFile("model.onnx", b"a graph")
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
     settings = tensorrt_settings("fp16", Placement(device="tensorrt", longest=256), 64, file)
     assert settings["trt_fp16_enable"] == "1"
     assert settings["trt_profile_min_shapes"] == "input_ids:1x16,attention_mask:1x16"
