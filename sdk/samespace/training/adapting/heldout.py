@@ -6,12 +6,15 @@ held-out questions have to find their passages among those of all documents. Tra
 of held-out ones, and made-up queries that held-out ones repeat, leave training; development questions that the test
 part repeats leave development.
 
+Where the documents are in several languages, each is asked about by itself, and counts alike.
+
 What it leaves to others: making pairs (`signals`), scoring (`evaluation`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +23,7 @@ from ...errors import DataInvalid
 from ...evaluation import Dataset
 from ...evaluation.words import canonical
 from ..data.near_duplicates import find_near
+from ..doctor.languages import SECOND, language
 from .documents import Document, Library
 from .signals import SIGNALS, MadePair, made_pairs
 
@@ -42,7 +46,8 @@ class HeldOut:
     Attributes:
         parts: "train", "dev", "test" of each document, in the library's order.
         train: pairs of each signal out of training documents.
-        questions: "dev", "test" -> kind -> retrieval set over the passages of all documents.
+        questions: "dev", "test" -> kind (and language, where there are several) -> retrieval set over the passages of
+            all documents.
         left_out: training pairs that left because held-out ones repeat them.
     """
 
@@ -130,7 +135,27 @@ def _judging(library: Library, made: Mapping[str, Sequence[MadePair]], part: str
     """Retrieval sets of the kinds that come nearest to questions and are there often enough to say something."""
     able = [name for name in _JUDGES if len(made[name]) >= LEAST_QUESTIONS // 2]
     most = _OF_A_KIND * (2 if part == "test" else 1)
-    return {name: _dataset(library, name, _spread(made[name], most), part) for name in able[:_NEAREST]}
+    mixed = len(languages_of(library)) > 1
+    sets: dict[str, Dataset] = {}
+    for name in able[:_NEAREST]:
+        spoken: dict[str, list[MadePair]] = {}
+        for pair in made[name]:
+            spoken.setdefault(f"{name} ({language(pair.passage)})" if mixed else name, []).append(pair)
+        often = {kind: pairs for kind, pairs in spoken.items() if len(pairs) >= LEAST_QUESTIONS // 2}
+        sets |= {kind: _dataset(library, kind, _spread(pairs, most), part) for kind, pairs in often.items()}
+    return sets
+
+
+def languages_of(library: Library) -> dict[str, float]:
+    """Language -> its share of the documents, the most first; those below `SECOND`, and what is none, are left out."""
+    counts = Counter(language(document.text) for document in library.documents)
+    known = {name: count for name, count in counts.most_common() if name != "none" and not name.endswith("unknown")}
+    return {name: count / sum(known.values()) for name, count in known.items() if count >= SECOND * sum(known.values())}
+
+
+def kind_of(name: str) -> str:
+    """The signal that made the questions called *name*, which may name a language too."""
+    return name.partition(" (")[0]
 
 
 def _spread(pairs: Sequence[MadePair], most: int) -> Sequence[MadePair]:

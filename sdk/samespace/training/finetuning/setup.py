@@ -22,7 +22,7 @@ from ..losses.batch_loss import BatchLoss, LossSettings
 from ..losses.masking import Known, known_pairs, nothing_known
 from ..sentinel import judge as sentinel
 from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
-from .batches import Collator, Guide, Negatives
+from .batches import Collator, Guide, Negatives, Taught
 from .config import TrainingConfig
 from .encoding import encode_many, reciprocal_rank
 from .loop import Mine, TrainingPlan, batches_of, processes
@@ -131,7 +131,7 @@ def prepare(config: TrainingConfig) -> Setup:
         guide=_guide(config.guide) if config.guide else None,
         windows=config.passage_windows,
     )
-    samples = {"train": _sample(config, examples, text_encoders, known)}
+    samples = {"train": _sample(config, examples, text_encoders, known, collator.teacher)}
     dev = data.data.splits.get(config.dev_split)
     if dev is not None:
         samples["dev"] = _sample(config, dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
@@ -224,11 +224,16 @@ def _nested_dims(config: TrainingConfig, dims: int) -> tuple[int, ...]:
 
 
 def _sample(
-    config: TrainingConfig, examples: Examples, text_encoders: Mapping[Role, TextEncoder], known: Known
+    config: TrainingConfig,
+    examples: Examples,
+    text_encoders: Mapping[Role, TextEncoder],
+    known: Known,
+    teacher: Taught | None = None,
 ) -> Sample:
+    """Fixed pairs; where a teacher is learned from, with the data's own negatives, without which it says nothing."""
     rows = sample_rows(examples, SAMPLE_PAIRS)
-    negatives = Negatives(examples.negatives, 0, 0)
-    collator = Collator(examples, text_encoders, negatives, known, windows=config.passage_windows)
+    negatives = Negatives(examples.negatives, config.negatives if teacher is not None else 0, 0)
+    collator = Collator(examples, text_encoders, negatives, known, teacher, windows=config.passage_windows)
     return Sample(collator.batch(rows), known)
 
 
