@@ -15,8 +15,8 @@ from ..model.checkpoint import Checkpoint
 from ..model.exportable import BringsGraph
 
 RECORD = "run.json"
-_FOLDERS: Final = ("data", "out", "teacher")
-_MODELS: Final = ("base", "guide")
+_FOLDERS: Final = ("data", "out")
+_MODELS: Final = ("base", "guide", "teacher")
 
 
 def training_record(model: str | Path) -> dict[str, Any]:

@@ -34,6 +34,8 @@ from ..losses.masking import Known
 BATCH: Final = "batch"
 Guide = Callable[[Sequence[str], Role], npt.NDArray[np.float32]]
 """Unit vectors of another encoder, (texts, dim)."""
+Taught = Callable[[Sequence[tuple[str, str]]], Sequence[float | None]]
+"""A teacher's scores of (query, passage) pairs; None for what it has not scored."""
 
 
 class Batches(BatchSampler):
@@ -127,7 +129,7 @@ class Collator:
     Attributes:
         text_encoders: the text path of each role, with the training limits.
         windows: of a long passage, that are trained; a query has one.
-        teacher: (query, passage) -> score of a cross-encoder; empty where there is none.
+        teacher: scores the pairs and their negatives; None where there is none.
         guide: another encoder, for `guide`.
         epoch: set by the loop.
         cut: texts of each role that had more windows than are trained, counted as they come by.
@@ -137,7 +139,7 @@ class Collator:
     text_encoders: Mapping[Role, TextEncoder]
     negatives: Negatives
     known: Known
-    teacher: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    teacher: Taught | None = None
     guide: Guide | None = None
     windows: int = 1
     epoch: int = 0
@@ -157,7 +159,6 @@ class Collator:
             dict.fromkeys([*(examples.passages[row] for row in rows), *(text for texts in drawn for text in texts)])
         )
         place_q, place_p = ({text: place for place, text in enumerate(texts)} for texts in (queries, passages))
-        rivals, margins = zip(*(self._rival(row, texts) for row, texts in zip(rows, drawn, strict=True)), strict=True)
         return TrainingBatch(
             query=self._side(queries, "query", 1, self.known.queries),
             passage=self._side(passages, "passage", self.windows, self.known.passages),
@@ -165,8 +166,7 @@ class Collator:
             passages=torch.tensor([place_p[examples.passages[row]] for row in rows]),
             weights=torch.tensor([examples.weights[row] for row in rows], dtype=torch.float32),
             labels=torch.tensor([examples.labels[row] for row in rows], dtype=torch.float32),
-            rivals=torch.tensor([-1 if rival is None else place_p[rival] for rival in rivals]),
-            margins=torch.tensor(margins, dtype=torch.float32),
+            **self._taught(rows, drawn, place_p),
         )
 
     def _side(self, texts: Sequence[str], role: Role, most: int, groups: Mapping[str, int]) -> Side:
@@ -188,14 +188,30 @@ class Collator:
             guide=None if self.guide is None else torch.from_numpy(self.guide(texts, role)),
         )
 
-    def _rival(self, row: int, negatives: Sequence[str]) -> tuple[str | None, float]:
-        """The first negative that the teacher has scored, and how far the right answer is above it."""
-        query = self.examples.queries[row]
-        own = self.teacher.get((query, self.examples.passages[row]))
-        for negative in negatives:
-            if own is not None and (other := self.teacher.get((query, negative))) is not None:
-                return negative, own - other
-        return None, 0.0
+    def _taught(
+        self, rows: Sequence[int], drawn: Sequence[Sequence[str]], place: Mapping[str, int]
+    ) -> dict[str, Tensor]:
+        """What the teacher says of each example's passage and its negatives, as `TrainingBatch` has it."""
+        if self.teacher is None:
+            return {"rivals": torch.full((len(rows),), -1), "margins": torch.zeros(len(rows))}
+        pairs = [
+            [(self.examples.queries[row], text) for text in dict.fromkeys([self.examples.passages[row], *negatives])]
+            for row, negatives in zip(rows, drawn, strict=True)
+        ]
+        said = iter(self.teacher([pair for each in pairs for pair in each]))
+        width = max(map(len, pairs))
+        candidates, scores = torch.full((len(rows), width), -1), torch.zeros(len(rows), width)
+        for example, asked in enumerate(pairs):
+            answers = [(place[passage], score) for (_, passage), score in zip(asked, said, strict=False)]
+            scored = [(row, score) for row, score in answers if score is not None]
+            if answers[0][1] is not None and len(scored) > 1:  # without the passage's own score nothing is compared
+                candidates[example, : len(scored)] = torch.tensor([row for row, _ in scored])
+                scores[example, : len(scored)] = torch.tensor([score for _, score in scored])
+        if width == 1:
+            return {"rivals": torch.full((len(rows),), -1), "margins": torch.zeros(len(rows)), "candidates": candidates,
+                    "scores": scores}  # fmt: skip
+        margins = torch.where(candidates[:, 1] >= 0, scores[:, 0] - scores[:, 1], 0.0)
+        return {"rivals": candidates[:, 1], "margins": margins, "candidates": candidates, "scores": scores}
 
 
 def _keys(texts: Sequence[str]) -> Tensor:

@@ -69,9 +69,10 @@ class TrainingConfig:
             processes: of each process; all are negatives for all.
         mini_batch_size: texts that go through the model at once. Default 32. Changes memory and speed, not the
             gradient. Where a batch has more texts the gradient is cached, which costs one more forward pass.
-        loss: "infonce" tells the right passage from all others; for retrieval, and the default. "margin_mse" learns a
-            teacher's score margins, see teacher. "cosine_mse" and "contrastive" are for labelled pairs: the first
-            makes the cosine the label, the second puts pairs of label 0 at least half a cosine apart.
+        loss: "infonce" tells the right passage from all others; for retrieval, and the default. "listwise" ranks a
+            pair's passages as a teacher does, "margin_mse" learns a teacher's margins, see teacher. "cosine_mse" and
+            "contrastive" are for labelled pairs: the first makes the cosine the label, the second puts pairs of label
+            0 at least half a cosine apart.
         learning_rate: highest rate of AdamW, or "auto" to try some in short runs first, at up to 10 % of the run's
             steps. Default 5e-5. Too high forgets what the base knew, too low learns nothing; try a factor of 3
             either way.
@@ -110,8 +111,12 @@ class TrainingConfig:
         mine_count: mined negatives that are kept for a query, of which a step draws. Default 8. More are easier ones.
         mine_margin: how far below the right answer a negative has to score, as a share of its score, in [0, 1). Default
             0.05. Higher gives fewer false negatives and easier ones.
-        teacher: JSON lines of {"query", "passage", "score"}, a cross-encoder's scores, for loss = "margin_mse": texts
-            as in the data, for pairs and for negatives. Default "": none.
+        teacher: who scores pairs and negatives, for loss = "listwise" or "margin_mse": a cross-encoder or a larger
+            encoder, as a folder or hub name, or JSON lines of {"query", "passage", "score"}, texts as in the data.
+            Default "": none. A model reads every text or pair once, and what it said is kept in the cache.
+        teacher_temperature: what the teacher's scores are divided by before the softmax of "listwise"; 0 for 1, or for
+            `temperature` where the teacher's scores are cosines. Default 0. Lower trusts the teacher's first choice
+            more, higher its whole order.
         matryoshka_dims: shorter lengths that a prefix of the vector has to work at, such as [64, 128]; the whole vector
             is always trained. Default []. Costs little time and a little quality of the whole vector.
         query_max_tokens, passage_max_tokens: tokens of one text in training, special tokens and prompt included;
@@ -167,6 +172,7 @@ class TrainingConfig:
     mine_count: int = 8
     mine_margin: float = 0.05
     teacher: str = ""
+    teacher_temperature: float = 0.0
     matryoshka_dims: tuple[int, ...] = ()
     query_max_tokens: int = 0
     passage_max_tokens: int = 0
@@ -205,7 +211,7 @@ class TrainingConfig:
             raise ConfigInvalid(key="matryoshka_dims", reason=f"{list(self.matryoshka_dims)}; expected 1 or more each")
         if (loss_named(self.loss).needs == "teacher") != bool(self.teacher):
             taught = " or ".join(map(repr, loss_names("teacher")))
-            has, lacks = ("teacher", f"loss = {taught}") if self.teacher else ("loss", "a file of scores")
+            has, lacks = ("teacher", f"loss = {taught}") if self.teacher else ("loss", "a model or a file of scores")
             raise ConfigInvalid(
                 key=has, reason=f"has no effect without {lacks}{'' if has == 'teacher' else ': teacher'}"
             )
@@ -247,6 +253,7 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("blend", 0.01, 1),
     ("passage_windows", 1, 64),
     ("temperature", 0.001, 10),
+    ("teacher_temperature", 0, 100),
 )
 
 
@@ -266,7 +273,9 @@ def read_config(path: Path | str, overrides: Sequence[str] = (), out: Path | str
         raise ConfigInvalid(key=str(file), reason=f"is not TOML: {error}") from error
     for key in _PATHS:
         if isinstance(values.get(key), str) and values[key]:
-            values[key] = str(file.parent / Path(values[key]).expanduser())
+            beside = file.parent / Path(values[key]).expanduser()
+            if key != "teacher" or beside.exists() or values[key].endswith(".jsonl"):  # else a hub's name
+                values[key] = str(beside)
     for override in overrides:
         key, value = parse_override(override)
         values[key] = value

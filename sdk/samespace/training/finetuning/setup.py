@@ -5,7 +5,6 @@ What it leaves to others: running it (`trainer`), the parts themselves (`trainin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,13 @@ from ..losses.batch_loss import BatchLoss, LossSettings
 from ..losses.masking import Known, known_pairs, nothing_known
 from ..sentinel import judge as sentinel
 from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
-from .batches import Collator, Guide, Negatives
+from .batches import Collator, Guide, Negatives, Taught
 from .config import TrainingConfig
 from .encoding import encode_many, reciprocal_rank
 from .loop import Mine, TrainingPlan, batches_of, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
 from .model import load_model
+from .teachers import Teacher, open_teacher
 from .training_set import TrainingSet, load_training_set
 
 _SAME_SCORE: Final = 0.005  # of a reciprocal rank in [0, 1]: what bf16 may lose in the check
@@ -108,7 +108,7 @@ def prepare(config: TrainingConfig) -> Setup:
     text_encoders = _text_encoders(config, checkpoint)
     if over := [dim for dim in config.matryoshka_dims if dim > checkpoint.dims]:
         raise ConfigInvalid(key="matryoshka_dims", reason=f"{over[0]}; {config.base} gives {checkpoint.dims} dims")
-    teacher = read_scores(Path(config.teacher)) if config.teacher else {}
+    teacher = open_teacher(config.teacher) if config.teacher else None
     data = load_training_set(config)
     examples = data.examples
 
@@ -118,17 +118,20 @@ def prepare(config: TrainingConfig) -> Setup:
         model.to("cuda")
     corpus = tuple(dict.fromkeys(text for text in data.data.corpus.values() if text)) if config.mine != "none" else ()
     known = _known(config, examples, corpus)
-    loss = BatchLoss(model, _loss_settings(config, checkpoint.dims), known)
+    if teacher is not None:
+        given = [text for texts in examples.negatives for text in texts]
+        teacher.read(examples.queries, [*examples.passages, *given, *corpus], lambda _: None)
+    loss = BatchLoss(model, _loss_settings(config, checkpoint.dims, teacher), known)
     collator = Collator(
         examples=examples,
         text_encoders=text_encoders,
         negatives=Negatives(examples.negatives, config.negatives, config.seed, corpus),
         known=known,
-        teacher=teacher,
+        teacher=None if teacher is None else teacher.scores,
         guide=_guide(config.guide) if config.guide else None,
         windows=config.passage_windows,
     )
-    samples = {"train": _sample(config, examples, text_encoders, known)}
+    samples = {"train": _sample(config, examples, text_encoders, known, collator.teacher)}
     dev = data.data.splits.get(config.dev_split)
     if dev is not None:
         samples["dev"] = _sample(config, dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
@@ -140,7 +143,8 @@ def prepare(config: TrainingConfig) -> Setup:
     )  # fmt: skip
 
 
-def _loss_settings(config: TrainingConfig, dims: int) -> LossSettings:
+def _loss_settings(config: TrainingConfig, dims: int, teacher: Teacher | None) -> LossSettings:
+    natural = config.temperature if teacher is not None and teacher.cosines else 1.0
     return LossSettings(
         kind=config.loss,
         temperature=config.temperature,
@@ -148,6 +152,7 @@ def _loss_settings(config: TrainingConfig, dims: int) -> LossSettings:
         symmetric=config.symmetric,
         mini_batch_size=config.mini_batch_size,
         matryoshka_dims=_nested_dims(config, dims),
+        teacher_temperature=config.teacher_temperature or natural,
     )
 
 
@@ -199,30 +204,6 @@ def sample_rows(examples: Examples, most: int, *, right: bool = False) -> list[i
     return [rows[place] for place in spread_evenly(len(rows), most)]
 
 
-def read_scores(path: Path) -> dict[tuple[str, str], float]:
-    """A teacher's scores: (query, passage) -> score, out of JSON lines.
-
-    Raises:
-        DataInvalid: the file cannot be read, or a line is not what it has to be, with its number.
-    """
-    scores: dict[tuple[str, str], float] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataInvalid(path=str(path), reason=f"cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-            scores[str(entry["query"]).strip(), str(entry["passage"]).strip()] = float(entry["score"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataInvalid(
-                path=f"{path}, line {number}", reason='expected {"query": text, "passage": text, "score": number}'
-            ) from error
-    return scores
-
-
 def _right(examples: Examples) -> list[tuple[str, str]]:
     return [
         (query, passage)
@@ -243,11 +224,16 @@ def _nested_dims(config: TrainingConfig, dims: int) -> tuple[int, ...]:
 
 
 def _sample(
-    config: TrainingConfig, examples: Examples, text_encoders: Mapping[Role, TextEncoder], known: Known
+    config: TrainingConfig,
+    examples: Examples,
+    text_encoders: Mapping[Role, TextEncoder],
+    known: Known,
+    teacher: Taught | None = None,
 ) -> Sample:
+    """Fixed pairs; where a teacher is learned from, with the data's own negatives, without which it says nothing."""
     rows = sample_rows(examples, SAMPLE_PAIRS)
-    negatives = Negatives(examples.negatives, 0, 0)
-    collator = Collator(examples, text_encoders, negatives, known, windows=config.passage_windows)
+    negatives = Negatives(examples.negatives, config.negatives if teacher is not None else 0, 0)
+    collator = Collator(examples, text_encoders, negatives, known, teacher, windows=config.passage_windows)
     return Sample(collator.batch(rows), known)
 
 

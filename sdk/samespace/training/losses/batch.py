@@ -47,6 +47,7 @@ class TrainingBatch:
         weights, labels: (examples,) float32.
         rivals: (examples,) int64, row of the negative that a teacher has scored; -1 for none.
         margins: (examples,) float32, how far the teacher has the passage above the rival.
+        candidates, scores: (examples, most) int64 and float32, as `pairs.BatchPairs` has them; None without a teacher.
     """
 
     query: Side
@@ -57,6 +58,8 @@ class TrainingBatch:
     labels: Tensor
     rivals: Tensor
     margins: Tensor
+    candidates: Tensor | None = None
+    scores: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> TrainingBatch:
         """The same on *device*; the trainer's loader calls it too."""

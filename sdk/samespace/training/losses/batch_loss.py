@@ -46,6 +46,7 @@ class LossSettings:
     symmetric: bool = True
     mini_batch_size: int = 32
     matryoshka_dims: tuple[int, ...] = ()
+    teacher_temperature: float = 1.0
 
 
 class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
@@ -85,7 +86,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
 
     def terms(self) -> LossTerms:
         """The numbers of the formula, as they are now."""
-        return LossTerms(self.temperature, self.settings.symmetric)
+        return LossTerms(self.temperature, self.settings.symmetric, self.settings.teacher_temperature)
 
     def forward(self, batch: TrainingBatch) -> Tensor:
         """The loss of *batch*; its gradient reaches the model's weights whichever way the vectors were made."""
@@ -139,14 +140,14 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         p, start_p = _gather_rows(p)
         query, first_q, place_q = _everyone(batch.query)
         passage, first_p, place_p = _everyone(batch.passage)
-        rivals = torch.where(batch.rivals >= 0, batch.rivals + start_p[rank], 0)
         merged = replace(
             batch,
             query=query,
             passage=passage,
             queries=place_q[batch.queries + start_q[rank]],
             passages=place_p[batch.passages + start_p[rank]],
-            rivals=torch.where(batch.rivals >= 0, place_p[rivals], batch.rivals),
+            rivals=_moved_rows(batch.rivals, start_p[rank], place_p),
+            candidates=None if batch.candidates is None else _moved_rows(batch.candidates, start_p[rank], place_p),
         )
         pairs = self.pairs(merged)
         total = pairs.total.clone()
@@ -170,7 +171,14 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
             labels=batch.labels,
             rivals=batch.rivals,
             margins=batch.margins,
+            candidates=batch.candidates,
+            scores=batch.scores,
         )
+
+
+def _moved_rows(rows: Tensor, start: int, place: Tensor) -> Tensor:
+    """*rows* of this process's passages as rows of everybody's distinct ones; -1 stays."""
+    return torch.where(rows >= 0, place[torch.where(rows >= 0, rows + start, 0)], rows)
 
 
 def _everyone(side: Side) -> tuple[Side, Tensor, Tensor]:

@@ -30,10 +30,12 @@ class LossTerms:
     Attributes:
         temperature: what cosines are divided by, above 0; a tensor where it is trained.
         symmetric: whether also queries compete for a passage.
+        teacher_temperature: what a teacher's scores are divided by, above 0.
     """
 
     temperature: Tensor | float = 0.05
     symmetric: bool = False
+    teacher_temperature: float = 1.0
 
 
 Formula = Callable[["Tensor", "Tensor", "BatchPairs", LossTerms], "Tensor"]

@@ -33,6 +33,9 @@ class BatchPairs:
         labels: (examples,) float32 in [0, 1]; how far the two belong together.
         rivals: (examples,) int64, row of the passage that an example is compared with; -1 for none.
         margins: (examples,) float32, the teacher's score of the passage minus that of the rival.
+        candidates: (examples, most) int64, rows of the passages that the teacher has scored, the example's own first;
+            -1 beyond. None without a teacher.
+        scores: (examples, most) float32, the teacher's scores of these; 0 beyond.
     """
 
     queries: Tensor
@@ -43,6 +46,8 @@ class BatchPairs:
     labels: Tensor
     rivals: Tensor
     margins: Tensor
+    candidates: Tensor | None = None
+    scores: Tensor | None = None
 
     @staticmethod
     def alike(queries: Tensor, passages: Tensor, masked: Tensor, labels: Tensor) -> BatchPairs:

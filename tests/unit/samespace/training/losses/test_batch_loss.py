@@ -38,7 +38,7 @@ def gradients(loss: BatchLoss, batch: TrainingBatch) -> tuple[float, dict[str, A
     return float(value.detach()), {name: p.grad.clone() for name, p in loss.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("kind", ["infonce", "margin_mse", "cosine_mse", "contrastive"])
+@pytest.mark.parametrize("kind", ["infonce", "listwise", "margin_mse", "cosine_mse", "contrastive"])
 @pytest.mark.parametrize("mini", [1, 5])
 def test_the_cached_gradient_is_the_gradient(model: Any, tiny_checkpoint: Path, kind: str, mini: int) -> None:
     """In mini-batches of any size, loss and gradient equal those of the whole batch at once, for every loss."""
@@ -47,7 +47,7 @@ def test_the_cached_gradient_is_the_gradient(model: Any, tiny_checkpoint: Path, 
     teacher = {(words[i], words[12 + i]): 2.0 * i for i in range(12)} | {
         (words[i], words[24 + i]): 1.0 for i in range(12)
     }
-    collator = make_collator(examples, tiny_checkpoint, teacher=teacher)
+    collator = make_collator(examples, tiny_checkpoint, teacher=lambda pairs: [teacher.get(pair) for pair in pairs])
     batch = collator.batch(list(range(12)))
     dims = (32, 16) if kind == "infonce" else ()
     both = [
@@ -58,7 +58,7 @@ def test_the_cached_gradient_is_the_gradient(model: Any, tiny_checkpoint: Path, 
     )
     assert cached == pytest.approx(whole, rel=SAME)
     assert found.keys() == expected.keys()
-    assert ("log_temperature" in found) == (kind in ("infonce", "margin_mse"))
+    assert ("log_temperature" in found) == (kind in ("infonce", "listwise", "margin_mse"))
     most = max(float(gradient.abs().max()) for gradient in expected.values())  # a key's bias has none but rounding
     for name, gradient in expected.items():
         assert float((found[name] - gradient).abs().max()) <= SAME * most, name

@@ -101,6 +101,44 @@ def test_margin_mse_compares_margins(vectors: tuple[Any, Any]) -> None:
     assert loss_named("margin_mse").trivial(given, LossTerms()) == pytest.approx((4 + 1) / 2)
 
 
+def test_listwise_is_the_divergence_from_the_teachers_softmax(vectors: tuple[Any, Any]) -> None:
+    """KL(teacher || student) over the scored candidates, by torch's own kl_div; lists of unlike lengths."""
+    q, p = vectors
+    candidates = torch.tensor([[0, 3, 4], [1, 2, -1], [2, -1, -1]])
+    scores = torch.tensor([[4.0, 1.0, -2.0], [0.5, 1.5, 0.0], [0.0, 0.0, 0.0]])
+    given = examples(
+        [0, 1, 2], [0, 1, 2], (3, 5), candidates=candidates, scores=scores, rivals=torch.tensor([3, 2, -1]),
+        weights=torch.tensor([1.0, 1.0, 0.0]),
+    )  # fmt: skip
+    cosines, expected = torch.tensor(cosine(q, p)), []
+    for row, width in ((0, 3), (1, 2)):
+        student = torch.log_softmax(cosines[row, candidates[row, :width]] / T, dim=0)
+        teacher = torch.log_softmax(scores[row, :width].double() / 2, dim=0)
+        expected.append(float(torch.nn.functional.kl_div(student, teacher, log_target=True, reduction="sum")))
+    found = loss_named("listwise").formula(q, p, given, LossTerms(T, teacher_temperature=2.0))
+    assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_listwise_is_trivial_for_equal_cosines_and_zero_for_the_teachers_own() -> None:
+    """Vectors that are all one reach the trivial loss; a student with the teacher's scores reaches 0; none is nan."""
+    listwise = loss_named("listwise")
+    candidates, scores = torch.tensor([[0, 1, 2], [0, 1, -1]]), torch.tensor([[0.9, 0.1, 0.3], [0.2, 0.6, 0.0]])
+    given = examples([0, 1], [0, 0], (2, 3), candidates=candidates, scores=scores, rivals=torch.tensor([1, 1]))
+    terms = LossTerms(T, teacher_temperature=T)
+    flat = listwise.formula(torch.ones(2, 4), torch.ones(3, 4), given, terms)
+    assert float(flat) == pytest.approx(listwise.trivial(given, terms), abs=SAME)
+    own = examples([0], [0], (1, 3), candidates=candidates[:1], scores=scores[:1], rivals=torch.tensor([1]))
+    heights = scores[:1].T
+    p = torch.cat([heights, (1 - heights**2).sqrt()], dim=1)  # unit rows whose cosines with q are the scores
+    assert float(listwise.formula(torch.tensor([[1.0, 0.0]]), p, own, terms)) == pytest.approx(0, abs=SAME)
+    q = torch.randn(2, 4, requires_grad=True)
+    nothing = examples(
+        [0, 1], [0, 1], (2, 3), candidates=torch.full((2, 1), -1), scores=torch.zeros(2, 1), weights=torch.zeros(2)
+    )
+    listwise.formula(q, torch.randn(3, 4), nothing, terms).backward()
+    assert bool(torch.isfinite(q.grad).all())
+
+
 def test_labelled_losses_are_their_formulas(vectors: tuple[Any, Any]) -> None:
     """Cosine MSE and the contrastive loss, pair by pair; a constant answer reaches the trivial loss."""
     q, p = vectors
@@ -143,7 +181,7 @@ def test_a_loss_is_one_file() -> None:
     assert set(loss_names()) == files >= {"infonce", "margin_mse", "cosine_mse", "contrastive"}
     by_needs = [name for needs in ("pairs", "labels", "teacher") for name in loss_names(needs)]
     assert sorted(by_needs) == sorted(files)
-    assert "infonce" in loss_names("pairs") and "margin_mse" in loss_names("teacher")
+    assert "infonce" in loss_names("pairs") and {"listwise", "margin_mse"} <= set(loss_names("teacher"))
     for name in loss_names():
         teacher = "scores.jsonl" if loss_named(name).needs == "teacher" else ""
         assert make_config({"data": "d", "out": "o", "loss": name, "teacher": teacher}).loss == name

@@ -1,0 +1,91 @@
+"""The verdict: better, no better or worse than the base, by how much, and what it rests on. Pure.
+
+Better    the mean is higher with p < 0.05, and no kind of question is significantly worse
+worse     the mean is lower with p < 0.05, or a kind of question is significantly worse
+no better anything else: also a gain that chance could have made
+
+What it leaves to others: the scores (`run`), writing or not (`run`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...evaluation import Comparison, paired_bootstrap
+from .heldout import kind_of
+from .signals import SIGNALS
+
+BETTER: Final = "better"
+NO_BETTER: Final = "no better"
+WORSE: Final = "worse"
+JUDGED: Final = "judged"
+ASK_FOR: Final = 30
+"""Real questions to ask for where there are none: enough to see a gain of five points about every other time."""
+
+PerQuery = Mapping[str, npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the new encoder does beside its base on held-out questions.
+
+    Attributes:
+        word: `BETTER`, `NO_BETTER` or `WORSE`.
+        overall: over all questions.
+        kinds: of each kind of question, `JUDGED` for people's.
+    """
+
+    word: str
+    overall: Comparison
+    kinds: Mapping[str, Comparison]
+
+    @property
+    def by_people(self) -> bool:
+        """Whether people asked the questions."""
+        return set(self.kinds) == {JUDGED}
+
+    def sentence(self) -> str:
+        """The verdict for people."""
+        found = self.overall
+        harmed = [name for name, each in self.kinds.items() if each.mean < 0 and each.p_value < 0.05]
+        also = f"; worse on {' and '.join(harmed)}" if harmed and len(self.kinds) > 1 else ""
+        return (
+            f"{self.word[0].upper()}{self.word[1:]} than its base: {100 * found.mean:+.1f} points of "
+            f"nDCG@10 on {found.queries} held-out questions (95 % interval {100 * found.low:+.1f} to "
+            f"{100 * found.high:+.1f}, p = {found.p_value:.4f}; {found.wins} better, {found.losses} worse){also}."
+        )
+
+    def rests_on(self) -> str:
+        """What the verdict rests on, for people."""
+        if self.by_people:
+            return f"It rests on {self.overall.queries} questions that people asked."
+        says = {signal.name: signal.says.partition(",")[0] for signal in SIGNALS}
+        kinds = ", ".join(f"{each.queries} {says[kind_of(name)]}" for name, each in self.kinds.items())
+        return (
+            f"It rests on questions made of held-out documents ({kinds}), which nobody asked: people use other words. "
+            f"Collect {ASK_FOR} real questions with their answers in the BEIR layout, and pass --judged FOLDER."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The plain form."""
+        return {
+            "word": self.word,
+            "overall": self.overall.to_json(),
+            "kinds": {name: each.to_json() for name, each in self.kinds.items()},
+            "asked_by_people": self.by_people,
+        }
+
+
+def decide(new: PerQuery, base: PerQuery) -> Verdict:
+    """The verdict on two encoders' nDCG@10 of the same questions, by kind."""
+    kinds = {name: paired_bootstrap(new[name], base[name]) for name in base}
+    overall = paired_bootstrap(*(np.concatenate([each[name] for name in base]) for each in (new, base)))
+    harmed = any(each.mean < 0 and each.p_value < 0.05 for each in kinds.values())
+    if harmed or (overall.mean < 0 and overall.p_value < 0.05):
+        return Verdict(WORSE, overall, kinds)
+    return Verdict(BETTER if overall.better else NO_BETTER, overall, kinds)
