@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 from samespace import __version__
+from samespace.artifact.certificate import TrustedKeys
 
 from .listeners import Doors, listen
 from .memory import use_few_arenas
@@ -81,7 +82,8 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     telemetry = Telemetry()
     listener = listen(settings.host, settings.http_port)
     spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
-    loader = Loader(spaces, telemetry, settings.limits)
+    keys = settings.security.trusted_keys
+    loader = Loader(spaces, telemetry, settings.limits, None if keys is None else TrustedKeys.read(keys))
     tracer = _tracer(settings)
     watch = Watch(telemetry, Refusals(_now_ms), None if tracer is None else tracer.record)
     doors = Doors(spaces, watch, telemetry, settings)

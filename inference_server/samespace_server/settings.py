@@ -151,6 +151,8 @@ class Security:
             certificate are let in. Costs a handshake for each connection, and little for a request.
         token_file: bearer tokens, one a line; comments begin with #. Clients have to bring one of them.
         tokens: more of them, for secret stores that give no files.
+        trusted_keys: PEM file of ed25519 public keys; only artifacts that one of them signed are served, also of those
+            that are loaded later. It is read once.
     """
 
     tls: TlsFiles | None = None
@@ -158,6 +160,9 @@ class Security:
         None, "File of bearer tokens, one per line; SAMESPACE_TOKENS in the environment adds more."
     )
     tokens: tuple[str, ...] = field(default=(), repr=False)
+    trusted_keys: Path | None = setting(
+        None, "PEM file of ed25519 public keys; only artifacts that one of them signed are served (see `certify`)."
+    )
 
     @property
     def is_open(self) -> bool:

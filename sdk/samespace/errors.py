@@ -126,6 +126,16 @@ class ManifestInvalid(ArtifactError):
         super().__init__(f"{file}: {reason}")
 
 
+class ArtifactUntrusted(ArtifactError):
+    """Nobody who is trusted vouches for an artifact."""
+
+    def __init__(self, *, folder: str, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(
+            f"{folder}: {reason}; have it signed with `samespace certify`, or trust the key that signed it"
+        )
+
+
 class FormatTooNew(ArtifactError):
     """The artifact was written by a newer samespace."""
 

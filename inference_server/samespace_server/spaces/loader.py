@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from samespace.artifact import Artifact, open_artifact
+from samespace.artifact.certificate import TrustedKeys, require_certified
 from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, short
 from samespace.runtime import LoadedBuild, LoadedParts, each_build, load_artifact
 from samespace.runtime.fresh import require_same_spaces
@@ -31,8 +32,8 @@ from .registry import AnyEngine, Spaces
 class Loader:
     """Puts engines into `Spaces` and takes them out. Used on the event loop alone."""
 
-    def __init__(self, spaces: Spaces, meters: Meters, limits: Limits) -> None:
-        self._spaces, self._meters, self._limits = spaces, meters, limits
+    def __init__(self, spaces: Spaces, meters: Meters, limits: Limits, trusted: TrustedKeys | None = None) -> None:
+        self._spaces, self._meters, self._limits, self._trusted = spaces, meters, limits, trusted
         self._turn = asyncio.Lock()
         self._leaving: dict[AnyEngine, asyncio.Task[None]] = {}
 
@@ -47,6 +48,9 @@ class Loader:
             ServerUnavailable: the server is shutting down.
             ArtifactError, BuildError: it cannot be trusted, or computes other vectors here.
         """
+        if self._trusted is not None:
+            signer = await asyncio.to_thread(require_certified, artifact, self._trusted)
+            tell("signed", space=short(artifact.space_id), key=signer[:12])
         async with self._turn:
             if not replace and artifact.space_id in self._spaces.ids:
                 raise RequestInvalid(

@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "transform": ("samespace.cli.artifacts.transform:transform", "Choose a linear transform by nDCG@10."),
     "inspect": ("samespace.cli.artifacts.inspect:inspect", "Show what an artifact holds."),
     "verify": ("samespace.cli.artifacts.verify:verify", "Check an artifact's files and recompute its probes."),
+    "certify": ("samespace.cli.artifacts.certify:certify", "Sign an artifact's manifest."),
     "combine": ("samespace.cli.artifacts.combine:combine", "Make one artifact of several encoders."),
     "diff": ("samespace.cli.artifacts.diff:diff", "Say whether two artifacts are the same space, and what differs."),
     "embed": ("samespace.cli.serving.embed:embed", "Turn files of texts into files of vectors."),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from click.testing import CliRunner
 
 from fakes.server.process import Running, serving
 from samespace.artifact import open_artifact
+from samespace.artifact.certificate import certify, new_key
 from samespace.cli import cli
-from samespace.errors import ArtifactDamaged, ConfigInvalid, RequestInvalid, SpaceMismatch, UnknownSpace
+from samespace.errors import ArtifactDamaged, ConfigInvalid, RequestInvalid, SamespaceError, SpaceMismatch, UnknownSpace
 from samespace.rpc.admin import AdminClient
 from samespace.rpc.client import Client
 from samespace.rpc.v1 import admin_pb2 as pb
@@ -185,6 +188,33 @@ def test_the_default_is_not_unloaded(root: Path) -> None:
         assert admin.set_default(None) is None
         assert httpx.post(f"{server.http}/vectors", json=body("a")).status_code == 409
         assert admin.unload(space) == 0
+
+
+def test_only_signed_artifacts_are_served(root: Path, tmp_path: Path) -> None:
+    """Where keys are trusted: at the start, and of those that are loaded later; the manifest is what was signed."""
+    key, stranger = tmp_path / "team.key", tmp_path / "stranger.key"
+    new_key(key)
+    new_key(stranger)
+    signed = tmp_path / "signed"
+    for name in ("tiny", "other"):
+        shutil.copytree(root / name, signed / name)
+    options = ("--admin-port", "0", "--admin-root", str(signed), "--trusted-keys", f"{key}.pub")
+    command = [sys.executable, "-m", "samespace", "serve", str(signed / "tiny"), "--http-port", "0", "--grpc-port", "0"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and "has no certificate.json" in done.stderr and "Traceback" not in done.stderr
+    certify(signed / "tiny", key)
+    certify(signed / "other", stranger)
+    with serving(signed / "tiny", options=options) as server, AdminClient(server.admin) as admin:
+        space = server.space_ids[0]
+        with pytest.raises(SamespaceError, match="no valid signature of a trusted key"):
+            admin.load("other")
+        certify(signed / "other", key)
+        admin.load("other")
+        manifest = signed / "tiny" / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"name": "tiny"', '"name": "tony"'))
+        with pytest.raises(SamespaceError, match="another manifest"):
+            admin.load("tiny", replace=True)
+        assert httpx.get(f"{server.http}/e/{space}/.well-known/ready").status_code == 204  # the old one goes on
 
 
 def test_the_public_ports_have_no_admin_service(server: Running) -> None:

@@ -19,7 +19,12 @@ OK, DIFFERS = "ok", "DIFFERS"
 
 @click.command()
 @click.argument("artifact", type=click.Path(path_type=Path))
-def verify(artifact: Path) -> None:
+@click.option(
+    "--trusted",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PEM file of ed25519 public keys; one of them must have signed the artifact (see `certify`).",
+)
+def verify(artifact: Path, trusted: Path | None) -> None:
     """Check an artifact's files and recompute its probes.
 
     Every file is hashed and compared with the manifest, and the weights that the space id names are looked for in the
@@ -31,9 +36,14 @@ def verify(artifact: Path) -> None:
     Example:
       samespace verify artifacts/pydoc
     """
+    from ...artifact import open_artifact
+    from ...artifact.certificate import TrustedKeys, require_certified
     from ...runtime.verification import verify_artifact
 
-    found = verify_artifact(str(artifact))
+    opened = open_artifact(artifact)
+    if trusted is not None:
+        say(f"Signed by trusted key {require_certified(opened, TrustedKeys.read(trusted))[:12]}.")
+    found = verify_artifact(opened)
     say(f"{found.files} files are what the manifest says.")
     say("The fp32 graph holds the weights that the space id names, uses each of them, and has no other.")
     for encoder in found.encoders:

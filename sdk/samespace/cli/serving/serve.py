@@ -152,4 +152,6 @@ def _security(options: Mapping[str, Any], tokens: str) -> Security:
     if client_ca is not None and cert is None:
         raise ConfigInvalid(key="tls_client_ca", reason="has no effect without --tls-cert and --tls-key")
     tls = None if cert is None else TlsFiles(cert, key, client_ca)
-    return Security(tls, options["token_file"], tuple(tokens.replace(",", " ").split()))
+    return Security(
+        tls, options["token_file"], tuple(tokens.replace(",", " ").split()), trusted_keys=options["trusted_keys"]
+    )

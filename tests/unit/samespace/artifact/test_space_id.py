@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 import shutil
@@ -89,3 +90,49 @@ def test_a_changed_file_is_seen(tiny_artifact: Path, tmp_path: Path, name: str) 
     (folder / name).write_bytes(data)
     result = verify(folder)
     assert result.returncode == 1 and name in result.stderr
+
+
+@pytest.fixture(scope="session")
+def in_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The verifier in Go, built."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("no Go here to build the second verifier with")
+    program = tmp_path_factory.mktemp("go") / "verify"
+    source = GOLDEN / "verify_space_id.go"
+    subprocess.run([go, "build", "-o", str(program), str(source)], check=True, timeout=300)
+    return program
+
+
+def test_a_verifier_in_another_language_agrees(
+    in_go: Path, tiny_artifact: Path, other_artifact: Path, tmp_path: Path
+) -> None:
+    """Written from the page alone: released manifests, a folder, a composite, doubles, strings and a certificate."""
+    from samespace.artifact.certificate import certify, new_key
+    from samespace.export.composites.concatenate import combine
+
+    def run(*arguments: object) -> tuple[int, str]:
+        done = subprocess.run([in_go, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        return done.returncode, (done.stdout or done.stderr).strip()
+
+    for golden in sorted(GOLDEN.glob("manifest.format*.json")):
+        assert run(golden) == (0, json.loads(golden.read_text())["space_id"])
+    parts = [open_artifact(tiny_artifact), open_artifact(other_artifact)]
+    combine(parts, tmp_path / "both")
+    assert run(tmp_path / "both") == (0, open_artifact(tmp_path / "both").space_id)
+    new_key(tmp_path / "key")
+    new_key(tmp_path / "stranger")
+    certify(tmp_path / "both", tmp_path / "key")
+    assert run(tmp_path / "both", tmp_path / "key.pub")[0] == 0
+    assert run(tmp_path / "both", tmp_path / "stranger.pub") == (1, "does not fit: no signature of this key")
+    odd = {"z": 1e-05, "a": [1, 1.0, 1e16, -0.0, 2.5e-7, 123456789.0, 0.0001, 1e22], 'é😀\n\u007f/"': [None, True]}
+    (tmp_path / "odd.json").write_text(json.dumps({"identity": odd, "space_id": _digest(odd)}), encoding="utf-8")
+    assert run(tmp_path / "odd.json") == (0, _digest(odd))
+    tokenizer = tmp_path / "both" / "part2" / "tokenizer.json"
+    tokenizer.write_bytes(tokenizer.read_bytes() + b" ")
+    assert run(tmp_path / "both") == (1, "does not fit: bytes of tokenizer.json")
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
