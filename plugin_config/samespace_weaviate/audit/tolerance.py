@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samespace.encoder import CompositeEncoder, Encoder, LocalEncoder, RemoteEncoder
+from samespace.providers.encoder import ProviderEncoder
 
 EXACT: Final = 1e-6
 """The gate of fp32: what is assumed of an encoder that has no recorded bound, such as a checkpoint."""
@@ -80,6 +81,8 @@ def bounds_of(encoder: Encoder) -> tuple[Bound, tuple[Bound, ...]]:
             for artifact in artifacts
             for build in artifact.manifest.builds
         )
+    elif isinstance(encoder, ProviderEncoder):
+        reader, others = Bound(f"of {encoder.name}", encoder.manifest.bound), ()
     else:
         reader = Bound("exact", EXACT)
         others = ()

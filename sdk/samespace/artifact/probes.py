@@ -24,7 +24,7 @@ MAX_UNPACKED_BYTES: Final = 64 << 20
 MAX_TEXT_BYTES: Final = 8 << 20
 _ARRAYS: Final = {"texts": "|u1", "roles": "|u1", "vectors": "<f4"}
 
-_SHORT: Final = (
+SHORT: Final = (
     "a",
     "?",
     " ",
@@ -122,7 +122,7 @@ def probe_texts(recipe: Recipe) -> tuple[tuple[str, ...], tuple[Role, ...]]:
     """The texts of a new artifact, with their roles: short ones in both, long ones around the token limit."""
     texts: list[str] = []
     roles: list[Role] = []
-    for text in (*_SHORT, *SENTENCES):
+    for text in (*SHORT, *SENTENCES):
         for role in ROLES:
             texts.append(text)
             roles.append(role)

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("samespace.cli.serving.serve:serve", "Serve artifacts over gRPC and HTTP."),
     "spaces": ("samespace.cli.serving.spaces:spaces", "List, load and unload the spaces of a running server."),
     "health": ("samespace.cli.serving.health:health", "Exit with 0 if a server is ready, with 1 if it is not."),
+    "provider": ("samespace.cli.providers:provider", "Pin and check hosted encoders."),
     "weaviate": ("samespace.cli.weaviate:weaviate", "Create, fill, search and check pinned Weaviate collections."),
 }  # fmt: skip
 

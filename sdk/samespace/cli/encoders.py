@@ -1,6 +1,7 @@
 """From the word on the command line to an encoder.
 
 FOLDER with a manifest   an artifact, by its fastest build whose probes pass here
+FOLDER with a provider   a hosted encoder that was pinned (`samespace provider pin`)
 another FOLDER           a checkpoint, with torch
 HOST:PORT                a running server, over gRPC; HOST:PORT/SPACE where it serves several
 A:PORT,B:PORT            replicas of one; more forms in `rpc.address`
@@ -22,6 +23,7 @@ import click
 
 from ..errors import ConfigInvalid, RequestInvalid
 from ..extras import require_extra
+from ..providers.manifest import is_provider, read_provider
 from ..rpc.access import Access, Tls
 from ..rpc.address import ServerAddress
 from .options import gathered
@@ -75,6 +77,11 @@ def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encod
     if (folder / "manifest.json").is_file():
         _refuse(name, chosen, "an artifact")
         return Encoder.load(folder)
+    if is_provider(folder):
+        _refuse(name, chosen, "a pinned provider")
+        from ..providers.encoder import ProviderEncoder
+
+        return ProviderEncoder(read_provider(folder))
     if not folder.exists():
         if "://" in name and not name.startswith(("grpc://", "grpcs://")):
             raise RequestInvalid(
@@ -117,6 +124,9 @@ def space_of(text: str) -> tuple[str, str]:
     if (Path(text) / "manifest.json").is_file():
         manifest = open_artifact(text).manifest
         return manifest.space_id, manifest.name
+    if is_provider(text):
+        provider = read_provider(text)
+        return provider.space_id, provider.name
     with open_encoder(text) as encoder:
         return encoder.space_id, encoder.name
 

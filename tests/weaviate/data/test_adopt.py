@@ -17,8 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from fakes.models.encoders import WORDS, save_tiny_bert
+from fakes.providers.hosted import KEY, Hosted, hosting
 from fakes.server.serving import Server
 from samespace import Encoder
+from samespace.cli import cli
 from samespace.cli.weaviate import weaviate
 from samespace.errors import PinBroken
 from samespace_weaviate import Severity, Store, StoredObject, check_pin
@@ -308,3 +310,38 @@ def test_what_is_mixed_is_not_copied(
         assert [each for each in store.names() if each.startswith(name)] == [name]
     finally:
         store.delete_collection(name)
+
+
+def test_a_collection_of_a_hosted_encoder_is_adopted_checked_and_audited(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its provider is a candidate like any other; a model that is swapped behind the name is seen by check and audit."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]
+    rows, name, folder = objects(OBJECTS), f"Planted{uuid4().hex[:8]}", str(tmp_path / "hosted")
+    properties = [{"name": each, "dataType": ["text"]} for each in ("title", "body", "note")]
+    store.create({"class": name, "properties": properties, "vectorConfig": {"default": _none()}})
+    with hosting(Hosted(noise=1e-5, dims=64, length=1.0)) as hosted:
+        made = [np.asarray(hosted.vector(f"{each['title']} {each['body']}", "")) for each in rows]
+        stored = [
+            StoredObject(uuid4(), each, vectors={"default": row.astype(np.float32)})
+            for each, row in zip(rows, made, strict=True)
+        ]
+        try:
+            assert store.write(name, stored) == []
+            pin = ["provider", "pin", "openai:small", "--base-url", hosted.url, "--out", folder, "--yes"]
+            assert CliRunner().invoke(cli, pin).exit_code == 0
+            done = CliRunner().invoke(weaviate, ["adopt", name, "--candidate", folder, "--yes", *where])
+            assert done.exit_code == 0 and "the text of title, body" in done.output, done.output
+            assert f"to {hosted.url}" in done.output  # what is sent, and where, comes first
+            audit_it = ["audit", name, "--encoder", folder, "--all", "--written-within", "0.0002", *where]
+            audited = CliRunner().invoke(weaviate, audit_it)
+            assert audited.exit_code == 0 and "bills" in audited.output, audited.output
+            checked = CliRunner().invoke(weaviate, ["check", name, "--encoder", folder, *where])
+            assert "gives the probes' vectors" in " ".join(checked.output.split()), checked.output
+            hosted.model = 2
+            swapped = CliRunner().invoke(weaviate, ["check", name, "--encoder", folder, *where])
+            assert swapped.exit_code == 1 and "broken" in swapped.output, swapped.output
+            assert CliRunner().invoke(weaviate, audit_it).exit_code == 1
+        finally:
+            store.delete_collection(name)

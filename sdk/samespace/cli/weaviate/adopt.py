@@ -12,7 +12,7 @@ import click
 
 from ..console import echo, progress, say, table, wrapped
 from ..encoders import refuse_space_id
-from .audit import open_for_audit
+from .audit import open_for_audit, tell_cost
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def adopt(
             f"Reads up to {sample} objects; each candidate encodes some hundred texts of {min(sample, 10)} of them, "
             "and all of them once for each recipe that it finds."
         )
+        for encoder in encoders:
+            tell_cost(encoder, f"up to {sample} objects, some of them a hundred times,")
         advance = stack.enter_context(progress("texts encoded", 0))
         found = run.look(
             store, name, encoders, sample=sample, written_within=written_within, seed=seed, progress=advance

@@ -108,6 +108,7 @@ def audit(
         built = partial(open_for_audit, build=build)
         running = stack.enter_context(open_pinned(encoder, store, name, otherwise=built))
         others = [stack.enter_context(built(each)) for each in against]
+        tell_cost(running, "every object" if everything else f"up to {sample} objects of each tenant")
         report = run_audit(store, name, running, options, against=others, progress=progress_lines())
     if html is not None:
         with whole_file(html) as file:
@@ -132,6 +133,17 @@ def _show(report: AuditReport) -> None:
         echo(wrapped(offender.reason, first=f"    {offender.kind.value}: "))
     if report.wrong > MOST_OFFENDERS:
         echo(f"  and {report.wrong - MOST_OFFENDERS} more: --json tells all of them.")
+
+
+def tell_cost(encoder: Encoder, what: str) -> None:
+    """Say beforehand what is sent to a hosted encoder, which is paid for."""
+    from ...providers.encoder import ProviderEncoder
+
+    if isinstance(encoder, ProviderEncoder):
+        say(
+            f"Sends the texts of {what} to {encoder.door.address}, and those of suspects once for each explanation "
+            "that is tried. The provider bills them."
+        )
 
 
 def open_for_audit(name: str, build: str) -> Encoder:

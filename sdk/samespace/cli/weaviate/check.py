@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import WeaviateError
+from ...errors import ServerUnavailable, WeaviateError
+from ...providers.manifest import is_provider, read_provider
 from ..console import echo, say, wrapped
 from ..encoders import space_of
 from .connection import NamedWeaviate, connection, require_weaviate
@@ -80,12 +83,40 @@ def check(
             )
         say("WARNING: this key may not see every collection; only those that it may see are checked.")
     checks = check_all(inventory, names, space_id=space_id, servers=servers)
+    if encoder and not offline and is_provider(encoder):
+        checks = tuple(_probed(found, Path(encoder)) for found in checks)
     if as_json:
         echo(json.dumps([_as_json(found) for found in checks], indent=2))
     else:
         _print(checks)
     if any(found.worst >= Severity.UNSAFE for found in checks):
         sys.exit(1)
+
+
+def _probed(found: PinCheck, folder: Path) -> PinCheck:
+    """The same, with what the pinned provider answers to its probes now."""
+    from samespace_weaviate import Severity
+    from samespace_weaviate.pinning.pin import Finding
+
+    from ...providers.encoder import ProviderDoor
+    from ...providers.pin import check_provider
+
+    manifest = read_provider(folder)
+    door = ProviderDoor(manifest.provider, manifest.model, manifest.base_url, manifest.asked_dims)
+    try:
+        now = check_provider(manifest, door)
+        finding = (
+            Finding(Severity.FINE, f"{manifest.name} gives the probes' vectors of {manifest.pinned_at}")
+            if now.same
+            else Finding(
+                Severity.BROKEN,
+                f"{manifest.name} gives other vectors than when it was pinned, for {len(now.drifted)} of "
+                f"{len(manifest.texts)} probes: see `samespace provider check {folder}`",
+            )
+        )
+    except ServerUnavailable as error:
+        finding = Finding(Severity.UNSAFE, f"{manifest.name} could not be asked: {error.reason}")
+    return replace(found, findings=(*found.findings, finding))
 
 
 def _print(checks: Sequence[PinCheck]) -> None:

@@ -1,0 +1,1 @@
+"""A hosted encoder on loopback, in the wire formats of the providers."""
