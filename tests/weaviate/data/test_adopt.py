@@ -315,7 +315,7 @@ def test_what_is_mixed_is_not_copied(
 def test_a_collection_of_a_hosted_encoder_is_adopted_checked_and_audited(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its provider is a candidate like any other; a model that is swapped behind the name is seen by check and audit."""
+    """Its provider is a candidate like any other; a model swapped behind the name is seen by check and audit."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]
     rows, name, folder = objects(OBJECTS), f"Planted{uuid4().hex[:8]}", str(tmp_path / "hosted")
