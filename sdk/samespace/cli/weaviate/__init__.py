@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "repair": ("samespace.cli.weaviate.repair:repair", "Mend wrong, missing and unsearchable vectors."),
     "migrate": ("samespace.cli.weaviate.migrate:migrate", "Carry a collection to another encoder, without downtime."),
     "move": ("samespace.cli.weaviate.move:move", "Give a collection's encoder another address, without encoding."),
+    "compare": ("samespace.cli.weaviate.compare:compare", "Say whether to switch from one collection to another."),
     "bridge": ("samespace.cli.weaviate.bridge:bridge", "Approximate vectors of a new encoder, from stored ones."),
     "check": ("samespace.cli.weaviate.check:check", "Check the pins of collections; of all, if none is named."),
 }  # fmt: skip

@@ -1,0 +1,248 @@
+"""Ask two collections the same queries, in turns, and hold their answers against each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from samespace.encoder import Encoder
+from samespace.errors import RequestInvalid, WeaviateError
+from samespace.evaluation import metrics
+from samespace.evaluation.dataset import Dataset
+
+from ..access.database import Database
+from ..access.values import Hit
+from ..migration.plan import filled_vectors
+from ..pinning.pin import read_pins, require_pin
+from ..pinning.spec import DOCUMENT_PROPERTY, collection_name
+from .verdict import MARGIN, CutoverVerdict, decide, decide_unjudged
+
+DEPTH: Final = 10
+_SHOWN: Final = 3
+_EXTREMES: Final = 5
+_OVERSAMPLE: Final = 4
+"""Times more hits than documents that are asked for where documents have several objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One document that was found.
+
+    Attributes:
+        document: its id in the data set.
+        text: the beginning of its text.
+    """
+
+    document: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuery:
+    """One query and what both gave.
+
+    Attributes:
+        old, new: answers, best first, 10 at most.
+        old_score, new_score: nDCG@10; NaN without judgements.
+        overlap: share of the answers that both give, 0 to 1.
+    """
+
+    query: str
+    old: tuple[Answer, ...]
+    new: tuple[Answer, ...]
+    old_score: float
+    new_score: float
+    overlap: float
+
+    @property
+    def change(self) -> float:
+        """New less old."""
+        return self.new_score - self.old_score
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverComparison:
+    """Two collections, compared.
+
+    Attributes:
+        old, new: their names.
+        asked: every query.
+        verdict: what follows.
+        old_ms, new_ms: (median, 95th percentile) of a query in milliseconds, encoding included; asked in turns.
+        old_bytes, new_bytes: of the vectors as float32, from dimensions and the number of objects.
+        margin: of the verdict.
+    """
+
+    old: str
+    new: str
+    asked: tuple[AskedQuery, ...]
+    verdict: CutoverVerdict
+    old_ms: tuple[float, float]
+    new_ms: tuple[float, float]
+    old_bytes: int
+    new_bytes: int
+    margin: float
+
+    @property
+    def overlap(self) -> float:
+        """Mean share of answers that both give."""
+        return float(np.mean([each.overlap for each in self.asked]))
+
+    @property
+    def losses(self) -> tuple[AskedQuery, ...]:
+        """Queries that lose most, worst first."""
+        worse = [each for each in self.asked if each.change < 0]
+        return tuple(sorted(worse, key=lambda each: each.change)[:_EXTREMES])
+
+    @property
+    def wins(self) -> tuple[AskedQuery, ...]:
+        """Queries that gain most, best first."""
+        better = [each for each in self.asked if each.change > 0]
+        return tuple(sorted(better, key=lambda each: -each.change)[:_EXTREMES])
+
+
+class Side:
+    """One of the two collections, as it is asked.
+
+    Args:
+        database: of the tenant, where there are tenants.
+        name: of the collection, or an alias.
+        encoder: of its pin, that encodes queries here; None lets Weaviate's module do so.
+        id_property: holds the id that a document has in its data set.
+
+    Raises:
+        PinBroken, SpaceMismatch: the encoder is not of its pin.
+        RequestInvalid: there is no such collection, or it has not one vector that Weaviate could encode for.
+    """
+
+    def __init__(self, database: Database, name: str, encoder: Encoder | None, id_property: str) -> None:
+        self.database, self.encoder = database, encoder
+        schema = database.schema(collection_name(name))
+        if schema is None:
+            raise RequestInvalid(field="NAME", reason=f"no collection {name}; there are: {', '.join(database.names())}")
+        self.name, self._id = str(schema["class"]), id_property
+        self.vector = require_pin(schema, encoder.space_id).vector if encoder else _only_vector(schema)
+        self._text = _text_property(schema)
+        names = {str(each["name"]) for each in schema.get("properties") or ()}
+        self._windows = DOCUMENT_PROPERTY in names
+        if not self._windows and id_property not in names:
+            have = ", ".join(sorted(names))
+            raise RequestInvalid(field="--id-property", reason=f"{id_property!r}; {self.name} has {have}")
+
+    def answers(self, query: str) -> tuple[Answer, ...]:
+        """The first documents, best first; of one with several objects the best counts."""
+        limit = DEPTH * (_OVERSAMPLE if self._windows else 1)
+        found: dict[str, Answer] = {}
+        for hit in self._hits(query, limit):
+            document = hit.properties.get(DOCUMENT_PROPERTY) if self._windows else None
+            key = str(document or hit.properties.get(self._id) or hit.uuid)
+            found.setdefault(key, Answer(key, str(hit.properties.get(self._text) or "")[:300]))
+        return tuple(found.values())[:DEPTH]
+
+    def _hits(self, query: str, limit: int) -> list[Hit]:
+        if self.encoder is None:
+            return self.database.near_text(self.name, self.vector, query, limit)
+        row = np.asarray(self.encoder.encode([query], "query").__array__())[0]
+        return self.database.near_vector(self.name, self.vector, row, limit)
+
+    def vector_bytes(self) -> int:
+        """Of all vectors as float32; 0 where there is no object."""
+        page = self.database.page(self.name, "", 1, vectors=True)
+        rows = page[0].vectors.get(self.vector) if page else None
+        return 0 if rows is None else int(rows.size) * 4 * self.database.count(self.name)
+
+
+def compare_collections(
+    old: Side,
+    new: Side,
+    queries: Sequence[str],
+    judged: Dataset | None = None,
+    *,
+    margin: float = MARGIN,
+    progress: Callable[[int], None] = lambda count: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> CutoverComparison:
+    """Ask both in turns.
+
+    Args:
+        queries: texts; of *judged* its own, in order.
+        judged: whose judgements count; None where there are none.
+        margin: of nDCG@10, by which the new one may be worse.
+
+    Raises:
+        RequestInvalid: no query was given.
+        WeaviateError: one cannot be asked.
+    """
+    if not queries:
+        raise RequestInvalid(field="queries", reason="are missing; expected at least one")
+    asked, times = [], {"old": list[float](), "new": list[float]()}
+    for place, query in enumerate(queries):
+        found: dict[str, tuple[Answer, ...]] = {}
+        order = (("old", old), ("new", new)) if place % 2 == 0 else (("new", new), ("old", old))
+        for which, side in order:
+            began = clock()
+            try:
+                found[which] = side.answers(query)
+            except WeaviateError as error:
+                raise WeaviateError(f"{side.name} cannot be asked: {error}") from error
+            times[which].append(1000 * (clock() - began))
+        grades = None if judged is None else judged.qrels[judged.query_ids[place]]
+        asked.append(_asked(query, found["old"], found["new"], grades))
+        progress(1)
+    verdict = (
+        decide_unjudged([each.overlap for each in asked])
+        if judged is None
+        else decide(
+            np.array([each.old_score for each in asked]), np.array([each.new_score for each in asked]), margin=margin
+        )
+    )
+    return CutoverComparison(
+        old.name,
+        new.name,
+        tuple(asked),
+        verdict,
+        _percentiles(times["old"]),
+        _percentiles(times["new"]),
+        old.vector_bytes(),
+        new.vector_bytes(),
+        margin,
+    )
+
+
+def _asked(
+    query: str, old: tuple[Answer, ...], new: tuple[Answer, ...], grades: Mapping[str, float] | None
+) -> AskedQuery:
+    before, after = {each.document for each in old}, {each.document for each in new}
+    shared = len(before & after) / max(len(before), len(after), 1) if before or after else 1.0
+    return AskedQuery(query, old, new, _ndcg(old, grades), _ndcg(new, grades), shared)
+
+
+def _ndcg(answers: Sequence[Answer], grades: Mapping[str, float] | None) -> float:
+    if grades is None:
+        return float("nan")
+    found = np.array([[grades.get(each.document, 0.0) for each in answers] + [0.0] * (DEPTH - len(answers))])
+    return float(metrics.ndcg(found, [list(grades.values())], DEPTH)[0])
+
+
+def _percentiles(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.median(values)), float(np.percentile(values, 95))
+
+
+def _only_vector(schema: Mapping[str, Any]) -> str:
+    filled = list(filled_vectors(schema))
+    if len(filled) != 1:
+        raise RequestInvalid(
+            field="NAME",
+            reason=f"{schema['class']} has {len(filled)} named vectors; give the encoder of the one that is meant",
+        )
+    return filled[0]
+
+
+def _text_property(schema: Mapping[str, Any]) -> str:
+    pinned = [name for pin in read_pins(schema) for name in pin.settings.get("properties") or ()]
+    texts = [str(each["name"]) for each in schema.get("properties") or () if each["dataType"] == ["text"]]
+    return next(iter([*pinned, *texts]), "text")

@@ -1,0 +1,70 @@
+"""GO, NO-GO and CANNOT TELL: bad encoders never get a GO, equal ones always, and few queries decide nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from samespace_weaviate.cutover.verdict import FEWEST, Decision, decide, decide_unjudged
+
+
+def scores(seed: int, queries: int) -> np.ndarray:
+    """nDCG@10 as it is met: many zeros and ones, and some between."""
+    chance = np.random.default_rng(seed)
+    return np.asarray(chance.choice([0.0, 0.39, 0.5, 0.63, 1.0], size=queries, p=[0.25, 0.1, 0.1, 0.15, 0.4]))
+
+
+@pytest.mark.parametrize("loss", [0.03, 0.05, 0.1, 0.3])
+def test_a_planted_bad_encoder_never_gets_a_go(loss: float) -> None:
+    """Whatever the queries: a loss of three points and more in the mean, over 40 to 500 queries."""
+    for seed in range(60):
+        queries = (40, 120, 500)[seed % 3]
+        old = scores(seed, queries)
+        chance = np.random.default_rng(1000 + seed)
+        lost = chance.random(queries) < 2 * loss / max(float(old.mean()), 0.1)
+        new = np.where(lost, old / 2, old)
+        new -= (new.mean() - old.mean() + loss).clip(min=0) * (new > 0)  # so much is lost, not less
+        found = decide(old, new.clip(0, 1))
+        assert found.decision is not Decision.GO, (seed, found.why)
+
+
+def test_equal_encoders_always_get_a_go() -> None:
+    """The same answers; and answers that differ in what does not matter."""
+    for seed in range(40):
+        old = scores(seed, 60)
+        assert decide(old, old).decision is Decision.GO
+        assert decide(old, np.clip(old + 1e-9, 0, 1)).decision is Decision.GO
+
+
+def test_a_clear_loss_is_a_no_go_and_a_clear_gain_a_go() -> None:
+    old = scores(1, 300)
+    worse, better = decide(old, old * 0.8), decide(old, np.clip(old + 0.1, 0, 1))
+    assert worse.decision is Decision.NO_GO and "worse" in worse.why
+    assert better.decision is Decision.GO and "better" in better.why
+
+
+def test_what_is_not_shown_is_not_decided() -> None:
+    """A noisy tie over a few queries; it says how many would tell."""
+    chance = np.random.default_rng(5)
+    old = scores(2, 40)
+    found = decide(old, np.clip(chance.permutation(old), 0, 1))
+    assert found.decision is Decision.CANNOT_TELL and "judged queries would tell" in found.why
+
+
+@pytest.mark.parametrize("queries", [0, 1, FEWEST - 1])
+def test_few_queries_decide_nothing(queries: int) -> None:
+    """Also where the few are the same."""
+    assert decide(np.ones(queries), np.ones(queries)).decision is Decision.CANNOT_TELL
+    assert decide_unjudged([1.0] * queries).decision is Decision.CANNOT_TELL
+
+
+def test_judgements_of_other_ids_decide_nothing() -> None:
+    """Two zeros are equal, and say nothing."""
+    found = decide(np.zeros(100), np.zeros(100))
+    assert found.decision is Decision.CANNOT_TELL and "ids" in found.why
+
+
+def test_without_judgements_only_the_same_answers_are_a_go() -> None:
+    assert decide_unjudged([1.0] * 50).decision is Decision.GO
+    assert decide_unjudged([1.0] * 49 + [0.9]).decision is Decision.CANNOT_TELL
+    assert decide_unjudged([0.0] * 50).decision is Decision.CANNOT_TELL
