@@ -18,7 +18,9 @@ from samespace.errors import ConfigInvalid
 
 from .budgets import ByteBudget
 from .http.about import add_about, add_meta
+from .http.browsers import Origins
 from .http.hosts import KnownHosts
+from .http.openapi import add_openapi
 from .http.routes import HttpApp, add_encoder, add_health, add_metrics
 from .http.server import HttpServer
 from .http.status_page import add_status
@@ -45,7 +47,8 @@ class Doors:
         self._guard = Guard(security.tokens, security.token_file)
         tls = None if security.tls is None else ServerTls.read(security.tls)
         apart = settings.ops_port is not None
-        app = HttpApp(telemetry, self._guard, _known_hosts(settings))
+        origins, prefix = Origins((settings.cors_origins or "").split(",")), settings.path_prefix or ""
+        app = HttpApp(telemetry, self._guard, _known_hosts(settings), origins=origins, prefix=prefix)
         add_health(app, spaces)
         add_meta(app, spaces)
         add_encoder(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
@@ -53,6 +56,7 @@ class Doors:
         if not apart:
             add_metrics(app, telemetry)
             add_status(app, spaces, telemetry, settings.limits)
+        add_openapi(app, prefix)
         most = settings.limits.max_request_bytes
         held, context = ByteBudget(settings.http.max_held_bytes), None if tls is None else tls.context
         ops = _ops(spaces, watch, telemetry, settings)

@@ -6,6 +6,7 @@ stand beside the field, once: `samespace serve` makes its options from them (`se
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from samespace.errors import ConfigInvalid
 from samespace.runtime import Device
 
 from .security.tls import TlsFiles
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
 
 def setting(default: Any, text: str, *, flag: str | None = None, **shown: Any) -> Any:
@@ -253,6 +256,9 @@ class Settings:
         host_names: names of this server that have a dot in them and are not of a private ending, with commas between:
             the page, its numbers and the metrics are given under no other name, so that no page on the Internet can
             read them through its reader's browser. Addresses, localhost and names of containers need not be told.
+        path_prefix: what a proxy puts before every path. Paths without it are answered too, for probes.
+        cors_origins: whose pages may send texts and read vectors, with the token that they bring. "*" gives a server
+            without tokens to every page that anybody in your network opens.
     """
 
     artifacts: tuple[Path, ...]
@@ -270,6 +276,13 @@ class Settings:
     host_names: str | None = setting(
         None, "Names, with commas between, under which the status page and metrics may be read too.", metavar="NAMES"
     )
+    path_prefix: str | None = setting(
+        None, "Prefix of every HTTP path, such as /encoder, for proxies that do not remove it.", metavar="PATH"
+    )
+    cors_origins: str | None = setting(
+        None, "Origins, with commas between, whose pages may call the HTTP routes from a browser; * for all.",
+        metavar="ORIGINS",
+    )  # fmt: skip
     choice: Choice = field(default_factory=Choice)
     limits: Limits = field(default_factory=Limits)
     http: HttpLimits = field(default_factory=HttpLimits)
@@ -289,5 +302,7 @@ class Settings:
             if port and taken.setdefault(port, key) != key:
                 reason = f"{port} is taken by {taken[port]} already; choose another, or 0 for a free one"
                 raise ConfigInvalid(key=key, reason=reason)
+        if self.path_prefix is not None and not _PREFIX.fullmatch(self.path_prefix):
+            raise ConfigInvalid(key="path_prefix", reason=f"{self.path_prefix!r}; expected a path such as /encoder")
         if self.admin_root is not None and self.admin_port is None:
             raise ConfigInvalid(key="admin_root", reason="has no effect without an admin port; give both or neither")

@@ -139,11 +139,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         yield work
         for path in (*sorted(work.rglob("*")), work):
             sync(path)
-        if replace and target.exists():
-            _exchange(work, target)
-        else:
-            work.rename(target)
-        sync(target.parent)
+        _put(work, target, replace=replace)
 
 
 @contextmanager
@@ -196,20 +192,26 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _exchange(work: Path, target: Path) -> None:
-    # No way to exchange two folders works everywhere: killed between the renames, the old folder is out of the way,
-    # and the next write puts it back.
+def _put(work: Path, target: Path, *, replace: bool) -> None:
+    """*work* in the place of *target*, or everything as it was. No way to exchange two folders works everywhere: killed
+    between the renames, the old folder is out of the way, and the next write puts it back."""
     old = work.with_suffix(".previous")
-    target.rename(old)
+    if replace and target.exists():
+        target.rename(old)
     try:
         work.rename(target)
-    except OSError:
+        sync(target.parent)
+    except OSError as error:
         try:
-            old.rename(target)
-        except OSError as error:
-            raise OutputFailed(
-                path=str(target), reason=f"{error.strerror}; what was there is in {old}: name it {target.name} again"
-            ) from error
+            if not work.exists():
+                target.rename(work)
+            if old.exists():
+                old.rename(target)
+        except OSError:
+            if not old.exists():
+                raise error from None
+            reason = f"{error.strerror}; what was there is in {old}: name it {target.name} again"
+            raise OutputFailed(path=str(target), reason=reason) from error
         raise
     _remove(old)
 
@@ -242,13 +244,21 @@ def _locked(lock: Path, target: Path) -> int:
                 if error.errno not in _UNLOCKABLE:
                     raise
             if _is(descriptor, lock):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, str(os.getpid()).encode())
+                _sign(descriptor, lock)
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its holder removed it meanwhile
+
+
+def _sign(descriptor: int, lock: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+    except OSError:
+        lock.unlink(missing_ok=True)
+        raise
 
 
 def _is(descriptor: int, path: Path) -> bool:

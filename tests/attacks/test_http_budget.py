@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -33,9 +36,9 @@ def connect(server: Running) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.told["http_port"]), timeout=60)
 
 
-def post(server: Running, body: bytes, path: str = "v1/embeddings") -> int:
+def post(server: Running, body: bytes, path: str = "v1/embeddings", more: str = "") -> int:
     """The status of one request."""
-    head = HEAD.format(space=server.space_ids[0], path=path) + f"Content-Length: {len(body)}\r\n\r\n"
+    head = HEAD.format(space=server.space_ids[0], path=path) + f"Content-Length: {len(body)}\r\n{more}\r\n"
     with connect(server) as sock:
         sock.sendall(head.encode() + body)
         return int(sock.recv(1000).split()[1])
@@ -112,6 +115,24 @@ def test_chunks_of_two_bytes_are_refused(server: Running) -> None:
     with peak_of(server.process.pid) as peak:
         never_late(server, attack)
     assert peak.more_bytes < 16 * MB
+
+
+def test_bodies_in_gzip_count_as_what_is_in_them(server: Running) -> None:
+    """Twelve bodies of 7 MB in a few kilobytes, and some that never stop: neither memory nor the loop."""
+    inside = b'{"input": "a", "more": "' + b"a" * (7 * MB) + b'"}'
+    bomb, endless = gzip.compress(inside), gzip.compress(b" " * (64 * MB))
+
+    def attack() -> None:
+        with ThreadPoolExecutor(18) as pool:
+            statuses.update(
+                pool.map(partial(post, server, more="Content-Encoding: gzip\r\n"), [bomb, bomb, endless] * 6)
+            )
+
+    statuses: set[int] = set()
+    with peak_of(server.process.pid) as peak:
+        never_late(server, attack)
+    assert {200, 413} <= statuses <= {200, 413, 503, 429}
+    assert peak.more_bytes < 384 * MB
 
 
 def test_bodies_that_are_never_finished_share_one_budget(server: Running) -> None:

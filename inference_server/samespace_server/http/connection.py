@@ -24,6 +24,7 @@ from .host import Host
 from .hosts import is_host
 from .inbox import PIECE_BYTES, Inbox
 from .messages import Request, Response, Work, encode, error_body, json_response
+from .unpack import ENCODINGS
 
 log = logging.getLogger(__name__)
 
@@ -341,7 +342,7 @@ class Connection(asyncio.Protocol):
             self._refuse(400, "malformed", "no Host header")
         else:
             self._receiving, self._fresh = "body", True
-            self._work = self._server.app.route(request)
+            self._work = self._server.route(request)
             if self.probes_only and not self._server.app.is_probe(request):
                 return self._refuse(503, "too_many_connections", "too many connections; try again, or another server")
             request.keep_alive &= not self.probes_only
@@ -356,8 +357,8 @@ class Connection(asyncio.Protocol):
                 self._last(work)
         elif length > self._server.max_body_bytes:
             self._refuse_body(f"{length} bytes")
-        elif headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            self._refuse(415, "content_encoding", "a compressed body; send it as it is")
+        elif headers.get(b"content-encoding", b"identity").lower() not in ENCODINGS:
+            self._refuse(415, "content_encoding", "a body compressed in another way than gzip; send it as it is")
         elif (expected := headers.get(b"expect")) is not None:
             if expected.lower() != b"100-continue":
                 self._refuse(417, "expectation", "the only expectation that is met is 100-continue")
@@ -366,9 +367,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self, size: str) -> None:
         most = self._server.max_body_bytes
-        told = f"body: {size}, at most {most} are taken"
-        remedy = "send fewer texts at once, or raise the server's --max-request-bytes"
-        self._refuse(413, "body_too_large", f"{told}; {remedy}")
+        told = f"body: {size}, at most {most} are taken; send fewer texts at once, or raise the server's"
+        self._refuse(413, "body_too_large", f"{told} --max-request-bytes")
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

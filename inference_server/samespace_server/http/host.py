@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..budgets import ByteBudget
 from ..settings import HttpLimits
-from .messages import App
+from .messages import App, Request, Response, Work
 
 
 class Host(Protocol):
@@ -27,6 +27,9 @@ class Host(Protocol):
 
     def enter(self, connection: Any) -> bool:
         """Whether there is room for one more connection; it is counted either way, until it leaves."""
+
+    def route(self, request: Request) -> Work | Response:
+        """Who answers, as the app says; bodies are unpacked before."""
 
     def leave(self, connection: Any) -> None:
         """The connection is gone."""

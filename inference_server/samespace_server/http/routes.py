@@ -35,6 +35,7 @@ from ..scheduling.engine import now_us
 from ..security.tokens import Guard
 from ..spaces.registry import AnyEngine, Spaces
 from .bodies import read_object
+from .browsers import Origins
 from .dialects import Dialect, RequestContext, all_dialects, flat_error, named_space
 from .dialects.dialect import Rows
 from .dialects.numbers import json_rows
@@ -75,9 +76,23 @@ class Route:
 class HttpApp:
     """The paths of a server, and who may ask for them. `HttpServer` brings the requests."""
 
-    def __init__(self, telemetry: Telemetry, guard: Guard, hosts: KnownHosts | None = None) -> None:
-        """No paths yet: `add_encoder` adds those of this module."""
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        guard: Guard,
+        hosts: KnownHosts | None = None,
+        *,
+        origins: Origins | None = None,
+        prefix: str = "",
+    ) -> None:
+        """No paths yet: `add_encoder` adds those of this module.
+
+        Args:
+            origins: of pages that may read answers; none unless given.
+            prefix: begins every path, for proxies that do not take it off; paths without it are answered too.
+        """
         self._telemetry, self._guard, self._hosts = telemetry, guard, hosts or KnownHosts()
+        self._origins, self._prefix = origins or Origins(), _parts(prefix)
         self._routes: dict[str, dict[str, Route]] = {}
 
     def add(self, method: str, path: str, route: Route) -> None:
@@ -86,6 +101,11 @@ class HttpApp:
         methods[method] = route
         if method == "GET":
             methods["HEAD"] = route
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Those that were added, in order."""
+        return tuple(self._routes)
 
     def _methods(self, parts: list[str]) -> dict[str, Route]:
         """By method, who answers a path; a route's "*" is any one part."""
@@ -102,14 +122,26 @@ class HttpApp:
 
     def is_probe(self, request: Request) -> bool:
         """Whether *request*, which has its route, asks whether the server lives or is ready."""
-        parts = [part for part in request.path.split("/") if part]
+        parts = self._parts_of(request)
         route = self._routes.get("/".join(parts[2:] if request.space else parts), {}).get(request.method)
         return route is not None and route.is_probe
 
+    def _parts_of(self, request: Request) -> list[str]:
+        parts, most = _parts(request.path), len(self._prefix)
+        return parts[most:] if most and parts[:most] == self._prefix else parts
+
     def route(self, request: Request) -> Work | Response:
         """Who answers; or 404, 405, 401 or 421."""
-        # Empty parts are left out: the Python client makes "//v2/embed" of a bare base URL, and some add a slash.
-        parts = [part for part in request.path.split("/") if part]
+        methods = self._found(request)
+        if not self._origins.allows(request) or any(route.for_known_hosts for route in methods.values()):
+            return self._answer(request, methods)
+        if request.method == "OPTIONS" and methods and b"access-control-request-method" in request.headers:
+            return self._origins.preflight(request, methods)
+        return self._origins.readable(request, self._answer(request, methods))
+
+    def _found(self, request: Request) -> dict[str, Route]:
+        """By method, who answers a request's path; its space and role are filled in."""
+        parts = self._parts_of(request)
         if len(parts) > 1 and parts[0] == "e":
             request.space = parts[1]
             del parts[:2]
@@ -117,7 +149,10 @@ class HttpApp:
                 request.role = parts.pop(0)
         methods = self._methods(parts)
         found = next(iter(methods.values()), None)
-        if found is None or (request.space is not None and not found.has_space):
+        return {} if found is None or (request.space is not None and not found.has_space) else methods
+
+    def _answer(self, request: Request, methods: dict[str, Route]) -> Work | Response:
+        if not methods:
             return _plain(request, 404, f"no such path: {request.path[:200]}")
         route = methods.get(request.method)
         if route is None:
@@ -282,6 +317,11 @@ def _ready(spaces: Spaces, *, status: int = 204) -> Work:
 def flat_refusal(error: SamespaceError) -> Response:
     """An error of a route that no dialect has."""
     return json_response(flat_error(str(error), error), status=status_of(error).http)
+
+
+def _parts(path: str) -> list[str]:
+    """Empty ones are left out: the Python client makes "//v2/embed" of a bare base URL, and some add a slash."""
+    return [part for part in path.split("/") if part]
 
 
 def _authorization(request: Request) -> bytes | None:

@@ -21,8 +21,9 @@ from ..budgets import ByteBudget
 from ..observing.logs import tell
 from ..settings import HttpLimits
 from .connection import Connection
-from .messages import App
+from .messages import App, Request, Response, Work
 from .turns import Turns
+from .unpack import GZIP, unpacking
 
 _SWEEP_MS: Final = 1_000
 _TELL_MS: Final = 10_000
@@ -141,6 +142,13 @@ class HttpServer:
         oldest.finish()
         self._connections.pop(oldest, None)  # it leaves in a moment
         return True
+
+    def route(self, request: Request) -> Work | Response:
+        """Who answers, as the app says; bodies are unpacked before."""
+        found = self.app.route(request)
+        if isinstance(found, Response) or request.headers.get(b"content-encoding", b"").lower() != GZIP:
+            return found
+        return unpacking(found, self.app, self.held, self.max_body_bytes)
 
     def leave(self, connection: Connection) -> None:
         """The connection is gone."""

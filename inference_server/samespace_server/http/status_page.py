@@ -42,7 +42,7 @@ def add_status(app: HttpApp, spaces: Spaces, telemetry: Telemetry, limits: Limit
         embeds: whether texts can be embedded over the same port, so that the page can offer to compare two.
     """
     html = files(__package__).joinpath(PAGE).read_text(encoding="utf-8")
-    page = Response(200, html.encode(), HTML, _headers(html))
+    page = Response(200, html.encode(), HTML, page_headers(html))
     began_s = time.monotonic()
 
     async def show(request: Request) -> Response:
@@ -145,7 +145,7 @@ class _Counted:
         return [each for each in self._samples[name] if labels.items() <= each[0].items()]
 
 
-def _headers(html: str) -> tuple[tuple[bytes, bytes], ...]:
+def page_headers(html: str) -> tuple[tuple[bytes, bytes], ...]:
     """What keeps the page to itself: its own style and script by their digests, this server, and nothing else."""
     digests = {
         kind: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for kind, text in _INLINE.findall(html)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from samespace.errors import DataInvalid
+from samespace.evaluation.parquet_bounds import require_plausible
 from samespace.extras import require_extra
 
 from ..access.values import Passage
@@ -100,6 +101,7 @@ def _parquet(file: Path) -> Iterator[Any]:
 
     try:
         with parquet.ParquetFile(file) as table:
+            require_plausible(table.metadata, file.stat().st_size, file)
             yield table
     except (pa.ArrowInvalid, OSError) as error:  # OSError is what damaged pages are
         raise DataInvalid(path=str(file), reason=f"cannot be read as Parquet: {error}") from error

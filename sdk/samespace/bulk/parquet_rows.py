@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import DataInvalid
+from ..evaluation.parquet_bounds import require_plausible
 from .files import Place
 from .plan import CHUNK_ROWS, BulkPart
 
@@ -14,14 +15,16 @@ def count_rows(place: Place) -> int:
     """How many rows a file says it has.
 
     Raises:
-        DataInvalid: it is no Parquet file.
+        DataInvalid: it is no Parquet file, or says more than can be in it.
     """
     import pyarrow
     import pyarrow.parquet
 
     try:
         with place.open() as stream:
-            return int(pyarrow.parquet.read_metadata(stream).num_rows)
+            metadata = pyarrow.parquet.read_metadata(stream)
+            require_plausible(metadata, place.size() or 0, place.uri)
+            return int(metadata.num_rows)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataInvalid(path=place.uri, reason=f"cannot be read as Parquet: {error}") from error
 

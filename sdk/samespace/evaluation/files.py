@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 
 from ..errors import DataInvalid
 from ..extras import require_extra
+from .parquet_bounds import require_plausible
 
 COMPRESSIONS: Final = (".gz", ".bz2", ".xz")
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
@@ -281,9 +282,11 @@ def _parquet(path: Path) -> Numbered:
 
     number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-            for plain in batch.to_pylist():
-                number += 1
-                yield number, plain
+        with pyarrow.parquet.ParquetFile(path) as parquet:
+            require_plausible(parquet.metadata, path.stat().st_size, path)
+            for batch in parquet.iter_batches():
+                for plain in batch.to_pylist():
+                    number += 1
+                    yield number, plain
     except (pyarrow.ArrowException, OSError) as error:
         raise DataInvalid(path=str(path), reason=f"cannot be read as Parquet: {error}") from error

@@ -1,6 +1,6 @@
 /* A disk that fails: preloaded into a process, it lets the n-th write below a folder fail, and those after it.
 
-   Counted: opening to write, write, fsync, rename, mkdir, truncate, and copying inside of the kernel. Reading and removing
+   Counted: opening to write, write, fsync, rename (not for ENOSPC), mkdir, truncate, and copying inside of the kernel. Reading and removing
    always work. fault_arm() is called from the process itself; what is written elsewhere is left alone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -131,13 +131,14 @@ int ftruncate64(int fd, off64_t size) {
   REAL(int, ftruncate64, int, off64_t);
   return fails_of(fd) ? -1 : real(fd, size);
 }
+/* On a full disk there is room for a name in the place of another. */
 int rename(const char *from, const char *to) {
   REAL(int, rename, const char *, const char *);
-  return fails_at(AT_FDCWD, to) ? -1 : real(from, to);
+  return error_number != ENOSPC && fails_at(AT_FDCWD, to) ? -1 : real(from, to);
 }
 int renameat(int of, const char *from, int at, const char *to) {
   REAL(int, renameat, int, const char *, int, const char *);
-  return fails_at(at, to) ? -1 : real(of, from, at, to);
+  return error_number != ENOSPC && fails_at(at, to) ? -1 : real(of, from, at, to);
 }
 int mkdir(const char *path, mode_t mode) {
   REAL(int, mkdir, const char *, mode_t);

@@ -19,6 +19,8 @@ import numpy as np
 from samespace.embed import Embedded
 from samespace.encoder import check_dims
 from samespace_server.http.about import add_about, add_meta
+from samespace_server.http.browsers import Origins
+from samespace_server.http.openapi import add_openapi
 from samespace_server.http.routes import HttpApp, add_encoder, add_health, add_metrics
 from samespace_server.http.server import HttpServer
 from samespace_server.observing.logs import Refusals
@@ -115,6 +117,8 @@ def door(
     tls: ssl.SSLContext | None = None,
     max_body_bytes: int = 1 << 20,
     role_matters: bool = False,
+    origins: Sequence[str] = (),
+    prefix: str = "",
 ) -> Iterator[Door]:
     """Serve in a thread; fails at the end if anything in the loop failed unnoticed."""
     started, stop = threading.Event(), asyncio.Event()
@@ -129,12 +133,13 @@ def door(
         spaces.put(engine)  # type: ignore[arg-type]
         spaces.set_default(SPACE)
         spaces.state = "ready"
-        app = HttpApp(telemetry, guard)
+        app = HttpApp(telemetry, guard, origins=Origins(origins), prefix=prefix)
         add_health(app, spaces)
         add_meta(app, spaces)
         add_metrics(app, telemetry)
         add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)), most_texts=2048)
         add_about(app, spaces, most_texts=2048)
+        add_openapi(app, prefix)
         server = HttpServer(app, limits or HttpLimits(), max_body_bytes=max_body_bytes, tls=tls)
         listener = socket.create_server(("127.0.0.1", 0))
 

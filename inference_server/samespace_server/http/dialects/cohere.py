@@ -9,7 +9,7 @@ from samespace.errors import RequestInvalid, short
 from samespace.text import BY_WINDOW
 
 from ...scheduling.engine import Answer
-from . import fields
+from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 from .numbers import FORMATS
 from .weaviate import RETRY_WORDS
@@ -72,14 +72,50 @@ def _render(ask: ParsedRequest, answer: Answer, rows: Rows, *, version: str) -> 
     }
 
 
+_INPUT: Final = schema.body(("content",), content={"oneOf": [schema.STRING, schema.list_of({"type": "object"})]})
+_REQUEST: Final = schema.body(
+    texts=schema.TEXTS,
+    inputs=schema.list_of(_INPUT),
+    input_type=schema.ROLE,
+    model=schema.MODEL,
+    embedding_types={"type": ["array", "null"], "items": schema.FORMAT},
+    output_dimension=schema.DIMS,
+    truncate={"enum": [*_TRUNCATE, None]},
+    long_texts=schema.LONG,
+)
+_BY_TYPE: Final = {"type": "object", "additionalProperties": schema.list_of(schema.ANY_VECTOR)}
+_REPLY: Final = schema.body(
+    ("id", "embeddings", "response_type", "meta"),
+    id=schema.STRING,
+    embeddings={"oneOf": [_BY_TYPE, schema.list_of(schema.VECTOR)]},
+    response_type=schema.STRING,
+    meta={"type": "object"},
+    space_id=schema.STRING,
+    tokens=schema.COUNTS,
+    windows=schema.COUNTS,
+)
+_EXAMPLE: Final = {"texts": ["how do I flatten a list"], "input_type": "search_query"}
 # Weaviate's text2vec-cohere speaks this too, and its client tries again by these words.
 DIALECTS: Final = (
     Dialect(
         ("v2/embed",),
+        "Cohere's embed, version 2.",
+        {**_REQUEST, "required": ["input_type"]},
+        _REPLY,
+        _EXAMPLE,
         partial(_parse, role_required=True),
         partial(_render, version="2"),
         flat_error,
         retry_words=f"{RETRY_WORDS}: ",
     ),
-    Dialect(("v1/embed",), partial(_parse, role_required=False), partial(_render, version="1"), flat_error),
+    Dialect(
+        ("v1/embed",),
+        "Cohere's embed, version 1.",
+        _REQUEST,
+        _REPLY,
+        _EXAMPLE,
+        partial(_parse, role_required=False),
+        partial(_render, version="1"),
+        flat_error,
+    ),
 )

@@ -17,6 +17,7 @@ from samespace.rpc.status import fields_of
 from samespace.text import LongTexts, Role
 
 from ...scheduling.engine import Answer
+from .schema import Schema
 
 Body = Mapping[str, Any]
 _SPACE: Final = re.compile(r"[0-9a-fA-F]{12,64}")
@@ -62,6 +63,9 @@ class Dialect:
 
     Attributes:
         routes: its paths below the space's prefix, "*" for any one part; the first is its name in metrics.
+        about: what it is, in a sentence.
+        request, reply: JSON schemas of the body and of what a 200 holds.
+        example: a body that any encoder answers.
         parse: the body and what is known beside it, to a `ParsedRequest`; raises `RequestInvalid`.
         render: the request, its answer, and the answer's vectors by number format, to the reply's body.
         render_error: a message and the error's class to the error's body.
@@ -72,6 +76,10 @@ class Dialect:
     """
 
     routes: tuple[str, ...]
+    about: str
+    request: Schema
+    reply: Schema
+    example: Body
     parse: Callable[[Body, RequestContext], ParsedRequest]
     render: Callable[[ParsedRequest, Answer, Rows], Any]
     render_error: Callable[[str, SamespaceError], dict[str, Any]]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from samespace.errors import SamespaceError
 
 from ...scheduling.engine import Answer
-from . import fields
+from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 
 
@@ -51,6 +51,39 @@ def _error(message: str, error: SamespaceError) -> dict[str, Any]:
 
 
 DIALECTS: Final = (
-    Dialect(("api/embed",), _parse, _render, _error),
-    Dialect(("api/embeddings",), _parse_one, _render_one, _error),
+    Dialect(
+        ("api/embed",),
+        "Ollama's embed.",
+        schema.body(
+            ("input",),
+            input=schema.TEXT_OR_TEXTS,
+            model=schema.MODEL,
+            truncate={"type": ["boolean", "null"]},
+            dimensions=schema.DIMS,
+            input_type=schema.ROLE,
+            long_texts=schema.LONG,
+        ),
+        schema.body(
+            ("model", "embeddings"),
+            model=schema.STRING,
+            embeddings=schema.list_of(schema.VECTOR),
+            total_duration=schema.INTEGER,
+            load_duration=schema.INTEGER,
+            prompt_eval_count=schema.INTEGER,
+        ),
+        {"model": "any", "input": "how do I flatten a list", "input_type": "query"},
+        _parse,
+        _render,
+        _error,
+    ),
+    Dialect(
+        ("api/embeddings",),
+        "Ollama's older embeddings, of one text.",
+        schema.body(("prompt",), prompt=schema.STRING, model=schema.MODEL, input_type=schema.ROLE),
+        schema.body(("embedding",), embedding=schema.VECTOR),
+        {"model": "any", "prompt": "how do I flatten a list", "input_type": "query"},
+        _parse_one,
+        _render_one,
+        _error,
+    ),
 )

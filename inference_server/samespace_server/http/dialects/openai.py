@@ -9,7 +9,7 @@ from samespace.rpc.status import fields_of
 from samespace.text import BY_WINDOW
 
 from ...scheduling.engine import Answer
-from . import fields
+from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows
 from .numbers import FORMATS
 
@@ -75,9 +75,39 @@ def openai_error(message: str, error: SamespaceError) -> dict[str, Any]:
     return {"error": told, "message": message, "detail": message, "fields": fields_of(error)}
 
 
+_REQUEST: Final = schema.body(
+    ("input",),
+    input=schema.TEXT_OR_TEXTS,
+    model=schema.MODEL,
+    input_type=schema.ROLE,
+    task=schema.ROLE,
+    dimensions=schema.DIMS,
+    output_dimension=schema.DIMS,
+    encoding_format={"enum": ["float", "base64", None]},
+    output_dtype=schema.FORMAT,
+    embedding_type=schema.FORMAT,
+    long_texts=schema.LONG,
+)
+_ENTRY: Final = schema.body(
+    ("object", "index", "embedding"), object=schema.STRING, index=schema.INTEGER, embedding=schema.ANY_VECTOR,
+    start=schema.INTEGER, end=schema.INTEGER,
+)  # fmt: skip
+_REPLY: Final = schema.body(
+    ("object", "model", "data", "usage"),
+    object=schema.STRING,
+    model=schema.STRING,
+    data=schema.list_of(_ENTRY),
+    usage=schema.body(("prompt_tokens", "total_tokens"), prompt_tokens=schema.INTEGER, total_tokens=schema.INTEGER),
+    tokens=schema.COUNTS,
+    windows=schema.COUNTS,
+)
 DIALECTS: Final = (
     Dialect(
         ("v1/embeddings", "embeddings", "openai/deployments/*/embeddings"),
+        "OpenAI's embeddings; also Azure's, Voyage's and Jina's.",
+        _REQUEST,
+        _REPLY,
+        {"input": ["how do I flatten a list"], "input_type": "query"},
         _parse,
         _render,
         openai_error,

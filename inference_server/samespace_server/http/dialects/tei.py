@@ -7,7 +7,7 @@ from typing import Any, Final
 from samespace.errors import RequestInvalid, SamespaceError
 
 from ...scheduling.engine import Answer
-from . import fields
+from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 
 
@@ -48,7 +48,35 @@ def tei_error(message: str, error: SamespaceError) -> dict[str, Any]:
     return flat_error(message, error) | {"error_type": kind}
 
 
+_SENTENCES: Final = schema.body(("source_sentence", "sentences"), source_sentence=schema.STRING, sentences=schema.TEXTS)
 DIALECTS: Final = (
-    Dialect(("embed",), _parse, _render, tei_error, busy_status=429),
-    Dialect(("similarity",), _parse_similarity, _render_similarity, tei_error, busy_status=429),
+    Dialect(
+        ("embed",),
+        "Text-embeddings-inference's embed: a bare list of vectors.",
+        schema.body(
+            ("inputs",),
+            inputs=schema.TEXT_OR_TEXTS,
+            prompt_name=schema.ROLE,
+            dimensions=schema.DIMS,
+            normalize={"enum": [True, None]},
+            long_texts=schema.LONG,
+        ),
+        schema.list_of(schema.VECTOR),
+        {"inputs": "how do I flatten a list", "prompt_name": "query"},
+        _parse,
+        _render,
+        tei_error,
+        busy_status=429,
+    ),
+    Dialect(
+        ("similarity",),
+        "Text-embeddings-inference's similarity, of one sentence to others.",
+        schema.body(("inputs",), inputs=_SENTENCES, prompt_name=schema.ROLE),
+        schema.VECTOR,
+        {"inputs": {"source_sentence": "a list", "sentences": ["lists", "rain"]}, "prompt_name": "query"},
+        _parse_similarity,
+        _render_similarity,
+        tei_error,
+        busy_status=429,
+    ),
 )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from samespace.errors import RequestInvalid
 
 from ...scheduling.engine import Answer
-from . import fields
+from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
 
 RETRY_WORDS: Final = "failed with status: 503 error"
@@ -40,6 +40,31 @@ def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
     }
 
 
+_CONFIG: Final[schema.Schema] = {
+    "type": ["object", "null"],
+    "properties": {
+        "task_type": schema.ROLE, "dimensions": schema.DIMS, "long_texts": {"enum": ["pool", "reject", None]}
+    },
+}  # fmt: skip
 DIALECTS: Final = (
-    Dialect(("vectors",), _parse, _render, flat_error, space_status=409, retry_words=f"{RETRY_WORDS}: "),
+    Dialect(
+        ("vectors",),
+        "Weaviate's text2vec-transformers.",
+        schema.body(("text",), text=schema.STRING, config=_CONFIG),
+        schema.body(
+            ("text", "vector", "dim"),
+            text=schema.STRING,
+            vector=schema.VECTOR,
+            dim=schema.INTEGER,
+            space_id=schema.STRING,
+            tokens=schema.INTEGER,
+            windows=schema.INTEGER,
+        ),
+        {"text": "how do I flatten a list", "config": {"task_type": "query"}},
+        _parse,
+        _render,
+        flat_error,
+        space_status=409,
+        retry_words=f"{RETRY_WORDS}: ",
+    ),
 )

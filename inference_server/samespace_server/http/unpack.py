@@ -1,0 +1,88 @@
+"""Request bodies in gzip: unpacked a piece at a time, within the limits of bodies that are not.
+
+A few kilobytes unpack to many megabytes. So what comes out is counted among the bytes that are held, as bodies are,
+until the request is answered; and it is never more than a body may have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import Final
+
+from samespace.errors import RequestInvalid, SamespaceError
+
+from ..budgets import ByteBudget
+from .messages import App, Request, Response, Work, error_body, json_response
+
+GZIP: Final = b"gzip"
+ENCODINGS: Final = (b"identity", GZIP)
+_PIECE: Final = 1 << 18
+"""Bytes that are unpacked at a time: a millisecond or so."""
+_WBITS: Final = 31  # gzip's header, and nothing else
+
+
+class _TooLarge(SamespaceError):
+    """More than a body may have."""
+
+
+class _NoRoom(SamespaceError):
+    """Too many bytes are held."""
+
+
+def unpacking(work: Work, app: App, held: ByteBudget, most_bytes: int) -> Work:
+    """*work*, for a body that comes in gzip."""
+
+    async def answer(request: Request) -> Response:
+        packed, counted = request.body, [0]
+        try:
+            request.body = await _unpacked(packed, held, most_bytes, counted)
+            return await work(request)
+        except _TooLarge:
+            app.refused("body_too_large")
+            told = f"body: more than {most_bytes} bytes when unpacked, at most {most_bytes} are taken"
+            remedy = "send fewer texts at once, or raise the server's --max-request-bytes"
+            return _refusal(request, 413, "body_too_large", f"{told}; {remedy}")
+        except _NoRoom:
+            app.refused("too_many_bytes")
+            told = "too many bytes are being received; try again, or another server"
+            return _refusal(request, 503, "too_many_bytes", told)
+        except RequestInvalid as error:
+            return _refusal(request, 400, "RequestInvalid", str(error))
+        finally:
+            request.body = packed  # what the connection counts
+            held.hold(-counted[0])
+
+    return answer
+
+
+async def _unpacked(packed: bytes, held: ByteBudget, most_bytes: int, counted: list[int]) -> bytes:
+    """The bytes of *packed*; *counted* gets what was taken from *held*.
+
+    Raises:
+        RequestInvalid: it is no gzip, or not one whole stream.
+    """
+    stream, found, rest = zlib.decompressobj(_WBITS), bytearray(), packed
+    while not stream.eof:
+        try:
+            piece = stream.decompress(rest, _PIECE)
+        except zlib.error as error:
+            raise RequestInvalid(field="body", reason=f"not gzip: {error}") from None
+        rest = stream.unconsumed_tail
+        if not piece and not rest and not stream.eof:
+            raise RequestInvalid(field="body", reason="gzip that ends in the middle")
+        found += piece
+        counted[0] += len(piece)
+        fits = held.hold(len(piece))
+        if len(found) > most_bytes:
+            raise _TooLarge
+        if not fits:
+            raise _NoRoom
+        await asyncio.sleep(0)
+    if stream.unused_data:
+        raise RequestInvalid(field="body", reason="more bytes after the end of its gzip")
+    return bytes(found)
+
+
+def _refusal(request: Request, status: int, kind: str, message: str) -> Response:
+    return json_response(error_body(message, kind, request.target), status=status)
