@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path | None:
@@ -30,3 +36,23 @@ def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path 
     except (OSError, RuntimeError):  # RuntimeError: no home folder is known
         return None
     return levels[-1]
+
+
+def digest_of(circumstances: Mapping[str, Any]) -> str:
+    """sha256 of plain JSON, in hex digits, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()
+
+
+def write_whole(file: Path, parts: Iterable[bytes]) -> bool:
+    """Write *file* whole or not at all; whether it could be written."""
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=file.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.writelines(parts)
+        Path(temporary).replace(file)
+    except OSError:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        return False
+    return True

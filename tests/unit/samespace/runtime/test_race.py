@@ -213,7 +213,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_pinned_build_and_runtime_are_not_raced(cache: Path, tiny_artifact: Path) -> None:
     """Whoever names both gets both, and nothing is measured."""
-    loaded = load_build(open_artifact(tiny_artifact), build="fp32", runtime="onnxruntime", measured=True)
+    loaded = load_build(open_artifact(tiny_artifact), build="fp32", runtime="onnxruntime", kept=True)
     assert (loaded.build_name, loaded.session.runtime, loaded.measurement) == ("fp32", "onnxruntime", None)
     assert not list(cache.rglob("*.json"))
 
@@ -228,9 +228,9 @@ def test_auto_goes_by_what_was_measured(cache: Path, tiny_artifact: Path, monkey
         return [replace(each, settled=True) for each in real(*arguments, **named)]  # type: ignore[arg-type]
 
     monkeypatch.setattr(measurement, "race", settled)
-    first = load_build(artifact, measured=True, streams=0)
+    first = load_build(artifact, kept=True, streams=0)
     assert first.measurement is not None and not first.measurement.kept
-    again = load_build(artifact, measured=True, streams=0)
+    again = load_build(artifact, kept=True, streams=0)
     assert again.measurement is not None and again.measurement.kept and not first.measurement.kept
     assert again.measurement.speeds == first.measurement.speeds
     taken = best(first.measurement.speeds).way
@@ -239,7 +239,7 @@ def test_auto_goes_by_what_was_measured(cache: Path, tiny_artifact: Path, monkey
             taken.build, taken.runtime, taken.streams,
         )  # fmt: skip
         assert loaded.why.startswith("measured here")
-    pinned = load_build(artifact, build="fp32", measured=True)
+    pinned = load_build(artifact, build="fp32", kept=True)
     assert pinned.build_name == "fp32"
 
 
@@ -264,7 +264,7 @@ def test_a_kept_speed_does_not_excuse_the_probes(cache: Path, tiny_artifact: Pat
         else build for build in artifact.manifest.builds
     ]  # fmt: skip
     strict_artifact = replace(artifact, manifest=replace(artifact.manifest, builds=tuple(strict)))
-    loaded = load_build(strict_artifact, measured=True)
+    loaded = load_build(strict_artifact, kept=True)
     assert loaded.build_name == "fp32" and any("bf16" in each for each in loaded.refused)
 
 
