@@ -17,7 +17,7 @@ from ..vectors import Float32
 from .compiled import CompiledModel
 from .cpu import streams_of, this_cpu
 from .session import Placement
-from .shapes import padded, rounded_length
+from .shapes import padded, rounded, rounded_length
 
 NAME = "openvino"
 # What is not quantised in an int8 build runs in bf16 where the CPU has it: faster, and far below int8's own error.
@@ -88,14 +88,15 @@ class OpenvinoSession:
         """(batch, tokens) ids and mask, int64, to (batch, dim) unit vectors, float32."""
         rows, tokens = ids.shape
         if self._longest is not None:
-            ids, mask = padded(ids, mask, rows=rows, tokens=rounded_length(tokens, self._longest))
+            high, wide = rounded(rows, finest=1), rounded_length(tokens, self._longest)
+            ids, mask = padded(ids, mask, rows=high, tokens=wide)
         try:
             request = self._requests.get_nowait()
         except queue.Empty:
             request = self._compiled.create_infer_request()
         try:
             result = request.infer({"input_ids": ids, "attention_mask": mask})
-            return np.array(result[self._output], dtype=np.float32)  # a copy: the buffer is used again
+            return np.array(result[self._output][:rows], dtype=np.float32)  # a copy: the buffer is used again
         finally:
             self._requests.put(request)
 
