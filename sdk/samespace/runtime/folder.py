@@ -7,10 +7,12 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+ROOM_SHARE: Final = 4
 
 
 def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path | None:
@@ -43,10 +45,16 @@ def digest_of(circumstances: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()
 
 
-def write_whole(file: Path, parts: Iterable[bytes]) -> bool:
-    """Write *file* whole or not at all; whether it could be written."""
+def write_whole(file: Path, parts: Sequence[bytes]) -> bool:
+    """Write *file* whole or not at all; whether it was.
+
+    It is not where it would take more than a quarter of the room: a small file system may be memory, or others' too.
+    """
     temporary = ""
     try:
+        room = os.statvfs(file.parent)
+        if ROOM_SHARE * sum(map(len, parts)) > room.f_bavail * room.f_frsize:
+            return False
         descriptor, temporary = tempfile.mkstemp(dir=file.parent)
         with os.fdopen(descriptor, "wb") as stream:
             stream.writelines(parts)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +64,15 @@ def test_no_folder_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not place.write(b"code") and place.read() is None
 
 
+def test_a_small_file_system_is_not_filled(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 MB of a pod's memory are not for a model of 60 MB, and what was there stays."""
+    place = CompiledModel("a" * 64, "1", SETTINGS)
+    assert place.write(b"code")
+    small = os.statvfs_result((4096, 4096, 16, 4, 4, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: small)
+    assert not place.write(b"x" * 8192) and place.read() == b"code"
+
+
 @pytest.mark.skipif(not openvino.installed(), reason="needs OpenVINO")
 def test_the_second_start_computes_the_same(cache: Path, tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not compiled again, its probes are computed again, and its vectors are those of the first."""
@@ -90,9 +102,6 @@ def test_what_openvino_does_not_read_is_compiled_anew(cache: Path, tiny_artifact
     artifact = open_artifact(tiny_artifact)
     load_build(artifact, build="fp32", runtime="openvino", kept=True)
     (file,) = cache.rglob("model.bin")
-    import hashlib
-    import json
-
     head = json.loads(file.read_bytes()[:4096])
     junk = b"no model" * 100
     head["sha256"] = hashlib.sha256(junk).hexdigest()

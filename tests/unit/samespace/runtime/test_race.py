@@ -10,7 +10,7 @@ from itertools import count, cycle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samespace.artifact import open_artifact
@@ -59,6 +59,7 @@ class Machine:
         return race(ways, self.open_way, self)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1_000_000, 50_000_000), min_size=4, max_size=4))
 def test_a_slower_way_is_never_taken(times: list[int]) -> None:
     """No way that is as exact is faster than the one that is taken, and no less exact one is clearly faster."""
@@ -71,6 +72,7 @@ def test_a_slower_way_is_never_taken(times: list[int]) -> None:
             assert ns[taken] <= ns[way] * MARGIN * 1.000001
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1_000_000, 50_000_000), min_size=4, max_size=4), st.data())
 def test_a_machine_that_slows_down_and_recovers_changes_nothing(times: list[int], data: st.DataObject) -> None:
     """What is slow for a round is slow for both, so ratios stay: the choice is that of a quiet machine."""
