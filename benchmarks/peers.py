@@ -1,12 +1,13 @@
 """Measure samespace's server, other servers and the bare runtimes in one run, and check everybody's vectors.
 
     python benchmarks/peers.py ARTIFACT --model MODEL_FOLDER --out benchmarks/results/peers.json \\
-        --container-python PYTHON --container-code FOLDER --infinity-python PYTHON
+        --container-python PYTHON --container-code FOLDER --infinity-python PYTHON --tei BINARY
 
 ARTIFACT is MODEL_FOLDER (a sentence-transformers folder) exported with `samespace export --build int8`. Others are
 measured where their interpreters are named: --container-code is a checkout of weaviate/t2v-transformers-models with
 its requirements installed in --container-python (and, for its default mode, nltk's punkt_tab in FOLDER/nltk_data);
---infinity-python has infinity-emb with its extras torch, optimum and server. What is not named, or does not start, is
+--infinity-python has infinity-emb with its extras torch, optimum and server; --tei is the `text-embeddings-router` of
+huggingface/text-embeddings-inference, built by cargo with its feature `ort`. What is not named, or does not start, is
 listed as not measured with the reason.
 
 In each round everybody is measured once for each class of texts, one after the other, while all others are suspended;
@@ -38,10 +39,11 @@ from loadgen.agreement import Rows, compare
 from loadgen.contestants import Contestant
 from loadgen.goals import BUILDS, CONTAINER, KINDS, bare_name, goals, ratio
 from loadgen.machine import command_line, machine, versions, versions_of
-from loadgen.others import CONTAINER_MODES, INFINITY_MODES, Installed, container, infinity
+from loadgen.others import CONTAINER_MODES, INFINITY_MODES, TEI_MODES, Installed, container, infinity, tei
 from loadgen.ours import in_process, served
 from loadgen.plot import draw
 from loadgen.processes import NotStarted
+from loadgen.summary import summary
 from loadgen.texts import Source, Text, load_tokenizer
 from samespace import __version__
 from samespace.artifact import open_artifact
@@ -60,7 +62,7 @@ _KEPT = (
 
 
 def main() -> None:
-    """Run everything, and write one JSON, one PNG and one SVG."""
+    """Run everything, and write one JSON, one Markdown page, one PNG and one SVG."""
     arguments = _arguments()
     for each in (signal.SIGTERM, signal.SIGINT):  # also when started in the background, where SIGINT is ignored
         signal.signal(each, lambda number, frame: sys.exit(128 + number))
@@ -77,7 +79,9 @@ def main() -> None:
     for missing in record["not_measured"]:
         print(f"not measured: {missing['name']}: {missing['reason']}")
     out = arguments.redraw or arguments.out
-    for file in draw(record, out.with_suffix("")):
+    page = out.with_suffix(".md")
+    page.write_text(summary(record, out.name), encoding="utf-8")
+    for file in (page, *draw(record, out.with_suffix(""))):
         print(f"written: {file}")
 
 
@@ -107,8 +111,9 @@ def _measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     }
     with _work_folder(arguments.work) as work:
         installed = Installed(
-            arguments.model, work, arguments.container_python, arguments.container_code, arguments.infinity_python
-        )
+            arguments.model, work, arguments.container_python, arguments.container_code, arguments.infinity_python,
+            arguments.tei,
+        )  # fmt: skip
         missing: list[dict[str, str]] = []
         contestants: list[Contestant] = []
         try:
@@ -164,6 +169,8 @@ def _start(
         add(name, partial(container, installed, name, clients))
     for name in INFINITY_MODES:
         add(name, partial(infinity, installed, name, clients))
+    for name in TEI_MODES:
+        add(name, partial(tei, installed, name, clients))
     if not found:
         raise SystemExit("nothing could be started")
 
@@ -277,13 +284,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--container-python", type=Path)
     parser.add_argument("--container-code", type=Path)
     parser.add_argument("--infinity-python", type=Path)
+    parser.add_argument("--tei", type=Path, metavar="BINARY", help="text-embeddings-router")
     arguments = parser.parse_args()
     if not arguments.redraw and (arguments.artifact is None or arguments.model is None):
         parser.error("ARTIFACT and --model are needed, or --redraw")
     for name in ("artifact", "model", "container_code"):
         if getattr(arguments, name) is not None:
             setattr(arguments, name, getattr(arguments, name).resolve())
-    for name in ("container_python", "infinity_python"):  # an interpreter in a venv is a link: keep it
+    for name in ("container_python", "infinity_python", "tei"):  # an interpreter in a venv is a link: keep it
         if getattr(arguments, name) is not None:
             setattr(arguments, name, getattr(arguments, name).absolute())
     return arguments

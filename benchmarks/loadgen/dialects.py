@@ -1,7 +1,7 @@
 """The request formats that are measured: payloads out of texts, vectors out of bodies. Pure.
 
 `vectors` is Weaviate's (its container and samespace), `cohere` and `openai` are what their names say (Infinity and
-samespace), `grpc` and `stream` are samespace's own.
+samespace), `tei` is text-embeddings-inference's, `grpc` and `stream` are samespace's own.
 """
 
 from __future__ import annotations
@@ -67,6 +67,11 @@ DIALECTS: Final = {
         body=lambda texts, model: _json({"model": model, "input": list(texts)}),
         vectors=lambda body: np.asarray([each["embedding"] for each in json.loads(body)["data"]], dtype=np.float32),
         path="/v1/embeddings",
+    ),
+    "tei": Dialect(
+        body=lambda texts, _: _json({"inputs": list(texts)}),
+        vectors=lambda body: np.asarray(json.loads(body), dtype=np.float32),
+        path="/embed",
     ),
     "grpc": Dialect(body=_grpc_body, vectors=_grpc_vectors),
     "stream": Dialect(body=_grpc_body, vectors=_grpc_vectors),

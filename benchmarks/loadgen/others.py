@@ -5,6 +5,7 @@
   vectors; whole texts (T2V_TRANSFORMERS_DIRECT_TOKENIZE); and its quantised ONNX image.
 - Infinity (michaelfeil/infinity): torch, ONNX fp32 and ONNX int8, told to pool by the mean, because by itself its ONNX
   engine takes the first token's vector. Its cache of texts stays off: the same texts come round again here.
+- text-embeddings-inference (huggingface), built with its `ort` backend, on the ONNX files that Infinity gets.
 
 Nothing of theirs is copied into this project.
 """
@@ -28,6 +29,7 @@ CONTAINER_MODES: Final = {
     "Weaviate's container, whole texts": "true",
     "Weaviate's container, quantised": "onnx",
 }
+TEI_MODES: Final = {"TEI, fp32": "fp32", "TEI, int8": "int8"}
 INFINITY_MODES: Final = {"Infinity, torch": "torch", "Infinity, ONNX fp32": "fp32", "Infinity, ONNX int8": "int8"}
 
 # What a user of Infinity's ONNX engine does first: the model hub has such files for well-known models.
@@ -58,6 +60,8 @@ class Installed:
         container_python, container_code: an interpreter with the container's requirements, and its repository. With
             nltk's `punkt_tab` in the repository's nltk_data, the default mode can run.
         infinity_python: an interpreter that has infinity_emb.
+        tei: the binary `text-embeddings-router`. Its ONNX files are made by `infinity_python`, unless the model's
+            folder has onnx/model.onnx (fp32) and onnx/model_quantized.onnx (int8).
     """
 
     model: Path
@@ -65,6 +69,7 @@ class Installed:
     container_python: Path | None
     container_code: Path | None
     infinity_python: Path | None
+    tei: Path | None = None
 
 
 def container(installed: Installed, name: str, clients: int) -> list[Contestant]:
@@ -115,6 +120,43 @@ def infinity(installed: Installed, name: str, clients: int) -> list[Contestant]:
     )
     target = Target("openai", "127.0.0.1", port, "/embeddings", "model", running.pid)
     return [Door(name, "peer", running, target, clients, {"settings": " ".join(options[4:])})]
+
+
+def tei(installed: Installed, name: str, clients: int) -> list[Contestant]:
+    """Text-embeddings-inference in one of `TEI_MODES`; raises `NotStarted`."""
+    if installed.tei is None:
+        raise NotStarted("not installed here (--tei)")
+    mode = TEI_MODES[name]
+    folder = installed.work / f"tei-{mode}"
+    _once(folder, lambda new: _prepare_tei(installed, mode, new))
+    port = free_port()
+    options = ["--model-id", str(folder), "--pooling", "mean", "--auto-truncate"]
+    try:
+        running = start(
+            [str(installed.tei), *options, "--hostname", "127.0.0.1", "--port", str(port)],
+            installed.work / f"tei-{mode}.log",
+            url=f"http://127.0.0.1:{port}/health",
+        )
+    except OSError as error:
+        raise NotStarted(f"{installed.tei}: {error.strerror}") from error
+    target = Target("tei", "127.0.0.1", port, "/embed", "", running.pid)
+    return [Door(name, "peer", running, target, clients, {"settings": " ".join(options[2:])})]
+
+
+def _prepare_tei(installed: Installed, mode: str, folder: Path) -> None:
+    """The model's folder with its ONNX file where TEI looks for it."""
+    file = "model.onnx" if mode == "fp32" else "model_quantized.onnx"
+    source = installed.model / "onnx" / file
+    if not source.is_file():
+        if installed.infinity_python is None:
+            raise NotStarted(f"its model as ONNX is missing: onnx/{file} in --model, or --infinity-python to make it")
+        exported = installed.work / f"infinity-{mode}"
+        python = str(installed.infinity_python)
+        _once(exported, lambda new: _call([python, "-c", _TO_ONNX, str(installed.model), str(new), mode]))
+        source = exported / file
+    weights = shutil.ignore_patterns("onnx", "openvino", "*.bin", "*.safetensors", ".git")
+    shutil.copytree(installed.model, folder, ignore=weights, dirs_exist_ok=True)
+    shutil.copyfile(source, folder / "model.onnx")
 
 
 def _prepare_container(python: Path, code: Path, model: Path, folder: Path, *, onnx: bool) -> None:

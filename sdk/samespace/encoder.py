@@ -97,7 +97,7 @@ class Encoder(ABC):
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
         loaded = load_artifact(
-            opened, build=build, runtime=runtime, threads=threads, device=device, streams=streams, measured=True
+            opened, build=build, runtime=runtime, threads=threads, device=device, streams=streams, kept=True
         )
         return LocalEncoder(loaded) if isinstance(loaded, LoadedBuild) else CompositeEncoder(loaded)
 

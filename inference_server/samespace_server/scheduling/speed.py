@@ -14,6 +14,8 @@ from typing import Final
 _SIZES: Final = 32
 _SLOWER: Final = 8
 """A slower run moves the speed by one part in so many."""
+_CHEAP: Final = (5, 4)
+"""A token may cost so many times of what it does at best."""
 _SLOWEST: Final = 4
 """A run counts as at most so many times slower than expected."""
 
@@ -51,6 +53,14 @@ class Speed:
         """About how long *tokens* take in runs of at most *run_tokens*; 0 while nothing is known."""
         runs, rest = divmod(tokens, run_tokens)
         return runs * self.run_us(run_tokens) + (self.run_us(rest) if rest else 0)
+
+    def cheap_tokens(self) -> int:
+        """The smallest run whose tokens cost little more than they do at best; 1 while nothing is known."""
+        known = [(size, ns) for size, ns in enumerate(self._ns_per_token) if ns]
+        if not known:
+            return 1
+        least = min(ns for _, ns in known)
+        return next(1 << (size - 1) for size, ns in known if ns * _CHEAP[1] <= least * _CHEAP[0])
 
     def tokens(self, us: int) -> int | None:
         """About how many tokens a run of *us* takes; None while nothing is known.

@@ -130,7 +130,7 @@ def open_artifacts(folders: Sequence[Path]) -> list[Artifact]:
 def _load(artifact: Artifact, choice: Choice) -> LoadedBuild | LoadedParts:
     loaded = load_artifact(
         artifact, build=choice.build, runtime=choice.runtime, threads=choice.threads, device=choice.device,
-        streams=choice.runners, measured=True,
+        streams=choice.runners, kept=True,
     )  # fmt: skip
     space = short(artifact.space_id)
     for refused in loaded.refused:

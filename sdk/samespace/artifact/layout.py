@@ -17,7 +17,7 @@ from ..folders import require_room, whole_folder
 from ..text import Recipe, TextEncoder
 from . import manifest as manifests
 from .fingerprint import Identity
-from .graph_check import GraphFile, check_bytes, check_file
+from .graph_check import Graph, GraphFile, check_file
 from .manifest import FileEntry, Manifest
 from .probes import Probes
 from .proof import IdentityProof, prove_identity
@@ -120,10 +120,13 @@ class Artifact:
         Raises:
             ArtifactDamaged: as for `read`, or the file holds what no encoder needs, or the tokenizer does not fit it.
         """
+        return self._checked_graph(name)[0]
+
+    def _checked_graph(self, name: str) -> tuple[GraphFile, Graph]:
         file = GraphFile(name, self.read(name))
         tokenizer_file = self.folder / manifests.TOKENIZER
-        _check_build(file, self.folder / name, self.manifest.encoder, self._tokenizer, tokenizer_file=tokenizer_file)
-        return file
+        identity = self.manifest.encoder
+        return file, _check_build(file, self.folder / name, identity, self._tokenizer, tokenizer_file=tokenizer_file)
 
     def prove(self) -> None:
         """Find the weights that the identity names in the fp32 graph; see `proof`. Done once, for an encoder.
@@ -142,9 +145,8 @@ class Artifact:
         build = self.manifest.build("fp32")
         if build is None:
             raise ArtifactDamaged(file=str(self.folder), reason="has no fp32 build, so nothing shows its identity")
-        file = str(self.folder / build.file)
-        identity = self.manifest.encoder
-        return prove_identity(check_bytes(self.graph(build.file).data, dims=identity.dims, file=file), identity, file)
+        _, graph = self._checked_graph(build.file)
+        return prove_identity(graph, self.manifest.encoder, str(self.folder / build.file))
 
     def text_encoder(self) -> TextEncoder:
         """The text path, from the verified tokenizer."""
@@ -310,9 +312,10 @@ def _check_builds(folder: Path, manifest: Manifest) -> None:
 
 def _check_build(
     graph: GraphFile, path: Path, identity: Identity, tokenizer: Tokenizer, *, tokenizer_file: Path
-) -> None:
-    """Refuse a graph that no encoder needs, and a tokenizer that gives ids beyond the graph's token embedding."""
-    rows = check_file(graph, dims=identity.dims, file=str(path)).embedding_rows
+) -> Graph:
+    """What is in a graph; refuses one that no encoder needs, and a tokenizer with ids beyond its token embedding."""
+    found = check_file(graph, dims=identity.dims, file=str(path))
+    rows = found.embedding_rows
     if rows is None:
         named = (weight.shape for weight in identity.weights if weight.name.endswith(_EMBEDDING_NAMES))
         rows = next((shape[0] for shape in named if shape), None)
@@ -323,6 +326,7 @@ def _check_build(
             reason=f"gives token ids up to {largest}, but the token embedding of {path.name} has {rows} rows: "
             "it belongs to another encoder",
         )
+    return found
 
 
 def file_digest(path: Path) -> str:

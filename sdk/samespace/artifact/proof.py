@@ -107,7 +107,7 @@ def _forms(constant: GraphConstant) -> Iterable[npt.NDArray[Any]]:
         array = constant.values.reshape(constant.shape)
         yield array
         if array.ndim == 2:
-            yield np.ascontiguousarray(array.T)
+            yield array.T  # a view; only its digest needs a copy
 
 
 def _digest(array: npt.NDArray[Any]) -> str:

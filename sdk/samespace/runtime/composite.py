@@ -75,7 +75,7 @@ def load_artifact(
     threads: int = 0,
     device: Device = "cpu",
     streams: int = 1,
-    measured: bool = False,
+    kept: bool = False,
 ) -> LoadedBuild | LoadedParts:
     """Load an encoder or every part of a composite; see `load_build`.
 
@@ -84,9 +84,7 @@ def load_artifact(
         ProbesFailed: the parts are right, but together they are not what the composite's probes say.
         ArtifactDamaged: a file is not what the manifest says.
     """
-    load = partial(
-        load_build, build=build, runtime=runtime, threads=threads, device=device, streams=streams, measured=measured
-    )
+    load = partial(load_build, build=build, runtime=runtime, threads=threads, device=device, streams=streams, kept=kept)
     if artifact.manifest.composite is None:
         return load(artifact)
     parts = tuple(map(load, artifact.parts))

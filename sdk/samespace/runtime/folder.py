@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final
+
+ROOM_SHARE: Final = 4
 
 
 def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path | None:
@@ -30,3 +38,29 @@ def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path 
     except (OSError, RuntimeError):  # RuntimeError: no home folder is known
         return None
     return levels[-1]
+
+
+def digest_of(circumstances: Mapping[str, Any]) -> str:
+    """sha256 of plain JSON, in hex digits, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()
+
+
+def write_whole(file: Path, parts: Sequence[bytes]) -> bool:
+    """Write *file* whole or not at all; whether it was.
+
+    It is not where it would take more than a quarter of the room: a small file system may be memory, or others' too.
+    """
+    temporary = ""
+    try:
+        room = os.statvfs(file.parent)
+        if ROOM_SHARE * sum(map(len, parts)) > room.f_bavail * room.f_frsize:
+            return False
+        descriptor, temporary = tempfile.mkstemp(dir=file.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.writelines(parts)
+        Path(temporary).replace(file)
+    except OSError:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        return False
+    return True

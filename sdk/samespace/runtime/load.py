@@ -80,7 +80,7 @@ def load_build(
     threads: int = 0,
     device: Device = "cpu",
     streams: int = 1,
-    measured: bool = False,
+    kept: bool = False,
 ) -> LoadedBuild:
     """Load the fastest build of *artifact* that runs here and whose probes pass.
 
@@ -90,8 +90,8 @@ def load_build(
         threads: cores that all runs together may keep busy; 0 for those that this process may use.
         device: "cpu", "cuda" or "tensorrt". Only onnxruntime's fp32 and fp16 run on GPUs.
         streams: runs that the caller will have under way at once; 0 for as many as help, see `Session.streams`.
-        measured: where there is a choice, go by speeds that are measured here (`speeds`: some seconds, once), and not
-            by `choice.order`. On the CPU alone.
+        kept: on the CPU, use what is kept between starts, and add to it: what OpenVINO compiled, and, where there is a
+            choice, speeds that are measured here (`speeds`: some seconds, once) in the place of `choice.order`.
 
     Raises:
         RequestInvalid: an unknown device.
@@ -115,7 +115,7 @@ def load_build(
             raise ExtraMissing(feature="the OpenVINO runtime", extra="openvino", module="openvino")
         raise ExtraMissing(feature="running an ONNX build", extra="cpu", module="onnxruntime")
     text_encoder, _ = artifact.text_encoder(), artifact.probes()  # damaged ones are refused before any session
-    trials = [_Trial(each, place, each.why) for each in runnable]
+    trials = [_Trial(each, replace(place, keep=kept), each.why) for each in runnable]
     # While a runtime compiles: is the fp32 graph the encoder that the space id names? Nothing is returned before.
     with ThreadPoolExecutor(1) as beside:
         proof = beside.submit(artifact.prove)
@@ -126,7 +126,7 @@ def load_build(
 
         try:
             measurement = None
-            if measured and device == "cpu" and len(runnable) > 1:
+            if kept and device == "cpu" and len(runnable) > 1:
                 measurement = measure(artifact, runnable, place, cpu, open_in_quiet)
                 trials = _by_speed(trials, measurement)
             return _first_right(artifact, trials, measurement, text_encoder, cpu)

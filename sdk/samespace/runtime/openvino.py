@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +14,10 @@ from ..artifact.graph_check import GraphFile
 from ..errors import BuildUnavailable, ExtraMissing
 from ..text import Int64
 from ..vectors import Float32
+from .compiled import CompiledModel
 from .cpu import streams_of, this_cpu
 from .session import Placement
-from .shapes import padded, rounded_length
+from .shapes import padded, rounded, rounded_length
 
 NAME = "openvino"
 # What is not quantised in an int8 build runs in bf16 where the CPU has it: faster, and far below int8's own error.
@@ -73,7 +75,7 @@ class OpenvinoSession:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            self._compiled: Any = core.compile_model(core.read_model(file.data), "CPU", settings)
+            self._compiled: Any = _compile(core, file, settings, openvino.__version__, keep=place.keep)
         except RuntimeError as error:
             raise BuildUnavailable(
                 wanted=file.name, available=(), reason=f"OpenVINO {self.version} cannot load it: {error}"
@@ -86,16 +88,31 @@ class OpenvinoSession:
         """(batch, tokens) ids and mask, int64, to (batch, dim) unit vectors, float32."""
         rows, tokens = ids.shape
         if self._longest is not None:
-            ids, mask = padded(ids, mask, rows=rows, tokens=rounded_length(tokens, self._longest))
+            high, wide = rounded(rows, finest=1), rounded_length(tokens, self._longest)
+            ids, mask = padded(ids, mask, rows=high, tokens=wide)
         try:
             request = self._requests.get_nowait()
         except queue.Empty:
             request = self._compiled.create_infer_request()
         try:
             result = request.infer({"input_ids": ids, "attention_mask": mask})
-            return np.array(result[self._output], dtype=np.float32)  # a copy: the buffer is used again
+            return np.array(result[self._output][:rows], dtype=np.float32)  # a copy: the buffer is used again
         finally:
             self._requests.put(request)
+
+
+def _compile(core: Any, file: GraphFile, settings: dict[str, Any], version: str, *, keep: bool) -> Any:
+    """The compiled model, if it may be from an earlier start; raises RuntimeError where OpenVINO cannot."""
+    if not keep:
+        return core.compile_model(core.read_model(file.data), "CPU", settings)
+    kept = CompiledModel(file.sha256, version, settings)
+    if (data := kept.read()) is not None:
+        with suppress(RuntimeError):  # then it is compiled anew
+            return core.import_model(data, "CPU", settings)
+    compiled = core.compile_model(core.read_model(file.data), "CPU", settings)
+    with suppress(RuntimeError):  # a graph that cannot be written down is compiled at every start
+        kept.write(compiled.export_model().getvalue())
+    return compiled
 
 
 def _imported() -> Any:

@@ -24,12 +24,14 @@ class Placement:
         streams: runs that the caller will have under way at once; 0 for as many as help, which the session then
             tells. More of them do more in all, and each takes longer.
         longest: tokens of the longest input, so that lengths may be rounded up to it; None for no rounding at all.
+        keep: use what was compiled at an earlier start, and keep what is compiled now.
     """
 
     device: Device = "cpu"
     threads: int = 0
     streams: int = 1
     longest: int | None = None
+    keep: bool = False
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 
 from loadgen.agreement import compare
 from loadgen.goals import CONTAINER, KINDS, Row, goals, ratio
-from loadgen.others import CONTAINER_MODES, INFINITY_MODES, Installed, container, infinity
+from loadgen.others import CONTAINER_MODES, INFINITY_MODES, TEI_MODES, Installed, container, infinity, tei
 from loadgen.plot import draw
 from loadgen.processes import NotStarted, start
+from loadgen.summary import summary
+from loadgen.texts import Text
 
 
 def contestant(name: str, *rates: float, **more: Any) -> dict[str, Any]:
@@ -102,6 +105,81 @@ def test_servers_that_are_not_installed_are_not_measured(tmp_path: Path) -> None
     for name in INFINITY_MODES:
         with pytest.raises(NotStarted, match="--infinity-python"):
             infinity(nobody, name, 32)
+    for name in TEI_MODES:
+        with pytest.raises(NotStarted, match="--tei"):
+            tei(nobody, name, 32)
+        with pytest.raises(NotStarted, match="onnx/model"):
+            tei(replace(nobody, tei=tmp_path / "router"), name, 32)
+
+
+STAND_IN = """#!{python}
+import argparse, json, pathlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+parser = argparse.ArgumentParser()
+parser.add_argument("--model-id", type=pathlib.Path)
+parser.add_argument("--pooling", choices=["mean"])
+parser.add_argument("--auto-truncate", action="store_true")
+parser.add_argument("--hostname")
+parser.add_argument("--port", type=int)
+asked = parser.parse_args()
+assert (asked.model_id / "model.onnx").read_bytes() == b"graph" and (asked.model_id / "config.json").is_file()
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def reply(self, body):
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.reply(b"")
+    def do_POST(self):
+        texts = json.loads(self.rfile.read(int(self.headers["content-length"])))["inputs"]
+        self.reply(json.dumps([[0.0, float(len(text) > 3)] for text in texts]).encode())
+    def log_message(self, *_):
+        pass
+ThreadingHTTPServer((asked.hostname, asked.port), Handler).serve_forever()
+"""
+
+
+def test_tei_is_started_as_its_makers_start_it_and_measured(tmp_path: Path) -> None:
+    """Its model's folder holds the ONNX file where it looks for it; texts, vectors, memory, start and lone latency."""
+    model, work, binary = tmp_path / "model", tmp_path / "work", tmp_path / "text-embeddings-router"
+    (model / "onnx").mkdir(parents=True)
+    work.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "onnx/model.onnx").write_bytes(b"graph")
+    binary.write_text(STAND_IN.format(python=sys.executable))
+    binary.chmod(0o755)
+    (door,) = tei(Installed(model, work, None, None, None, binary), "TEI, fp32", 4)
+    try:
+        with door.running.awake():
+            cell = door.load("short", [Text("a text", 3), Text("another", 3)], 0.3, 0)
+            alone = door.alone("short", [Text("a text", 3)], 0.3)
+        assert cell.numbers["texts_per_s"] > 0 and not cell.numbers["errors"]
+        assert cell.vectors.tolist() == [[0.0, 1.0]] * len(cell.answered)
+        assert alone is not None and alone["latency_p50_ms"] > 0
+        assert door.running.ready_s > 0 and door.running.tree.peak_rss_bytes() > 0
+    finally:
+        door.running.stop()
+
+
+def test_the_page_is_made_from_the_record() -> None:
+    """Which CPU, one row for everybody, and who was not measured and why."""
+    vectors = {"mean_distance": 1e-3}
+    record = {
+        "model": "tiny", "clients": 32, "written": "2026-01-02T03:04:05", "repetitions": 5,
+        "machine": {"cores": 2, "processor": "Some CPU", "flags": ["avx2"]},
+        "texts": {kind: {"mean_tokens": 15.0} for kind in KINDS},
+        "not_measured": [{"name": "TEI, fp32", "reason": "not installed here (--tei)"}],
+        "contestants": [
+            contestant("a server", 10.0, 30.0, 20.0, peak_rss_bytes=250e6, ready_s=1.25)
+            | {"vectors": vectors, "alone": [{"latency_p50_ms": 2.5}]}
+        ],
+    }  # fmt: skip
+    page = summary(record, "peers.json")
+    assert "2 cores, Some CPU (avx2)" in page
+    assert "| a server | 20 | 20 | 20 | 2.5 | 250 | 1.2 | 1e-03 | 0% |" in page
+    assert "Not measured: TEI, fp32" in page
 
 
 def test_the_plot_shows_everybody_in_both_formats(tmp_path: Path) -> None:

@@ -7,18 +7,14 @@ by the same versions. Whatever else is there is as good as no file.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from ..folder import private_folder
+from ..folder import digest_of, private_folder, write_whole
 from .race import RunWay, WaySpeed
 
 Circumstances = Mapping[str, Any]
@@ -30,7 +26,7 @@ _MOST_BYTES: Final = 1 << 16
 
 def recall(circumstances: Circumstances, ways: Sequence[RunWay], *, home: Path | None = None) -> list[WaySpeed] | None:
     """What was kept of *ways*, and of more streams of them; None where nothing is that can be believed."""
-    folder = private_folder(KIND, _digest(circumstances), home=home)
+    folder = private_folder(KIND, digest_of(circumstances), home=home)
     if folder is None:
         return None
     try:
@@ -48,25 +44,11 @@ def recall(circumstances: Circumstances, ways: Sequence[RunWay], *, home: Path |
 
 def keep(circumstances: Circumstances, speeds: Sequence[WaySpeed], *, home: Path | None = None) -> bool:
     """Write *speeds* down; whether they could be."""
-    folder = private_folder(KIND, _digest(circumstances), home=home)
+    folder = private_folder(KIND, digest_of(circumstances), home=home)
     if folder is None:
         return False
     data = {"circumstances": circumstances, "speeds": [asdict(each) for each in speeds]}
-    temporary = ""
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=folder)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(data, stream, indent=1)
-        Path(temporary).replace(folder / _NAME)
-    except OSError:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        return False
-    return True
-
-
-def _digest(circumstances: Circumstances) -> str:
-    return hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()
+    return write_whole(folder / _NAME, [json.dumps(data, indent=1).encode()])
 
 
 def _speed(entry: Mapping[str, Any]) -> WaySpeed:

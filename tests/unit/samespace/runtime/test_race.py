@@ -10,7 +10,7 @@ from itertools import count, cycle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samespace.artifact import open_artifact
@@ -59,6 +59,7 @@ class Machine:
         return race(ways, self.open_way, self)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1_000_000, 50_000_000), min_size=4, max_size=4))
 def test_a_slower_way_is_never_taken(times: list[int]) -> None:
     """No way that is as exact is faster than the one that is taken, and no less exact one is clearly faster."""
@@ -71,6 +72,7 @@ def test_a_slower_way_is_never_taken(times: list[int]) -> None:
             assert ns[taken] <= ns[way] * MARGIN * 1.000001
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1_000_000, 50_000_000), min_size=4, max_size=4), st.data())
 def test_a_machine_that_slows_down_and_recovers_changes_nothing(times: list[int], data: st.DataObject) -> None:
     """What is slow for a round is slow for both, so ratios stay: the choice is that of a quiet machine."""
@@ -213,7 +215,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_pinned_build_and_runtime_are_not_raced(cache: Path, tiny_artifact: Path) -> None:
     """Whoever names both gets both, and nothing is measured."""
-    loaded = load_build(open_artifact(tiny_artifact), build="fp32", runtime="onnxruntime", measured=True)
+    loaded = load_build(open_artifact(tiny_artifact), build="fp32", runtime="onnxruntime", kept=True)
     assert (loaded.build_name, loaded.session.runtime, loaded.measurement) == ("fp32", "onnxruntime", None)
     assert not list(cache.rglob("*.json"))
 
@@ -228,9 +230,9 @@ def test_auto_goes_by_what_was_measured(cache: Path, tiny_artifact: Path, monkey
         return [replace(each, settled=True) for each in real(*arguments, **named)]  # type: ignore[arg-type]
 
     monkeypatch.setattr(measurement, "race", settled)
-    first = load_build(artifact, measured=True, streams=0)
+    first = load_build(artifact, kept=True, streams=0)
     assert first.measurement is not None and not first.measurement.kept
-    again = load_build(artifact, measured=True, streams=0)
+    again = load_build(artifact, kept=True, streams=0)
     assert again.measurement is not None and again.measurement.kept and not first.measurement.kept
     assert again.measurement.speeds == first.measurement.speeds
     taken = best(first.measurement.speeds).way
@@ -239,7 +241,7 @@ def test_auto_goes_by_what_was_measured(cache: Path, tiny_artifact: Path, monkey
             taken.build, taken.runtime, taken.streams,
         )  # fmt: skip
         assert loaded.why.startswith("measured here")
-    pinned = load_build(artifact, build="fp32", measured=True)
+    pinned = load_build(artifact, build="fp32", kept=True)
     assert pinned.build_name == "fp32"
 
 
@@ -264,7 +266,7 @@ def test_a_kept_speed_does_not_excuse_the_probes(cache: Path, tiny_artifact: Pat
         else build for build in artifact.manifest.builds
     ]  # fmt: skip
     strict_artifact = replace(artifact, manifest=replace(artifact.manifest, builds=tuple(strict)))
-    loaded = load_build(strict_artifact, measured=True)
+    loaded = load_build(strict_artifact, kept=True)
     assert loaded.build_name == "fp32" and any("bf16" in each for each in loaded.refused)
 
 

@@ -15,7 +15,7 @@ from samespace import Encoder
 
 
 def test_nobody_is_told_that_it_runs(tiny_artifact: Path, tmp_path: Path) -> None:
-    """Running a build on OpenVINO loads no telemetry and leaves nothing in the home folder."""
+    """Running a build on OpenVINO loads no telemetry; in the home folder is only our own cache."""
     code = (
         "import sys; from samespace import Encoder;"
         f"Encoder.load({str(tiny_artifact)!r}, runtime='openvino').encode(['a list'], 'query');"
@@ -25,7 +25,8 @@ def test_nobody_is_told_that_it_runs(tiny_artifact: Path, tmp_path: Path) -> Non
     environment = {"HOME": str(tmp_path), "PYTHONPATH": path, "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
-    assert list(tmp_path.iterdir()) == []
+    kept = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*")}
+    assert all(".cache/samespace".startswith(each) or each.startswith(".cache/samespace") for each in kept)
 
 
 def test_a_run_is_not_tied_to_a_core(tiny_artifact: Path) -> None:

@@ -65,11 +65,22 @@ def test_rounding_does_not_change_a_vector(tiny_artifact: Path, runtime: str) ->
         assert cosine_distance(rounds(ids, mask), exact(ids, mask)).max() <= PADDING
 
 
+def test_rows_that_are_added_are_not_in_the_answer(tiny_artifact: Path) -> None:
+    """33 rows run as 36 and come back as 33, each with the vector that it has alone."""
+    artifact = open_artifact(tiny_artifact)
+    session = load_build(artifact, build="fp32", runtime="openvino", threads=1).session
+    for rows in (1, 16, 17, 33):
+        ids = (np.arange(rows * 9).reshape(rows, 9) * 7) % 20 + 3
+        found = session(ids, np.ones_like(ids))
+        alone = np.concatenate([session(row[None], np.ones_like(row[None])) for row in ids])
+        assert found.shape == alone.shape and cosine_distance(found, alone).max() <= PADDING
+
+
 def test_openvino_meets_only_rounded_lengths(tiny_artifact: Path) -> None:
     """Texts of all lengths reach OpenVINO in a handful of shapes."""
     artifact = open_artifact(tiny_artifact)
     session = load_build(artifact, build="fp32", runtime="openvino", threads=1).session
-    seen: set[int] = set()
+    seen: set[tuple[int, ...]] = set()
     infer = session._compiled.create_infer_request  # type: ignore[attr-defined]
 
     class Watched:
@@ -77,7 +88,7 @@ def test_openvino_meets_only_rounded_lengths(tiny_artifact: Path) -> None:
             self.request = infer()
 
         def infer(self, inputs: dict[str, np.ndarray]) -> object:
-            seen.add(inputs["input_ids"].shape[1])
+            seen.add(inputs["input_ids"].shape)
             return self.request.infer(inputs)
 
     session._requests.get_nowait()  # type: ignore[attr-defined]
@@ -85,4 +96,9 @@ def test_openvino_meets_only_rounded_lengths(tiny_artifact: Path) -> None:
     for tokens in range(1, artifact.recipe.token_limit + 1):
         ones = np.ones((1, tokens), dtype=np.int64)
         session(ones, ones)
-    assert seen == set(lengths(artifact.recipe.token_limit))
+    assert seen == {(1, length) for length in lengths(artifact.recipe.token_limit)}
+    seen.clear()
+    for rows in range(1, 65):
+        ones = np.ones((rows, 8), dtype=np.int64)
+        session(ones, ones)
+    assert {rows for rows, _ in seen} == {*range(1, 17), *range(18, 33, 2), *range(36, 65, 4)}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samespace_server.scheduling.pacing import SMALLEST_SLICE, next_turn
 from samespace_server.scheduling.speed import Speed
+from samespace_server.settings import Limits
 
 
 def known(*runs: tuple[int, int]) -> Speed:
@@ -68,6 +70,21 @@ def test_larger_runs_are_tried_in_steps() -> None:
     """However much time there is, a run is at most about twice as large as any before."""
     assert known((16, 1_000)).tokens(1_000_000) == 32
     assert known((16, 1_000), (2_000, 20_000)).tokens(1_000_000) == 2_048
+
+
+def test_tokens_are_cheap_from_some_size_on() -> None:
+    """The smallest size whose tokens cost at most a quarter more than they do at best."""
+    assert Speed().cheap_tokens() == 1
+    assert known((16, 1_600), (64, 3_200), (256, 5_120), (1_024, 16_896)).cheap_tokens() == 256
+
+
+def test_a_starved_machine_does_not_cut_smaller_and_smaller_runs() -> None:
+    """Everything takes ten times as long: while no query comes, a run still holds what makes its tokens cheap."""
+    starved = known((16, 16_000), (64, 32_000), (256, 51_200), (1_024, 168_960))
+    quiet = next_turn(Limits(), starved, now_us=0, query_us=None, idle=0)
+    assert quiet.slice_tokens == 256
+    with_queries = next_turn(Limits(), starved, now_us=0, query_us=0, idle=0)
+    assert with_queries.slice_tokens == SMALLEST_SLICE
 
 
 runs = st.lists(st.tuples(st.integers(1, 100_000), st.integers(0, 10_000_000)), min_size=1, max_size=40)
