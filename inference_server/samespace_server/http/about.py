@@ -39,7 +39,13 @@ def _meta(spaces: Spaces) -> Work:
         except SamespaceError as error:
             return flat_refusal(error)
         told = [
-            {"space_id": engine.space_id, "name": engine.loaded.artifact.manifest.name, "dims": engine.dims}
+            {
+                "space_id": engine.space_id,
+                "name": engine.loaded.artifact.manifest.name,
+                "dims": engine.dims,
+                "build": engine.loaded.build_name,
+                "bound": engine.loaded.bound,
+            }
             for engine in engines
         ]
         return json_response({"server": "samespace", "version": __version__, "spaces": told})

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import WeaviateError
+from ...errors import BuildError, ExtraMissing, WeaviateError
 from ..console import echo, say, wrapped
-from ..encoders import space_of
+from ..encoders import SPACE_ID, open_encoder, space_of
 from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import PinCheck
+    from samespace_weaviate.pinning.sameness import Side
 
 
 @click.command()
@@ -42,7 +43,9 @@ def check(
     """Check the pins of collections; of all, if none is named.
 
     Reads the schemas, and asks the servers behind the pins which spaces they serve, where they can be reached from
-    here. Each node (--node) is asked for its own copy of the schema, too. Changes nothing. Each finding is
+    here. With --encoder ARTIFACT or SERVER, their vectors of texts made then have to be that encoder's; without it,
+    servers of one space are compared with each other. Each node (--node) is asked for its own copy of the schema,
+    too. Changes nothing. Each finding is
 
     \b
       fine    as it should be
@@ -67,7 +70,8 @@ def check(
     from samespace_weaviate.rights.needed import sees_all
 
     space_id = space_of(encoder)[0] if encoder else None
-    servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
+    right = None if offline or not encoder else _right(encoder)
+    servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""), right=right)
     with weaviate() as store:
         whole = sees_all(store.rest)
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
@@ -87,6 +91,22 @@ def check(
         _print(checks)
     if any(found.worst >= Severity.UNSAFE for found in checks):
         sys.exit(1)
+
+
+def _right(name: str) -> Side | None:
+    """The encoder called *name* as what servers are compared with; None for a space id, and where none runs here."""
+    import numpy as np
+
+    from samespace_weaviate.pinning.sameness import Side
+
+    if SPACE_ID.fullmatch(name):
+        return None
+    try:
+        encoder = open_encoder(name)
+    except (BuildError, ExtraMissing) as error:
+        say(f"Vectors are NOT compared: {error}")
+        return None
+    return Side(encoder.space_id, name, encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage")))
 
 
 def _print(checks: Sequence[PinCheck]) -> None:
