@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from samespace.agreement import nearness, unforeseen_texts
+from samespace.artifact.agreement import nearness, unforeseen_texts
 from samespace.errors import SamespaceError
 from samespace.vectors import Float32
 
@@ -20,7 +20,7 @@ Ask = Callable[[Sequence[str]], Float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SpaceSide:
     """Somebody who gives vectors of a space.
 
     Attributes:
@@ -37,13 +37,13 @@ class Side:
 class Sameness:
     """Compares each side of a space with the first."""
 
-    def __init__(self, right: Side | None = None) -> None:
+    def __init__(self, right: SpaceSide | None = None) -> None:
         """*right* is the encoder that the user named."""
         self._texts = unforeseen_texts()
         self._first = {} if right is None else {right.space_id: right}
         self._vectors: dict[tuple[str, str], Float32] = {}
 
-    def judge(self, side: Side) -> Finding | None:
+    def judge(self, side: SpaceSide) -> Finding | None:
         """What is to say of *side*; None for the first of its space: nobody is there to compare it with."""
         first = self._first.setdefault(side.space_id, side)
         if first.where == side.where:
@@ -63,7 +63,7 @@ class Sameness:
             "says; run samespace verify on the artifact of each",
         )
 
-    def _of(self, side: Side) -> Float32:
+    def _of(self, side: SpaceSide) -> Float32:
         key = side.space_id, side.where
         if key not in self._vectors:
             self._vectors[key] = side.ask(self._texts)

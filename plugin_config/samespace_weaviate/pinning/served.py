@@ -19,7 +19,7 @@ from samespace.web import WebClient, WebOptions
 
 from .pin import Finding, Pin, Severity
 from .routes import USES
-from .sameness import Sameness, Side
+from .sameness import Sameness, SpaceSide
 from .spec import shown
 
 _TIMEOUT_S: Final = 3.0
@@ -56,7 +56,7 @@ class Servers:
     """
 
     def __init__(
-        self, instead: str = "", *, ca: str = "", timeout_s: float = _TIMEOUT_S, right: Side | None = None
+        self, instead: str = "", *, ca: str = "", timeout_s: float = _TIMEOUT_S, right: SpaceSide | None = None
     ) -> None:
         if instead and urlsplit(instead).scheme not in ("http", "https"):
             raise ConfigInvalid(key="--encoder-url", reason=f"{shown(instead)!r}; expected http://HOST:PORT")
@@ -82,7 +82,7 @@ class Servers:
         findings = [_judged(pin, shown(address), answer)]
         for space in answer.spaces or ():
             if space.startswith(pin.space):
-                side = Side(
+                side = SpaceSide(
                     space, shown(address), answer.bounds.get(space, _UNKNOWN_BOUND),
                     partial(self._vectors, address, space),
                 )  # fmt: skip

@@ -21,7 +21,7 @@ from samespace import Encoder
 from samespace.errors import VectorsDisagree
 from samespace_weaviate import CollectionSpec, Severity
 from samespace_weaviate.pinning.check import Inventory, check_all
-from samespace_weaviate.pinning.sameness import Side
+from samespace_weaviate.pinning.sameness import SpaceSide
 from samespace_weaviate.pinning.served import Servers
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ def test_check_tells_the_forged_one(two: tuple[Running, Running], tiny_artifact:
     specs = CollectionSpec("Honest", space, honest.http), CollectionSpec("Other", space, other.http)
     inventory = Inventory(tuple(spec.schema() for spec in specs), {})
     encoder = Encoder.load(tiny_artifact, build="fp32")
-    right = Side(space, "mine", encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage")))
+    right = SpaceSide(space, "mine", encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage")))
     for servers in (Servers(right=right), Servers()):
         first, second = check_all(inventory, servers=servers)
         assert first.worst is not Severity.BROKEN and second.worst is Severity.BROKEN

@@ -17,7 +17,7 @@ from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import PinCheck
-    from samespace_weaviate.pinning.sameness import Side
+    from samespace_weaviate.pinning.sameness import SpaceSide
 
 
 @click.command()
@@ -93,11 +93,11 @@ def check(
         sys.exit(1)
 
 
-def _right(name: str) -> Side | None:
+def _right(name: str) -> SpaceSide | None:
     """The encoder called *name* as what servers are compared with; None for a space id, and where none runs here."""
     import numpy as np
 
-    from samespace_weaviate.pinning.sameness import Side
+    from samespace_weaviate.pinning.sameness import SpaceSide
 
     if SPACE_ID.fullmatch(name):
         return None
@@ -106,7 +106,9 @@ def _right(name: str) -> Side | None:
     except (BuildError, ExtraMissing) as error:
         say(f"Vectors are NOT compared: {error}")
         return None
-    return Side(encoder.space_id, name, encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage")))
+    return SpaceSide(
+        encoder.space_id, name, encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage"))
+    )
 
 
 def _print(checks: Sequence[PinCheck]) -> None:

@@ -23,6 +23,7 @@ from ...heads import Heads
 from ...progress import Progress
 from ...text import Role
 from ...vectors import Float32
+from ..data.examples import Examples
 from ..data.leakage import leakage_between, without
 from ..data.near_duplicates import Leak
 from ..data.sources import RELEVANT, as_dataset, load_data, without_repeats
@@ -111,14 +112,7 @@ def of_texts(
         raise DataInvalid(path=str(folder), reason=f"has no split {TRAIN!r}; it has {', '.join(data.splits)}")
     whole, dropped = without_repeats(data.splits[TRAIN])
     held_out = {name: data.splits[name] for name in HELD_OUT if name in data.splits}
-    leaks = [leakage_between(whole, part) for part in held_out.values()]
-    leaked = [leak for each, part in zip(leaks, held_out.values(), strict=True) for leak in each.texts(whole, part)]
-    if not drop_leaks:
-        _refuse(folder, leaked, allow_leakage)
-    train = without(whole, frozenset().union(*(each.trained_rows for each in leaks))) if drop_leaks else whole
-    if len(train) < 2:
-        left = f"; {len(whole) - len(train)} leak and were left out" if len(train) < len(whole) else ""
-        raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed{left}")
+    train, leaked = _without_leaks(folder, whole, tuple(held_out.values()), allow_leakage, drop_leaks)
     judged = folder.is_dir() and is_retrieval_set(folder)  # grades are kept where there are some
     datasets = {name: load_dataset(folder, name) if judged else as_dataset(data, name) for name in held_out}
     passages = tuple(data.corpus.values())
@@ -153,6 +147,21 @@ def of_texts(
                 "sha256": train.digest(),
             },
         )
+
+
+def _without_leaks(
+    folder: Path, whole: Examples, held_out: Sequence[Examples], allowed: str, drop: bool
+) -> tuple[Examples, list[Leak]]:
+    """The pairs to train on, and what leaks; raises `DataInvalid` where leaks are neither allowed nor dropped."""
+    leaks = [leakage_between(whole, part) for part in held_out]
+    leaked = [leak for each, part in zip(leaks, held_out, strict=True) for leak in each.texts(whole, part)]
+    if not drop:
+        _refuse(folder, leaked, allowed)
+    train = without(whole, frozenset().union(*(each.trained_rows for each in leaks))) if drop else whole
+    if len(train) < 2:
+        left = f"; {len(whole) - len(train)} leak and were left out" if len(train) < len(whole) else ""
+        raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed{left}")
+    return train, leaked
 
 
 def _rows(texts: Sequence[str]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from samespace.errors import ConfigInvalid
 from samespace_weaviate import CollectionSpec, PinCheck, Severity
 from samespace_weaviate.pinning.check import Inventory, check_all
 from samespace_weaviate.pinning.collisions import colliding_names
-from samespace_weaviate.pinning.sameness import Side
+from samespace_weaviate.pinning.sameness import SpaceSide
 from samespace_weaviate.pinning.served import Servers
 from samespace_weaviate.pinning.unpinned import unpinned_vectors
 
@@ -144,7 +144,7 @@ def test_a_servers_vectors_are_held_against_the_encoder(
     rows: Any, bound: float, worst: Severity, expected: str
 ) -> None:
     """Whatever the ids say: what it gives for texts made now has to be what the named encoder gives."""
-    right = Side(SPACE, "artifacts/mine", 1e-6, lambda texts: np.array([one(i) for i in range(len(texts))], "f4"))
+    right = SpaceSide(SPACE, "artifacts/mine", 1e-6, lambda texts: np.array([one(i) for i in range(len(texts))], "f4"))
     with serving(SPACE, rows, bound=bound) as address:
         (found,) = check_all(inventory(CollectionSpec("A", SPACE, address)), servers=Servers(right=right))
     assert found.worst is worst
