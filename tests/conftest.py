@@ -55,6 +55,15 @@ def shared_data() -> Path:
     pytest.skip("no retrieval sets: set SAMESPACE_DATA to a folder with scifact in the BEIR layout")
 
 
+@pytest.fixture(scope="session")
+def mpnet() -> Path:
+    """all-mpnet-base-v2 as published in 2021: the folder that SAMESPACE_MPNET names; skips where it is not set."""
+    named = os.environ.get("SAMESPACE_MPNET")
+    if not named or not (Path(named) / "modules.json").is_file():
+        pytest.skip("no all-mpnet-base-v2: set SAMESPACE_MPNET to its folder")
+    return Path(named)
+
+
 def _exported(checkpoint: Path, out: Path) -> Path:
     from samespace.export.package import export_artifact
     from samespace.model.checkpoint import load_checkpoint

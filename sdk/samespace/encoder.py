@@ -152,6 +152,11 @@ class Encoder(ABC):
     def token_limit(self) -> int:
         """Longer texts are windowed."""
 
+    @property
+    def bound(self) -> float:
+        """The largest 1 - cos to the fp32 reference that its build was measured to have; 0 for the reference itself."""
+        return 0.0
+
     @abstractmethod
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         """Vectors with token and window counts; what an encoder has to implement."""
@@ -225,6 +230,10 @@ class LocalEncoder(Encoder):
     def token_limit(self) -> int:
         return self.loaded.artifact.recipe.token_limit
 
+    @property
+    def bound(self) -> float:
+        return self.loaded.bound
+
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         check_dims(options.dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
         embedded = embed_texts(
@@ -261,6 +270,10 @@ class CompositeEncoder(Encoder):
     @property
     def token_limit(self) -> int:
         return self.loaded.artifact.token_limit
+
+    @property
+    def bound(self) -> float:
+        return self.loaded.bound
 
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         check_dims(options.dims, self.dims, ())
@@ -312,6 +325,10 @@ class RemoteEncoder(Encoder):
     @property
     def token_limit(self) -> int:
         return self._info.token_limit
+
+    @property
+    def bound(self) -> float:
+        return self._info.probe_bound
 
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         if isinstance(texts, str):

@@ -46,6 +46,8 @@ def _meta(spaces: Spaces) -> Work:
                 "name": engine.loaded.artifact.manifest.name,
                 "dims": engine.dims,
                 "builds": [_build(part) for part in each_build(engine.loaded)],
+                "build": engine.loaded.build_name,
+                "bound": engine.loaded.bound,
             }
             for engine in engines
         ]

@@ -1,20 +1,32 @@
-"""Asks the server behind a pin's URL which spaces it serves. A schema can be right and its server another one."""
+"""Asks the server behind a pin's URL which spaces it serves, and for a few vectors, see `sameness`.
+
+A schema can be right and its server another one; and a server can say an id and be another encoder.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from samespace.errors import ConfigInvalid, ServerUnavailable
+import numpy as np
+
+from samespace.errors import ConfigInvalid, SamespaceError, ServerUnavailable
+from samespace.vectors import Float32
 from samespace.web import WebClient, WebOptions
 
 from .pin import Finding, Pin, Severity
+from .routes import USES
+from .sameness import Sameness, SpaceSide
 from .spec import shown
 
 _TIMEOUT_S: Final = 3.0
+_ENCODING_S: Final = 30.0
 _MOST_BYTES: Final = 1_000_000
+_MOST_VECTOR_BYTES: Final = 32_000_000
+_UNKNOWN_BOUND: Final = 0.02  # 1 - cos: of servers that do not say theirs; an int8 build's
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,13 @@ class ServedSpaces:
         spaces: full ids that it serves; None where it did not say.
         reason: why it did not.
         is_other: something answers there which is not a samespace server.
+        bounds: by space, what its vectors may differ from the fp32 reference, as 1 - cos.
     """
 
     spaces: tuple[str, ...] | None
     reason: str = ""
     is_other: bool = False
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Servers:
@@ -38,28 +52,64 @@ class Servers:
     Args:
         instead: address at which this machine reaches the encoder, where it is another one than Weaviate uses.
         ca: PEM file of the authorities to trust; the system's unless given.
+        right: the encoder whose vectors the servers of its space have to give.
     """
 
-    def __init__(self, instead: str = "", *, ca: str = "", timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self, instead: str = "", *, ca: str = "", timeout_s: float = _TIMEOUT_S, right: SpaceSide | None = None
+    ) -> None:
         if instead and urlsplit(instead).scheme not in ("http", "https"):
             raise ConfigInvalid(key="--encoder-url", reason=f"{shown(instead)!r}; expected http://HOST:PORT")
         self._instead, self._ca, self._timeout_s = instead.rstrip("/"), ca, timeout_s
         self._answers: dict[str, ServedSpaces] = {}
+        self._sameness = Sameness(right)
 
     def judge(self, pin: Pin) -> list[Finding]:
-        """What the server behind *pin* says about its space; nothing for pins that name no server."""
-        base = pin.url.partition("/e/")[0].rstrip("/")
-        if not base or pin.module == "none":
+        """What the servers behind *pin* say about its space; nothing for pins that name no server.
+
+        There are two where objects and queries go to different addresses.
+        """
+        if pin.module == "none":
             return []
-        address = self._instead or base
+        bases = dict.fromkeys(pin.address(use).partition("/e/")[0].rstrip("/") for use in USES)
+        addresses = dict.fromkeys(self._instead or base for base in bases if base)
+        return [finding for address in addresses for finding in self._of(pin, address)]
+
+    def _of(self, pin: Pin, address: str) -> list[Finding]:
         if address not in self._answers:
             self._answers[address] = _ask(address, self._ca, self._timeout_s)
-        return [_judged(pin, shown(address), self._answers[address])]
+        answer = self._answers[address]
+        findings = [_judged(pin, shown(address), answer)]
+        for space in answer.spaces or ():
+            if space.startswith(pin.space):
+                side = SpaceSide(
+                    space, shown(address), answer.bounds.get(space, _UNKNOWN_BOUND),
+                    partial(self._vectors, address, space),
+                )  # fmt: skip
+                compared = self._sameness.judge(side)
+                findings += [] if compared is None else [_named(pin, compared)]
+        return findings
+
+    def _vectors(self, address: str, space: str, texts: Sequence[str]) -> Float32:
+        body = {"input": list(texts), "input_type": "passage"}
+        with WebClient(address, WebOptions(ca=self._ca, timeout_s=_ENCODING_S, follow=True, proxies=True)) as web:
+            reply = web.ask("POST", f"/e/{space}/v1/embeddings", body=body, most_bytes=_MOST_VECTOR_BYTES)
+        try:
+            rows = [each["embedding"] for each in reply.json()["data"]] if reply.status == 200 else None
+            if rows is not None:
+                return np.array(rows, dtype=np.float32).reshape(len(texts), -1)
+        except (ValueError, TypeError, KeyError) as error:
+            raise SamespaceError(f"{shown(address)}: its answer holds no vectors") from error
+        raise SamespaceError(f"{shown(address)}: status {reply.status} instead of vectors")
+
+
+def _named(pin: Pin, finding: Finding) -> Finding:
+    return Finding(finding.severity, f"{pin.vector}: {finding.message}")
 
 
 def _judged(pin: Pin, where: str, answer: ServedSpaces) -> Finding:
     def finding(severity: Severity, message: str) -> Finding:
-        return Finding(severity, f"{pin.vector}: {message}")
+        return _named(pin, Finding(severity, message))
 
     if answer.is_other:
         return finding(
@@ -98,4 +148,6 @@ def _ask(base: str, ca: str, timeout_s: float) -> ServedSpaces:
 def _read(content: Any) -> ServedSpaces:
     if not isinstance(content, Mapping) or content.get("server") != "samespace":
         return ServedSpaces(None, "/meta is another's", is_other=True)
-    return ServedSpaces(tuple(str(each.get("space_id")) for each in content.get("spaces") or ()))
+    spaces = [each for each in content.get("spaces") or () if isinstance(each, Mapping)]
+    bounds = {str(each.get("space_id")): each["bound"] for each in spaces if isinstance(each.get("bound"), int | float)}
+    return ServedSpaces(tuple(str(each.get("space_id")) for each in spaces), bounds=bounds)

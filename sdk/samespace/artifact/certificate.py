@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactUntrusted, ConfigInvalid
 from ..extras import require_extra
 from ..folders import whole_file
-from . import manifest as manifests
 from .layout import Artifact, open_artifact
 
 if TYPE_CHECKING:
@@ -104,8 +103,7 @@ def certify(folder: Path | str, key_file: Path | str) -> str:
     """
     artifact = open_artifact(folder)
     key = _private_key(Path(key_file))
-    data = _manifest_bytes(artifact)
-    own, statement = key_id(key.public_key()), _statement(artifact, data)
+    own, statement = key_id(key.public_key()), _statement(artifact)
     path = artifact.folder / CERTIFICATE
     before = _read(path) if path.is_file() else {}
     body = json.dumps(statement, sort_keys=True).encode()
@@ -132,8 +130,7 @@ def require_certified(artifact: Artifact, trusted: TrustedKeys) -> str:
         raise ArtifactUntrusted(folder=str(artifact.folder), reason=f"has no {CERTIFICATE}")
     envelope = _read(path)
     body = _payload(envelope)
-    data = _manifest_bytes(artifact)
-    signed, found = _manifest_digest(body, str(path)), hashlib.sha256(data).hexdigest()
+    signed, found = _manifest_digest(body, str(path)), hashlib.sha256(artifact.listing).hexdigest()
     signers = []
     for each in envelope["signatures"]:
         key = trusted.keys.get(str(each.get("keyid")))
@@ -164,17 +161,9 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def _manifest_bytes(artifact: Artifact) -> bytes:
-    """The manifest's bytes, which have to be those that the artifact was opened with."""
-    data = (artifact.folder / manifests.MANIFEST).read_bytes()
-    if manifests.parse(data) != artifact.manifest:
-        raise ArtifactUntrusted(folder=str(artifact.folder), reason="its manifest was changed since it was opened")
-    return data
-
-
-def _statement(artifact: Artifact, data: bytes) -> dict[str, str]:
+def _statement(artifact: Artifact) -> dict[str, str]:
     return {
-        "manifest_sha256": hashlib.sha256(data).hexdigest(),
+        "manifest_sha256": hashlib.sha256(artifact.listing).hexdigest(),
         "space_id": artifact.space_id,
         "name": artifact.manifest.name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

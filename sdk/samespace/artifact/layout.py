@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -36,11 +36,13 @@ class Artifact:
     Each file's digest is checked when the file is used, over the bytes that are used: `read(name)` reads it once.
 
     Attributes:
+        listing: the bytes that the manifest was parsed from.
         parts: of a composite, in the order of its identity; empty for an encoder.
     """
 
     folder: Path
     manifest: Manifest
+    listing: bytes = field(repr=False)
     parts: tuple[Artifact, ...] = ()
 
     @property
@@ -98,7 +100,7 @@ class Artifact:
         return data
 
     def path(self, name: str) -> Path:
-        """The path of a file of the artifact, after its digest was checked.
+        """The path of a file of the artifact, after its digest was checked; whoever opens it reads it a second time.
 
         Raises:
             ArtifactDamaged: missing, of another size, a link, or other bytes than the manifest says.
@@ -179,25 +181,30 @@ def open_artifact(folder: Path | str) -> Artifact:
     root = Path(folder)
     if not root.is_dir():
         raise ArtifactDamaged(file=str(root), reason="no such folder; check the path")
-    return _opened(root, _read_manifest(root / manifests.MANIFEST))
+    listing = _listing(root / manifests.MANIFEST)
+    return _opened(root, _parsed(listing, root / manifests.MANIFEST), listing)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _listing(path: Path) -> bytes:
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise ArtifactDamaged(file=str(path), reason="is not a plain file")
+    return manifests.read(path)
+
+
+def _parsed(listing: bytes, path: Path) -> Manifest:
     try:
-        return manifests.read(path)
+        return manifests.parse(listing, file=str(path))
     except RecursionError as error:
         raise ManifestInvalid(file=str(path), reason="is nested too deeply") from error
 
 
-def _opened(root: Path, manifest: Manifest) -> Artifact:
+def _opened(root: Path, manifest: Manifest, listing: bytes) -> Artifact:
     for name, entry in manifest.files.items():
         _check_plain(root / name, entry)
     for name, most in ((manifests.TOKENIZER, MAX_TOKENIZER_BYTES), (manifests.PROBES, MAX_PROBES_BYTES)):
         if name in manifest.files and manifest.files[name].bytes > most:
             raise ArtifactDamaged(file=name, reason=f"{manifest.files[name].bytes} bytes, at most {most} are read")
-    return Artifact(root, manifest, _open_parts(root, manifest))
+    return Artifact(root, manifest, listing, _open_parts(root, manifest))
 
 
 def _open_parts(root: Path, manifest: Manifest) -> tuple[Artifact, ...]:
@@ -210,10 +217,11 @@ def _open_parts(root: Path, manifest: Manifest) -> tuple[Artifact, ...]:
         if folder.is_symlink() or not folder.is_dir():
             raise ArtifactDamaged(file=str(folder), reason="is not a plain folder, and this composite needs it")
         wanted, listed = manifest.parts[name], folder / manifests.MANIFEST
-        inner = _read_manifest(listed)
-        found = file_digest(listed)
+        listing = _listing(listed)
+        found = hashlib.sha256(listing).hexdigest()
         if found != wanted:
             raise ArtifactDamaged(file=str(listed), reason=f"sha256 is {found}, the composite says {wanted}")
+        inner = _parsed(listing, listed)
         if inner.composite is not None:
             raise ArtifactDamaged(file=str(listed), reason="is a composite itself; the parts have to be encoders")
         if (inner.space_id, inner.identity.dims) != (part.space_id, part.dims):
@@ -222,13 +230,16 @@ def _open_parts(root: Path, manifest: Manifest) -> tuple[Artifact, ...]:
                 reason=f"is space {inner.space_id} with {inner.identity.dims} dims, the composite names "
                 f"{part.space_id} with {part.dims}",
             )
-        opened.append(_opened(folder, inner))
+        opened.append(_opened(folder, inner, listing))
     return tuple(opened)
 
 
 def verify_files(artifact: Artifact) -> dict[str, str]:
     """Hash every listed file; name -> sha256. Raises `ArtifactDamaged` at the first that differs."""
-    digests = {name: file_digest(artifact.path(name)) for name in sorted(artifact.manifest.files)}
+    digests = {}
+    for name in sorted(artifact.manifest.files):
+        artifact.path(name)
+        digests[name] = artifact.manifest.files[name].sha256
     for part in artifact.parts:
         digests |= {f"{part.folder.name}/{name}": digest for name, digest in verify_files(part).items()}
     return digests
@@ -285,7 +296,7 @@ def _copy_part(part: Artifact, folder: Path) -> None:
     folder.mkdir()
     for name in part.manifest.files:
         (folder / name).write_bytes(part.read(name))
-    shutil.copyfile(part.folder / manifests.MANIFEST, folder / manifests.MANIFEST)
+    (folder / manifests.MANIFEST).write_bytes(part.listing)
 
 
 def check_target(target: Path, *, replace: bool) -> None:

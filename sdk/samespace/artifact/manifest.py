@@ -136,32 +136,37 @@ class Manifest:
         return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
 
 
-def read(path: Path) -> Manifest:
-    """Parse and validate a manifest file.
+def read(path: Path) -> bytes:
+    """The bytes of a manifest file, for `parse`; read once.
 
     Raises:
-        ArtifactDamaged: there is no such file, or it is not JSON.
-        ManifestInvalid: it is JSON but no manifest.
-        FormatTooNew: written by a newer samespace.
+        ArtifactDamaged: there is no such file.
+        ManifestInvalid: it is too large for one.
     """
     try:
         if path.is_symlink():
             raise ArtifactDamaged(file=str(path), reason="is a symbolic link, an artifact holds plain files only")
-        size = path.stat().st_size
-        if size > MAX_MANIFEST_BYTES:
-            raise ManifestInvalid(file=str(path), reason=f"{size} bytes, a manifest has at most {MAX_MANIFEST_BYTES}")
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(MAX_MANIFEST_BYTES + 1)
     except FileNotFoundError as error:
         raise ArtifactDamaged(
             file=str(path), reason="there is no manifest, so this folder is not an artifact, or only half of one"
         ) from error
     except OSError as error:
         raise ArtifactDamaged(file=str(path), reason=f"cannot be read: {error.strerror}") from error
-    return parse(data, file=str(path))
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ManifestInvalid(file=str(path), reason=f"has more bytes than at most are read: {MAX_MANIFEST_BYTES}")
+    return data
 
 
 def parse(data: bytes, *, file: str = MANIFEST) -> Manifest:
-    """Validate a manifest's bytes; *file* is the name that errors give."""
+    """Validate a manifest's bytes; *file* is the name that errors give.
+
+    Raises:
+        ArtifactDamaged: it is not JSON.
+        ManifestInvalid: it is JSON but no manifest.
+        FormatTooNew: written by a newer samespace.
+    """
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

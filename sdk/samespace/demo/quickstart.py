@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..artifact import Artifact
     from ..evaluation import Comparison, Dataset, Evaluation
     from ..export.package import Exported
+    from ..training.doctor import Diagnosis
     from ..vectors import Vectors
 
 MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"
@@ -229,11 +231,16 @@ def _write_record(
         "base": base,
         "space_id": result.artifact.space_id,
         "scores": {key: result.scores[name].score.to_json() for key, name in names.items()},
-        "comparisons": {name: comparison.to_json() for name, comparison in result.comparisons.items()},
+        "comparisons": {name: _told(comparison, result.chose) for name, comparison in result.comparisons.items()},
         "refused_builds": [str(error) for error in exported.refused],
         "seconds": {**seconds, "total": round(result.seconds, 1)},
     }
     (folder / _MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _told(comparison: Comparison, chose: bool) -> dict[str, Any]:
+    """Without its p-value where the queries chose the learning rate."""
+    return {key: value for key, value in comparison.to_json().items() if not (chose and key == "p_value")}
 
 
 def _chosen_on(model: Path) -> tuple[str, ...]:
@@ -251,7 +258,7 @@ def _write_scores(model: Path, artifact: Artifact, dataset: Dataset, scores: Map
     add_scores(model, dataset, *(scores[name] for name in ("BM25", "untouched base", "fine-tuned")))
     # Written anew as a whole: the manifest lists the card with its digest.
     card = f"{artifact.read(_CARD).decode().rstrip()}\n\n{score_section(model)}"
-    files: dict[str, Path | bytes] = {name: artifact.path(name) for name in artifact.manifest.files}
+    files: dict[str, Path | bytes] = {name: artifact.read(name) for name in artifact.manifest.files}
     files[_CARD] = card.encode()
     write_artifact(artifact.folder, files, lambda made: replace(artifact.manifest, files=made), replace=True)
 
@@ -321,13 +328,19 @@ def _train(steps: _Steps, data: Path, options: QuickstartOptions, out: Path) -> 
 
     recipe = Path(__file__).with_name("quickstart.toml")
     config = read_config(recipe, [*options.overrides, f"data={data}", f"base={options.base}"], out)
-    record = train(config, steps.console.progress, doctor=False).record
+    record = train(config, steps.console.progress, diagnosed=partial(_tell_warnings, steps)).record
     vitals = record["sentinel"]["train"]
     steps.say(
         f"{record['steps']} steps in {record['precision']}; {loss_of_sample(record)}; effective rank "
         f"{vitals[0]['effective_rank']:.0f} to {vitals[-1]['effective_rank']:.0f}."
     )
     return out
+
+
+def _tell_warnings(steps: _Steps, diagnosis: Diagnosis) -> None:
+    """What the doctor warns of; its errors end the quickstart."""
+    for finding in diagnosis.findings("warning"):
+        steps.say(f"Doctor: {finding.says}")
 
 
 def _score_served(steps: _Steps, server: RunningServer, dataset: Dataset) -> Evaluation:

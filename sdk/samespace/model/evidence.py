@@ -83,12 +83,16 @@ class TransformEvidence:
         return made
 
     def sentence(self) -> str:
-        """For people, without a full stop."""
+        """For people, without a full stop. Of the best of several there is no p-value: the same queries chose it."""
         how = {"best": f"best of {self.tried} tried", "smallest": f"smallest of {self.tried} tried"}
         points, low, high = (100 * each for each in (self.change.mean, self.change.low, self.change.high))
+        between = f"95 % between {low:+.2f} and {high:+.2f}"
+        if self.pick in how and self.tried > 1:
+            sure = f"{between}; these queries chose it, so it is too good and has no p-value"
+        else:
+            sure = f"{between}, p = {self.change.p_value:.4f}"
         return (
             f"{self.transform}, {how.get(self.pick, 'asked for by name')}, on {self.data}/{self.split} "
             f"({self.change.queries} queries, {self.date}): nDCG@10 {self.ndcg_10:.4f} against "
-            f"{self.ndcg_10_none:.4f} without it, {points:+.2f} points (95 % between {low:+.2f} and {high:+.2f}, "
-            f"p = {self.change.p_value:.4f})"
+            f"{self.ndcg_10_none:.4f} without it, {points:+.2f} points ({sure})"
         )

@@ -123,6 +123,10 @@ class ProviderEncoder(Encoder):
     def token_limit(self) -> int:
         return self.manifest.token_limit
 
+    @property
+    def bound(self) -> float:
+        return self.manifest.bound
+
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         """One vector a text, whatever is asked for long ones: the provider has no windows."""
         check_dims(options.dims, self.dims, ())

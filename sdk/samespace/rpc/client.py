@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import grpc
 import numpy as np
 
-from ..agreement import nearness, unforeseen_texts
+from ..artifact.agreement import nearness, unforeseen_texts
 from ..errors import (
     DeadlineExceeded,
     Overloaded,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ..agreement import nearness, unforeseen_texts
+from ..artifact.agreement import nearness, unforeseen_texts
 from ..embed import embed_roles
 from ..errors import ProbesFailed
 from ..text import ROLES, Role, TextEncoder

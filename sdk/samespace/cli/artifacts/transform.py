@@ -106,15 +106,14 @@ def transform(
 
 
 def _show(found: TransformChoice) -> None:
-    head = ["transform", "dims", "nDCG@10", "recall@100", "rank", "cosine", "bytes", "change", "p"]
+    head = ["transform", "dims", "nDCG@10", "recall@100", "rank", "cosine", "bytes", "change"]
     echo(table(head, [_row(each) for each in found.scores]))
     echo(_answer(found.scores, found.best, found.smallest, found.wanted.max_loss))
     say("rank: dims in use (effective rank). cosine: of random passages. bytes: a float32 vector.")
-    say("change: points of nDCG@10 against none; p: of that change by chance, uncorrected.")
+    say("change: points of nDCG@10 against none, on the queries that choose: score the one you take on other queries.")
 
 
 def _row(score: CandidateScore) -> list[str]:
-    change = ["-", "-"] if score.change is None else [f"{score.points:+.2f}", f"{score.change.p_value:.3f}"]
     return [
         str(score.candidate),
         str(score.dims),
@@ -123,7 +122,7 @@ def _row(score: CandidateScore) -> list[str]:
         f"{score.effective_rank:.1f}",
         f"{score.mean_cosine:.3f}",
         str(score.bytes),
-        *change,
+        "-" if score.change is None else f"{score.points:+.2f}",
     ]
 
 

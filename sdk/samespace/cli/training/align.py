@@ -10,7 +10,7 @@ import click
 
 from ...extras import require_extra
 from ..console import echo, progress, quiet_libraries, say
-from .train_head import cache_option, head_options, leakage_option, show
+from .train_head import cache_option, drop_leaks_option, head_options, leakage_option, show
 
 
 @click.command()
@@ -20,6 +20,7 @@ from .train_head import cache_option, head_options, leakage_option, show
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the new artifact.")
 @head_options
 @leakage_option
+@drop_leaks_option
 @cache_option
 @click.option("--name", help="Display name, not part of the space id [default: name of the output folder].")
 @click.option("--replace", is_flag=True, help="Replace the artifact at --out.")
@@ -30,6 +31,7 @@ def align(
     out: Path,
     settings: Mapping[str, Any],
     allow_leakage: str,
+    drop_leaks: bool,
     cache: Path | None,
     name: str | None,
     replace: bool,
@@ -54,6 +56,7 @@ def align(
     from ...training.heads.config import HeadConfig
     from ...training.heads.request import HeadRequest, align_encoders
 
-    wanted = HeadRequest(data, out, HeadConfig(separate=True, **settings), allow_leakage, cache, name, replace)
+    config = HeadConfig(separate=True, **settings)
+    wanted = HeadRequest(data, out, config, allow_leakage, cache, name, replace, drop_leaks=drop_leaks)
     exported = align_encoders(query_encoder, passage_encoder, wanted, progress=progress, say=say, show=show)
     echo(f"exported: {out}, space {exported.artifact.space_id}")

@@ -70,6 +70,9 @@ leakage_option = click.option(
     show_default=True,
     help="Held-out texts that may be in the training data.",
 )
+drop_leaks_option = click.option(
+    "--drop-leaks", is_flag=True, help="Leave out training pairs that give held-out texts away, instead of stopping."
+)
 cache_option = click.option(
     "--cache",
     type=click.Path(path_type=Path),
@@ -85,6 +88,7 @@ cache_option = click.option(
 @head_options
 @checkpoint_options
 @leakage_option
+@drop_leaks_option
 @cache_option
 @click.option("--space", metavar="ID", help="With `vectors`: space id of the vectors.")
 @click.option("--name", help="Display name, not part of the space id [default: name of the output folder].")
@@ -97,6 +101,7 @@ def train_head(
     settings: Mapping[str, Any],
     overrides: Mapping[str, Any],
     allow_leakage: str,
+    drop_leaks: bool,
     cache: Path | None,
     space: str | None,
     name: str | None,
@@ -128,7 +133,7 @@ def train_head(
     from ...training.heads.request import HeadRequest, train_on_encoder, train_on_vectors
 
     config = HeadConfig(separate=separate, **settings)
-    wanted = HeadRequest(data, out, config, allow_leakage, cache, name, replace, Overrides(**overrides))
+    wanted = HeadRequest(data, out, config, allow_leakage, cache, name, replace, Overrides(**overrides), drop_leaks)
     if encoder == VECTORS:
         found = train_on_vectors(wanted, space, progress=progress, show=show).heads.space_id()
         where = f"space {found}" if found else "of no known space, because --space was not given"

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import ServerUnavailable, WeaviateError
+from ...errors import BuildError, ExtraMissing, ServerUnavailable, WeaviateError
 from ...providers.manifest import is_provider, read_provider
 from ..console import echo, say, wrapped
-from ..encoders import space_of
+from ..encoders import SPACE_ID, open_encoder, space_of
 from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate import PinCheck
+    from samespace_weaviate.pinning.sameness import SpaceSide
 
 
 @click.command()
@@ -45,7 +46,9 @@ def check(
     """Check the pins of collections; of all, if none is named.
 
     Reads the schemas, and asks the servers behind the pins which spaces they serve, where they can be reached from
-    here. Each node (--node) is asked for its own copy of the schema, too. Changes nothing. Each finding is
+    here. With --encoder ARTIFACT or SERVER, their vectors of texts made then have to be that encoder's; without it,
+    servers of one space are compared with each other. Each node (--node) is asked for its own copy of the schema,
+    too. Changes nothing. Each finding is
 
     \b
       fine    as it should be
@@ -69,7 +72,8 @@ def check(
     from samespace_weaviate.pinning.views import read_views
 
     space_id = space_of(encoder)[0] if encoder else None
-    servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""))
+    right = None if offline or not encoder else _right(encoder)
+    servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""), right=right)
     with weaviate() as store:
         whole = store.sees_all()
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
@@ -117,6 +121,24 @@ def _probed(found: PinCheck, folder: Path) -> PinCheck:
     except ServerUnavailable as error:
         finding = Finding(Severity.UNSAFE, f"{manifest.name} could not be asked: {error.reason}")
     return replace(found, findings=(*found.findings, finding))
+
+
+def _right(name: str) -> SpaceSide | None:
+    """The encoder called *name* as what servers are compared with; None for a space id, and where none runs here."""
+    import numpy as np
+
+    from samespace_weaviate.pinning.sameness import SpaceSide
+
+    if SPACE_ID.fullmatch(name) or is_provider(name):
+        return None
+    try:
+        encoder = open_encoder(name)
+    except (BuildError, ExtraMissing) as error:
+        say(f"Vectors are NOT compared: {error}")
+        return None
+    return SpaceSide(
+        encoder.space_id, name, encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage"))
+    )
 
 
 def _print(checks: Sequence[PinCheck]) -> None:

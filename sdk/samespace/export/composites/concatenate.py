@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 from ...artifact import Artifact, Composite, FileEntry, Manifest, Probes, write_artifact
 from ...artifact import manifest as manifests
 from ...artifact.composite import concatenation, two_tower
-from ...artifact.layout import check_target, file_digest
+from ...artifact.layout import check_target
 from ...combine import concatenate
-from ...errors import RequestInvalid
+from ...errors import ExtraMissing, RequestInvalid
+from ...runtime import load_build
 from ...text import ROLES
 from .evidence import TowerEvidence, no_evidence
 
@@ -40,6 +42,7 @@ def combine(
     Raises:
         RequestInvalid: fewer than two parts, one space twice, a composite among them, or weights that make no sense.
         ArtifactError: *out* is taken, or a part is damaged.
+        ProbesFailed: a part computes other vectors than its probes say.
     """
     identity = concatenation([(each.space_id, each.manifest.identity.dims) for each in artifacts], weights)
     return _write(identity, artifacts, Path(out), name, replace, provenance or {})
@@ -92,7 +95,7 @@ def _write(
         )
     check_target(target, replace=replace)
     parts = dict(zip(identity.folders, artifacts, strict=True))
-    digests = {folder: file_digest(part.folder / manifests.MANIFEST) for folder, part in parts.items()}
+    digests = {folder: hashlib.sha256(part.listing).hexdigest() for folder, part in parts.items()}
     facts = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": {folder: part.manifest.name for folder, part in parts.items()},
@@ -112,9 +115,15 @@ def _write(
 
 
 def _probes(identity: Composite, artifacts: Sequence[Artifact]) -> Probes:
-    """Those probes that every part has, with the composite's vectors made of the parts' fp32 references."""
+    """Those probes that every part has, with the composite's vectors made of the parts' fp32 references.
+
+    A part's references are believed once its own fp32 build has computed them, where a runtime is installed.
+    """
     for artifact in artifacts:
-        artifact.prove()
+        try:
+            load_build(artifact, build="fp32")
+        except ExtraMissing:
+            artifact.prove()
     probes = [artifact.probes() for artifact in artifacts]
     rows = [{key: row for row, key in enumerate(zip(each.texts, each.roles, strict=True))} for each in probes]
     shared = [key for key in rows[0] if all(key in others for others in rows[1:])]

@@ -171,7 +171,7 @@ def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str 
                     + ("; leaks are allowed, or left out." if passes else ", so the scores would be inflated."),
                     advice=""
                     if passes
-                    else f"Set drop_leaks = true in the training's configuration: it leaves "
+                    else f"Set drop_leaks = true in the training's configuration (train-head: --drop-leaks): it leaves "
                     f"{shared[split].examples} of {len(material.trained)} training examples out. Or make splits that "
                     f"share nothing: samespace doctor data --write-splits FOLDER --keep {split}; or allow it: "
                     f"allow_leakage = '{needed}'",

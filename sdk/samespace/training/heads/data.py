@@ -23,7 +23,8 @@ from ...heads import Heads
 from ...progress import Progress
 from ...text import Role
 from ...vectors import Float32
-from ..data.leakage import leakage_between
+from ..data.examples import Examples
+from ..data.leakage import leakage_between, without
 from ..data.near_duplicates import Leak
 from ..data.sources import RELEVANT, as_dataset, load_data, without_repeats
 from .frozen import EmbeddedTexts, FrozenEncoder
@@ -89,13 +90,19 @@ class HeadData:
 
 
 def of_texts(
-    folder: Path, encoders: Mapping[Role, FrozenEncoder], progress: Progress, *, allow_leakage: str = "none"
+    folder: Path,
+    encoders: Mapping[Role, FrozenEncoder],
+    progress: Progress,
+    *,
+    allow_leakage: str = "none",
+    drop_leaks: bool = False,
 ) -> HeadData:
     """Read a source of texts and encode it.
 
     Args:
         encoders: of each role; one object twice, or two encoders of different spaces.
         allow_leakage: as `TrainingConfig.allow_leakage`: "none", "passages" or "all".
+        drop_leaks: leave out the training pairs that leak, instead of stopping.
 
     Raises:
         DataInvalid: it cannot be read, has too few pairs, or held-out texts are among the training texts.
@@ -103,12 +110,9 @@ def of_texts(
     data = load_data(folder)
     if TRAIN not in data.splits:
         raise DataInvalid(path=str(folder), reason=f"has no split {TRAIN!r}; it has {', '.join(data.splits)}")
-    train, dropped = without_repeats(data.splits[TRAIN])
-    if len(train) < 2:
-        raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed")
+    whole, dropped = without_repeats(data.splits[TRAIN])
     held_out = {name: data.splits[name] for name in HELD_OUT if name in data.splits}
-    leaked = [leak for part in held_out.values() for leak in leakage_between(train, part).texts(train, part)]
-    _refuse(folder, leaked, allow_leakage)
+    train, leaked = _without_leaks(folder, whole, tuple(held_out.values()), allow_leakage, drop_leaks)
     judged = folder.is_dir() and is_retrieval_set(folder)  # grades are kept where there are some
     datasets = {name: load_dataset(folder, name) if judged else as_dataset(data, name) for name in held_out}
     passages = tuple(data.corpus.values())
@@ -138,10 +142,26 @@ def of_texts(
                 "name": data.name,
                 "pairs": len(train),
                 "dropped_repeats": dropped,
+                "dropped_leaks": len(whole) - len(train),
                 "leaked": {what: sum(leak.what == what for leak in leaked) for what in ("query", "passage")},
                 "sha256": train.digest(),
             },
         )
+
+
+def _without_leaks(
+    folder: Path, whole: Examples, held_out: Sequence[Examples], allowed: str, drop: bool
+) -> tuple[Examples, list[Leak]]:
+    """The pairs to train on, and what leaks; raises `DataInvalid` where leaks are neither allowed nor dropped."""
+    leaks = [leakage_between(whole, part) for part in held_out]
+    leaked = [leak for each, part in zip(leaks, held_out, strict=True) for leak in each.texts(whole, part)]
+    if not drop:
+        _refuse(folder, leaked, allowed)
+    train = without(whole, frozenset().union(*(each.trained_rows for each in leaks))) if drop else whole
+    if len(train) < 2:
+        left = f"; {len(whole) - len(train)} leak and were left out" if len(train) < len(whole) else ""
+        raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed{left}")
+    return train, leaked
 
 
 def _rows(texts: Sequence[str]) -> dict[str, int]:
@@ -159,6 +179,7 @@ def _refuse(folder: Path, leaked: Sequence[Leak], allowed: str) -> None:
         raise DataInvalid(
             path=str(folder),
             reason=f"{queries} held-out queries and {len(refused) - queries} held-out passages are also trained on, so "
-            f"a score would be too good. First: {refused[0].held_out[:80]!r}. `samespace doctor` lists them; split the "
-            f"set anew, or pass --allow-leakage {'all' if queries else 'passages'}",
+            f"a score would be too good. First: {refused[0].held_out[:80]!r}. `samespace doctor data` lists them; pass "
+            f"--drop-leaks to leave such pairs out, split the set anew, or pass --allow-leakage "
+            f"{'all' if queries else 'passages'}",
         )

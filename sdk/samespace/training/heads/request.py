@@ -14,7 +14,7 @@ from ...model.checkpoint import Overrides
 from ...progress import Progress, silent
 from ...text import ROLES
 from .config import HeadConfig
-from .data import of_texts
+from .data import HeadData, of_texts
 from .frozen import default_cache, open_frozen
 from .run import Say, TrainedHead, check_head_target, export_trained, train_head
 from .vectors import of_vectors
@@ -35,6 +35,7 @@ class HeadRequest:
         name: display name; None for that of *out*.
         replace: put it in place of what is at *out*.
         overrides: which encoder a checkpoint is.
+        drop_leaks: leave out the training pairs that leak, instead of stopping.
     """
 
     data: Path
@@ -45,6 +46,7 @@ class HeadRequest:
     name: str | None = None
     replace: bool = False
     overrides: Overrides = field(default_factory=Overrides)
+    drop_leaks: bool = False
 
 
 @writes("wanted.out")
@@ -67,8 +69,9 @@ def train_on_encoder(
     say(f"Reading {encoder} and {wanted.data}.")
     frozen = open_frozen(encoder, wanted.overrides, cache=wanted.cache or default_cache())
     encoders = dict.fromkeys(ROLES, frozen)
-    loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage)
+    loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage, drop_leaks=wanted.drop_leaks)
     say(f"{frozen.encoded} texts encoded, the others were in the cache.")
+    _tell_dropped(loaded, say)
     trained = train_head(loaded, wanted.config, progress)
     show(trained)
     return export_trained(trained, encoders, wanted.out, name=wanted.name, replace=wanted.replace, say=say)
@@ -119,10 +122,16 @@ def align_encoders(
             "samespace train-head --separate gives each role a head of its own",
         )
     encoders = dict(zip(ROLES, opened, strict=True))
-    loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage)
+    loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage, drop_leaks=wanted.drop_leaks)
+    _tell_dropped(loaded, say)
     trained = train_head(loaded, wanted.config, progress)
     dims = [each.dims for each in opened]
     if dims[0] != dims[1]:
         say(f"before: cannot be compared, {dims[0]} and {dims[1]} dims.")
     show(trained)
     return export_trained(trained, encoders, wanted.out, name=wanted.name, replace=wanted.replace, say=say)
+
+
+def _tell_dropped(loaded: HeadData, say: Say) -> None:
+    if dropped := loaded.record["dropped_leaks"]:
+        say(f"{dropped} training pairs were left out: they give held-out texts away.")

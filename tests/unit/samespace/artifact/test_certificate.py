@@ -96,13 +96,12 @@ def test_nothing_else_is_taken(artifact: Path, other_artifact: Path, key: Path, 
 
 
 def test_a_manifest_that_was_changed_after_signing_is_refused(artifact: Path, key: Path) -> None:
-    """A new name alone is another manifest; so is one that is swapped after the artifact was opened."""
+    """A new name alone is another manifest. What was opened before is what was signed, whatever lies there now."""
     certify(artifact, key)
     opened = open_artifact(artifact)
     manifest = artifact / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"name": "tiny"', '"name": "tony"'))
-    with pytest.raises(ArtifactUntrusted, match="changed since it was opened"):
-        require_certified(opened, trusted(key))
+    assert require_certified(opened, trusted(key)) and opened.manifest.name == "tiny"
     with pytest.raises(ArtifactUntrusted, match="another manifest"):
         require_certified(open_artifact(artifact), trusted(key))
     certify(artifact, key)

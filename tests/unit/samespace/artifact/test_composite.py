@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from fakes.models.forgery import forge_file
 from samespace import Encoder, SpaceMismatch
-from samespace.artifact import open_artifact, verify_files
+from samespace.artifact import Probes, open_artifact, verify_files
 from samespace.artifact.compare import compare
 from samespace.artifact.composite import concatenation, two_tower
 from samespace.cli import cli
@@ -57,6 +58,27 @@ def test_a_composite_and_its_parts_do_not_compare(both: Path, tiny_artifact: Pat
     assert whole.space_id not in {each.space_id for each in open_artifact(both).parts}
     with pytest.raises(SpaceMismatch):
         whole.encode(["a"], "query").compare(part.encode(["a"], "passage"))
+
+
+def test_what_was_opened_is_what_is_copied(tiny_artifact: Path, other_artifact: Path, tmp_path: Path) -> None:
+    """A part's manifest that changes after it was read is not read again: neither digested nor copied."""
+    folder = Path(shutil.copytree(tiny_artifact, tmp_path / "part"))
+    opened, listed = open_artifact(folder), (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").write_bytes(listed.replace(b'"name"', b'"nome"'))
+    written = combine([opened, open_artifact(other_artifact)], tmp_path / "both")
+    assert (written.parts[0].folder / "manifest.json").read_bytes() == listed
+
+
+def test_a_part_whose_probes_are_not_what_it_computes_is_refused(
+    tiny_artifact: Path, other_artifact: Path, tmp_path: Path
+) -> None:
+    """Its probes would become those of the composite."""
+    folder = Path(shutil.copytree(tiny_artifact, tmp_path / "part"))
+    probes = open_artifact(folder).probes()
+    forge_file(folder, "probes.npz", Probes(probes.texts, probes.roles, probes.vectors[::-1].copy()).to_bytes())
+    with pytest.raises(ProbesFailed, match="the probes come out with 1 - cos up to"):
+        combine([open_artifact(folder), open_artifact(other_artifact)], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
 
 
 def test_weights_are_ratios_and_order_counts() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fakes.weaviate.database import OTHER_SPACE, SPACE
@@ -17,6 +18,7 @@ from samespace.errors import ConfigInvalid
 from samespace_weaviate import CollectionSpec, PinCheck, Severity
 from samespace_weaviate.pinning.check import Inventory, check_all
 from samespace_weaviate.pinning.collisions import colliding_names
+from samespace_weaviate.pinning.sameness import SpaceSide
 from samespace_weaviate.pinning.served import Servers
 from samespace_weaviate.pinning.unpinned import unpinned_vectors
 
@@ -32,6 +34,39 @@ def inventory(*specs: CollectionSpec, **aliases: str) -> Inventory:
 def says(check: PinCheck, severity: Severity) -> str:
     """All that was found of one severity."""
     return "\n".join(finding.message for finding in check.findings if finding.severity is severity)
+
+
+@contextmanager
+def serving(space: str, rows: Callable[[int], list[float]], **about: Any) -> Iterator[str]:
+    """A server of *space* whose text number i has the vector rows(i); yields its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send({"server": "samespace", "spaces": [{"space_id": space, **about}]})
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            assert self.path == f"/e/{space}/v1/embeddings" and asked["input_type"] == "passage"
+            self._send({"data": [{"embedding": rows(place)} for place in range(len(asked["input"]))]})
+
+        def _send(self, value: Any) -> None:
+            content = json.dumps(value).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on stderr."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -85,6 +120,57 @@ def test_the_server_behind_the_url_is_asked(status: int, body: Any, worst: Sever
         (found,) = check_all(inventory(CollectionSpec("A", SPACE, address)), servers=Servers())
     assert found.worst is worst
     assert expected in says(found, worst)
+
+
+def one(place: int) -> list[float]:
+    return [1.0, 0.0, float(place)]
+
+
+def other(place: int) -> list[float]:
+    return [1.0, 0.3, float(place)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "bound", "worst", "expected"),
+    [
+        (one, 1e-6, Severity.FINE, "gives the vectors of artifacts/mine"),
+        (other, 1e-6, Severity.BROKEN, "gives other vectors than artifacts/mine, and both say this space"),
+        (other, 0.02, Severity.FINE, "gives the vectors of artifacts/mine"),
+        (lambda place: [1.0], 1e-6, Severity.BROKEN, "gives other vectors"),
+        (lambda place: ["x"], 1e-6, Severity.FINE, "NOT compared"),
+    ],
+)
+def test_a_servers_vectors_are_held_against_the_encoder(
+    rows: Any, bound: float, worst: Severity, expected: str
+) -> None:
+    """Whatever the ids say: what it gives for texts made now has to be what the named encoder gives."""
+    right = SpaceSide(SPACE, "artifacts/mine", 1e-6, lambda texts: np.array([one(i) for i in range(len(texts))], "f4"))
+    with serving(SPACE, rows, bound=bound) as address:
+        (found,) = check_all(inventory(CollectionSpec("A", SPACE, address)), servers=Servers(right=right))
+    assert found.worst is worst
+    assert expected in says(found, worst)
+
+
+def test_two_servers_of_one_space_are_held_against_each_other() -> None:
+    """Without an encoder too: two collections whose servers say one id and give two kinds of vectors."""
+    with serving(SPACE, one, bound=1e-6) as first, serving(SPACE, other, bound=1e-6) as second:
+        specs = CollectionSpec("A", SPACE, first), CollectionSpec("B", SPACE, second)
+        a, b = check_all(inventory(*specs), servers=Servers())
+        same = check_all(inventory(specs[0], CollectionSpec("C", SPACE, first)), servers=Servers())
+    assert a.worst is Severity.FINE and b.worst is Severity.BROKEN
+    assert f"{second} gives other vectors than {first}" in says(b, Severity.BROKEN)
+    assert all(each.worst is Severity.FINE for each in same)
+
+
+def test_the_server_that_queries_go_to_is_asked_too() -> None:
+    """Objects and queries of one collection can be sent to two servers."""
+    with meta(200, served(SPACE)) as (objects, _), meta(200, served(OTHER_SPACE)) as (queries, _):
+        schema = CollectionSpec("A", SPACE, objects).schema()
+        settings = schema["vectorConfig"][f"e_{SPACE[:12]}"]["vectorizer"]["text2vec-transformers"]
+        url = settings.pop("inferenceUrl")
+        settings |= {"passageInferenceUrl": url, "queryInferenceUrl": url.replace(objects, queries)}
+        (found,) = check_all(Inventory((schema,), {}), servers=Servers())
+    assert f"{queries} does not serve space" in says(found, Severity.BROKEN)
 
 
 def test_a_server_is_asked_once_and_with_the_token_of_the_url() -> None:

@@ -243,8 +243,11 @@ def test_evidence_survives_the_file_and_reads_as_a_sentence(tmp_path: Path) -> N
     assert Transform.load(tmp_path / "told").evidence == EVIDENCE
     assert EVIDENCE.sentence() == (
         "whiten:5, smallest of 7 tried, on faq/dev (101 queries, 2026-11-22): nDCG@10 0.7012 against 0.7000 "
-        "without it, +0.12 points (95 % between -1.00 and +1.23, p = 0.8400)"
+        "without it, +0.12 points (95 % between -1.00 and +1.23; these queries chose it, so it is too good and has no "
+        "p-value)"
     )
+    named = replace(EVIDENCE, pick="whiten:5", tried=1)
+    assert named.sentence().endswith("+0.12 points (95 % between -1.00 and +1.23, p = 0.8400)")
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,18 @@ def test_held_out_texts_are_not_trained_on(tiny_artifact: Path, tmp_path: Path) 
         of_texts(folder, {"query": frozen, "passage": frozen}, silent)
     allowed = of_texts(folder, {"query": frozen, "passage": frozen}, silent, allow_leakage="all")
     assert allowed.record["leaked"] == {"query": 1, "passage": 1}
+    dropped = of_texts(folder, {"query": frozen, "passage": frozen}, silent, drop_leaks=True)
+    assert (len(allowed.pairs), len(dropped.pairs)) == (3, 2)
+    assert (dropped.record["pairs"], dropped.record["dropped_leaks"]) == (2, 1)
+
+
+def test_nothing_left_without_the_leaks_is_said(tiny_artifact: Path, tmp_path: Path) -> None:
+    """How many leak stands in the message: what is wrong is the set, and not its size."""
+    folder = save_texts(tmp_path / "set")
+    (folder / "qrels" / "train.tsv").write_text("q0\tp0\t1\nq6\tp6\t1\n")
+    frozen = open_frozen(str(tiny_artifact))
+    with pytest.raises(DataInvalid, match="1 pairs in split train; at least 2 are needed; 1 leak and were left out"):
+        of_texts(folder, {"query": frozen, "passage": frozen}, silent, drop_leaks=True)
 
 
 def test_the_command_writes_an_artifact_with_its_evidence(tiny_artifact: Path, tmp_path: Path) -> None:

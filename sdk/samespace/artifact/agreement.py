@@ -17,8 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from .artifact.probes import SENTENCES
-from .vectors import Float32, cosine_distance
+from ..vectors import Float32, cosine_distance
+from .probes import SENTENCES
 
 COUNT: Final = 8
 """How many texts are sent to servers, where each costs somebody time."""
