@@ -163,7 +163,7 @@ def _first_batch(config: TrainingConfig, collator: Collator, loss: BatchLoss) ->
         DataInvalid: a teacher scores nothing in it that could be learned from.
     """
     first = collator.batch(next(iter(batches_of(config, collator))))
-    if loss.loss.needs == "teacher" and not bool((first.rivals >= 0).any()):
+    if loss.loss.needs == "teacher" and config.mine == "none" and not bool((first.rivals >= 0).any()):
         raise DataInvalid(
             path=config.teacher,
             reason=f"scores no pair of the first batch together with one of its negatives; {config.loss} needs both",

@@ -67,6 +67,7 @@ def train(
     *,
     doctor: bool = True,
     diagnosed: Show = lambda _: None,
+    picked: rates.Picked | None = None,
 ) -> TrainingRun:
     """Fine-tune `config.base` on the examples of `config.data` and write the model to `config.out`.
 
@@ -76,6 +77,7 @@ def train(
     Args:
         doctor: look at the data first, and stop at errors; False trains on it all the same.
         diagnosed: gets what the doctor says, before it stops anything.
+        picked: how the rate of *config* was chosen on its development split, where it was: for record and report.
 
     Raises:
         ConfigInvalid: the target exists, a limit is beyond the base's, or checkpoints of another run are there.
@@ -91,6 +93,8 @@ def train(
     setup = prepare(config)
     checkpoints = _checkpoints(config, setup)
     fitted = _fitted(setup, checkpoints, progress, say)
+    if picked is not None:
+        fitted = replace(fitted, picked=picked)
     for alarm in fitted.history.alarms:
         say(str(alarm))
     if not is_main():
