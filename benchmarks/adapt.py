@@ -85,6 +85,7 @@ def _run(arguments: argparse.Namespace, name: str, teacher: str) -> dict[str, An
             scored["adapted"] = held_out_scores(load_checkpoint(str(out)), asked, "new", progress)
         if arguments.teacher:
             scored["teacher"] = _teacher(arguments.teacher, asked)
+    scores = {who: {split: float(each.score.ndcg_10) for split, each in kinds.items()} for who, kinds in scored.items()}
     keys = ("adapted", "precision", "spending", "tried", "notes", "blend", "total_s", "verdict")
     return {
         "set": name,
@@ -93,7 +94,7 @@ def _run(arguments: argparse.Namespace, name: str, teacher: str) -> dict[str, An
         "minutes": arguments.minutes,
         "steps": arguments.steps,
         **{key: found.record.get(key) for key in keys},
-        "asked": {who: {split: float(each.score.ndcg_10) for split, each in kinds.items()} for who, kinds in scored.items()},
+        "asked": scores,
         "versus_base": {
             who: {split: _versus(kinds[split], scored["base"][split]) for split in kinds}
             for who, kinds in scored.items() if who != "base"
@@ -119,21 +120,19 @@ def table(record: Mapping[str, Any]) -> str:
     lines.append("| --- " * 8 + "|")
     for run in record["runs"]:
         made = (run["verdict"] or {}).get("overall")
-        word = f"{run['verdict']['word']}, {100 * made['mean']:+.1f}" if made else "nothing helped"
+        word = f"{run['verdict']['word']}, {_points(made)}" if made else "nothing helped"
         for split, base in run["asked"]["base"].items():
-            new = run["asked"].get("adapted", {}).get(split)
+            new, theirs = (run["asked"].get(who, {}).get(split) for who in ("adapted", "teacher"))
             against = run["versus_base"].get("adapted", {}).get(split)
-            told = (
-                f"{100 * against['mean']:+.1f} ({100 * against['low']:+.1f} to {100 * against['high']:+.1f})"
-                if against
-                else ""
-            )
-            theirs = run["asked"].get("teacher", {}).get(split)
-            lines.append(
-                f"| {run['set']} | {run['teacher'] or 'none'} | {split} | {base:.3f} | {f'{theirs:.3f}' if theirs else ''} | "
-                f"{f'{new:.3f}' if new else 'base kept'} | {told} | {word} |"
-            )
+            cells = [run["set"], run["teacher"] or "none", split, f"{base:.3f}", f"{theirs:.3f}" if theirs else ""]
+            cells += [f"{new:.3f}", _points(against)] if new else ["base kept", ""]
+            lines.append(f"| {' | '.join([*cells, word])} |")
     return "\n".join(lines)
+
+
+def _points(against: Mapping[str, Any]) -> str:
+    mean, low, high = (100 * against[key] for key in ("mean", "low", "high"))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ def train(
     and the blend; each choice is printed with its reason. A part that the data lacks is taken out of the training part.
 
     The data is looked at first, as `samespace doctor data` does. While it trains, a sentinel watches for collapse. The
-    folder that is written holds the model and run.json, the record of the run. A run of a CONFIG that was killed goes on when
-    the same command is given again.
+    folder that is written holds the model and run.json, the record of the run. A run of a CONFIG that was killed goes
+    on when the same command is given again.
 
     \b
     Example:
