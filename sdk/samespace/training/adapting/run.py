@@ -68,7 +68,7 @@ class AdaptSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapted:
+class Adaptation:
     """What came out.
 
     Attributes:
@@ -93,7 +93,7 @@ def adapt(
     progress: Progress = silent,
     say: Say = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
-) -> Adapted:
+) -> Adaptation:
     """Adapt `settings.base` to documents, and write it to `settings.out` where it is better than its base.
 
     Raises:
@@ -117,7 +117,7 @@ def adapt(
             say(f"{share:.0%} of the way from the base is best on the development questions")
         record = _record(settings, base, library, held, course, spending) | {"blend": share}
         if not share:
-            return Adapted(None, None, record | {"better_than_base": False, "total_s": round(clock() - began, 1)})
+            return Adaptation(None, None, record | {"better_than_base": False, "total_s": round(clock() - began, 1)})
         trained = load_checkpoint(str(work / "mixed"))
         verdict, scores = _verdict(base, trained, judged or held.questions["test"], progress)
         record |= {
@@ -127,12 +127,12 @@ def adapt(
             "total_s": round(clock() - began, 1),
         }
         if verdict.word != BETTER and not settings.anyway:
-            return Adapted(verdict, None, record)
+            return Adaptation(verdict, None, record)
         with whole_folder(settings.out) as out:
             save_model(load_plain(trained.source), out, base.folder_tokenizer, settings.base)
             (out / "README.md").write_text(card(record), encoding="utf-8")
             write_record(out, record)
-    return Adapted(verdict, settings.out, record)
+    return Adaptation(verdict, settings.out, record)
 
 
 def _judged(settings: AdaptSettings) -> dict[str, Dataset] | None:

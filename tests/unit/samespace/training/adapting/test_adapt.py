@@ -23,7 +23,7 @@ from samespace.progress import Advance  # noqa: E402
 from samespace.training.adapting import course  # noqa: E402
 from samespace.training.adapting.documents import read_documents  # noqa: E402
 from samespace.training.adapting.heldout import hold_out  # noqa: E402
-from samespace.training.adapting.run import Adapted, AdaptSettings, adapt  # noqa: E402
+from samespace.training.adapting.run import Adaptation, AdaptSettings, adapt  # noqa: E402
 from samespace.training.adapting.verdict import BETTER  # noqa: E402
 
 
@@ -47,7 +47,9 @@ class Liar:
 
 
 @pytest.fixture(scope="module")
-def learned(tiny_checkpoint: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Adapted, list[str]]:
+def learned(
+    tiny_checkpoint: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Adaptation, list[str]]:
     """An adaptation at a rate at which a random encoder learns something, written whatever came of it."""
     said: list[str] = []
     out = tmp_path_factory.mktemp("adapted") / "out"
@@ -55,7 +57,7 @@ def learned(tiny_checkpoint: Path, folder: Path, tmp_path_factory: pytest.TempPa
     return adapt(settings, say=said.append), said
 
 
-def test_what_is_written_is_what_was_judged(learned: tuple[Adapted, list[str]], tiny_checkpoint: Path) -> None:
+def test_what_is_written_is_what_was_judged(learned: tuple[Adaptation, list[str]], tiny_checkpoint: Path) -> None:
     """The folder's encoder is another space than its base's; its record has verdict, stages and what was held out."""
     found, _ = learned
     assert found.written is not None and found.verdict is not None
@@ -69,7 +71,7 @@ def test_what_is_written_is_what_was_judged(learned: tuple[Adapted, list[str]], 
     assert found.verdict.sentence() in card and "nobody asked" in card
 
 
-def test_the_scores_are_those_of_trec_eval(learned: tuple[Adapted, list[str]], folder: Path) -> None:
+def test_the_scores_are_those_of_trec_eval(learned: tuple[Adaptation, list[str]], folder: Path) -> None:
     """nDCG@10 of the written folder on the held-out questions, made again from its vectors by trec_eval."""
     pytrec_eval = pytest.importorskip("pytrec_eval")
     found, _ = learned

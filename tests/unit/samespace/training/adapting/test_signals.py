@@ -12,7 +12,7 @@ pytest.importorskip("datasketch", reason="needs the extra train")
 from fakes.library import pages, rows
 from samespace.errors import DataInvalid
 from samespace.evaluation.words import canonical
-from samespace.training.adapting.documents import Document, Library, read_documents
+from samespace.training.adapting.documents import Library, SourceDocument, read_documents
 from samespace.training.adapting.heldout import hold_out, languages_of
 from samespace.training.adapting.markup import Link, Section
 from samespace.training.adapting.sentences import is_question, sentences, word_count
@@ -21,11 +21,11 @@ from samespace.training.adapting.signals import made_pairs
 BODY = "We take things back within thirty days of the order. Send the parcel to us. Keep the receipt that you got."
 
 
-def page(name: str, title: str, *sections: Section) -> Document:
-    return Document(name, title, sections)
+def page(name: str, title: str, *sections: Section) -> SourceDocument:
+    return SourceDocument(name, title, sections)
 
 
-def asked(documents: Sequence[Document], kind: str) -> list[tuple[str, str]]:
+def asked(documents: Sequence[SourceDocument], kind: str) -> list[tuple[str, str]]:
     return [(pair.query, pair.passage) for pair in made_pairs(documents)[kind]]
 
 
@@ -116,7 +116,9 @@ def test_documents_are_held_out_whole(tmp_path: Path) -> None:
                 assert canonical(text) not in canonical(passage)
                 document = next(each for each in range(120) if own.startswith(library.documents[each].name + "#"))
                 assert held.parts[document] == part
-    moved = Library(library.source, tuple(Document(f"new/{d.name}", d.title, d.sections) for d in library.documents))
+    moved = Library(
+        library.source, tuple(SourceDocument(f"new/{d.name}", d.title, d.sections) for d in library.documents)
+    )
     assert hold_out(moved).parts == held.parts
 
 
@@ -124,7 +126,7 @@ def test_near_duplicates_of_held_out_texts_leave_training(tmp_path: Path) -> Non
     """A copy with another word is in another part by its digest, and is not trained on."""
     library = read_documents(rows(tmp_path / "rows.jsonl", 150, sentences=8))
     copies = tuple(
-        Document(f"copy {d.name}", "", (Section("", d.sections[0].text + " Copied."),)) for d in library.documents
+        SourceDocument(f"copy {d.name}", "", (Section("", d.sections[0].text + " Copied."),)) for d in library.documents
     )
     alone, both = hold_out(library), hold_out(Library(library.source, library.documents + copies))
     held = {
