@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ def train(
     """
     from ...extras import require_extra
     from ...training.finetuning.config import read_config
+    from ...training.threads import settle_threads
 
     changes = (*_taught(teacher), *overrides)
     by_data = config.is_dir() or (config.is_file() and config.suffix != ".toml")
@@ -66,6 +68,8 @@ def train(
     from ..console import quiet_libraries
 
     quiet_libraries()
+    if threads := settle_threads(os.environ):
+        say(threads)
     from ...training.finetuning import trainer
 
     looked: dict[str, Any] = {"doctor": doctor, "diagnosed": partial(show, notes=False, err=True)}
