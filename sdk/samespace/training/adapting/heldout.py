@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...errors import DataInvalid
@@ -86,6 +86,20 @@ def hold_out(library: Library) -> HeldOut:
     if not any(train.values()):
         raise DataInvalid(path=str(library.source), reason="no pair to train on can be made of these documents")
     return split
+
+
+def without_asked(held: HeldOut, questions: Sequence[str]) -> HeldOut:
+    """*held* without training pairs that ask what people's *questions* ask: these judge, and may not be taught.
+
+    A page of frequent questions has people's questions as its headings.
+    """
+    asked = {canonical(question) for question in questions}
+    train, left_out = {}, held.left_out
+    for name, pairs in held.train.items():
+        near = find_near([pair.query for pair in pairs], questions)
+        kept = [pair for pair, at in zip(pairs, near, strict=True) if at < 0 and canonical(pair.query) not in asked]
+        train[name], left_out = tuple(kept), left_out + len(pairs) - len(kept)
+    return replace(held, train=train, left_out=left_out)
 
 
 def _part(document: SourceDocument, documents: int) -> str:

@@ -21,9 +21,9 @@ from ...progress import Progress, silent
 from ..finetuning.model import load_plain, save_model
 from ..scoring.record import write_record
 from .bench import POOL, Yardstick
-from .course import Course, Say, cutter
+from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
-from .heldout import HeldOut, hold_out, languages_of
+from .heldout import HeldOut, hold_out, languages_of, without_asked
 from .plan import Pace, Spending, spend
 from .report import card
 from .scores import held_out_scores
@@ -109,6 +109,8 @@ def adapt(
     judged = _judged(settings)
     library = read_documents(settings.documents)
     held = hold_out(library)
+    if judged is not None:
+        held = without_asked(held, judged[JUDGED].queries)
     with folder_beside(settings.out) as work:
         course, spending = _trained(settings, base, library, held, work, progress, say, clock)
         share = 0.0
@@ -203,14 +205,14 @@ def _about(library: Library, held: HeldOut) -> list[str]:
     ]
     said += [f"{note}." for note in library.notes]
     if held.left_out:
-        said.append(f"{held.left_out} training pairs repeat held-out texts and are left out.")
+        said.append(f"{held.left_out} training pairs repeat what is held out and are left out.")
     if len(spoken := languages_of(library)) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in spoken.items())
         said.append(f"The documents are in several languages ({shares}); each is judged by itself. Take a base that "
                     "knows all of them.")  # fmt: skip
-    if not held.train["questions"] and not held.train["headings"] and not held.train["links"]:
+    if all(len(held.train[kind]) < LEAST_PAIRS for kind in ("questions", "headings", "links")):
         said.append(
-            "The documents have no titles, headings or links: only sentences of theirs can stand for questions."
+            "There are hardly any titles, headings or links: sentences of the texts have to stand for questions."
         )
     return said
 

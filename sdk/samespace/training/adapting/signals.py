@@ -165,14 +165,17 @@ SIGNALS: Final = (
 
 def made_pairs(documents: Sequence[SourceDocument]) -> Mapping[str, tuple[MadePair, ...]]:
     """The pairs of each signal, by its name; without those that are too short or too long,
-    there twice, or asked in the very words of the passage."""
+    there twice, asked in the very words of the passage, or asked of many passages alike."""
     made: dict[str, tuple[MadePair, ...]] = {}
     for signal in SIGNALS:
         first: dict[tuple[str, str], MadePair] = {}
         for pair in signal.make(documents):
             if _usable(pair, asks=signal.asks):
                 first.setdefault((canonical(pair.query), canonical(pair.passage)), pair)
-        made[signal.name] = tuple(first.values())
+        asked = Counter(query for query, _ in first)
+        made[signal.name] = tuple(
+            pair for (query, _), pair in first.items() if not signal.asks or asked[query] < _OFTEN
+        )
     return made
 
 

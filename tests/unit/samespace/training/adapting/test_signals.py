@@ -13,7 +13,7 @@ from fakes.library import pages, rows
 from samespace.errors import DataInvalid
 from samespace.evaluation.words import canonical
 from samespace.training.adapting.documents import Library, SourceDocument, read_documents
-from samespace.training.adapting.heldout import hold_out, languages_of
+from samespace.training.adapting.heldout import hold_out, languages_of, without_asked
 from samespace.training.adapting.markup import Link, Section
 from samespace.training.adapting.sentences import is_question, sentences, word_count
 from samespace.training.adapting.signals import made_pairs
@@ -148,6 +148,24 @@ def test_too_little_is_refused_by_name(tmp_path: Path) -> None:
         hold_out(read_documents(rows(tmp_path / "ten.jsonl", 10)))
     with pytest.raises(DataInvalid, match=r"150 documents give 0 held-out questions"):
         hold_out(read_documents(rows(tmp_path / "short.jsonl", 150, sentences=1)))
+
+
+def test_people_s_questions_are_not_taught(tmp_path: Path) -> None:
+    """Headings that are the questions of --judged, or nearly, would teach what judges: they leave training."""
+    held = hold_out(read_documents(pages(tmp_path / "pages", 120)))
+    asked = [pair.query for pair in held.train["questions"][:10]]
+    judged = [asked[0].upper(), asked[1].replace("How ", "And how "), *asked[2:]]
+    left = without_asked(held, judged)
+    assert {pair.query for pair in left.train["questions"]}.isdisjoint(asked)
+    assert left.left_out >= held.left_out + 10
+    assert len(left.train["crops"]) == len(held.train["crops"])
+
+
+def test_what_is_asked_of_many_passages_is_no_question() -> None:
+    """A heading that many pages have wants no one of them."""
+    documents = [page(str(row), "", Section("What does it cost?", f"{BODY} {row}.")) for row in range(5)]
+    assert asked(documents, "questions") == []
+    assert len(asked(documents[:2], "questions")) == 2
 
 
 def test_each_language_is_asked_about_by_itself(tmp_path: Path) -> None:

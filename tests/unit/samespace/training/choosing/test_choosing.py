@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
+from fakes.models.encoders import save_tiny_cross_encoder  # noqa: E402
 from samespace.cli import cli  # noqa: E402
 from samespace.errors import DataInvalid, TrainingFailed  # noqa: E402
 from samespace.training.choosing.choice import choose_keys  # noqa: E402
@@ -113,6 +114,26 @@ def test_nothing_better_than_the_base_is_refused(tiny_checkpoint: Path, tmp_path
     found = CliRunner().invoke(cli, ["train", str(source), "--out", str(tmp_path / "out"), *settings, "--no-doctor"])
     assert isinstance(found.exception, TrainingFailed) and "keep the base" in str(found.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_is_one_option(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """--teacher learns the order of mined candidates; its loss on the fixed sample has something to learn from."""
+    source = pairs(tmp_path / "set" / "train.jsonl", 120).parent
+    teacher = save_tiny_cross_encoder(tmp_path / "cross", seed=3)
+    toml = tmp_path / "c.toml"
+    toml.write_text(
+        f'data = "{source}"\nbase = "{tiny_checkpoint}"\nprecision = "fp32"\nmax_steps = 4\nlearning_rate = 0.003\n'
+        'score_splits = []\ncheckpoint_every = 0\non_collapse = "warn"\n'
+    )
+    runner = CliRunner(env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    out = tmp_path / "out"
+    found = runner.invoke(cli, ["train", str(toml), "--out", str(out), "--no-doctor", "--teacher", str(teacher)])
+    assert found.exit_code == 0, (found.output, found.exception)
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert (record["config"]["loss"], record["config"]["negatives"]) == ("listwise", 7)
+    looks = record["sentinel"]["train"]
+    assert looks[0]["loss"] > 0 and looks[0]["trivial"] > 0
+    assert len(list((tmp_path / "cache" / "samespace" / "teacher").iterdir())) == 1
 
 
 def test_data_needs_a_target(tmp_path: Path) -> None:
