@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -54,11 +55,14 @@ def adapt(documents: Path, out: Path, **settings: Any) -> None:
       samespace adapt data/papers --out models/papers --judged data/asked --budget 1h
     """
     from ...extras import require_extra
+    from ...training.threads import settle_threads
 
     require_extra("train", feature="adapting", modules=("torch", "sentence_transformers", "datasets", "datasketch"))
     from ..console import quiet_libraries
 
     quiet_libraries()
+    if threads := settle_threads(os.environ):
+        say(threads)
     from ...training.adapting.run import AdaptSettings
     from ...training.adapting.run import adapt as run
 

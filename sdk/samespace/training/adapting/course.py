@@ -26,7 +26,7 @@ from .documents import Library
 from .heldout import HeldOut
 from .plan import Spending, steps_for
 from .signals import SIGNALS, MadePair
-from .stage import Stage, Tried, Workshop, compare, harms
+from .stage import Stage, StageResult, Workshop, compare, harms
 
 LEAST_GAIN: Final = 0.002
 """Of nDCG@10 on the development questions: less is not worth another space."""
@@ -60,7 +60,7 @@ class Course:
     scores: Scores
     say: Say
     rate: float
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[StageResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def signals(self) -> list[str]:
@@ -138,7 +138,7 @@ class Course:
         if keep:
             self.encoder, self.scores = str(out), tried.scores
 
-    def _helps(self, tried: Tried) -> bool:
+    def _helps(self, tried: StageResult) -> bool:
         return (
             not tried.failed and tried.score - mean(self.scores) >= LEAST_GAIN and not harms(tried.scores, self.scores)
         )
@@ -197,7 +197,7 @@ def cutter(workshop_encoders: Mapping[Role, Any]) -> Callable[[Sequence[str]], S
     return lambda texts: first_windows(texts, workshop_encoders["passage"], "passage")
 
 
-def _told(tried: Tried) -> str:
+def _told(tried: StageResult) -> str:
     if tried.failed:
         return f"{tried.pairs} pairs, failed: {tried.failed}"
     gain = tried.gain

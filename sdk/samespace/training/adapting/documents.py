@@ -33,7 +33,7 @@ _READERS: Final[Mapping[str, Callable[[str], Page]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class SourceDocument:
     """One document.
 
     Attributes:
@@ -63,7 +63,7 @@ class Library:
     """
 
     source: Path
-    documents: tuple[Document, ...]
+    documents: tuple[SourceDocument, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -100,7 +100,7 @@ def link_target(name: str, target: str) -> str:
     return posixpath.normpath(whole)
 
 
-def _read(path: Path) -> tuple[list[Document], list[str]]:
+def _read(path: Path) -> tuple[list[SourceDocument], list[str]]:
     if path.is_file():
         return (_texts(path.parent, [path]), []) if _is_text(path) else (list(_rows(path)), [])
     if corpus := parts_of(path, "corpus"):
@@ -124,7 +124,7 @@ def _hidden(file: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
-def _texts(root: Path, files: Sequence[Path]) -> list[Document]:
+def _texts(root: Path, files: Sequence[Path]) -> list[SourceDocument]:
     documents = []
     for file in files:
         try:
@@ -132,11 +132,11 @@ def _texts(root: Path, files: Sequence[Path]) -> list[Document]:
         except (OSError, UnicodeDecodeError) as error:
             raise DataInvalid(path=str(file), reason=f"cannot be read as UTF-8 text: {error}") from error
         page = _READERS[file.suffix.lower()](text)
-        documents.append(Document(file.relative_to(root).as_posix(), page.title, page.sections))
+        documents.append(SourceDocument(file.relative_to(root).as_posix(), page.title, page.sections))
     return documents
 
 
-def _rows(path: Path) -> Iterator[Document]:
+def _rows(path: Path) -> Iterator[SourceDocument]:
     for number, row in read_rows(path):
         where = f"{path}, line {number}"
         if not isinstance(row, Mapping):
@@ -149,7 +149,7 @@ def _rows(path: Path) -> Iterator[Document]:
         if (place := lone_surrogate(text)) is not None:
             raise DataInvalid(path=where, reason=f"character {place} of {body!r} is a lone surrogate, not text")
         name = _string(where, row, IDS) or f"{path.name}:{number}"
-        yield Document(name, title, (Section(title, text),) if text else ())
+        yield SourceDocument(name, title, (Section(title, text),) if text else ())
 
 
 def _string(where: str, row: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -159,8 +159,10 @@ def _string(where: str, row: Mapping[str, Any], names: Sequence[str]) -> str:
     return str(value).strip()
 
 
-def _unique(documents: Sequence[Document]) -> Iterator[Document]:
+def _unique(documents: Sequence[SourceDocument]) -> Iterator[SourceDocument]:
     seen: dict[str, int] = {}
     for document in documents:
         seen[document.name] = times = seen.get(document.name, 0) + 1
-        yield document if times == 1 else Document(f"{document.name} ({times})", document.title, document.sections)
+        yield (
+            document if times == 1 else SourceDocument(f"{document.name} ({times})", document.title, document.sections)
+        )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...errors import DataInvalid
@@ -24,7 +24,7 @@ from ...evaluation import Dataset
 from ...evaluation.words import canonical
 from ..data.near_duplicates import find_near
 from ..doctor.languages import SECOND, language
-from .documents import Document, Library
+from .documents import Library, SourceDocument
 from .signals import SIGNALS, MadePair, made_pairs
 
 PARTS: Final = ("train", "dev", "test")
@@ -88,7 +88,21 @@ def hold_out(library: Library) -> HeldOut:
     return split
 
 
-def _part(document: Document, documents: int) -> str:
+def without_asked(held: HeldOut, questions: Sequence[str]) -> HeldOut:
+    """*held* without training pairs that ask what people's *questions* ask: these judge, and may not be taught.
+
+    A page of frequent questions has people's questions as its headings.
+    """
+    asked = {canonical(question) for question in questions}
+    train, left_out = {}, held.left_out
+    for name, pairs in held.train.items():
+        near = find_near([pair.query for pair in pairs], questions)
+        kept = [pair for pair, at in zip(pairs, near, strict=True) if at < 0 and canonical(pair.query) not in asked]
+        train[name], left_out = tuple(kept), left_out + len(pairs) - len(kept)
+    return replace(held, train=train, left_out=left_out)
+
+
+def _part(document: SourceDocument, documents: int) -> str:
     """By the digest of the text alone: equal texts are in one part."""
     digest = hashlib.blake2b(canonical(document.text).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     drawn = int.from_bytes(digest) / 2**64
@@ -109,7 +123,7 @@ def _apart(pairs: Sequence[MadePair], test: Mapping[str, Sequence[MadePair]]) ->
 
 
 def _without_held_out(
-    pairs: Mapping[str, Sequence[MadePair]], documents: Sequence[Document], parts: Sequence[str]
+    pairs: Mapping[str, Sequence[MadePair]], documents: Sequence[SourceDocument], parts: Sequence[str]
 ) -> tuple[dict[str, tuple[MadePair, ...]], int]:
     """Training pairs without those that say what a held-out document says, and how many left."""
     held = [section for document, part in zip(documents, parts, strict=True) if part != "train"

@@ -16,7 +16,7 @@ def card(record: Mapping[str, Any]) -> str:
         "",
         said["rests_on"],
         "",
-        f"Adapted by samespace from `{config['base']}` to {found['documents']} documents, without labels"
+        f"Adaptation by samespace from `{config['base']}` to {found['documents']} documents, without labels"
         + (f", with the teacher `{config['teacher']}`." if config["teacher"] else "."),
         f"{record['blend']:.0%} of the way from the base to what was trained, in {record['precision']}.",
         "",

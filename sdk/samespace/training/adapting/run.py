@@ -21,9 +21,9 @@ from ...progress import Progress, silent
 from ..finetuning.model import load_plain, save_model
 from ..scoring.record import write_record
 from .bench import POOL, Yardstick
-from .course import Course, Say, cutter
+from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
-from .heldout import HeldOut, hold_out, languages_of
+from .heldout import HeldOut, hold_out, languages_of, without_asked
 from .plan import Pace, Spending, spend
 from .report import card
 from .scores import held_out_scores
@@ -68,7 +68,7 @@ class AdaptSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapted:
+class Adaptation:
     """What came out.
 
     Attributes:
@@ -93,7 +93,7 @@ def adapt(
     progress: Progress = silent,
     say: Say = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
-) -> Adapted:
+) -> Adaptation:
     """Adapt `settings.base` to documents, and write it to `settings.out` where it is better than its base.
 
     Raises:
@@ -109,6 +109,8 @@ def adapt(
     judged = _judged(settings)
     library = read_documents(settings.documents)
     held = hold_out(library)
+    if judged is not None:
+        held = without_asked(held, judged[JUDGED].queries)
     with folder_beside(settings.out) as work:
         course, spending = _trained(settings, base, library, held, work, progress, say, clock)
         share = 0.0
@@ -117,7 +119,7 @@ def adapt(
             say(f"{share:.0%} of the way from the base is best on the development questions")
         record = _record(settings, base, library, held, course, spending) | {"blend": share}
         if not share:
-            return Adapted(None, None, record | {"better_than_base": False, "total_s": round(clock() - began, 1)})
+            return Adaptation(None, None, record | {"better_than_base": False, "total_s": round(clock() - began, 1)})
         trained = load_checkpoint(str(work / "mixed"))
         verdict, scores = _verdict(base, trained, judged or held.questions["test"], progress)
         record |= {
@@ -127,12 +129,12 @@ def adapt(
             "total_s": round(clock() - began, 1),
         }
         if verdict.word != BETTER and not settings.anyway:
-            return Adapted(verdict, None, record)
+            return Adaptation(verdict, None, record)
         with whole_folder(settings.out) as out:
             save_model(load_plain(trained.source), out, base.folder_tokenizer, settings.base)
             (out / "README.md").write_text(card(record), encoding="utf-8")
             write_record(out, record)
-    return Adapted(verdict, settings.out, record)
+    return Adaptation(verdict, settings.out, record)
 
 
 def _judged(settings: AdaptSettings) -> dict[str, Dataset] | None:
@@ -203,14 +205,14 @@ def _about(library: Library, held: HeldOut) -> list[str]:
     ]
     said += [f"{note}." for note in library.notes]
     if held.left_out:
-        said.append(f"{held.left_out} training pairs repeat held-out texts and are left out.")
+        said.append(f"{held.left_out} training pairs repeat what is held out and are left out.")
     if len(spoken := languages_of(library)) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in spoken.items())
         said.append(f"The documents are in several languages ({shares}); each is judged by itself. Take a base that "
                     "knows all of them.")  # fmt: skip
-    if not held.train["questions"] and not held.train["headings"] and not held.train["links"]:
+    if all(len(held.train[kind]) < LEAST_PAIRS for kind in ("questions", "headings", "links")):
         said.append(
-            "The documents have no titles, headings or links: only sentences of theirs can stand for questions."
+            "There are hardly any titles, headings or links: sentences of the texts have to stand for questions."
         )
     return said
 

@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Final
 
 from ...evaluation.words import canonical
-from .documents import Document, link_target
+from .documents import SourceDocument, link_target
 from .sentences import is_question, sentences, word_count
 
 _LEAST_PASSAGE_WORDS: Final = 8
@@ -67,11 +67,11 @@ class Signal:
 
     name: str
     says: str
-    make: Callable[[Sequence[Document]], Iterator[MadePair]]
+    make: Callable[[Sequence[SourceDocument]], Iterator[MadePair]]
     asks: bool
 
 
-def questions(documents: Sequence[Document]) -> Iterator[MadePair]:
+def questions(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """Headings that ask, first sentences that ask, and lines of "Q:" and "A:"."""
     for place, number, heading, text in _sections(documents):
         faq = list(_FAQ.finditer(text))
@@ -86,7 +86,7 @@ def questions(documents: Sequence[Document]) -> Iterator[MadePair]:
             yield MadePair(parts[0], " ".join(parts[1:]), place, number)
 
 
-def headings(documents: Sequence[Document]) -> Iterator[MadePair]:
+def headings(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """Titles and headings that say something; a short heading goes with its title."""
     counts = Counter(canonical(heading) for *_, heading, _ in _sections(documents) if heading)
     for place, number, heading, text in _sections(documents):
@@ -100,7 +100,7 @@ def headings(documents: Sequence[Document]) -> Iterator[MadePair]:
             yield MadePair(heading, text, place, number)
 
 
-def links(documents: Sequence[Document]) -> Iterator[MadePair]:
+def links(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """Texts of links to the beginning of another page of the same folder."""
     place_of = {document.name: place for place, document in enumerate(documents)}
     place_of |= {name.rpartition(".")[0]: place for name, place in place_of.items() if "." in name}
@@ -113,7 +113,7 @@ def links(documents: Sequence[Document]) -> Iterator[MadePair]:
                 yield MadePair(link.text, documents[place].sections[0].text, place, 0)
 
 
-def openings(documents: Sequence[Document]) -> Iterator[MadePair]:
+def openings(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """First sentences; those that ask are `questions`."""
     for place, number, _, text in _sections(documents):
         parts = sentences(text)
@@ -121,7 +121,7 @@ def openings(documents: Sequence[Document]) -> Iterator[MadePair]:
             yield MadePair(parts[0], " ".join(parts[1:]), place, number)
 
 
-def cloze(documents: Sequence[Document]) -> Iterator[MadePair]:
+def cloze(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """One sentence of each passage, not its first, drawn by the text's digest."""
     for place, number, _, text in _sections(documents):
         parts = sentences(text)
@@ -131,7 +131,7 @@ def cloze(documents: Sequence[Document]) -> Iterator[MadePair]:
             yield MadePair(parts[row], " ".join(parts[:row] + parts[row + 1 :]), place, number)
 
 
-def neighbours(documents: Sequence[Document]) -> Iterator[MadePair]:
+def neighbours(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """A section and the next one; of a document of one section, its halves."""
     for place, document in enumerate(documents):
         texts = [section.text for section in document.sections]
@@ -143,7 +143,7 @@ def neighbours(documents: Sequence[Document]) -> Iterator[MadePair]:
             yield MadePair(" ".join(parts[:half]), " ".join(parts[half:]), place, 0)
 
 
-def crops(documents: Sequence[Document]) -> Iterator[MadePair]:
+def crops(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
     """Two cuts of a tenth to a half of the words each, which may overlap."""
     for place, number, _, text in _sections(documents):
         pieces = text.split() if " " in text else list(text)
@@ -163,16 +163,19 @@ SIGNALS: Final = (
 )
 
 
-def made_pairs(documents: Sequence[Document]) -> Mapping[str, tuple[MadePair, ...]]:
+def made_pairs(documents: Sequence[SourceDocument]) -> Mapping[str, tuple[MadePair, ...]]:
     """The pairs of each signal, by its name; without those that are too short or too long,
-    there twice, or asked in the very words of the passage."""
+    there twice, asked in the very words of the passage, or asked of many passages alike."""
     made: dict[str, tuple[MadePair, ...]] = {}
     for signal in SIGNALS:
         first: dict[tuple[str, str], MadePair] = {}
         for pair in signal.make(documents):
             if _usable(pair, asks=signal.asks):
                 first.setdefault((canonical(pair.query), canonical(pair.passage)), pair)
-        made[signal.name] = tuple(first.values())
+        asked = Counter(query for query, _ in first)
+        made[signal.name] = tuple(
+            pair for (query, _), pair in first.items() if not signal.asks or asked[query] < _OFTEN
+        )
     return made
 
 
@@ -183,7 +186,7 @@ def _usable(pair: MadePair, *, asks: bool) -> bool:
     return not asks or (length <= _MOST_QUERY_WORDS and query not in canonical(pair.passage))
 
 
-def _sections(documents: Sequence[Document]) -> Iterator[tuple[int, int, str, str]]:
+def _sections(documents: Sequence[SourceDocument]) -> Iterator[tuple[int, int, str, str]]:
     """(document, section, heading, text) of every section."""
     for place, document in enumerate(documents):
         for number, section in enumerate(document.sections):

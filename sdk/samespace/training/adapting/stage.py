@@ -53,7 +53,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class StageResult:
     """What came of a stage.
 
     Attributes:
@@ -141,7 +141,7 @@ class Workshop:
         self.precision = setup.precision
         return setup
 
-    def run(self, beginning: str, stage: Stage, steps: int, before: Scores, out: Path | None = None) -> Tried:
+    def run(self, beginning: str, stage: Stage, steps: int, before: Scores, out: Path | None = None) -> StageResult:
         """Train *stage* for *steps* from *beginning*, whose scores are *before*; the best mixture goes to *out*."""
         setup, began = self.prepared(beginning, stage), self.clock()
         try:
@@ -159,7 +159,7 @@ class Workshop:
         gain = compare(scores, before)
         if out is not None:
             save_model(model, out, setup.checkpoint.folder_tokenizer, beginning)
-        return Tried(stage.name, len(stage.rows), steps, share, scores, gain, seconds)
+        return StageResult(stage.name, len(stage.rows), steps, share, scores, gain, seconds)
 
     def scores(self, model: Any) -> Scores:
         """On the development questions."""
@@ -204,5 +204,5 @@ def harms(scores: Scores, before: Scores) -> str:
     return ""
 
 
-def _nothing(stage: Stage, steps: int, before: Scores, seconds: float, why: str) -> Tried:
-    return Tried(stage.name, len(stage.rows), steps, 0.0, before, compare(before, before), seconds, why)
+def _nothing(stage: Stage, steps: int, before: Scores, seconds: float, why: str) -> StageResult:
+    return StageResult(stage.name, len(stage.rows), steps, 0.0, before, compare(before, before), seconds, why)

@@ -22,6 +22,7 @@ from ..losses.loss import loss_named, loss_names
 PRECISIONS: Final = ("auto", "fp32", "bf16")
 LEAKAGE: Final = ("none", "passages", "all")
 AUTO: Final = "auto"
+DEFAULT_BASE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _PATHS: Final = ("data", "out", "teacher")
 _NEEDED: Final = ("data", "out")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -140,7 +141,7 @@ class TrainingConfig:
 
     data: Path
     out: Path
-    base: str = "sentence-transformers/all-MiniLM-L6-v2"
+    base: str = DEFAULT_BASE
     train_split: str = "train"
     held_out_splits: tuple[str, ...] = ("dev", "test")
     allow_leakage: str = "none"

@@ -163,7 +163,7 @@ def _first_batch(config: TrainingConfig, collator: Collator, loss: BatchLoss) ->
         DataInvalid: a teacher scores nothing in it that could be learned from.
     """
     first = collator.batch(next(iter(batches_of(config, collator))))
-    if loss.loss.needs == "teacher" and not bool((first.rivals >= 0).any()):
+    if loss.loss.needs == "teacher" and config.mine == "none" and not bool((first.rivals >= 0).any()):
         raise DataInvalid(
             path=config.teacher,
             reason=f"scores no pair of the first batch together with one of its negatives; {config.loss} needs both",
@@ -230,9 +230,13 @@ def _sample(
     known: Known,
     teacher: Taught | None = None,
 ) -> Sample:
-    """Fixed pairs; where a teacher is learned from, with the data's own negatives, without which it says nothing."""
+    """Fixed pairs; where a teacher is learned from, with negatives: the data's own, or each other's passages."""
     rows = sample_rows(examples, SAMPLE_PAIRS)
-    negatives = Negatives(examples.negatives, config.negatives if teacher is not None else 0, 0)
+    own: list[tuple[str, ...]] = list(examples.negatives)
+    for place, row in enumerate(rows):
+        others = (*rows[place + 1 :], *rows[:place])[: config.negatives]
+        own[row] = own[row] or tuple(examples.passages[other] for other in others)
+    negatives = Negatives(own, config.negatives if teacher is not None else 0, 0)
     collator = Collator(examples, text_encoders, negatives, known, teacher, windows=config.passage_windows)
     return Sample(collator.batch(rows), known)
 

@@ -136,7 +136,7 @@ class CrossEncoderTeacher:
         known = _kept(self.cache, keys)
         new = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in known}
         if new:
-            said = _logits(self.model, list(new.values()))
+            said = _logits(self.model, self.name, list(new.values()))
             made = dict(zip(new, said, strict=True))
             self.asked += len(made)
             _keep(self.cache, made)
@@ -213,7 +213,7 @@ def _cross_encoder(folder: Path, name: str, cache: Path) -> CrossEncoderTeacher:
     return CrossEncoderTeacher(name, model, cache / f"{digest.hexdigest()[:32]}.sqlite")
 
 
-def _logits(model: Any, pairs: Sequence[TextPair]) -> list[float]:
+def _logits(model: Any, name: str, pairs: Sequence[TextPair]) -> list[float]:
     import torch
 
     with quiet("sentence_transformers", "transformers"):
@@ -222,9 +222,7 @@ def _logits(model: Any, pairs: Sequence[TextPair]) -> list[float]:
         )
     scores = [float(each) for each in said]
     if not np.isfinite(scores).all():
-        raise ModelUnsupported(
-            model=str(model), reason="gives scores that are no numbers", remedy="name another teacher"
-        )
+        raise ModelUnsupported(model=name, reason="gives scores that are no numbers", remedy="name another teacher")
     return scores
 
 

@@ -68,6 +68,7 @@ def train(
     *,
     doctor: bool = True,
     diagnosed: Show = lambda _: None,
+    picked: rates.Picked | None = None,
 ) -> TrainingRun:
     """Fine-tune `config.base` on the examples of `config.data` and write the model to `config.out`.
 
@@ -77,6 +78,7 @@ def train(
     Args:
         doctor: look at the data first, and stop at errors; False trains on it all the same.
         diagnosed: gets what the doctor says, before it stops anything.
+        picked: how the rate of *config* was chosen on its development split, where it was: for record and report.
 
     Raises:
         OutputBusy: another process trains to the same target.
@@ -103,6 +105,8 @@ def _train(config: TrainingConfig, progress: Progress, say: Say, diagnosed: Show
     require_room(config.out, 4 * numbers * (4 if config.checkpoint_every else 1))
     checkpoints = _checkpoints(config, setup)
     fitted = _fitted(setup, checkpoints, progress, say)
+    if picked is not None:
+        fitted = replace(fitted, picked=picked)
     for alarm in fitted.history.alarms:
         say(str(alarm))
     if not is_main():

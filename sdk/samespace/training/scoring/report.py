@@ -236,7 +236,9 @@ def _rates(probe: Mapping[str, Any]) -> list[str]:
             {
                 "development score": [(trial["rate"], trial["score"]) for trial in trials],
                 "untouched": [(trial["rate"], probe["start"]) for trial in trials],
-                "loss over trivial": [(trial["rate"], trial["loss"] / trial["trivial"]) for trial in trials],
+                "loss over trivial": [
+                    (trial["rate"], trial["loss"] / trial["trivial"]) for trial in trials if trial["trivial"]
+                ],
             },
             x="learning rate",
             y="",

@@ -12,8 +12,8 @@ pytest.importorskip("datasketch", reason="needs the extra train")
 from fakes.library import pages, rows
 from samespace.errors import DataInvalid
 from samespace.evaluation.words import canonical
-from samespace.training.adapting.documents import Document, Library, read_documents
-from samespace.training.adapting.heldout import hold_out, languages_of
+from samespace.training.adapting.documents import Library, SourceDocument, read_documents
+from samespace.training.adapting.heldout import hold_out, languages_of, without_asked
 from samespace.training.adapting.markup import Link, Section
 from samespace.training.adapting.sentences import is_question, sentences, word_count
 from samespace.training.adapting.signals import made_pairs
@@ -21,11 +21,11 @@ from samespace.training.adapting.signals import made_pairs
 BODY = "We take things back within thirty days of the order. Send the parcel to us. Keep the receipt that you got."
 
 
-def page(name: str, title: str, *sections: Section) -> Document:
-    return Document(name, title, sections)
+def page(name: str, title: str, *sections: Section) -> SourceDocument:
+    return SourceDocument(name, title, sections)
 
 
-def asked(documents: Sequence[Document], kind: str) -> list[tuple[str, str]]:
+def asked(documents: Sequence[SourceDocument], kind: str) -> list[tuple[str, str]]:
     return [(pair.query, pair.passage) for pair in made_pairs(documents)[kind]]
 
 
@@ -116,7 +116,9 @@ def test_documents_are_held_out_whole(tmp_path: Path) -> None:
                 assert canonical(text) not in canonical(passage)
                 document = next(each for each in range(120) if own.startswith(library.documents[each].name + "#"))
                 assert held.parts[document] == part
-    moved = Library(library.source, tuple(Document(f"new/{d.name}", d.title, d.sections) for d in library.documents))
+    moved = Library(
+        library.source, tuple(SourceDocument(f"new/{d.name}", d.title, d.sections) for d in library.documents)
+    )
     assert hold_out(moved).parts == held.parts
 
 
@@ -124,7 +126,7 @@ def test_near_duplicates_of_held_out_texts_leave_training(tmp_path: Path) -> Non
     """A copy with another word is in another part by its digest, and is not trained on."""
     library = read_documents(rows(tmp_path / "rows.jsonl", 150, sentences=8))
     copies = tuple(
-        Document(f"copy {d.name}", "", (Section("", d.sections[0].text + " Copied."),)) for d in library.documents
+        SourceDocument(f"copy {d.name}", "", (Section("", d.sections[0].text + " Copied."),)) for d in library.documents
     )
     alone, both = hold_out(library), hold_out(Library(library.source, library.documents + copies))
     held = {
@@ -146,6 +148,24 @@ def test_too_little_is_refused_by_name(tmp_path: Path) -> None:
         hold_out(read_documents(rows(tmp_path / "ten.jsonl", 10)))
     with pytest.raises(DataInvalid, match=r"150 documents give 0 held-out questions"):
         hold_out(read_documents(rows(tmp_path / "short.jsonl", 150, sentences=1)))
+
+
+def test_people_s_questions_are_not_taught(tmp_path: Path) -> None:
+    """Headings that are the questions of --judged, or nearly, would teach what judges: they leave training."""
+    held = hold_out(read_documents(pages(tmp_path / "pages", 120)))
+    asked = [pair.query for pair in held.train["questions"][:10]]
+    judged = [asked[0].upper(), asked[1].replace("How ", "And how "), *asked[2:]]
+    left = without_asked(held, judged)
+    assert {pair.query for pair in left.train["questions"]}.isdisjoint(asked)
+    assert left.left_out >= held.left_out + 10
+    assert len(left.train["crops"]) == len(held.train["crops"])
+
+
+def test_what_is_asked_of_many_passages_is_no_question() -> None:
+    """A heading that many pages have wants no one of them."""
+    documents = [page(str(row), "", Section("What does it cost?", f"{BODY} {row}.")) for row in range(5)]
+    assert asked(documents, "questions") == []
+    assert len(asked(documents[:2], "questions")) == 2
 
 
 def test_each_language_is_asked_about_by_itself(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""What is decided in an adaptation: verdicts, budgets, agreement, yardsticks. All pure, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra train")
+
+from samespace.evaluation import Dataset
+from samespace.progress import Advance
+from samespace.training.adapting.bench import Yardstick, mean, ndcg_of
+from samespace.training.adapting.fusion import fused
+from samespace.training.adapting.plan import Pace, Spending, spend, steps_for
+from samespace.training.adapting.verdict import BETTER, JUDGED, NO_BETTER, WORSE, decide
+
+RANDOM = np.random.default_rng(3)
+BASE = RANDOM.uniform(0.2, 0.6, 100)
+
+
+@pytest.mark.parametrize(
+    ("new", "word"),
+    [
+        ({"headings": BASE + 0.1, "openings": BASE + 0.1}, BETTER),
+        ({"headings": BASE, "openings": BASE}, NO_BETTER),
+        ({"headings": BASE + RANDOM.normal(0.005, 0.2, 100), "openings": BASE}, NO_BETTER),
+        ({"headings": BASE - 0.1, "openings": BASE - 0.1}, WORSE),
+        ({"headings": BASE + 0.3, "openings": BASE - 0.05}, WORSE),
+    ],
+)
+def test_better_is_certain_and_hurts_no_kind(new: dict[str, np.ndarray], word: str) -> None:
+    """A gain within chance is no gain; a gain on one kind that costs another is worse."""
+    verdict = decide(new, {"headings": BASE, "openings": BASE})
+    assert verdict.word == word
+    assert verdict.sentence().startswith(f"{word[0].upper()}{word[1:]} than its base: ")
+
+
+def test_a_verdict_says_what_it_rests_on() -> None:
+    """Made-up questions are called that, with what to do; people's are called people's."""
+    made = decide({"headings (german)": BASE + 0.1}, {"headings (german)": BASE}).rests_on()
+    assert "nobody asked" in made and "--judged" in made and "30 real questions" in made
+    assert decide({JUDGED: BASE + 0.1}, {JUDGED: BASE}).rests_on() == "It rests on 100 questions that people asked."
+
+
+def test_a_budget_is_kept() -> None:
+    """What is spent is within the budget where it can be; a budget that is too small tries fewer signals."""
+    pace, kinds, looks = Pace(step_s=1.5, look_s=10), 6, 2
+    for budget in (300, 900, 3600):
+        found = spend(budget, pace, kinds, looks, 2.0)
+        looking = looks * pace.look_s
+        costs = found.kinds * (found.trial * 1.5 + looking) + found.pairs * 1.5 + found.lists * 3 + 2 * looking
+        assert costs <= budget * 1.05
+        assert found.kinds >= 1 and found.trial >= 8
+    assert spend(60, pace, kinds, looks, 2.0).kinds == 1
+    assert spend(3600, pace, kinds, looks, 2.0).kinds == 6
+    assert Spending.fixed(30, 4) == Spending(4, 10, 30, 30)
+    assert steps_for(500, rows=320, batch=32) == 30
+
+
+def test_agreement_is_the_sum_of_two_scales() -> None:
+    """z of the cosine plus z of BM25, in the spread of the cosines, by a slow version."""
+    cosines = np.array([0.9, 0.5, 0.1, 0.3], np.float32)
+    rows, scores = np.array([1, 0, -1, -1]), np.array([8.0, 2.0, -np.inf, -np.inf], np.float32)
+    words = np.array([2.0, 8.0, 0.0, 0.0])
+    z = [(each - each.mean()) / each.std() for each in (cosines.astype(float), words)]
+    expected = cosines.mean() + cosines.std() * (z[0] + z[1]) / np.sqrt(2)
+    assert fused(cosines, rows, scores) == pytest.approx(expected, abs=1e-6)
+    nothing = fused(cosines, np.full(4, -1), np.full(4, -np.inf, np.float32))
+    assert np.argsort(nothing).tolist() == np.argsort(cosines).tolist()
+    assert fused(np.full(4, 0.5, np.float32), rows, scores) == pytest.approx(np.full(4, 0.5))
+
+
+def questions(count: int) -> Dataset:
+    names = tuple(f"p{row}" for row in range(count))
+    return Dataset(
+        Path("x"), "dev", names, tuple(f"passage {row}" for row in range(count)), tuple(f"q{row}" for row in range(20)),
+        tuple(f"question {row}" for row in range(20)), {f"q{row}": {f"p{row}": 1.0} for row in range(20)},
+    )  # fmt: skip
+
+
+def test_a_pool_has_all_that_is_asked_for() -> None:
+    """Passages that no question wants are thinned out evenly; texts are cut to what is read."""
+    yardstick = Yardstick.over({"a": questions(200)}, lambda texts: [text[:9] for text in texts], 50)
+    pool = yardstick.datasets["a"]
+    assert len(pool.passages) == 50 and set(pool.passage_ids) >= {f"p{row}" for row in range(20)}
+    assert max(map(len, pool.passages)) == 9
+
+
+def test_ndcg_of_scores_is_that_of_ranks() -> None:
+    """First is 1, second 1/log2(3), eleventh 0; ties count in the middle; no score is not found."""
+    dataset, scores = questions(20), np.zeros((20, 20), np.float32)
+    scores[0, 0] = 1
+    scores[1, [1, 2]] = 1, 2
+    scores[2] = np.arange(20)
+    scores[3, 3] = -np.inf
+    found = ndcg_of(scores, dataset)
+    assert found[:4] == pytest.approx([1, 1 / np.log2(3), 0, 0])
+    assert found[4] == pytest.approx(0)  # all equal: the middle of twenty
+
+
+@dataclass
+class Opinion:
+    """A teacher with a rule: right ones up, or down."""
+
+    right: float
+    name: str = "rule"
+    cosines: bool = False
+
+    def read(self, queries: Sequence[str], passages: Sequence[str], advance: Advance) -> None:
+        pass
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
+        return [self.right if query.split()[1] == passage.split()[1] else 0.0 for query, passage in pairs]
+
+
+def test_a_teacher_is_held_against_the_base_on_the_same_questions() -> None:
+    """One that knows puts the base's first passages in order; one that lies ruins them."""
+    dataset = questions(60)
+    vectors = np.eye(60, dtype=np.float32)
+    q = vectors[:20] * 0.8 + 0.6 * np.roll(vectors, 1, axis=0)[:20]
+    q[::2] = vectors[:20][::2] * 0.6 + 0.8 * np.roll(vectors, 1, axis=0)[:20][::2]  # half find another one first
+    yardstick = Yardstick({"a": dataset})
+    knows, base = yardstick.of_teacher(Opinion(1.0), q, vectors)
+    lies, same = yardstick.of_teacher(Opinion(-1.0), q, vectors)
+    assert mean(knows) == pytest.approx(1) and mean(base) == mean(same) == pytest.approx((1 + 1 / np.log2(3)) / 2)
+    assert mean(lies) < 0.4
