@@ -29,7 +29,7 @@ _OVERSAMPLE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CutoverAnswer:
     """One document that was found.
 
     Attributes:
@@ -52,8 +52,8 @@ class AskedQuery:
     """
 
     query: str
-    old: tuple[Answer, ...]
-    new: tuple[Answer, ...]
+    old: tuple[CutoverAnswer, ...]
+    new: tuple[CutoverAnswer, ...]
     old_score: float
     new_score: float
     overlap: float
@@ -105,7 +105,7 @@ class CutoverComparison:
         return tuple(sorted(better, key=lambda each: -each.change)[:_EXTREMES])
 
 
-class Side:
+class CutoverSide:
     """One of the two collections, as it is asked.
 
     Args:
@@ -133,14 +133,14 @@ class Side:
             have = ", ".join(sorted(names))
             raise RequestInvalid(field="--id-property", reason=f"{id_property!r}; {self.name} has {have}")
 
-    def answers(self, query: str) -> tuple[Answer, ...]:
+    def answers(self, query: str) -> tuple[CutoverAnswer, ...]:
         """The first documents, best first; of one with several objects the best counts."""
         limit = DEPTH * (_OVERSAMPLE if self._windows else 1)
-        found: dict[str, Answer] = {}
+        found: dict[str, CutoverAnswer] = {}
         for hit in self._hits(query, limit):
             document = hit.properties.get(DOCUMENT_PROPERTY) if self._windows else None
             key = str(document or hit.properties.get(self._id) or hit.uuid)
-            found.setdefault(key, Answer(key, str(hit.properties.get(self._text) or "")[:300]))
+            found.setdefault(key, CutoverAnswer(key, str(hit.properties.get(self._text) or "")[:300]))
         return tuple(found.values())[:DEPTH]
 
     def _hits(self, query: str, limit: int) -> list[Hit]:
@@ -157,8 +157,8 @@ class Side:
 
 
 def compare_collections(
-    old: Side,
-    new: Side,
+    old: CutoverSide,
+    new: CutoverSide,
     queries: Sequence[str],
     judged: Dataset | None = None,
     *,
@@ -181,7 +181,7 @@ def compare_collections(
         raise RequestInvalid(field="queries", reason="are missing; expected at least one")
     asked, times = [], {"old": list[float](), "new": list[float]()}
     for place, query in enumerate(queries):
-        found: dict[str, tuple[Answer, ...]] = {}
+        found: dict[str, tuple[CutoverAnswer, ...]] = {}
         order = (("old", old), ("new", new)) if place % 2 == 0 else (("new", new), ("old", old))
         for which, side in order:
             began = clock()
@@ -214,14 +214,14 @@ def compare_collections(
 
 
 def _asked(
-    query: str, old: tuple[Answer, ...], new: tuple[Answer, ...], grades: Mapping[str, float] | None
+    query: str, old: tuple[CutoverAnswer, ...], new: tuple[CutoverAnswer, ...], grades: Mapping[str, float] | None
 ) -> AskedQuery:
     before, after = {each.document for each in old}, {each.document for each in new}
     shared = len(before & after) / max(len(before), len(after), 1) if before or after else 1.0
     return AskedQuery(query, old, new, _ndcg(old, grades), _ndcg(new, grades), shared)
 
 
-def _ndcg(answers: Sequence[Answer], grades: Mapping[str, float] | None) -> float:
+def _ndcg(answers: Sequence[CutoverAnswer], grades: Mapping[str, float] | None) -> float:
     if grades is None:
         return float("nan")
     found = np.array([[grades.get(each.document, 0.0) for each in answers] + [0.0] * (DEPTH - len(answers))])

@@ -9,7 +9,7 @@ from typing import Any, Final
 from samespace.report.html import Kind, heading, note, page, paragraph, table
 from samespace.report.pictures import histogram
 
-from .compare import Answer, AskedQuery, CutoverComparison
+from .compare import AskedQuery, CutoverAnswer, CutoverComparison
 from .verdict import Decision
 
 _SHOWN: Final = 3
@@ -92,7 +92,7 @@ def _side_by_side(each: AskedQuery) -> list[str]:
     return [paragraph(f"{each.query}{score}"), table(("rank", "old", "new"), rows)]
 
 
-def _shown(answers: Sequence[Answer], place: int) -> str:
+def _shown(answers: Sequence[CutoverAnswer], place: int) -> str:
     return f"{answers[place].document}: {answers[place].text}" if place < len(answers) else ""
 
 

@@ -79,7 +79,7 @@ def compare(
     """
     require_weaviate()
     from samespace_weaviate.cutover import words
-    from samespace_weaviate.cutover.compare import Side, compare_collections
+    from samespace_weaviate.cutover.compare import CutoverSide, compare_collections
 
     dataset, texts = _queries(judged, split, query_file)
     with ExitStack() as stack:
@@ -87,7 +87,7 @@ def compare(
         require_rights(store, "search", old, new)
         asked = store.of_tenant(tenant) if tenant else store
         first, second = (
-            Side(asked, name, stack.enter_context(open_encoder(encoder)) if encoder else None, id_property)
+            CutoverSide(asked, name, stack.enter_context(open_encoder(encoder)) if encoder else None, id_property)
             for name, encoder in ((old, old_encoder), (new, new_encoder))
         )
         with progress("queries", len(texts)) as advance:

@@ -90,10 +90,12 @@ def train(
     """
     # Of several processes of one run, the one that writes holds the target for all.
     with held(config.out) if is_main() else nullcontext():
-        return _train(config, progress, say, diagnosed if doctor else None)
+        return _train(config, progress, say, diagnosed if doctor else None, picked)
 
 
-def _train(config: TrainingConfig, progress: Progress, say: Say, diagnosed: Show | None) -> TrainingRun:
+def _train(
+    config: TrainingConfig, progress: Progress, say: Say, diagnosed: Show | None, picked: rates.Picked | None
+) -> TrainingRun:
     if config.out.exists():
         raise ConfigInvalid(key="out", reason=f"{config.out} exists already; name another folder, or remove it")
     if diagnosed is not None:
