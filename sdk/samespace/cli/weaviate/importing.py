@@ -1,4 +1,4 @@
-"""`samespace weaviate import`: encode passages, or take what `samespace embed` made, and write them with their vectors."""
+"""`samespace weaviate import`: encode passages, or take what `samespace embed` made, and write both with vectors."""
 
 from __future__ import annotations
 
