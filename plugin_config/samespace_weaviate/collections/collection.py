@@ -117,8 +117,8 @@ class PinnedCollection:
 
     @property
     def text_property(self) -> str:
-        """The source property."""
-        return str(self.pin.settings["properties"][0])
+        """The source property; the first of several."""
+        return next(iter(self.pin.sources), "text")
 
     def verify(self) -> Pin:
         """Read the pin again.

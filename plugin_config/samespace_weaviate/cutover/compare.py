@@ -243,6 +243,6 @@ def _only_vector(schema: Mapping[str, Any]) -> str:
 
 
 def _text_property(schema: Mapping[str, Any]) -> str:
-    pinned = [name for pin in read_pins(schema) for name in pin.settings.get("properties") or ()]
+    pinned = [name for pin in read_pins(schema) for name in pin.sources]
     texts = [str(each["name"]) for each in schema.get("properties") or () if each["dataType"] == ["text"]]
     return next(iter([*pinned, *texts]), "text")

@@ -175,7 +175,7 @@ def _stored(database: Database, name: str, sample: int, to_space: str) -> _Store
         awake = {one: database.of_tenant(one).count(name) for one, there in database.tenants(name).items() if there}
         tenant = max(awake, key=lambda one: awake[one], default="")
     records = spread(database.of_tenant(tenant), name, sample, random.Random(0))
-    texts = str(pin.settings["properties"][0])
+    texts = next(iter(pin.sources), "text")
     kept = [record for record in records if pin.vector in record.vectors and record.properties.get(texts)]
     rows = np.stack([record.vectors[pin.vector] for record in kept]) if kept else np.zeros((0, 1), np.float32)
     return _Stored([str(record.properties[texts]) for record in kept], rows, pin.space)

@@ -75,7 +75,7 @@ def plan_move(
         new_vector=vector_name(pin.space) if pin.adopted else pin.vector,
         from_space=pin.space,
         to_space=pin.space,
-        text_property=str((pin.recipe.get("properties") or pin.settings.get("properties") or [""])[0]),
+        text_property=next(iter(pin.sources), ""),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
         guard=pin.adopted or GUARD_VECTOR in (schema.get("vectorConfig") or {}),
         carries=True,

@@ -93,7 +93,7 @@ def plan_bridge(database: Database, name: str, space_id: str, spaces: tuple[str,
         raise MigrationBlocked(
             collection=schema["class"], reason=f"it has no vectors of space {spaces[0]}", remedy="fit another bridge"
         )
-    text_property = str(old[0].settings["properties"][0])
+    text_property = next(iter(old[0].sources), "text")
     settings = {
         "properties": [text_property],
         SPACE_KEY: space_id,

@@ -335,7 +335,7 @@ def text_property_of(wanted: str, old: str, schema: Mapping[str, Any]) -> str:
     """
     texts = [entry["name"] for entry in schema.get("properties") or () if entry["dataType"] == ["text"]]
     pins = read_pins(schema)
-    pinned = list(pins[0].settings.get("properties") or ()) if pins else []
+    pinned = list(pins[0].sources) if pins else []
     found = [wanted] if wanted else (pinned or texts)
     if len(found) != 1 or found[0] not in texts:
         raise MigrationBlocked(

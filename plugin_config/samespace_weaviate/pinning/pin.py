@@ -98,6 +98,11 @@ class Pin:
         return address_of(self.module, self.settings, use)
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The properties whose text is encoded; () where nothing names them, and the module takes every text."""
+        return tuple(map(str, self.recipe.get("properties") or self.settings.get("properties") or ()))
+
+    @property
     def long_texts(self) -> LongTextForm:
         """How long texts are stored; "pool" where nothing is said: what collections did before it was recorded."""
         return next((form for form in LONG_TEXT_FORMS if form == self.settings.get(LONG_TEXTS_KEY)), "pool")

@@ -234,6 +234,9 @@ def test_the_command_tells_pins_and_is_asked_for_by_check(
         assert again.exit_code == 0 and "adopted already" in again.output, again.output
         audited = CliRunner().invoke(weaviate, ["audit", name, "--encoder", str(tiny_artifact), *where])
         assert audited.exit_code == 0, audited.output
+        query = ["search", name, str(objects(1)[0]["body"]), "--encoder", str(tiny_artifact), "--limit", "1", *where]
+        found = CliRunner().invoke(weaviate, query)
+        assert found.exit_code == 0 and str(objects(1)[0]["body"])[:20] in found.output, found.output
         few = CliRunner().invoke(weaviate, ["adopt", name, "--candidate", str(other_artifact), "--json", *where])
         assert few.exit_code == 0
     finally:
