@@ -53,7 +53,7 @@ class HttpServer:
         self.date = b""
         self.held = held or ByteBudget(limits.max_held_bytes)
         self._connections: dict[Connection, None] = {}  # in the order in which they came
-        self._turns = Turns()
+        self._turns, self._unpacking = Turns(), asyncio.Lock()
         self._told_ms, self._made_room = -_TELL_MS, 0
         self._empty = asyncio.Event()
         self._listener: socket.socket | None = None
@@ -148,7 +148,7 @@ class HttpServer:
         found = self.app.route(request)
         if isinstance(found, Response) or request.headers.get(b"content-encoding", b"").lower() != GZIP:
             return found
-        return unpacking(found, self.app, self.held, self.max_body_bytes)
+        return unpacking(found, self.app, self.held, self.max_body_bytes, self._unpacking)
 
     def leave(self, connection: Connection) -> None:
         """The connection is gone."""

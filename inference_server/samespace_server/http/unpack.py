@@ -1,7 +1,8 @@
 """Request bodies in gzip: unpacked a piece at a time, within the limits of bodies that are not.
 
 A few kilobytes unpack to many megabytes. So what comes out is counted among the bytes that are held, as bodies are,
-until the request is answered; and it is never more than a body may have.
+until the request is answered; it is never more than a body may have; and one body is unpacked at a time, because many
+at once would have everybody else wait.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ class _NoRoom(SamespaceError):
     """Too many bytes are held."""
 
 
-def unpacking(work: Work, app: App, held: ByteBudget, most_bytes: int) -> Work:
-    """*work*, for a body that comes in gzip."""
+def unpacking(work: Work, app: App, held: ByteBudget, most_bytes: int, turn: asyncio.Lock) -> Work:
+    """*work*, for a body that comes in gzip; of those that share *turn*, one is unpacked at a time."""
 
     async def answer(request: Request) -> Response:
         packed, counted = request.body, [0]
         try:
-            request.body = await _unpacked(packed, held, most_bytes, counted)
+            async with turn:
+                request.body = await _unpacked(packed, held, most_bytes, counted)
             return await work(request)
         except _TooLarge:
             app.refused("body_too_large")
