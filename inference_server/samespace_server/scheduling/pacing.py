@@ -18,8 +18,10 @@ QUIET_US: Final = 10_000_000
 QUIET_SLICES: Final = 4
 SMALLEST_SLICE: Final = 64
 """Tokens of the smallest slice while queries come: on a machine so slow that a slice of time holds less, runs of single
-texts would only make it slower. While none come, no slice is smaller than where tokens are cheap: a machine that other
-programs slow down would otherwise cut smaller and smaller runs, each of which costs more a text than the one before."""
+texts would only make it slower."""
+SMALLEST_QUIET_SLICE: Final = 256
+"""And while none come, or the size from which on tokens are cheap. A machine that other programs slow down would
+otherwise cut smaller and smaller runs, and never learn what larger ones cost now."""
 HASTE_RUNS: Final = 2
 """An item is urgent when its deadline comes before so many full runs are over."""
 
@@ -35,7 +37,7 @@ def next_turn(limits: Limits, speed: Speed, *, now_us: int, query_us: int | None
     slice_us = limits.slice_ms * 1000 * (1 if queries_come else QUIET_SLICES)
     full_run_us = speed.run_us(limits.batch_tokens)
     in_slice = speed.tokens(slice_us)
-    smallest = SMALLEST_SLICE if queries_come else max(SMALLEST_SLICE, speed.cheap_tokens())
+    smallest = SMALLEST_SLICE if queries_come else max(SMALLEST_QUIET_SLICE, speed.cheap_tokens())
     return Turn(
         runners=1 + idle,
         slice_tokens=None if in_slice is None else max(smallest, in_slice),

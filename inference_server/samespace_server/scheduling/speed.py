@@ -55,12 +55,16 @@ class Speed:
         return runs * self.run_us(run_tokens) + (self.run_us(rest) if rest else 0)
 
     def cheap_tokens(self) -> int:
-        """The smallest run whose tokens cost little more than they do at best; 1 while nothing is known."""
+        """The smallest run whose tokens cost little more than they do at best; 1 while nothing is known.
+
+        Where that is the largest size that was seen, twice of it: larger ones may be cheaper still.
+        """
         known = [(size, ns) for size, ns in enumerate(self._ns_per_token) if ns]
         if not known:
             return 1
         least = min(ns for _, ns in known)
-        return next(1 << (size - 1) for size, ns in known if ns * _CHEAP[1] <= least * _CHEAP[0])
+        size = next(size for size, ns in known if ns * _CHEAP[1] <= least * _CHEAP[0])
+        return 1 << (size if size == known[-1][0] else size - 1)
 
     def tokens(self, us: int) -> int | None:
         """About how many tokens a run of *us* takes; None while nothing is known.

@@ -20,6 +20,8 @@ ROW_TOKENS: Final = 32
 SMALLEST: Final = 16
 ENOUGH_US: Final = 40_000
 """A run of this length ends it: larger ones can only be slower, and somebody waits for the server to be ready."""
+KNOWN_TOKENS: Final = 256
+"""So many are run in any case: where a busy machine knows small runs alone, it would go on with those."""
 
 
 def warm_up(loaded: LoadedBuild, limits: Limits, speed: Speed, *, clock_us: Callable[[], int]) -> None:
@@ -33,7 +35,7 @@ def warm_up(loaded: LoadedBuild, limits: Limits, speed: Speed, *, clock_us: Call
     (text,) = loaded.text_encoder.tokenize(["a " * ROW_TOKENS], "passage")
     row = np.resize(np.array(text.windows[0].ids, dtype=np.int64), min(ROW_TOKENS, loaded.artifact.token_limit))
     tokens, took_us = SMALLEST, 0
-    while tokens <= limits.batch_tokens and took_us < ENOUGH_US:
+    while tokens <= limits.batch_tokens and (took_us < ENOUGH_US or tokens <= KNOWN_TOKENS):
         ids = np.tile(row[:tokens], (max(1, tokens // len(row)), 1))
         for _ in range(2):
             started_us = clock_us()

@@ -76,13 +76,15 @@ def test_tokens_are_cheap_from_some_size_on() -> None:
     """The smallest size whose tokens cost at most a quarter more than they do at best."""
     assert Speed().cheap_tokens() == 1
     assert known((16, 1_600), (64, 3_200), (256, 5_120), (1_024, 16_896)).cheap_tokens() == 256
+    # Where larger runs were only ever cheaper, the next size is tried.
+    assert known((16, 1_600), (64, 3_200), (128, 3_200)).cheap_tokens() == 256
 
 
 def test_a_starved_machine_does_not_cut_smaller_and_smaller_runs() -> None:
     """Everything takes ten times as long: while no query comes, a run still holds what makes its tokens cheap."""
-    starved = known((16, 16_000), (64, 32_000), (256, 51_200), (1_024, 168_960))
+    starved = known((16, 16_000), (64, 32_000), (256, 60_000), (512, 81_920), (1_024, 163_840))
     quiet = next_turn(Limits(), starved, now_us=0, query_us=None, idle=0)
-    assert quiet.slice_tokens == 256
+    assert quiet.slice_tokens == 512
     with_queries = next_turn(Limits(), starved, now_us=0, query_us=0, idle=0)
     assert with_queries.slice_tokens == SMALLEST_SLICE
 
