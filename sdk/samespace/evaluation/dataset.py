@@ -20,13 +20,14 @@ from typing import Any, Final, Literal
 
 from ..errors import DataInvalid
 from ..text import lone_surrogate
-from .files import SUFFIXES, parts_of, read_rows
+from .files import SUFFIXES, parts_of, read_rows, suffix_of
 from .qrels import Judgements, identifier, judgement_files, read_judgements
 from .words import canonical
 
 IdenticalIds = Literal["auto", "keep", "ignore"]
 IDENTICAL_IDS: Final[tuple[IdenticalIds, ...]] = ("auto", "keep", "ignore")
 _IDS: Final = ("_id", "id", "docid", "doc_id", "docno", "pid", "passage_id", "corpus_id", "qid", "query_id")
+_BY_PLACE: Final = {2: ("_id", "text"), 3: ("_id", "title", "text")}
 _TEXTS: Final = ("text", "contents", "content", "body", "passage", "query", "question")
 _OWN_WORDS: Final = 5
 
@@ -231,7 +232,7 @@ def _texts(root: Path, part: str, what: str, *, titled: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     seen: dict[str, str] = {}
     for path in files:
-        for number, row in read_rows(path):
+        for number, row in _rows(path):
             where = f"{path}, line {number}"
             name, text = _entry(where, row, titled=titled)
             if name in seen:
@@ -241,6 +242,26 @@ def _texts(root: Path, part: str, what: str, *, titled: bool) -> dict[str, str]:
     if not found:
         raise DataInvalid(path=str(files[0]), reason=f"has no {what}")
     return found
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """The rows of a file; of a TSV file without a header (MS MARCO, MIRACL) by the places of its columns.
+
+    A first line is no header where it has none of the known names, and a text of several words at its end.
+    """
+    rows = read_rows(path)
+    names: tuple[str, ...] = ()
+    for number, row in rows:
+        if not names and suffix_of(path) == ".tsv" and isinstance(row, Mapping) and not {*_IDS, *_TEXTS} & set(row):
+            first = list(row)
+            names = _BY_PLACE.get(len(first), ()) if " " in first[-1].strip() else ()
+            if names:
+                yield 1, dict(zip(names, first, strict=True))
+        if not names:
+            yield number, row
+            yield from rows
+            return
+        yield number, dict(zip(names, row.values(), strict=True))
 
 
 def _entry(where: str, row: Any, *, titled: bool) -> tuple[str, str]:

@@ -26,7 +26,8 @@ PASSAGE_NAMES: Final = (
 )  # fmt: skip
 GRADE_NAMES: Final = ("score", "relevance", "rel", "grade", "label", "relevant", "relevancy")
 _TEXT_SUFFIXES: Final = (".tsv", ".txt", ".qrels", ".qrel", ".trec")
-_FOLDERS: Final = ("qrels", "default")
+_FOLDERS: Final = ("qrels", "default", "data")
+"""Where judgements are, the first that is there: BEIR's, and two names of MTEB's."""
 
 Grades = dict[str, dict[str, float]]
 

@@ -65,6 +65,15 @@ def test_the_right_weights_wired_otherwise_are_found_by_torch(change: Change, fo
     assert "verified" not in result.output
 
 
+def test_without_torch_verified_says_what_was_not_seen(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are there and used; how they are wired, nobody has looked at."""
+    monkeypatch.setattr("samespace.cli.artifacts.verify.find_spec", lambda name: None)
+    result = CliRunner().invoke(cli, ["verify", str(tiny_artifact)])
+    assert result.exit_code == 0
+    (line,) = [line for line in result.output.splitlines() if line.startswith("verified: space ")]
+    assert line.endswith(", but for how its weights are wired: that needs samespace[train]")
+
+
 @pytest.mark.parametrize("change", [layers_swapped, ids_turned_round])
 def test_another_encoder_does_not_take_the_place_of_one_of_its_id(
     change: Change, tiny_artifact: Path, forged: Path

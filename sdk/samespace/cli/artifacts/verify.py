@@ -54,21 +54,25 @@ def verify(artifact: Path, trusted: Path | None) -> None:
     head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
     echo(table(head, [_row(build) for build in found.builds()]))
     found.require()
-    _tell_structure(found)
-    echo(f"verified: space {found.artifact.space_id}")
+    left = "" if _structure_holds(found) else ", but for how its weights are wired: that needs samespace[train]"
+    echo(f"verified: space {found.artifact.space_id}{left}")
 
 
-def _tell_structure(found: ArtifactVerification) -> None:
-    """Whether the graph computes the architecture that the identity names: torch says it, where it is installed."""
+def _structure_holds(found: ArtifactVerification) -> bool:
+    """Whether the graph was seen to compute the architecture that the identity names; False without torch.
+
+    Raises:
+        ArtifactDamaged: it computes another.
+    """
     if find_spec("torch") is None or find_spec("transformers") is None:
-        say("Not compared with the architecture in torch: pip install 'samespace[train]' for that.")
-        return
+        return False
     from ...model.rebuilt import compare_rebuilt
 
     for encoder in found.artifact.parts or (found.artifact,):
         say(
             f"Built anew in torch from its identity it gives the same vectors (1 - cos {compare_rebuilt(encoder):.1e})."
         )
+    return True
 
 
 def _row(build: CheckedBuild) -> list[str]:

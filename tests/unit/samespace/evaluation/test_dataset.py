@@ -184,6 +184,44 @@ def parquet(rows: list[dict[str, object]]) -> bytes:
     return bytes(out.getvalue())
 
 
+@pytest.mark.parametrize("titles", [False, True])
+def test_texts_may_have_no_header(tmp_path: Path, titles: bool) -> None:
+    """MS MARCO's and MIRACL's files: an id and a text, perhaps with a title between, and nothing else."""
+    (tmp_path / "qrels").mkdir()
+    title = "files\t" if titles else ""
+    (tmp_path / "corpus.tsv").write_text(f"7#0\t{title}open the file\n7#1\t{title}close it again\n")
+    (tmp_path / "queries.tsv").write_text("1\thow do i open it\n2\thow is it closed\n")
+    (tmp_path / "qrels" / "dev.tsv").write_text("1 Q0 7#0 1\n2 Q0 7#1 1\n")
+    found = load_dataset(tmp_path, "dev")
+    assert found.queries == ("how do i open it", "how is it closed")
+    assert found.passages == tuple(f"{'files ' * titles}{text}" for text in ("open the file", "close it again"))
+
+
+def test_a_header_of_other_names_is_no_text(tmp_path: Path) -> None:
+    """One word at its end: it is named, and not ranked as a passage."""
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.tsv").write_text("number\tabstract\n1\topen the file\n")
+    (tmp_path / "queries.tsv").write_text("1\thow do i open it\n2\thow is it closed\n")
+    (tmp_path / "qrels" / "dev.tsv").write_text("1 Q0 1 1\n")
+    with pytest.raises(DataInvalid, match="found 'number', 'abstract'"):
+        load_dataset(tmp_path, "dev")
+
+
+@pytest.mark.parametrize("place", ["default", "data"])
+def test_judgements_in_mtebs_folders(tmp_path: Path, place: str) -> None:
+    """Parquet by configuration: corpus, queries, and the judgements under a name of its own."""
+    parts = {
+        "corpus/corpus-00000-of-00001": [{"_id": "p1", "title": "", "text": "open"}, {"_id": "p2", "text": "close"}],
+        "queries/queries-00000-of-00001": [{"_id": "q1", "text": "how to open"}],
+        f"{place}/test-00000-of-00001": [{"query-id": "q1", "corpus-id": "p1", "score": 1.0}],
+    }
+    for name, rows in parts.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.parquet").write_bytes(parquet(rows))
+    found = load_dataset(tmp_path, "test")
+    assert (found.queries, found.passages) == (("how to open",), ("open", "close"))
+
+
 @pytest.mark.parametrize(
     "form", ["gzip", "bzip2", "xz", "gzip without its suffix", "array", "parquet", "shards", "tsv"]
 )
