@@ -39,6 +39,18 @@ def test_better_is_certain_and_hurts_no_kind(new: dict[str, np.ndarray], word: s
     assert verdict.sentence().startswith(f"{word[0].upper()}{word[1:]} than its base: ")
 
 
+def test_a_gain_in_the_words_of_the_passage_alone_is_no_gain() -> None:
+    """BM25's help on made-up questions, which share their words with the passages, is not what people get."""
+    names = ("openings (own words)", "openings (other words)", "cloze (other words)")
+    base = dict.fromkeys(names, BASE)
+    slightly = {names[0]: BASE + 0.2, names[1]: BASE + RANDOM.normal(-0.02, 0.2, 100), names[2]: BASE - 0.001}
+    verdict = decide(slightly, base)
+    assert verdict.overall.better and verdict.word != BETTER
+    assert "on the half in other words" in verdict.sentence()
+    assert decide(dict.fromkeys(names, BASE + 0.1), base).word == BETTER
+    assert "(200 first sentences, 100 sentences out of the middle)" in verdict.rests_on()
+
+
 def test_a_verdict_says_what_it_rests_on() -> None:
     """Made-up questions are called that, with what to do; people's are called people's."""
     made = decide({"headings (german)": BASE + 0.1}, {"headings (german)": BASE}).rests_on()
