@@ -26,7 +26,7 @@ from .documents import Library
 from .heldout import HeldOut
 from .plan import Spending, steps_for
 from .signals import SIGNALS, MadePair
-from .stage import Stage, StageResult, Workshop, compare, harms
+from .stage import Stage, StageResult, Workshop, compare, harms, helps_in_other_words
 
 LEAST_GAIN: Final = 0.002
 """Of nDCG@10 on the development questions: less is not worth another space."""
@@ -139,9 +139,9 @@ class Course:
             self.encoder, self.scores = str(out), tried.scores
 
     def _helps(self, tried: StageResult) -> bool:
-        return (
-            not tried.failed and tried.score - mean(self.scores) >= LEAST_GAIN and not harms(tried.scores, self.scores)
-        )
+        if tried.failed or tried.score - mean(self.scores) < LEAST_GAIN:
+            return False
+        return helps_in_other_words(tried.scores, self.scores) and not harms(tried.scores, self.scores)
 
     def _checked(self, wanted: str, q: Float32, p: Float32, cache: Path | None) -> Teacher | None:
         """The teacher, where it answers the development questions better than the base; None, with a note, else."""
@@ -153,7 +153,7 @@ class Course:
             theirs, ours = yardstick.of_teacher(teacher, q, p)
         gain = compare(theirs, ours)
         told = f"{mean(theirs):.3f}, the base {mean(ours):.3f} on the development questions"
-        if gain.mean <= 0 or mean(theirs) <= mean(ours):
+        if gain.mean <= 0 or mean(theirs) <= mean(ours) or not helps_in_other_words(theirs, ours):
             self.note(f"The teacher {Path(wanted).name} is no better than the base ({told}): it is not learned from.")
             return None
         self.say(f"teacher {Path(wanted).name}: {told}")
@@ -168,6 +168,12 @@ class Course:
         told = f"{mean(together):.3f}, the base alone {mean(alone):.3f} on the development questions"
         if mean(together) <= mean(alone):
             self.note(f"{AGREEMENT} are no better than the base ({told}): nothing is learned from them.")
+            return False
+        if not helps_in_other_words(together, alone):
+            self.note(
+                f"{AGREEMENT} ({told}) are worse where questions have other words than their passages, as people's "
+                "have: nothing is learned from them."
+            )
             return False
         self.say(f"{AGREEMENT}: {told}")
         return True

@@ -30,6 +30,7 @@ from ..finetuning.loop import Alarmed, fit
 from ..finetuning.model import blend, load_plain, save_model
 from ..finetuning.setup import Setup, prepare
 from .bench import Scores, Yardstick, mean
+from .heldout import in_other_words
 
 QUERY_TOKENS, PASSAGE_TOKENS = 64, 128
 SHARES: Final = (1.0, 0.5)
@@ -193,6 +194,12 @@ def reading(checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
 def compare(scores: Scores, before: Scores) -> Comparison:
     """All questions of all kinds, each beside itself."""
     return paired_bootstrap(*(np.concatenate([each[name] for name in before]) for each in (scores, before)))
+
+
+def helps_in_other_words(scores: Scores, before: Scores) -> bool:
+    """Whether questions in other words than their passages' are answered at least as well as before, on average."""
+    names = [name for name in before if in_other_words(name)]
+    return not names or mean({name: scores[name] for name in names}) >= mean({name: before[name] for name in names})
 
 
 def harms(scores: Scores, before: Scores) -> str:

@@ -1,6 +1,7 @@
 """The verdict: better, no better or worse than the base, by how much, and what it rests on. Pure.
 
-Better    the mean is higher with p < 0.05, and no kind of question is significantly worse
+Better    the mean is higher with p < 0.05, no kind of question is significantly worse, and those in other words than
+          their passages are not worse on average
 worse     the mean is lower with p < 0.05, or a kind of question is significantly worse
 no better anything else: also a gain that chance could have made
 
@@ -9,7 +10,8 @@ What it leaves to others: the scores (`run`), writing or not (`run`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...evaluation import Comparison, paired_bootstrap
-from .heldout import kind_of
+from .heldout import in_other_words, kind_of
 from .signals import SIGNALS
 
 BETTER: Final = "better"
@@ -38,11 +40,13 @@ class Verdict:
         word: `BETTER`, `NO_BETTER` or `WORSE`.
         overall: over all questions.
         kinds: of each kind of question, `JUDGED` for people's.
+        other_words: over the questions that share few words with their passages; None where they are not told apart.
     """
 
     word: str
     overall: Comparison
     kinds: Mapping[str, Comparison]
+    other_words: Comparison | None = None
 
     @property
     def by_people(self) -> bool:
@@ -54,6 +58,8 @@ class Verdict:
         found = self.overall
         harmed = [name for name, each in self.kinds.items() if each.mean < 0 and each.p_value < 0.05]
         also = f"; worse on {' and '.join(harmed)}" if harmed and len(self.kinds) > 1 else ""
+        if self.other_words is not None:
+            also += f"; {100 * self.other_words.mean:+.1f} on the half in other words than their passages"
         return (
             f"{self.word[0].upper()}{self.word[1:]} than its base: {100 * found.mean:+.1f} points of "
             f"nDCG@10 on {found.queries} held-out questions (95 % interval {100 * found.low:+.1f} to "
@@ -65,7 +71,10 @@ class Verdict:
         if self.by_people:
             return f"It rests on {self.overall.queries} questions that people asked."
         says = {signal.name: signal.says.partition(",")[0] for signal in SIGNALS}
-        kinds = ", ".join(f"{each.queries} {says[kind_of(name)]}" for name, each in self.kinds.items())
+        counts = Counter[str]()
+        for name, each in self.kinds.items():
+            counts[says[kind_of(name)]] += each.queries
+        kinds = ", ".join(f"{count} {name}" for name, count in counts.items())
         return (
             f"It rests on questions made of held-out documents ({kinds}), which nobody asked: people use other words. "
             f"Collect {ASK_FOR} real questions with their answers in the BEIR layout, and pass --judged FOLDER."
@@ -77,6 +86,7 @@ class Verdict:
             "word": self.word,
             "overall": self.overall.to_json(),
             "kinds": {name: each.to_json() for name, each in self.kinds.items()},
+            "other_words": None if self.other_words is None else self.other_words.to_json(),
             "asked_by_people": self.by_people,
         }
 
@@ -84,8 +94,15 @@ class Verdict:
 def decide(new: PerQuery, base: PerQuery) -> Verdict:
     """The verdict on two encoders' nDCG@10 of the same questions, by kind."""
     kinds = {name: paired_bootstrap(new[name], base[name]) for name in base}
-    overall = paired_bootstrap(*(np.concatenate([each[name] for name in base]) for each in (new, base)))
-    harmed = any(each.mean < 0 and each.p_value < 0.05 for each in kinds.values())
-    if harmed or (overall.mean < 0 and overall.p_value < 0.05):
-        return Verdict(WORSE, overall, kinds)
-    return Verdict(BETTER if overall.better else NO_BETTER, overall, kinds)
+    overall = _together(new, base, list(base))
+    others = [name for name in base if in_other_words(name)]
+    other_words = _together(new, base, others) if others else None
+    parts = [*kinds.values(), overall, *([other_words] if other_words else [])]
+    if any(each.mean < 0 and each.p_value < 0.05 for each in parts):
+        return Verdict(WORSE, overall, kinds, other_words)
+    better = overall.better and (other_words is None or other_words.mean >= 0)
+    return Verdict(BETTER if better else NO_BETTER, overall, kinds, other_words)
+
+
+def _together(new: PerQuery, base: PerQuery, names: Sequence[str]) -> Comparison:
+    return paired_bootstrap(*(np.concatenate([each[name] for name in names]) for each in (new, base)))

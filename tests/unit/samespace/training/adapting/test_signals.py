@@ -122,6 +122,23 @@ def test_documents_are_held_out_whole(tmp_path: Path) -> None:
     assert hold_out(moved).parts == held.parts
 
 
+def test_questions_in_other_words_are_told_apart(tmp_path: Path) -> None:
+    """Half of each kind shares fewer words with its passages than the other half; together they are all."""
+    for sets in hold_out(read_documents(rows(tmp_path / "rows.jsonl", 200))).questions.values():
+        shared = {}
+        for kind, dataset in sets.items():
+            answers = [
+                dataset.passages[dataset.passage_ids.index(next(iter(dataset.qrels[q])))] for q in dataset.query_ids
+            ]
+            shared[kind] = [
+                len(set(canonical(query).split()) & set(canonical(text).split())) / len(set(canonical(query).split()))
+                for query, text in zip(dataset.queries, answers, strict=True)
+            ]
+        for kind in ("openings", "cloze"):
+            other, own = shared[f"{kind} (other words)"], shared[f"{kind} (own words)"]
+            assert max(other) <= min(own) and abs(len(other) - len(own)) <= 1
+
+
 def test_near_duplicates_of_held_out_texts_leave_training(tmp_path: Path) -> None:
     """A copy with another word is in another part by its digest, and is not trained on."""
     library = read_documents(rows(tmp_path / "rows.jsonl", 150, sentences=8))
@@ -179,7 +196,8 @@ def test_each_language_is_asked_about_by_itself(tmp_path: Path) -> None:
     library = Library(tmp_path, tuple(documents))
     assert list(languages_of(library)) == ["english", "german"]
     held = hold_out(library)
-    assert set(held.questions["test"]) >= {"openings (english)", "openings (german)"}
-    asked_in_german = held.questions["test"]["openings (german)"]
+    kinds = {kind.partition(",")[0].rstrip(")") for kind in held.questions["test"]}
+    assert kinds >= {"openings (english", "openings (german"}
+    asked_in_german = next(each for kind, each in held.questions["test"].items() if "openings (german" in kind)
     assert all(" und nicht " in asked_in_german.passages[asked_in_german.passage_ids.index(own)]
                for judged in asked_in_german.qrels.values() for own in judged)  # fmt: skip
