@@ -84,12 +84,9 @@ def adopt(
             require_rights(store, "adopt", name)
         opened = [stack.enter_context(each) for each in map(partial(open_for_audit, build=build), candidates)]
         encoders = list({each.space_id: each for each in opened}.values())
-        say(
-            f"Reads up to {sample} objects; each candidate encodes some hundred texts of {min(sample, 10)} of them, "
-            "and all of them once for each recipe that it finds."
-        )
+        say(f"Reads up to {sample} objects; each candidate encodes some 200 to 4,000 texts that are made of them.")
         for encoder in encoders:
-            tell_cost(encoder, f"up to {sample} objects, some of them a hundred times,")
+            tell_cost(encoder, f"up to {sample} objects, in up to 4,000 forms,")
         advance = stack.enter_context(progress("texts encoded", 0))
         found = run.look(
             store, name, encoders, sample=sample, written_within=written_within, seed=seed, progress=advance
