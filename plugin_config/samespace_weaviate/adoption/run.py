@@ -66,12 +66,14 @@ class VectorLook:
         sampled: objects of the sample that have it.
         dims: of most of them.
         candidates: each with what it explains, what explains most first.
+        fair: whether every object had the same chance of being sampled; else nothing is said of the others.
     """
 
     vector: str
     sampled: int
     dims: int
     candidates: tuple[CandidateFit, ...]
+    fair: bool = True
 
     @property
     def best(self) -> CandidateFit | None:
@@ -87,7 +89,10 @@ class VectorLook:
 
     @property
     def strangers_at_most(self) -> float:
-        """The largest share of objects that are otherwise, which the sample does not rule out; 0 to 1."""
+        """The largest share of objects that are otherwise, which the sample does not rule out, 0 to 1; 1 for an unfair
+        one."""
+        if not self.fair:
+            return 1.0
         fitting = len(self.best.recipes[0].objects) if self.best else 0
         return share_at_most(self.sampled - fitting, self.sampled, None, CONFIDENCE)
 
@@ -196,7 +201,7 @@ def look(
         fits = [_fit(schema, each, objects, properties, as_module, written_within, progress) for each in candidates]
         dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
         ranked = sorted(fits, key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting))
-        looks.append(VectorLook(vector, len(objects), dims, tuple(ranked)))
+        looks.append(VectorLook(vector, len(objects), dims, tuple(ranked), drawn.fair))
     guarded = GUARD_VECTOR in (schema.get("vectorConfig") or {})
     return CollectionLook(
         str(schema["class"]), tuple(looks), pins, len(drawn.objects), drawn.tenants, drawn.unread, guarded

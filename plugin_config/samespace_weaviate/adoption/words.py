@@ -47,8 +47,12 @@ def verdict(found: VectorLook) -> str:
     fit = found.best.recipes[0]
     said = (
         f"{name}: {len(fit.objects)} of {found.sampled} objects are what {found.best.name} (space "
-        f"{short(found.best.space_id)}) makes of {described(fit.recipe)}; with {CONFIDENCE:.0%} confidence at most "
-        f"{found.strangers_at_most:.2%} of all are otherwise."
+        f"{short(found.best.space_id)}) makes of {described(fit.recipe)}; "
+    )
+    said += (
+        f"with {CONFIDENCE:.0%} confidence at most {found.strangers_at_most:.2%} of all are otherwise."
+        if found.fair
+        else "nothing is known of the others, because there are too many ids to draw fairly: audit it."
     )
     obstacle = found.obstacle()
     return f"{said} Not pinned: {obstacle}." if obstacle else said
@@ -57,7 +61,7 @@ def verdict(found: VectorLook) -> str:
 def sentences(found: CollectionLook) -> Iterator[str]:
     """What was looked at, and what follows."""
     tenants = f" of {len(found.tenants)} tenants" if found.tenants else ""
-    yield f"{found.read} objects{tenants} read, from random places."
+    yield f"{found.read} objects{tenants} read."
     if found.unread:
         yield f"{found.unread} tenants were not read, and are as they were; nothing is known of them."
     for pin in found.pins:

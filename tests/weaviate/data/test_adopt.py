@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,6 +26,8 @@ from samespace.errors import PinBroken
 from samespace_weaviate import Severity, Store, StoredObject, check_pin
 from samespace_weaviate.access.database import stream
 from samespace_weaviate.adoption.run import adopt, look
+from samespace_weaviate.adoption.sample import draw
+from samespace_weaviate.adoption.words import verdict
 from samespace_weaviate.audit import AuditOptions, audit
 from samespace_weaviate.pinning.pin import find_pin
 
@@ -196,6 +198,53 @@ def _is_pinned(store: Store, name: str, found: Any, encoder: Encoder) -> None:
     tenant = next((each for each, awake in store.tenants(name).items() if awake), "")
     refused = store.of_tenant(tenant).write(name, [unnamed])
     assert refused, "an unnamed vector was let in"
+
+
+def test_objects_whose_ids_stand_in_a_crowd_are_seen(
+    store: Store, models: dict[str, Any], candidates: dict[str, Encoder]
+) -> None:
+    """A tenth was written by another program, with ids of a counter and another encoder: random places miss them."""
+    rows = objects(300)
+    name = f"Planted{uuid4().hex[:8]}"
+    properties = [{"name": each, "dataType": ["text"]} for each in ("title", "body", "note")]
+    store.create({"class": name, "properties": properties, "vectorConfig": {"default": _none()}})
+    texts = [body(each) for each in rows]
+    vectors = np.concatenate([models["tiny"].encode(texts[:270]), models["other"].encode(texts[270:])])
+    ids = [UUID(int=random.Random(n).getrandbits(128)) for n in range(270)] + [UUID(int=n + 1) for n in range(30)]
+    try:
+        stored = [
+            StoredObject(*each[:2], vectors={"default": each[2]}) for each in zip(ids, rows, vectors, strict=True)
+        ]
+        assert store.write(name, stored) == []
+        found = look(store, name, [candidates["tiny"]], sample=150)
+        assert found.read == 150 and not found.adoptions and "otherwise" in found.vectors[0].obstacle()
+        by_places = draw(store, store.schema(name) or {}, 100, random.Random(1), walked=200)
+        assert len(by_places.objects) == 100 and not by_places.fair
+        counted = {each.uuid for each in by_places.objects} & set(ids[270:])
+        assert len(counted) < 5  # which is why a sample by places says nothing of the others
+        large = replace(look(store, name, [candidates["tiny"]], sample=20).vectors[0], fair=False)
+        assert large.strangers_at_most == 1.0 and "audit it" in verdict(large)
+    finally:
+        store.delete_collection(name)
+
+
+def test_ids_of_a_counter_alone_are_found_by_places_too(
+    store: Store, models: dict[str, Any], candidates: dict[str, Encoder]
+) -> None:
+    """All of them lie in a millionth of a millionth of the range."""
+    rows = objects(40)
+    name = plant(store, Planted("counter"), models, rows, "default")
+    try:
+        store.delete(name, [each.uuid for each in stream(store, name)])
+        vectors = models["tiny"].encode([body(each) for each in rows])
+        stored = [
+            StoredObject(UUID(int=2**100 + n), each, vectors={"default": row})
+            for n, (each, row) in enumerate(zip(rows, vectors, strict=True))
+        ]
+        assert store.write(name, stored) == []
+        assert draw(store, store.schema(name) or {}, 8, random.Random(1), walked=10).objects
+    finally:
+        store.delete_collection(name)
 
 
 def test_texts_that_were_cut_are_told_from_pooled_ones(
