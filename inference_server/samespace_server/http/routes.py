@@ -153,7 +153,8 @@ class HttpApp:
 
     def _answer(self, request: Request, methods: dict[str, Route]) -> Work | Response:
         if not methods:
-            return _plain(request, 404, f"no such path: {request.path[:200]}")
+            what = "no reranker is served here" if request.path.rstrip("/").endswith("/rerank") else "no such path"
+            return _plain(request, 404, f"{what}: {request.path[:200]}")
         route = methods.get(request.method)
         if route is None:
             offered = ", ".join(methods)

@@ -71,7 +71,8 @@ class Journal:
             for entry, end in _entries(self.path):
                 read(entry)
                 self._lines, self._end = self._lines + 1, end
-            os.ftruncate(self._file, self._end)  # a line that was cut short was never promised to anybody
+            with disk_errors(self.path):
+                os.ftruncate(self._file, self._end)  # a line that was cut short was never promised to anybody
         except BaseException:
             os.close(self._file)
             raise

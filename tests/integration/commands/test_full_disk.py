@@ -64,6 +64,7 @@ def test_replacing_at_every_write(
         assert {name.split("/")[0] for name in failure.left} == {"out"}, failure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "once"), FAULTS, ids=NAMES)
 def test_export_at_some_writes(faults: Path, tiny_checkpoint: Path, tmp_path: Path, error: int, once: bool) -> None:
     """What is exported goes the way of `combine`; here some writes of it, because each export takes seconds."""
@@ -72,6 +73,7 @@ def test_export_at_some_writes(faults: Path, tiny_checkpoint: Path, tmp_path: Pa
     assert all(each.left == () for each in check(failures, error, 2))
 
 
+@pytest.mark.slow
 def test_train_at_some_writes(faults: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Whichever library writes weights, optimiser or tokenizer; the same command goes on from a whole checkpoint."""
     pytest.importorskip("sentence_transformers", reason="needs the extra train")
@@ -83,7 +85,7 @@ def test_train_at_some_writes(faults: Path, tiny_checkpoint: Path, tmp_path: Pat
         "learning_rate = 1e-3\nscore_splits = []\ncheckpoint_every = 1\n"
     )
     arguments = ["train", str(config), "--out", "OUT", "--no-doctor"]
-    numbers = (9, 24, 60, 999)
+    numbers = (9, 30, 70, 999)
     failures = failing(faults, arguments, tmp_path, error=errno.ENOSPC, numbers=numbers, again=True)
     for failure in check(failures, errno.ENOSPC, 2):
         assert all(name.startswith(".out.checkpoints/") for name in failure.left), failure

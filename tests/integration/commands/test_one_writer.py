@@ -26,6 +26,7 @@ COMMANDS = {
     "quickstart": ["--out", "OUT"],
     "doctor data": ["nothing", "--html", "OUT"],
     "doctor data ": ["nothing", "--write-splits", "OUT"],
+    "adapt": ["nothing", "--out", "OUT"],
     "train": ["CONFIG", "--out", "OUT"],
     "train-head": ["nothing", "nothing", "--out", "OUT"],
     "train-head ": ["vectors", "nothing", "--out", "OUT"],

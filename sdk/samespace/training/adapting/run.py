@@ -14,7 +14,7 @@ from typing import Any, Final
 from ...errors import ConfigInvalid
 from ...evaluation import Dataset, Evaluation
 from ...evaluation.dataset import load_dataset, splits
-from ...folders import folder_beside, whole_folder
+from ...folders import folder_beside, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable
 from ...progress import Progress, silent
@@ -88,6 +88,7 @@ class Adaptation:
         return self.verdict is not None and self.verdict.word == BETTER
 
 
+@writes("settings.out")
 def adapt(
     settings: AdaptSettings,
     progress: Progress = silent,

@@ -44,6 +44,8 @@ def test_options_reach_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     }
     values |= {
         "--host-names": "example.org",
+        "--path-prefix": "/encoder",
+        "--cors-origins": "https://app.example.org",
         "--host": "127.0.0.2",
         "--build": "fp32",
         "--runtime": "openvino",

@@ -164,3 +164,12 @@ def test_dims_by_each_ones_word(running: Door) -> None:
         ("embed", {"inputs": "a"}, lambda told: [*told[0]] if len(told[0]) == DIMS else []),
     ):
         assert len(vector(post(running, route, body))) in (4, DIMS)
+
+
+def test_a_reranker_is_not_pretended() -> None:
+    """TEI's and Cohere's path for one: 404 with a sentence, under the keys that their clients read."""
+    with door() as running:
+        for path in (f"/e/{SPACE}/rerank", "/v2/rerank"):
+            reply = running.client.post(path, json={"query": "a", "texts": ["b"]})
+            assert reply.status_code == 404
+            assert {reply.json()[key] for key in ("error", "message")} == {f"no reranker is served here: {path}"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from samespace.errors import DataInvalid
+from samespace.errors import DataInvalid, OutputFailed
 from samespace_weaviate.access.journal import Journal, JournalBusy, JournalFull, is_journal, read_journal
 
 FACTS = [{"event": "a", "text": "ü"}, {"event": "b", "list": [1, 2]}, {"event": "c"}]
@@ -117,3 +118,20 @@ def test_one_that_begins_anew_replaces_the_old_one_at_once(path: Path) -> None:
     with Journal.anew(path, FACTS[1:]) as journal:
         journal.append(FACTS[0])
     assert read_journal(path) == [*FACTS[1:], FACTS[0]]
+
+
+@pytest.mark.parametrize("call", ["open", "ftruncate"])
+def test_a_disk_that_takes_no_journal_is_one_error(path: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a read-only disk, say; and what the journal told is there afterwards."""
+    before = path.read_bytes()
+
+    def fails(*_: Any) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fails)
+        with pytest.raises(OutputFailed, match="Read-only file system; name an output"):
+            Journal(path)
+    assert path.read_bytes() == before
+    with Journal(path) as journal:
+        assert journal.lines == len(FACTS)
