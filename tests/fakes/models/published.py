@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,10 +130,6 @@ def stella(folder: Path) -> None:
     dense(folder, 2, DIMS, 24, activation_function=_IDENTITY)
     prompts = {"s2p_query": _INSTRUCT, "s2s_query": "Instruct: Retrieve semantically similar text.\nQuery: "}
     change(folder, "config_sentence_transformers.json", prompts=prompts, default_prompt_name=None)
-
-
-def stella_unsaid(folder: Path) -> None:
-    stella(folder)
 
 
 def default_prompt(folder: Path) -> None:
@@ -337,7 +332,7 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "embedding_gemma": Layout(embedding_gemma, "EmbeddingGemma: two Dense, many prompts"),
     "stella": Layout(stella, "Stella: s2p_query", prompts=_INSTRUCTED, untrainable="names that are no role"),
-    "stella_unsaid": Layout(stella_unsaid, "Stella, nothing said", refused="names that are no role"),
+    "stella_unsaid": Layout(stella, "Stella, nothing said", refused="names that are no role"),
     "default_prompt": Layout(default_prompt, "default_prompt_name", refused="has the default prompt 'query'"),
     "labse": Layout(hub_folders.labse, "LaBSE: cased, [CLS], Dense tanh"),
     "gtr": Layout(gtr, "GTR, sentence-T5: Dense without bias"),
@@ -400,7 +395,3 @@ NOT_TABLED: dict[str, Layout] = {
     "merges_alone": Layout(hub_folders.merges_alone, "RoBERTa with vocab.json and merges.txt alone"),
 }
 """Read as the others are; they go into `LAYOUTS`, and the table, with the next run of benchmarks/folders.py."""
-
-
-def settings_of(folder: Path, name: str) -> Any:
-    return json.loads((folder / name).read_text(encoding="utf-8"))
