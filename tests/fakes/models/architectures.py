@@ -210,7 +210,7 @@ def write_modules(folder: Path, pooling: str, dims: int, *, dense: tuple[int, ..
     )
 
 
-def _corpus() -> list[str]:
+def corpus() -> list[str]:
     from samespace.artifact.probes import probe_texts
     from samespace.text import Recipe
 
@@ -227,7 +227,7 @@ def _byte_bpe(before: str, after: str, specials: list[str]) -> bytes:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(
-        _corpus(),
+        corpus(),
         trainers.BpeTrainer(vocab_size=400, special_tokens=specials, initial_alphabet=alphabet, show_progress=False),
     )
     template = _template(before, after, tokenizer)
@@ -239,8 +239,8 @@ def _unigram(before: str, after: str, specials: list[str], unknown: str) -> byte
     """SentencePiece's kind: XLM-R, T5, ALBERT. Counted, because the library's own training is not repeatable."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    words = Counter("▁" + word for text in _corpus() if text.isascii() for word in text.split())
-    letters = Counter(letter for text in _corpus() if text.isascii() for letter in "▁" + "".join(text.split()))
+    words = Counter("▁" + word for text in corpus() if text.isascii() for word in text.split())
+    letters = Counter(letter for text in corpus() if text.isascii() for letter in "▁" + "".join(text.split()))
     halves = Counter(part for word in words for part in (word[: len(word) // 2], word[len(word) // 2 :]))
     total = sum(words.values())
     pieces = {letter: math.log(0.1 * count / total) for letter, count in letters.items()}
@@ -265,7 +265,7 @@ def _gemma_bpe() -> bytes:
     trained.normalizer = normalizers.Replace(" ", "▁")
     trained.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     trained.train_from_iterator(
-        [text for text in _corpus() if text.isascii()],
+        [text for text in corpus() if text.isascii()],
         trainers.BpeTrainer(vocab_size=450, special_tokens=specials, show_progress=False),
     )
     value = json.loads(trained.to_str())

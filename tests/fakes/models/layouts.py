@@ -7,7 +7,7 @@ anybody, and no file of anybody, are copied.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,28 +217,3 @@ def added_token_beyond(folder: Path) -> Path:
     value["added_tokens"].append(extra)
     put(folder, {"tokenizer.json": value})
     return folder
-
-
-def sentencepiece_alone(folder: Path) -> Path:
-    """XLM-R as it was saved before fast tokenizers: sentencepiece.bpe.model and nothing else."""
-    encoder(folder, "xlm-roberta", "xlm-roberta")
-    (folder / "tokenizer.json").unlink()
-    (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
-    return folder
-
-
-def sentencepiece_model() -> bytes:
-    """A sentencepiece file with the tiny vocabulary; the pieces that XLM-R has before it are not in one."""
-    from transformers.utils.sentencepiece_model_pb2_new import ModelProto
-
-    model = ModelProto()
-    model.trainer_spec.model_type = 1  # unigram
-    model.trainer_spec.unk_id, model.trainer_spec.bos_id, model.trainer_spec.eos_id = 0, 1, 2
-    kinds = {"<unk>": 2, "<s>": 3, "</s>": 3}
-    pieces = json.loads(TOKENIZERS["unigram_roberta"]())["model"]["vocab"]
-    for piece, score in [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), *(tuple(each) for each in pieces[4:])]:
-        model.pieces.add(piece=piece, score=score, type=kinds.get(piece, 1))
-    return bytes(model.SerializeToString())
-
-
-Writer = Callable[[Path], Path]

@@ -38,14 +38,16 @@ def overrides(layout: Layout) -> Overrides:
 
 
 def theirs(folder: Path, texts: list[str], role: Role, prompt: str, pooling: str | None = None) -> Float32:
-    """sentence-transformers' unit vectors for *folder*, a text at a time."""
+    """sentence-transformers' unit vectors for *folder* in fp32, a text at a time."""
+    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
+    options = {"dtype": torch.float32}  # else weights that are stored in half precision are computed in it
     if pooling is None:
-        model = SentenceTransformer(str(folder), device="cpu")
+        model = SentenceTransformer(str(folder), device="cpu", model_kwargs=options)
     else:
-        body = Transformer(str(folder))
+        body = Transformer(str(folder), model_kwargs=options)
         size = body.get_embedding_dimension()
         assert size is not None
         model = SentenceTransformer(modules=[body, Pooling(size, POOLING_NAMES[pooling])], device="cpu")  # type: ignore[arg-type]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fakes.models import layouts
+from fakes.models import hub_folders, layouts
 from fakes.models.architectures import DIMS
 from fakes.models.layouts import change, dense, encoder, legacy_pooling, modules, put
 
@@ -133,19 +132,10 @@ def stella(folder: Path) -> None:
     change(folder, "config_sentence_transformers.json", prompts=prompts, default_prompt_name=None)
 
 
-def stella_unsaid(folder: Path) -> None:
-    stella(folder)
-
-
 def default_prompt(folder: Path) -> None:
     encoder(folder)
     prompts = {"query": "query: ", "document": "passage: "}
     change(folder, "config_sentence_transformers.json", prompts=prompts, default_prompt_name="query")
-
-
-def labse(folder: Path) -> None:
-    encoder(folder, pooling=("cls_token",), after=("Pooling", "Dense", "Normalize"))
-    dense(folder, 2, DIMS, DIMS)
 
 
 def gtr(folder: Path) -> None:
@@ -162,11 +152,6 @@ def instructor(folder: Path) -> None:
 def instructor_with_prompts(folder: Path) -> None:
     instructor(folder)
     change(folder, "config_sentence_transformers.json", prompts={"query": "Represent the question: "})
-
-
-def distiluse(folder: Path) -> None:
-    encoder(folder, "distilbert", "bert", after=("Pooling", "Dense"))
-    dense(folder, 2, DIMS, 48)
 
 
 def modernbert(folder: Path) -> None:
@@ -328,7 +313,15 @@ LAYOUTS: dict[str, Layout] = {
     "pickled": Layout(pickled, "pytorch_model.bin alone", refused="no safetensors"),
     "e5": Layout(e5, "E5: no prompts in the folder"),
     "multilingual_e5": Layout(multilingual_e5, "multilingual E5"),
-    "multilingual_minilm": Layout(layouts.multilingual_minilm, "multilingual MiniLM, no class", "read its tokenizer"),
+    "multilingual_minilm": Layout(hub_folders.multilingual_minilm, "paraphrase-multilingual-MiniLM-L12-v2"),
+    "multilingual_minilm_unsaid": Layout(
+        layouts.multilingual_minilm, "multilingual MiniLM, no class", "read its tokenizer"
+    ),
+    "multilingual_e5_small": Layout(
+        hub_folders.multilingual_e5_small, "multilingual-e5-small: BERT, XLM-R's tokenizer"
+    ),
+    "class_in_config": Layout(hub_folders.class_in_config, "the tokenizer's class in config.json alone"),
+    "xlm_roberta_of_2024": Layout(hub_folders.xlm_roberta_of_2024, "Snowflake Arctic 2: XLM-R as saved in 2024"),
     "bge": Layout(bge, "BGE: [CLS]"),
     "bge_m3": Layout(bge_m3, "BGE M3: heads beside it"),
     "arctic": Layout(arctic, "Snowflake Arctic: prompt for queries"),
@@ -339,15 +332,25 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "embedding_gemma": Layout(embedding_gemma, "EmbeddingGemma: two Dense, many prompts"),
     "stella": Layout(stella, "Stella: s2p_query", prompts=_INSTRUCTED, untrainable="names that are no role"),
-    "stella_unsaid": Layout(stella_unsaid, "Stella, nothing said", refused="names that are no role"),
+    "stella_unsaid": Layout(stella, "Stella, nothing said", refused="names that are no role"),
     "default_prompt": Layout(default_prompt, "default_prompt_name", refused="has the default prompt 'query'"),
-    "labse": Layout(labse, "LaBSE: [CLS], Dense tanh"),
+    "labse": Layout(hub_folders.labse, "LaBSE: cased, [CLS], Dense tanh"),
     "gtr": Layout(gtr, "GTR, sentence-T5: Dense without bias"),
     "instructor": Layout(instructor, "instructor: include_prompt false, no prompts"),
     "instructor_with_prompts": Layout(instructor_with_prompts, "instructor with prompts", "prompt out of pooling"),
-    "distiluse": Layout(distiluse, "distiluse: DistilBERT, Dense"),
+    "distiluse": Layout(hub_folders.distiluse, "distiluse: cased DistilBERT, Dense"),
     "modernbert": Layout(modernbert, "nomic ModernBERT"),
+    "modernbert_of_the_hub": Layout(hub_folders.modernbert, "GTE, granite: ModernBERT's config.json as on the hub"),
+    "t5": Layout(hub_folders.t5, "sentence-T5: 100 extra tokens, spare rows"),
+    "bert_tokenizer_of_roberta": Layout(hub_folders.bert_tokenizer_of_roberta, "ko-sroberta: BERT's tokenizer"),
+    "llama_tokenizer_of_modernbert": Layout(
+        hub_folders.llama_tokenizer_of_modernbert, "ruri 3: ModernBERT, Llama's tokenizer"
+    ),
+    "camembert": Layout(hub_folders.camembert, "sentence-camembert"),
     "dot_product": Layout(dot_product, "multi-qa-mpnet-base-dot-v1", refused="model for dot products"),
+    "dot_by_card": Layout(
+        hub_folders.dot_by_card, "tas-b: dot products by its card", refused="compares by dot products"
+    ),
     "dot_similarity": Layout(dot_similarity, "similarity_fn_name dot", refused="says similarity 'dot'"),
     "own_code_beside_native": Layout(own_code_beside_native, "nomic-embed: auto_map", refused="auto_map"),
     "own_module": Layout(own_module, "Jina 3: custom_st", refused="modules.json says kwargs = ['task']"),
@@ -370,7 +373,6 @@ LAYOUTS: dict[str, Layout] = {
     "tokenizer_args": Layout(layouts.tokenizer_args, "tokenizer_args in sentence_bert_config"),
     "padding_beyond": Layout(layouts.padding_beyond, "[PAD] beyond the table", refused="'[PAD]'"),
     "added_token_beyond": Layout(layouts.added_token_beyond, "an added token beyond the table", refused="'<domain>'"),
-    "sentencepiece_alone": Layout(layouts.sentencepiece_alone, "sentencepiece files alone", refused="sentencepiece"),
     "static": Layout(static, "StaticEmbedding", refused="StaticEmbedding"),
     "weighted_layers": Layout(weighted_layers, "WeightedLayerPooling", refused="WeightedLayerPooling"),
     "sparse": Layout(sparse, "a SparseEncoder", refused="model_type = 'SparseEncoder'"),
@@ -383,6 +385,13 @@ LAYOUTS: dict[str, Layout] = {
     "relative_positions": Layout(relative_positions, "relative positions of BERT", refused="position_embedding_type"),
 }
 
-
-def settings_of(folder: Path, name: str) -> Any:
-    return json.loads((folder / name).read_text(encoding="utf-8"))
+NOT_TABLED: dict[str, Layout] = {
+    "albert": Layout(hub_folders.albert, "paraphrase-albert"),
+    "deberta": Layout(hub_folders.deberta, "DeBERTa 3"),
+    "half_precision": Layout(hub_folders.half_precision, "Qwen3-Embedding: bfloat16, several files"),
+    "sentencepiece_alone": Layout(hub_folders.sentencepiece_alone, "XLM-R with its sentencepiece file alone"),
+    "t5_sentencepiece_alone": Layout(hub_folders.t5_sentencepiece_alone, "T5 with its sentencepiece file alone"),
+    "vocabulary_alone": Layout(hub_folders.vocabulary_alone, "BERT with vocab.txt alone"),
+    "merges_alone": Layout(hub_folders.merges_alone, "RoBERTa with vocab.json and merges.txt alone"),
+}
+"""Read as the others are; they go into `LAYOUTS`, and the table, with the next run of benchmarks/folders.py."""
