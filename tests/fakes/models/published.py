@@ -373,6 +373,8 @@ LAYOUTS: dict[str, Layout] = {
     "tokenizer_args": Layout(layouts.tokenizer_args, "tokenizer_args in sentence_bert_config"),
     "padding_beyond": Layout(layouts.padding_beyond, "[PAD] beyond the table", refused="'[PAD]'"),
     "added_token_beyond": Layout(layouts.added_token_beyond, "an added token beyond the table", refused="'<domain>'"),
+    "albert": Layout(hub_folders.albert, "paraphrase-albert"),
+    "deberta": Layout(hub_folders.deberta, "DeBERTa 3"),
     "static": Layout(static, "StaticEmbedding", refused="StaticEmbedding"),
     "weighted_layers": Layout(weighted_layers, "WeightedLayerPooling", refused="WeightedLayerPooling"),
     "sparse": Layout(sparse, "a SparseEncoder", refused="model_type = 'SparseEncoder'"),
@@ -386,8 +388,6 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 NOT_TABLED: dict[str, Layout] = {
-    "albert": Layout(hub_folders.albert, "paraphrase-albert"),
-    "deberta": Layout(hub_folders.deberta, "DeBERTa 3"),
     "half_precision": Layout(hub_folders.half_precision, "Qwen3-Embedding: bfloat16, several files"),
     "sentencepiece_alone": Layout(hub_folders.sentencepiece_alone, "XLM-R with its sentencepiece file alone"),
     "t5_sentencepiece_alone": Layout(hub_folders.t5_sentencepiece_alone, "T5 with its sentencepiece file alone"),
