@@ -130,3 +130,17 @@ def test_a_target_that_exists_is_left_alone(tiny_checkpoint: Path, folder: Path,
     """It is refused before the documents are read."""
     with pytest.raises(ConfigInvalid, match="exists already"):
         adapt(AdaptSettings(tmp_path / "nowhere", str(tiny_checkpoint), folder))
+
+
+def test_steps_instead_of_a_budget_are_the_same_again(tiny_checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    """Two runs with --steps make the same choices, and the same encoder."""
+    runs = []
+    for number in range(2):
+        settings = AdaptSettings(
+            folder, str(tiny_checkpoint), tmp_path / f"out{number}", steps=6, rate=3e-3, anyway=True
+        )
+        found = adapt(settings)
+        space = load_checkpoint(str(found.written)).identity.space_id() if found.written else ""
+        runs.append((space, [each | {"training_s": 0} for each in found.record["tried"]]))
+    assert runs[0] == runs[1]
+    assert any(each["gain"]["mean"] != 0 for each in runs[0][1])
