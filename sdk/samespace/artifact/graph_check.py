@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ from .protobuf import Reader, fixed, numbers, text
 
 MAX_FILE_BYTES: Final = 2**31 - 1  # what protobuf itself can hold
 MAX_FIELDS: Final = 250_000  # two layers of any family have 1 to 3 thousand; so many take a second and 50 MB
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Held while a file is taken apart: a proof and a load side by side cost no more memory than one of them."""
 MAX_DEPTH: Final = 4  # graphs inside the branches of an If
 MAX_STATIC_ELEMENTS: Final = 1 << 26
 MAX_RANK: Final = 16
@@ -148,7 +151,8 @@ def check_file(graph: GraphFile, *, dims: int, file: str) -> Graph:
 def check_bytes(data: bytes, *, dims: int, file: str) -> Graph:
     """`check_graph` of a file's bytes; *file* is the name that errors give."""
     try:
-        return _Check(dims).model(memoryview(data))
+        with _ONE_AT_A_TIME:
+            return _Check(dims).model(memoryview(data))
     except ValueError as error:
         raise ArtifactDamaged(file=file, reason=f"is refused before it is loaded: {error}") from error
 

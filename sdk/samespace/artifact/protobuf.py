@@ -47,6 +47,14 @@ class Reader:
             ValueError: *data* is not such a message; the text says why and names *what*.
         """
         found: dict[str, list[Any]] = {}
+        try:
+            self._read_into(found, data, table, what)
+        except ValueError:
+            found.clear()  # the error may be kept for a while, and its traceback with it
+            raise
+        return found
+
+    def _read_into(self, found: dict[str, list[Any]], data: memoryview, table: Mapping[int, Field], what: str) -> None:
         at, end = 0, len(data)
         while at < end:
             self.fields_left -= 1
@@ -75,7 +83,6 @@ class Reader:
             if found.setdefault(field.name, []) and not field.many:
                 raise ValueError(f"{what} has its {field.name} twice")
             found[field.name].append(value)
-        return found
 
 
 def numbers(values: list[Any]) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import OutputFailed
+from ..folders import writes
 from .console import echo, say, wrapped
 
 
@@ -39,6 +40,7 @@ def provider() -> None:
     "--repeats", type=click.IntRange(min=2), default=5, show_default=True, help="Times to ask for each probe."
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@writes("out")
 def pin(name: str, out: Path, base_url: str, dims: int | None, token_limit: int, repeats: int, yes: bool) -> None:
     """Learn a hosted encoder's probe vectors and their noise.
 

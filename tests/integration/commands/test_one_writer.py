@@ -37,6 +37,7 @@ COMMANDS = {
     "transform": ["nothing", "--data", "nothing", "--out", "OUT"],
     "combine": ["nothing", "nothing", "--out", "OUT"],
     "embed": ["DATA", "--out", "OUT", "--encoder", "0" * 64],
+    "provider pin": ["openai:model", "--out", "OUT", "--yes"],
     "weaviate audit": ["Article", "--encoder", "nothing", "--html", "OUT"],
 }
 # These have a journal, which is locked itself (`tests/unit/samespace_weaviate/access/test_access_journal.py`); the

@@ -43,25 +43,30 @@ def both(pair: tuple[Running, Running]) -> str:
     return ",".join(running.grpc for running in pair)
 
 
+def texts_of(pair: tuple[Running, Running]) -> list[float]:
+    return [running.metric("samespace_texts_total") for running in pair]
+
+
 def test_load_is_spread(pair: tuple[Running, Running], right: np.ndarray) -> None:
     """Each replica embeds half of what one client asks for, by single requests and by streams."""
     with Encoder.connect(both(pair)) as encoder, Client(both(pair)) as client:
+        before = texts_of(pair)  # those that each was asked for to be compared
         for _ in range(4):
             assert cosine_distance(np.asarray(encoder.encode(TEXTS, "query")), right).max() <= FP32_CPU
         for text in TEXTS:
             client.embed(encoder.space_id, "query", [text])
-    shares = [running.metric("samespace_texts_total") for running in pair]
+    shares = [now - then for now, then in zip(texts_of(pair), before, strict=True)]
     assert shares == [100, 100]
 
 
 def test_many_texts_at_once_use_both(pair: tuple[Running, Running], right: np.ndarray) -> None:
     """One call with many texts is worked on by all replicas at the same time; the vectors come out in order."""
     with Encoder.connect(both(pair)) as encoder:
-        done: list[int] = []
+        before, done = texts_of(pair), list[int]()
         found = encoder.encode(TEXTS * TIMES, "query", progress=done.append)
     assert cosine_distance(np.asarray(found), np.tile(right, (TIMES, 1))).max() <= FP32_CPU
     assert sum(done) == len(TEXTS) * TIMES
-    shares = [running.metric("samespace_texts_total") for running in pair]
+    shares = [now - then for now, then in zip(texts_of(pair), before, strict=True)]
     assert sum(shares) == len(TEXTS) * TIMES
     assert min(shares) > 0
 

@@ -18,6 +18,7 @@ def test_the_table_says_what_is_left_and_what_was_not_finished() -> None:
     from faults import table
 
     row = {
+        "key": "3/killed",
         "weaviate": "1",
         "nodes": 3,
         "fault": "killed",

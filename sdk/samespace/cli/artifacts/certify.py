@@ -16,9 +16,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--key", type=_FILE, help="PEM file of an ed25519 private key without a passphrase.")
 @click.option("--new-key", type=_FILE, help="Make a key in this file, and the public one in FILE.pub; then stop.")
 def certify(artifact: Path | None, key: Path | None, new_key: Path | None) -> None:
-    """Sign an artifact's manifest, which names all of its files by their digests.
+    """Sign an artifact's manifest.
 
-    Writes certificate.json beside the manifest; signatures of other keys over the same manifest stay.
+    The manifest names all files by their digests. Writes certificate.json beside the manifest; signatures of other keys over the same manifest stay.
     `samespace verify --trusted KEYS` and `samespace serve --trusted-keys KEYS` refuse what no trusted key signed.
     A signature says who vouches for an artifact. Whether it is right, `samespace verify` says.
 

@@ -60,7 +60,8 @@ class TrainingConfig:
         score_splits: splits that are scored before and after training, beside BM25; those that the set has. Default
             ["dev", "test"]; [] for none. Costs encoding the corpus twice, and buys the answer whether training helped.
         seed: of everything random: order of the data, negatives, dropout. Default 1. The same seed on the same
-            machine gives the same weights, also where the run was killed and resumed.
+            machine with the same number of threads gives the same weights. A run that was killed and resumed keeps its
+            number.
         epochs: times that each pair is seen, 1 or more. Default 1. More helps small sets until they are learned
             by heart: watch the dev score. Cost is in proportion.
         max_steps: end after so many steps, whatever `epochs` says; 0 for no such end. Default 0. The rate falls to 0 by

@@ -301,7 +301,18 @@ def _checkpoints(config: TrainingConfig, setup: Setup) -> Path | None:
     if is_main() and not stamp.exists():
         folder.mkdir(parents=True, exist_ok=True)
         stamp.write_text(digest + "\n")
+    _same_threads(folder / "threads")
     return folder
+
+
+def _same_threads(noted: Path) -> None:
+    """A run goes on with as many threads as it began with: another number adds up in another order, to other bits."""
+    import torch
+
+    if noted.exists():
+        torch.set_num_threads(int(noted.read_text()))
+    elif is_main():
+        noted.write_text(f"{torch.get_num_threads()}\n")
 
 
 def _forget(checkpoints: Path | None) -> None:

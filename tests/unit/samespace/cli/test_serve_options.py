@@ -41,6 +41,7 @@ def test_options_reach_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "--otel-endpoint": "http://localhost/v1",
         "--otel-percent": "7",
         "--token-file": str(tmp_path / "tokens"),
+        "--trusted-keys": str(tmp_path / "team.key.pub"),
     }
     values |= {
         "--host-names": "example.org",
