@@ -18,8 +18,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def certify(artifact: Path | None, key: Path | None, new_key: Path | None) -> None:
     """Sign an artifact's manifest.
 
-    The manifest names all files by their digests. Writes certificate.json beside the manifest; signatures of other keys over the same manifest stay.
-    `samespace verify --trusted KEYS` and `samespace serve --trusted-keys KEYS` refuse what no trusted key signed.
+    The manifest names all files by their digests. Writes certificate.json beside it; signatures of other keys over the
+    same manifest stay. `samespace verify --trusted KEYS` and `samespace serve --trusted-keys KEYS` refuse what no
+    trusted key signed.
     A signature says who vouches for an artifact. Whether it is right, `samespace verify` says.
 
     \b
