@@ -28,8 +28,8 @@ PILOT: Final = 10
 UNRELATED: Final = 0.6
 """1 - cos of the nearer half, beyond which no guess is of this encoder: the best guess of the right one is nearer."""
 ROUNDS: Final = 6
-BEAM: Final = 4
-"""Sets of properties that a search goes on with: the nearest one alone may be a dead end."""
+BEAM: Final = 6
+"""Orders of properties that a search goes on with: the nearest one alone may be a dead end."""
 RECIPES: Final = 3
 """That are told apart in one collection."""
 WRITTEN_WITHIN: Final = 2e-4
@@ -130,12 +130,12 @@ class RecipeSearch:
         return self._held_against(nearest[0], objects)
 
     def _nearest(self, recipes: Sequence[InputRecipe], pilot: Sequence[Sampled]) -> list[InputRecipe]:
-        """The nearest of them, each of other properties than those before it, and the nearest of all once more."""
+        """The nearest of them, each of other properties or another order than those before it, and the second nearest."""
         ranked = sorted(recipes, key=lambda each: self._far(each, pilot))
-        by_properties: dict[frozenset[str], InputRecipe] = {}
+        by_properties: dict[tuple[str, ...], InputRecipe] = {}
         for each in ranked:
-            by_properties.setdefault(frozenset(each.properties), each)
-        return list(dict.fromkeys([*ranked[:1], *list(by_properties.values())[:BEAM], *ranked[1:2]]))
+            by_properties.setdefault(each.properties, each)
+        return list(dict.fromkeys([*list(by_properties.values())[:BEAM], *ranked[1:2]]))
 
     def _held_against(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> RecipeFit | None:
         distances = self._distances(recipe, objects)
