@@ -130,7 +130,7 @@ class RecipeSearch:
         return self._held_against(nearest[0], objects)
 
     def _nearest(self, recipes: Sequence[InputRecipe], pilot: Sequence[Sampled]) -> list[InputRecipe]:
-        """The nearest, each of other properties or another order than those before it, and the second nearest of all."""
+        """The nearest, each of other properties or another order than those before it, and the second of all."""
         ranked = sorted(recipes, key=lambda each: self._far(each, pilot))
         by_properties: dict[tuple[str, ...], InputRecipe] = {}
         for each in ranked:
