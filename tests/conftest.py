@@ -23,7 +23,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
         # `train` in this process would settle torch's threads by the load, for all tests after it.
-        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1)))
+        patch.setattr("samespace.training.threads.free_threads", lambda own, machine, load: own)
         yield folder
 
 
