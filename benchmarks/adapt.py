@@ -28,6 +28,7 @@ from samespace import Encoder
 from samespace.artifact.manifest import MANIFEST
 from samespace.cli.console import progress, quiet_libraries, say
 from samespace.evaluation import Dataset, DenseRanker, Evaluation, evaluate, load_dataset, paired_bootstrap, splits
+from samespace.evaluation.significance import in_points
 from samespace.model.checkpoint import load_checkpoint
 from samespace.training.adapting.run import AdaptSettings, adapt
 from samespace.training.adapting.scores import held_out_scores
@@ -120,19 +121,14 @@ def table(record: Mapping[str, Any]) -> str:
     lines.append("| --- " * 8 + "|")
     for run in record["runs"]:
         made = (run["verdict"] or {}).get("overall")
-        word = f"{run['verdict']['word']}, {_points(made)}" if made else "nothing helped"
+        word = f"{run['verdict']['word']}, {in_points(made)}" if made else "nothing helped"
         for split, base in run["asked"]["base"].items():
             new, theirs = (run["asked"].get(who, {}).get(split) for who in ("adapted", "teacher"))
             against = run["versus_base"].get("adapted", {}).get(split)
             cells = [run["set"], run["teacher"] or "none", split, f"{base:.3f}", f"{theirs:.3f}" if theirs else ""]
-            cells += [f"{new:.3f}", _points(against)] if new else ["base kept", ""]
+            cells += [f"{new:.3f}", in_points(against)] if new else ["base kept", ""]
             lines.append(f"| {' | '.join([*cells, word])} |")
     return "\n".join(lines)
-
-
-def _points(against: Mapping[str, Any]) -> str:
-    mean, low, high = (100 * against[key] for key in ("mean", "low", "high"))
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from samespace.cli.console import quiet_libraries, say
 from samespace.evaluation import Bm25Ranker, Dataset, VectorRanker, evaluate, load_dataset, paired_bootstrap, splits
 from samespace.evaluation.baselines import tokenized
 from samespace.evaluation.metrics import ndcg
+from samespace.evaluation.significance import in_points
 from samespace.model.checkpoint import load_checkpoint
 from samespace.progress import silent
 from samespace.training.adapting.bench import Yardstick
@@ -203,14 +204,9 @@ def table(record: Mapping[str, Any]) -> str:
     for name, one in record["sets"].items():
         for who, kinds in one["versus_base"].items():
             for kind, parts in kinds.items():
-                cells = [_points(parts[part]) for part in ("all", "fewest shared words", "most shared words")]
+                cells = [in_points(parts[part]) for part in ("all", "fewest shared words", "most shared words")]
                 lines.append(f"| {name} | {who} | {kind} | {one['scores']['base'][kind]:.3f} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _points(against: Mapping[str, Any]) -> str:
-    mean, low, high = (100 * against[key] for key in ("mean", "low", "high"))
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 if __name__ == "__main__":

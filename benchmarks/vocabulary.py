@@ -25,6 +25,7 @@ import numpy as np
 
 from samespace.cli.console import progress, quiet_libraries, say, table
 from samespace.evaluation import Bm25Ranker, Dataset, DenseRanker, evaluate, load_dataset, paired_bootstrap
+from samespace.evaluation.significance import in_points
 from samespace.model.checkpoint import Overrides, load_checkpoint
 from samespace.model.hub import MINILM
 from samespace.text import Role
@@ -167,9 +168,7 @@ def shown(record: dict[str, Any]) -> str:
     rows = []
     for name, found in record["runs"].items():
         change = found.get("against")
-        told = (
-            f"{100 * change['mean']:+.1f} ({100 * change['low']:+.1f} to {100 * change['high']:+.1f})" if change else ""
-        )
+        told = in_points(change) if change else ""
         rows.append([name, f"{found['ndcg@10']:.4f}", f"{found['recall@100']:.4f}", told])
     return table(["", "nDCG@10", "recall@100", "against the base, 95 %"], rows)
 

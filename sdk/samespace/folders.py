@@ -95,6 +95,12 @@ def writes(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+def cache_home() -> Path:
+    """XDG_CACHE_HOME, or ~/.cache; raises RuntimeError where no home folder is known."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return Path(home) if home else Path.home() / ".cache"
+
+
 def require_room(target: Path, needed_bytes: int) -> None:
     """Raise `OutputFailed` where the disk of *target* has less room than it needs at least; asked before the work."""
     folder = next(each for each in target.absolute().parents if each.exists())

@@ -11,9 +11,9 @@ here, called by whoever ran them).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +127,19 @@ class TokenizedText:
 
     tokens: int
     windows: tuple[Window, ...]
+
+
+class Digest(Protocol):
+    """One of hashlib's."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+def digest_texts(digest: Digest, texts: Iterable[str]) -> None:
+    """Add texts to a digest, each with its length, so that no two lists of texts have one digest."""
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)
 
 
 def check_role(role: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..audit.recipes import InputRecipe, declared, text_properties
 from ..pinning.adopted import Adoption, guard_settings
 from ..pinning.index import Index
 from ..pinning.pin import Pin, read_pins
+from ..pinning.routes import vectorizer_of
 from ..pinning.spec import GUARD_VECTOR, collection_name
 from ..pinning.unpinned import has_unnamed_vector
 from .sample import draw, longest_first
@@ -42,14 +43,12 @@ class CandidateFit:
         space_id: its.
         dims: of its vectors.
         recipes: that it was found to have written with, what explains most first; () for none.
-        encoded: texts that were encoded for it.
     """
 
     name: str
     space_id: str
     dims: int
     recipes: tuple[RecipeFit, ...]
-    encoded: int = 0
 
     @property
     def fitting(self) -> int:
@@ -96,8 +95,8 @@ class VectorLook:
         fitting = len(self.best.recipes[0].objects) if self.best else 0
         return share_at_most(self.sampled - fitting, self.sampled, None, CONFIDENCE)
 
-    def obstacle(self) -> str:
-        """Why it cannot be pinned where it is; "" where it can."""
+    def doubt(self) -> str:
+        """Why it is not known who wrote all of it, and how; "" where it is."""
         best = self.best
         if best is None:
             return "none of the candidates wrote it; name others with --candidate"
@@ -112,12 +111,16 @@ class VectorLook:
                 f"{self.sampled - len(first.objects)} of {self.sampled} objects are otherwise, so it holds vectors "
                 "that do not compare; migrate it, which encodes all of it again"
             )
-        if not self.vector:
-            return (
-                "a vector without a name takes whatever names none, and no guard prevents that; copy it to a pinned "
-                "collection with `samespace weaviate move`, vectors as they are"
-            )
         return ""
+
+    def obstacle(self) -> str:
+        """Why it cannot be pinned where it is; "" where it can."""
+        if (doubt := self.doubt()) or self.vector:
+            return doubt
+        return (
+            "a vector without a name takes whatever names none, and no guard prevents that; copy it to a pinned "
+            "collection with `samespace weaviate move`, vectors as they are"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,8 @@ def look(
             for each in drawn.objects
             if vector in each.vectors and each.vectors[vector].ndim == 1 and each.vectors[vector].any()
         ]
-        as_module = _declared(schema, vector)
+        module, settings = vectorizer_of(schema, vector)
+        as_module = declared(schema, Pin(vector, module, settings, "", "", ""))
         fits = [_fit(schema, each, objects, properties, as_module, written_within, progress) for each in candidates]
         dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
         ranked = sorted(fits, key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting))
@@ -249,12 +253,12 @@ def as_adoption(found: CollectionLook) -> Adoption:
             remedy="nothing was changed; migrate it with --strategy named-vector",
         )
     each = vectors[0]
-    obstacle = replace(each, vector=each.vector or "?").obstacle()
-    if obstacle or each.best is None:
+    doubt = each.doubt()
+    if doubt or each.best is None:
         raise PinBroken(
             collection=found.collection,
             expected="vectors that one encoder made by one recipe",
-            found=obstacle,
+            found=doubt,
             remedy="nothing was changed; `samespace weaviate adopt --dry-run` tells more",
         )
     return Adoption(each.vector, each.best.space_id, each.best.recipes[0].recipe.to_json())
@@ -272,16 +276,4 @@ def _fit(
     alike = [each for each in objects if len(each.stored) == encoder.dims]
     search = RecipeSearch(encoder, str(schema["class"]), properties, as_module, written_within, progress)
     recipes = tuple(search.recipes(alike)) if alike and properties else ()
-    return CandidateFit(encoder.name, encoder.space_id, encoder.dims, recipes, search.encoded)
-
-
-def _declared(schema: Mapping[str, Any], vector: str) -> InputRecipe:
-    """What the module of the vector makes of an object, as the schema has it."""
-    if vector:
-        vectorizer = schema["vectorConfig"][vector].get("vectorizer") or {"none": {}}
-        module = next(iter(vectorizer), "none")
-        settings = vectorizer.get(module) or {}
-    else:
-        module = str(schema.get("vectorizer") or "none")
-        settings = (schema.get("moduleConfig") or {}).get(module) or {}
-    return declared(schema, Pin(vector, module, settings, "", "", ""))
+    return CandidateFit(encoder.name, encoder.space_id, encoder.dims, recipes)

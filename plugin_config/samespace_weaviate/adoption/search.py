@@ -85,7 +85,6 @@ class RecipeSearch:
     written_within: float = WRITTEN_WITHIN
     progress: Callable[[int], None] = lambda count: None
     _made: dict[tuple[Role, bool, str], Float32] = field(default_factory=dict)
-    encoded: int = 0
 
     def recipes(self, objects: Sequence[Sampled]) -> list[RecipeFit]:
         """The recipes that made vectors of *objects*, those that explain most first; [] for none.
@@ -178,7 +177,6 @@ class RecipeSearch:
         new = [text for text in dict.fromkeys(texts) if (recipe.role, recipe.cut, text) not in self._made]
         for text, (rows, _) in zip(new, encode_rows(self.encoder, new, recipe.role, windows=recipe.cut), strict=True):
             self._made[recipe.role, recipe.cut, text] = rows[0]
-        self.encoded += len(new)
         self.progress(len(new))
 
 

@@ -139,9 +139,7 @@ def declared(schema: Mapping[str, Any], pin: Pin) -> InputRecipe:
         str(entry["name"]): (entry.get("moduleConfig") or {}).get(pin.module) or {}
         for entry in schema.get("properties") or ()
     }
-    sources = tuple(pin.settings.get("properties") or ()) or tuple(
-        name for name in text_properties(schema) if by_name[name].get("skip") is not True
-    )
+    sources = pin.sources or tuple(name for name in text_properties(schema) if by_name[name].get("skip") is not True)
     # Without a vectorizer there is nothing that would put a name in front.
     with_class = pin.module != "none" and pin.settings.get("vectorizeClassName") is not False
     names = tuple(sorted(name for name in sources if by_name.get(name, {}).get("vectorizePropertyName") is True))

@@ -22,7 +22,6 @@ from ..pinning.spec import DOCUMENT_PROPERTY, collection_name
 from .verdict import MARGIN, CutoverVerdict, decide, decide_unjudged
 
 DEPTH: Final = 10
-_SHOWN: Final = 3
 _EXTREMES: Final = 5
 _OVERSAMPLE: Final = 4
 """Times more hits than documents that are asked for where documents have several objects."""

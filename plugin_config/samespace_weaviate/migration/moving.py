@@ -18,7 +18,7 @@ from ..access.database import Database
 from ..audit.searchable import wait_for_index
 from ..pinning.adopted import Adoption
 from ..pinning.pin import Pin, read_pins
-from ..pinning.routes import USES, address_key, ignored_addresses
+from ..pinning.routes import USES, address_key, ignored_addresses, vectorizer_of
 from ..pinning.spec import (
     BRIDGE_KEY,
     GUARD_VECTOR,
@@ -152,9 +152,7 @@ def _named_schema(old: Mapping[str, Any], migration: Migration, server: str) -> 
 
 def adopted_pin(schema: Mapping[str, Any], found: Adoption) -> Pin:
     """A vector that nobody pinned, as what was found out about it makes it one."""
-    vectorizer = ((schema.get("vectorConfig") or {}).get(found.vector) or {}).get("vectorizer") or {"none": {}}
-    module = next(iter(vectorizer), "none")
-    settings = vectorizer.get(module) or {}
+    module, settings = vectorizer_of(schema, found.vector)
     return Pin(found.vector, module, settings, short(found.space), "", found.space, found.recipe, adopted=True)
 
 

@@ -12,6 +12,7 @@ from samespace.errors import MigrationBlocked
 
 from ..access.database import Database, stream
 from ..audit.searchable import SearchCheck
+from ..pinning.routes import vectorizer_of
 from .plan import Migration, references_from_others
 from .transfer import Transfer
 from .verification import Verification, made_searchable
@@ -68,9 +69,7 @@ def refuse_late_writes(transfer: Transfer, migration: Migration, settled_ms: int
 
 def refuse_without_module(database: Database, migration: Migration) -> None:
     """Nothing encodes for the old collection, so what was written since the switch would have no vector there."""
-    schema = database.schema(migration.old) or {}
-    vector = (schema.get("vectorConfig") or {}).get(migration.old_vector) or {}
-    module = next(iter(vector.get("vectorizer") or {}), "none") if vector else schema.get("vectorizer", "none")
+    module, _ = vectorizer_of(database.schema(migration.old) or {}, migration.old_vector)
     if module == "none":
         raise MigrationBlocked(
             collection=migration.old,

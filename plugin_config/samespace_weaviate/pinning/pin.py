@@ -22,7 +22,18 @@ from typing import Any, Final
 from samespace.errors import PinBroken, SpaceMismatch, short
 
 from .adopted import adoptions
-from .routes import USES, Use, address_key, address_of, environment_of, ignored_addresses, is_known, is_open, openness
+from .routes import (
+    USES,
+    Use,
+    address_key,
+    address_of,
+    environment_of,
+    ignored_addresses,
+    is_known,
+    is_open,
+    openness,
+    vectorizer_of,
+)
 from .spec import (
     BRIDGE_KEY,
     GUARD_VECTOR,
@@ -137,13 +148,11 @@ class PinCheck:
 def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
     """The named vectors of *schema* that are named after a space, or adopted into one, sorted by name."""
     pins, adopted = [], adoptions(schema)
-    for name, config in sorted((schema.get("vectorConfig") or {}).items()):
+    for name in sorted(schema.get("vectorConfig") or {}):
         match, record = _PIN_NAME.fullmatch(name), adopted.get(name)
         if match is None and record is None:
             continue
-        vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
-        module = next(iter(vectorizer), "none")
-        settings = vectorizer.get(module) or {}
+        module, settings = vectorizer_of(schema, name)
         in_url = _URL_SPACE.search(address_of(module, settings))
         pins.append(
             Pin(

@@ -67,6 +67,16 @@ _LIKE_ADDRESSES: Final = (
 )  # fmt: skip
 
 
+def vectorizer_of(schema: Mapping[str, Any], vector: str) -> tuple[str, Mapping[str, Any]]:
+    """(module, its settings) of a vector of *schema*; "" is the vector without a name; ("none", ...) for no module."""
+    if not vector:
+        module = str(schema.get("vectorizer") or "none")
+        return module, (schema.get("moduleConfig") or {}).get(module) or {}
+    vectorizer = ((schema.get("vectorConfig") or {}).get(vector) or {}).get("vectorizer") or {}
+    module = next(iter(vectorizer), "none")
+    return module, vectorizer.get(module) or {}
+
+
 def is_known(module: str) -> bool:
     """Whether it is known which settings the module reads."""
     return module in RULES

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .routes import address_of, environment_of, openness
+from .routes import address_of, environment_of, openness, vectorizer_of
 from .spec import GUARD_VECTOR, shown
 
 
 def unpinned_vectors(schema: Mapping[str, Any], pinned: frozenset[str]) -> list[str]:
     """One sentence for each vector of *schema* that is not among *pinned*; also for the one without a name."""
     sentences = []
-    for name, config in sorted((schema.get("vectorConfig") or {}).items()):
+    for name in sorted(schema.get("vectorConfig") or {}):
         if name not in pinned and name != GUARD_VECTOR:
-            vectorizer: Mapping[str, Any] = config.get("vectorizer") or {"none": {}}
-            module = next(iter(vectorizer), "none")
-            sentences.append(f"vector {name} has no pin: {_encoder(module, vectorizer.get(module) or {})}")
+            sentences.append(f"vector {name} has no pin: {_encoder(*vectorizer_of(schema, name))}")
     if has_unnamed_vector(schema):
-        module = str(schema.get("vectorizer") or "none")
-        settings = (schema.get("moduleConfig") or {}).get(module) or {}
-        sentences.append(f"the vector without a name has no pin: {_encoder(module, settings)}")
+        sentences.append(f"the vector without a name has no pin: {_encoder(*vectorizer_of(schema, ''))}")
     return sentences
 
 

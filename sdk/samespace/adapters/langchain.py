@@ -12,6 +12,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from ..encoder import Encoder
+from ..text import Role
 
 
 class SamespaceEmbeddings(Embeddings):
@@ -32,6 +33,6 @@ class SamespaceEmbeddings(Embeddings):
         """The vector of a query."""
         return self._lists([text], "query")[0]
 
-    def _lists(self, texts: list[str], role: str) -> list[list[float]]:
-        rows = np.asarray(self.encoder.encode(texts, "query" if role == "query" else "passage"))
-        return [[float(each) for each in row] for row in rows]
+    def _lists(self, texts: list[str], role: Role) -> list[list[float]]:
+        found: list[list[float]] = np.asarray(self.encoder.encode(texts, role)).tolist()
+        return found

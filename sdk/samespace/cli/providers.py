@@ -86,7 +86,7 @@ def check(folder: Path) -> None:
     from ..providers.pin import check_provider
 
     manifest = read_provider(folder)
-    door = ProviderDoor(manifest.provider, manifest.model, manifest.base_url, manifest.asked_dims)
+    door = ProviderDoor.of(manifest)
     found = check_provider(manifest, door)
     if found.same:
         echo(f"{manifest.name}: the same; 1 - cos is at most {found.worst:.1e}, allowed {found.bound:.1e}.")

@@ -9,6 +9,7 @@ that is "significantly" better; choose on the development split, and test once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,6 +50,12 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """The plain form, for `json.dumps`."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def in_points(comparison: Mapping[str, Any]) -> str:
+    """The plain form of a `Comparison` in points, hundredths of the metric: "+5.6 (+3.6 to +7.5)"."""
+    mean, low, high = (100 * comparison[key] for key in ("mean", "low", "high"))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def paired_bootstrap(

@@ -1,13 +1,11 @@
 """A hosted encoder as an `Encoder`, so that whatever works with one (audit, adopt, migrate, search) works with it.
 
-The provider cuts or rejects what is too long; nothing is windowed here. What is sent is counted, as it is
-paid for.
+The provider cuts or rejects what is too long; nothing is windowed here.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -58,8 +56,11 @@ class ProviderDoor:
             raise ConfigInvalid(key=self.wire.key, reason="is not set in the environment, and the provider wants a key")
         self._web = WebClient(base_url or self.wire.base_url, WebOptions(token=key, proxies=True))
         self.address = self._web.address
-        self.sent_texts, self.sent_chars = 0, 0
-        self._counting = threading.Lock()
+
+    @staticmethod
+    def of(manifest: ProviderManifest) -> ProviderDoor:
+        """The endpoint that was pinned."""
+        return ProviderDoor(manifest.provider, manifest.model, manifest.base_url, manifest.asked_dims)
 
     def rows(self, texts: Sequence[str], role: Role) -> Float32:
         """(texts, dims) float32 unit rows; what is beyond one request goes in several.
@@ -89,9 +90,6 @@ class ProviderDoor:
                 self._pause(2.0**number)
                 continue
             if reply.status == 200:
-                with self._counting:
-                    self.sent_texts += len(texts)
-                    self.sent_chars += sum(map(len, texts))
                 return unit_rows(_json(reply, self.address), self.wire, len(texts), self.address)
             if reply.status not in _MAY_PASS or last:
                 raise _refusal(reply, self.address, self.wire.key)
@@ -104,7 +102,7 @@ class ProviderEncoder(Encoder):
 
     def __init__(self, manifest: ProviderManifest, door: ProviderDoor | None = None) -> None:
         self.manifest = manifest
-        self.door = door or ProviderDoor(manifest.provider, manifest.model, manifest.base_url, manifest.asked_dims)
+        self.door = door or ProviderDoor.of(manifest)
         self._space_id = manifest.space_id
 
     @property

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..artifact.fingerprint import canonical_json
 from ..errors import ManifestInvalid
 from ..text import ROLES, Role
 from ..vectors import Float32
@@ -84,8 +85,7 @@ class ProviderManifest:
     @property
     def space_id(self) -> str:
         """sha256 of the identity's canonical JSON, as for every space (docs/spec/space-id.md)."""
-        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        return hashlib.sha256(canonical_json(self.identity())).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """The file's content."""

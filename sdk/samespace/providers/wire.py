@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ConfigInvalid, ServerUnavailable
 from ..text import Role
-from ..vectors import Float32
+from ..vectors import Float32, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def unit_rows(answer: Any, wire: ProviderWire, count: int, address: str) -> Floa
     if rows.ndim != 2 or len(rows) != count:
         shape = " x ".join(map(str, rows.shape))
         raise ServerUnavailable(address=address, reason=f"answers {shape} numbers, expected {count} vectors")
-    lengths = np.linalg.norm(rows, axis=1)
-    if not np.isfinite(rows).all() or not (lengths > 0).all():
+    unit = normalise(rows)
+    if not np.isfinite(unit).all() or not unit.any(axis=1).all():
         raise ServerUnavailable(address=address, reason="answers a vector of zeros, or one that is not finite")
-    return np.asarray(rows / lengths[:, None], dtype=np.float32)
+    return unit

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from ..folders import cache_home
+
 ROOM_SHARE: Final = 4
 
 
@@ -26,8 +28,7 @@ def private_folder(kind: str, digest: str, *, home: Path | None = None) -> Path 
     if not hasattr(os, "getuid"):
         return None
     try:
-        cache = os.environ.get("XDG_CACHE_HOME") if home is None else None
-        levels = [Path(cache)] if cache else [(home or Path.home()) / ".cache"]
+        levels = [cache_home() if home is None else home / ".cache"]
         for name in ("samespace", kind, digest[:32]):
             levels.append(levels[-1] / name)
         for folder in levels:

@@ -106,7 +106,7 @@ def _probed(found: PinCheck, folder: Path) -> PinCheck:
     from ...providers.pin import check_provider
 
     manifest = read_provider(folder)
-    door = ProviderDoor(manifest.provider, manifest.model, manifest.base_url, manifest.asked_dims)
+    door = ProviderDoor.of(manifest)
     try:
         now = check_provider(manifest, door)
         finding = (

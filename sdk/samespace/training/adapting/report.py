@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...evaluation.significance import in_points
+
 
 def card(record: Mapping[str, Any]) -> str:
     """README.md of the folder: the verdict first, then what it rests on, scores, and what was tried."""
@@ -36,7 +38,6 @@ def stages(record: Mapping[str, Any]) -> list[str]:
     """A markdown table of the stages."""
     lines = ["| stage | pairs | steps | points on development questions (95 %) |", "| --- | --- | --- | --- |"]
     for each in record["tried"]:
-        gain = each["gain"]
-        told = each["failed"] or f"{100 * gain['mean']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        told = each["failed"] or in_points(each["gain"])
         lines.append(f"| {each['name']} | {each['pairs']} | {each['steps']} | {told} |")
     return lines

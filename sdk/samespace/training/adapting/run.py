@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import ConfigInvalid
-from ...evaluation import Dataset, Evaluation
+from ...evaluation import Dataset
 from ...evaluation.dataset import load_dataset, splits
 from ...folders import folder_beside, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
@@ -186,15 +186,12 @@ def _trained(
 
 def _step_s(course: Course, kinds: list[str], clock: Callable[[], float]) -> float:
     """Seconds of a step on pairs; the steps that tell are thrown away."""
-    from ..finetuning.loop import fit
+    from ..finetuning.loop import seconds_a_step
 
     if not kinds:
         return 1.0
     setup = course.workshop.prepared(course.encoder, course.stage("pace", course.held.train[kinds[0]]))
-    fit(setup.plan(1e-6, steps=1))
-    began = clock()
-    fit(setup.plan(1e-6, steps=_MEASURED_STEPS))
-    return max(1e-3, (clock() - began) / _MEASURED_STEPS)
+    return seconds_a_step(lambda steps: setup.plan(1e-6, steps=steps), _MEASURED_STEPS, clock)
 
 
 def _about(library: Library, held: HeldOut) -> list[str]:
@@ -225,12 +222,8 @@ def _verdict(
     per_query = {
         name: {kind: each.per_query["ndcg@10"] for kind, each in kinds.items()} for name, kinds in found.items()
     }
-    scores = {name: {kind: _score(each) for kind, each in kinds.items()} for name, kinds in found.items()}
+    scores = {name: {kind: each.score.to_json() for kind, each in kinds.items()} for name, kinds in found.items()}
     return decide(per_query["new"], per_query["base"]), scores
-
-
-def _score(evaluation: Evaluation) -> dict[str, Any]:
-    return evaluation.score.to_json()
 
 
 def _record(

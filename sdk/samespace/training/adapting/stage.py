@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ from ...progress import Progress
 from ...text import Recipe, Role, TextEncoder
 from ..finetuning.config import TrainingConfig
 from ..finetuning.loop import Alarmed, fit
-from ..finetuning.model import blend, load_plain, save_model
+from ..finetuning.model import load_plain, mixtures, save_model
 from ..finetuning.setup import Setup, prepare
 from .bench import Scores, Yardstick, mean
 from .heldout import in_other_words
@@ -150,13 +149,7 @@ class Workshop:
         except (TrainingFailed, Alarmed) as error:
             return _nothing(stage, steps, before, self.clock() - began, str(error))
         seconds = self.clock() - began
-        start, tried = load_plain(beginning), []
-        for share in SHARES:
-            mixed = deepcopy(setup.model)
-            if share < 1:
-                blend(mixed, start, share)
-            tried.append((share, self.scores(mixed), mixed))
-        share, scores, model = max(tried, key=lambda each: mean(each[1]))
+        share, scores, model = self._best(setup.model, load_plain(beginning), SHARES)
         gain = compare(scores, before)
         if out is not None:
             save_model(model, out, setup.checkpoint.folder_tokenizer, beginning)
@@ -168,15 +161,14 @@ class Workshop:
 
     def mixed(self, ending: str, shares: Sequence[float], out: Path) -> tuple[float, Scores]:
         """The best mixture of the model at *ending* with the base, in *out*: its share, and its scores."""
-        start, found = load_plain(self.base), []
-        for share in shares:
-            model = load_plain(ending)
-            if share < 1:
-                blend(model, start, share)
-            found.append((share, self.scores(model), model))
-        share, scores, model = max(found, key=lambda each: mean(each[1]))
+        share, scores, model = self._best(load_plain(ending), load_plain(self.base), shares)
         save_model(model, out, load_checkpoint(self.base).folder_tokenizer, self.base)
         return share, scores
+
+    def _best(self, trained: Any, start: Any, shares: Sequence[float]) -> tuple[float, Scores, Any]:
+        """The mixture that is best on the development questions."""
+        looked = [(share, self.scores(model), model) for share, model in mixtures(trained, start, shares)]
+        return max(looked, key=lambda each: mean(each[1]))
 
 
 def reading(checkpoint: Checkpoint) -> dict[Role, TextEncoder]:

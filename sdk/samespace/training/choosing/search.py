@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +20,8 @@ from ...progress import Progress, silent
 from ..adapting.bench import POOL, Yardstick, mean
 from ..data.sources import load_data
 from ..finetuning.config import DEFAULT_BASE, TrainingConfig, make_config
-from ..finetuning.loop import fit
-from ..finetuning.model import blend, load_plain
+from ..finetuning.loop import fit, seconds_a_step
+from ..finetuning.model import load_plain, mixtures
 from ..finetuning.rates import Picked, RateTrial
 from ..finetuning.setup import Setup, prepare
 from ..scoring.outcome import held_out
@@ -128,11 +127,10 @@ class _Search:
         self.start = self._score(self.setup.model)
 
     def step_s(self) -> float:
-        """Seconds of a step; the steps that tell are thrown away."""
-        fit(replace(self.setup.plan(1e-9, steps=1), mine=None))
-        began = self.clock()
-        fit(replace(self.setup.plan(1e-9, steps=_MEASURED), mine=None))
-        return max(1e-3, (self.clock() - began) / _MEASURED)
+        """Seconds of a step."""
+        return seconds_a_step(
+            lambda steps: replace(self.setup.plan(1e-9, steps=steps), mine=None), _MEASURED, self.clock
+        )
 
     def trial(self, rate: float, steps: int) -> tuple[float, RateTrial]:
         """The best share of a run at *rate*, and how that does."""
@@ -146,12 +144,8 @@ class _Search:
         except TrainingFailed:
             return 1.0, RateTrial(rate, 0.0, math.nan, setup.trivial)
         measured = list(setup.samples.values())[-1].vitals[-1]
-        start, scores = load_plain(self.base), {}
-        for share in SHARES:
-            mixed = deepcopy(setup.model)
-            if share < 1:
-                blend(mixed, start, share)
-            scores[share] = self._score(mixed)
+        mixed = mixtures(setup.model, load_plain(self.base), SHARES)
+        scores = {share: self._score(model) for share, model in mixed}
         share = max(scores, key=lambda each: scores[each])
         told = ", ".join(f"{score:.3f} at blend {each:g}" for each, score in scores.items())
         self.say(f"rate {rate:g}, {steps} steps: development nDCG@10 {told}; untouched {self.start:.3f}")

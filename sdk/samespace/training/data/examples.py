@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ...text import digest_texts
+
 TRAIN: Final = "train"
 """The split that is trained on, unless a configuration names another."""
 
@@ -60,9 +62,7 @@ class Examples:
         for query, passage, negatives, label, weight in zip(
             self.queries, self.passages, self.negatives, self.labels, self.weights, strict=True
         ):
-            for part in (query, passage, *negatives, f"{label!r} {weight!r}"):
-                data = part.encode("utf-8", "surrogatepass")
-                digest.update(len(data).to_bytes(8, "little") + data)
+            digest_texts(digest, (query, passage, *negatives, f"{label!r} {weight!r}"))
         return digest.hexdigest()
 
 

@@ -136,6 +136,17 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def seconds_a_step(plan: Callable[[int], TrainingPlan], steps: int, clock: Callable[[], float]) -> float:
+    """Seconds of a step of *plan*, which is a plan of so many steps; the steps that tell are thrown away.
+
+    The first one makes ready, and is not counted.
+    """
+    fit(plan(1))
+    began = clock()
+    fit(plan(steps))
+    return max(1e-3, (clock() - began) / steps)
+
+
 def fit(plan: TrainingPlan, progress: Progress = silent) -> History:
     """Train `plan.model` in place.
 

@@ -9,6 +9,8 @@ What it leaves to others: the loop (`loop`), what an encoder is when it is expor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,6 +73,15 @@ def blend(model: nn.Module, base: nn.Module, share: float) -> None:
     start = dict(base.named_parameters())
     for name, weight in model.named_parameters():  # a tied weight only once
         weight.lerp_(start[name].to(weight), 1 - share)
+
+
+def mixtures(model: nn.Module, base: nn.Module, shares: Sequence[float]) -> Iterator[tuple[float, Any]]:
+    """Each of *shares*, and a copy of *model* moved so far towards *base* (`blend`); 1 leaves it as it is."""
+    for share in shares:
+        mixed = deepcopy(model)
+        if share < 1:
+            blend(mixed, base, share)
+        yield share, mixed
 
 
 def set_dropout(model: nn.Module, share: float) -> None:

@@ -28,6 +28,7 @@ from ...errors import DataInvalid, ModelUnsupported
 from ...model.hub import read_json, resolve_model
 from ...model.quiet import quiet
 from ...progress import Advance
+from ...text import digest_texts
 from ...vectors import Float32
 from ..heads.frozen import FrozenEncoder, default_cache, open_frozen
 
@@ -228,9 +229,7 @@ def _logits(model: Any, name: str, pairs: Sequence[TextPair]) -> list[float]:
 
 def _pair_digest(pair: TextPair) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for text in pair:
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little") + data)
+    digest_texts(digest, pair)
     return digest.digest()
 
 

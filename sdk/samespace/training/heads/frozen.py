@@ -26,11 +26,12 @@ from ...artifact import manifest as manifests
 from ...errors import ModelUnsupported
 from ...export.fastest import exact_session
 from ...export.transforms.choice import encode_windows
+from ...folders import cache_home
 from ...heads import Head
 from ...model.checkpoint import Checkpoint, Overrides, load_checkpoint
 from ...npz import read_arrays
 from ...progress import Advance
-from ...text import Role
+from ...text import Role, digest_texts
 from ...vectors import Float32, normalise
 
 _ARRAYS: Final = {"vectors": "<f4", "windows": "<i8", "weights": "<i8"}
@@ -142,15 +143,12 @@ def open_frozen(name: str, overrides: Overrides | None = None, *, cache: Path | 
 
 def default_cache() -> Path:
     """`embeddings` below XDG_CACHE_HOME/samespace, or below ~/.cache/samespace."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "samespace" / "embeddings"
+    return cache_home() / "samespace" / "embeddings"
 
 
 def _digest(space_id: str, role: str, texts: Sequence[str]) -> str:
     digest = hashlib.sha256(f"1 {space_id} {role} {len(texts)}\n".encode("ascii"))
-    for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little") + data)
+    digest_texts(digest, texts)
     return digest.hexdigest()[:40]
 
 

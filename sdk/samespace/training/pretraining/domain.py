@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...errors import DataInvalid
 from ...evaluation import Dataset
-from ...text import Role
+from ...text import Role, digest_texts
 from ..data.examples import TRAIN, TrainingData
 from ..data.sources import load_data
 from ..scoring.outcome import held_out
@@ -41,9 +41,7 @@ class DomainTexts:
     def digest(self) -> str:
         """sha256 over every text in order, 64 hex digits."""
         digest = hashlib.sha256()
-        for text in self.all:
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "little") + data)
+        digest_texts(digest, self.all)
         return digest.hexdigest()
 
 
