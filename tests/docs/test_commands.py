@@ -21,11 +21,8 @@ from samespace.cli import cli
 
 SHELLS = ("", "sh")
 READY_S = 120
-OTHERS_OPTIONS = frozenset(
-    {"--help", "--docs", "--page", "--table", "--run-slow", "--max-restarts", "--disable-usage-stats", "--target"}
-    | {"--artifact", "--worker-rows"}
-)
-"""Options in the text that belong to docker, torchrun, ray, pytest or the benchmarks."""
+OTHERS_OPTIONS = frozenset({"--help", "--run-slow", "--max-restarts", "--disable-usage-stats", "--target"})
+"""Options in the text that belong to docker, torchrun, ray or pytest."""
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -44,6 +41,7 @@ def test_every_command_line_is_one_that_the_program_takes(
 def test_every_command_in_the_text_exists(page: Path) -> None:
     """A command named in a sentence exists with the options that stand beside it; so does an option by itself."""
     every = {option for command in _every(cli) for option in _options(command)} | OTHERS_OPTIONS
+    every = every.union(*(_benchmark_options(script.name) for script in (ROOT / "benchmarks").glob("*.py")))
     for span in spans(page):
         words = span.split()
         if words[0] == "samespace" and len(words) > 1 and words[1] != "...":
@@ -53,6 +51,15 @@ def test_every_command_in_the_text_exists(page: Path) -> None:
         elif words[0].startswith("--") and page.parent.name != "decisions":
             asked = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert asked <= every, f"{page}: `{span}` is no option of any command"
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_benchmark_in_the_text_exists(page: Path) -> None:
+    """`python benchmarks/NAME.py --option` names a script that has the option, in sentences and in blocks."""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        for script, rest in re.findall(r"python benchmarks/([\w]+\.py)([^#`|]*)", line):
+            asked = set(re.findall(r"(?<!\S)--[\w-]+", rest))
+            assert asked <= _benchmark_options(script) | {"--help"}, f"{page}: {line}"
 
 
 def test_the_parser_of_this_test_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,3 +234,9 @@ def _options(command: click.Command) -> set[str]:
     return {
         option for each in command.params for option in (*each.opts, *each.secondary_opts) if option.startswith("--")
     }
+
+
+def _benchmark_options(script: str) -> set[str]:
+    """The options that a script of benchmarks/ declares, as its source says."""
+    source = (ROOT / "benchmarks" / script).read_text(encoding="utf-8")
+    return set(re.findall(r"""add_argument\(\s*["'](--[\w-]+)""", source))
