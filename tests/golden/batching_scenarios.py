@@ -75,6 +75,19 @@ def two_streams() -> list[str]:
     return [f"a: {sim.stream_tokens[1] - before} tokens since b came", f"b: {sim.stream_tokens[2]} tokens"]
 
 
+def many_streams_of_one_client() -> list[str]:
+    """A client with 40 streams, as many as fill the queue; another joins with one: the two share alike."""
+    sim = Simulation(Model(), max_queued_tokens=20_000)
+    for number in range(1, 41):
+        stream_of(sim, f"a{number}.", number, [MEDIUM] * 64, until_us=8_000_000, client="a")
+    sim.run(until_us=2_000_000)
+    before = sum(sim.stream_tokens.values())
+    stream_of(sim, "b", 41, [MEDIUM] * 64, until_us=8_000_000, client="b")
+    sim.run(until_us=8_000_000)
+    of_b = sim.stream_tokens.pop(41)
+    return [f"a: {sum(sim.stream_tokens.values()) - before} tokens since b came", f"b: {of_b} tokens"]
+
+
 def cancelled() -> list[str]:
     """Ten long texts, of which every second client gives up after 20 ms: what did not run by then never does."""
     sim = Simulation(Model(), batch_tokens=512)
@@ -149,13 +162,13 @@ def overload() -> list[str]:
     return lines
 
 
-def stream_of(sim: Simulation, name: str, stream: int, windows: list[int], *, until_us: int) -> None:
+def stream_of(sim: Simulation, name: str, stream: int, windows: list[int], *, until_us: int, client: str = "") -> None:
     """A stream with four messages under way at any time, each of *windows*."""
     sent = iter(range(1_000_000))
 
     def send() -> None:
         if sim.now_us < until_us:
-            sim.send(Request(f"{name}{next(sent)}", windows, stream=stream, then=send))
+            sim.send(Request(f"{name}{next(sent)}", windows, stream=stream, then=send, client=client))
 
     for _ in range(4):
         send() if sim.now_us else sim.at(0, send)
@@ -178,6 +191,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     bulk_beside_queries,
     import_beside_queries,
     two_streams,
+    many_streams_of_one_client,
     cancelled,
     deadlines,
     mixed_lengths,

@@ -15,6 +15,7 @@ whoever tokenised them.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Final
 
 from samespace.errors import DeadlineExceeded, Overloaded, RequestInvalid, SamespaceError, short
@@ -81,11 +82,7 @@ class Admission:
         self._slept_us += us
 
     def _estimate_us(self, lane: Lane, tokens: int, client: str) -> int:
-        clients, queued = self._of_clients[lane], self._queued[lane]
-        own = clients.get(client, 0)
-        others = len(clients) - (client in clients)
-        # Flows share alike: each other client comes in between with at most as much as this one has.
-        mine = min(queued, own + (own + tokens) * others)
+        mine = _before(self._of_clients[lane], self._queued[lane], tokens, client)
         # Of what is served meanwhile, another lane gets no more than its share.
         before = mine + sum(
             min(queued, mine * WEIGHTS[other] // WEIGHTS[lane])
@@ -135,8 +132,9 @@ class Admission:
             return self._overloaded(own + tokens, share, "tokens of this client", wait_us)
         return None
 
-    def too_many_wait(self, waiting: int, client: str) -> Overloaded | None:
-        """Why bulk may not even wait for room, behind *waiting* tokens that do; None if it may."""
+    def too_many_wait(self, large: Mapping[str, int], tokens: int, client: str) -> Overloaded | None:
+        """Why bulk of *tokens* may not even wait for room, beside what each client has *large*; None if it may."""
+        waiting = _before(large, sum(large.values()), tokens, client)
         wait_us = self.wait_us("bulk", waiting, client) + self._promises.wait_us("bulk", self._run_us(waiting))
         longest_us = self._longest_us("bulk") * WAITING_PATIENCE
         if wait_us > longest_us:
@@ -193,3 +191,13 @@ class Admission:
         least, most = _RETRY_MS
         retry_after_ms = max(least, min(most, wait_us // 2000))
         return Overloaded(queued=queued, limit=limit, unit=unit, retry_after_ms=retry_after_ms)
+
+
+def _before(clients: Mapping[str, int], queued: int, tokens: int, client: str) -> int:
+    """How many of the *queued* tokens of *clients* come before the last of *tokens* more of *client*.
+
+    Clients share alike: each other one comes in between with at most as much as this one has.
+    """
+    own = clients.get(client, 0)
+    others = len(clients) - (client in clients)
+    return min(queued, own + (own + tokens) * others)

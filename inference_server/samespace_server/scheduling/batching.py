@@ -6,9 +6,10 @@ is free and never holds one back for more to come: while a batch runs, the next 
 Three lanes share the model by the tokens they were given, 16 to 4 to 1, so that none waits for ever behind another:
 queries, which somebody waits for; single passages, such as Weaviate sends when objects are imported; and bulk. A
 batch is of one lane: a query that shared its run with bulk would wait for it.
-Within a lane the flows (a bulk stream, or what else a client sends) share alike: each item has a place in line, and
-a flow's places are as far apart as its items are long. The first in line always goes, and takes along those of
-most similar length that are not far behind it; so nobody waits for more batches than there were items before them.
+Within a lane clients share alike, and so do the flows of one client (a bulk stream, or what else it sends): each item
+has a place in line, and a flow's places are as far apart as its items are long, times the flows of its client. The
+first in line always goes, and takes along those of most similar length that are not far behind it; so nobody waits for
+more batches than there were items before them.
 
 An item whose deadline is near goes before the first in line, but not twice in a row.
 
@@ -19,6 +20,7 @@ threads (`workers`). Time comes in as a value.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -47,7 +49,8 @@ class Item:
         number: its place in the order of arrival; unique.
         tokens: its length.
         lane: who waits for it.
-        flow: whose it is, among those of its lane that share alike: a bulk stream's number, or a client's name.
+        flow: what it is part of, among what shares alike: a bulk stream's number, or a client's name.
+        client: whose the flow is; all flows of a client together have one share. "" for nobody known.
         deadline_us: when nobody waits for it any more, by the clock of who asks; None for never.
     """
 
@@ -56,6 +59,7 @@ class Item:
     lane: Lane
     flow: int | str = 0
     deadline_us: int | None = None
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +152,18 @@ class _Line:
         self._front = 0  # where a new flow lines up: the place of the last one that was first in line, or later
         self._ends: dict[int | str, int] = {}  # by flow: where its next item may stand
         self._most_ends = 2 * CROWD  # clean up beyond so many
+        self._flows: dict[str, Counter[int | str]] = {}  # by client: items of its flows
         self._jumped = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, item: Item) -> None:
-        place = max(self._front, self._ends.get(item.flow, 0))
-        self._ends[item.flow] = place + item.tokens
+        beside = self._beside(item)
+        place = self._ends.get(item.flow, 0)
+        if place <= self._front:  # a flow that is new lines up behind one item of each other one of its client
+            place = self._front + item.tokens * beside
+        self._ends[item.flow] = place + item.tokens * (1 + beside)
         self._waiting[item.number] = (place, item)
         self.tokens += item.tokens
         heappush(self._places, (place, item.number))
@@ -176,11 +184,26 @@ class _Line:
         if not alike:
             del self._alike[item.tokens]
             del self._lengths[bisect_left(self._lengths, item.tokens)]
+        if item.client:
+            flows = self._flows[item.client]
+            flows[item.flow] -= 1
+            if not flows[item.flow]:
+                del flows[item.flow]
+            if not flows:
+                del self._flows[item.client]
         if not self._waiting:
             self._places.clear()
             self._deadlines.clear()
             self._ends.clear()
         return True
+
+    def _beside(self, item: Item) -> int:
+        """How many other flows of its client wait, with *item* counted from now on."""
+        if not item.client:
+            return 0
+        flows = self._flows.setdefault(item.client, Counter())
+        flows[item.flow] += 1
+        return len(flows) - 1
 
     def take_due(self, now_us: int) -> Iterator[Item]:
         """The items whose deadline has come."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -28,11 +29,11 @@ from samespace.vectors import Float32, normalise
 from ..settings import Limits
 from .admission import Admission
 from .batching import Lane
+from .bulk import WaitingRoom, cut, guessed_tokens, in_whole, joined
 from .cache import Key, VectorCache, key_of
 from .delivery import Delivery
 from .job import Job
 from .meters import Meters
-from .pieces import cut, guessed_tokens, in_whole, joined
 from .speed import Speed
 from .warmup import warm_up
 from .workers import BULK_WINDOWS, Bench, Workers
@@ -118,10 +119,8 @@ class Engine:
         runners = loaded.session.streams
         self._admission = Admission(limits, self._speed, self._meters.queued, runners=runners, space_id=self.space_id)
         self._cache = VectorCache(limits.cache_bytes) if limits.cache_bytes else None
-        # Streams that wait for room, first come first served.
-        self._room = asyncio.Event()
-        self._turn = asyncio.Lock()
-        self._waiting_tokens = 0
+        self._room: WaitingRoom[tuple[Job, asyncio.Future[None]]] = WaitingRoom()
+        self._large: Counter[str] = Counter()  # tokens of large requests, by client
         self._loop = asyncio.get_running_loop()
         bench = Bench(loaded, limits, self._admission, self._speed, self._meters, clock_us)
         self._delivery = Delivery(self._meters)
@@ -153,7 +152,7 @@ class Engine:
             texts: strings; the caller has checked that they are.
             dims: one of the encoder's Matryoshka sizes, or None for all.
             stream: the number of the bulk stream that this is part of, 0 for none. It waits for room in the queue
-                instead of being refused, and streams share the model alike.
+                instead of being refused; clients share the model alike, and so do the streams of one.
             deadline_us: when the caller stops waiting, by `now_us`; None for never.
             client: who asks; clients share the model alike.
 
@@ -214,7 +213,7 @@ class Engine:
     async def _pieces(self, ask: _Ask) -> tuple[Embedded, StageTimes]:
         """A large request, a few pieces of it at a time."""
         waiting = guessed_tokens(ask.texts)
-        if refusal := self._admission.too_many_wait(self._waiting_tokens, ask.client):
+        if refusal := self._admission.too_many_wait(self._large, waiting, ask.client):
             self._delivery.refused(refusal)
             raise refusal
         slots, arrived_us = asyncio.Semaphore(AT_A_TIME), self._clock_us()
@@ -226,12 +225,14 @@ class Engine:
                 except RequestInvalid as error:
                     raise in_whole(error, first) from None
 
-        self._waiting_tokens += waiting
+        self._large[ask.client] += waiting
         work = [asyncio.create_task(embed(first, texts)) for first, texts in cut(ask.texts)]
         try:
             parts = await asyncio.gather(*work)
         finally:
-            self._waiting_tokens -= waiting
+            self._large[ask.client] -= waiting
+            if not self._large[ask.client]:
+                del self._large[ask.client]
             for task in work:
                 task.cancel()
         first = parts[0][1]
@@ -262,18 +263,39 @@ class Engine:
     async def _admit(self, job: Job, guess: int) -> None:
         left_us = None if job.deadline_us is None else job.deadline_us - job.arrived_us
         if job.waits:
-            try:
-                async with asyncio.timeout(None if left_us is None else left_us / 1e6), self._turn:
-                    while not self._admission.has_room(guess, job.client):
-                        self._room.clear()
-                        await self._room.wait()
-            except TimeoutError:
-                raise self._workers.too_late(job) from None
-        elif refusal := self._admission.refusal(job.lane, guess, left_us, job.client):
+            await self._wait_for_room(job, guess, left_us)
+            return
+        if refusal := self._admission.refusal(job.lane, guess, left_us, job.client):
             self._delivery.refused(refusal)
             raise refusal
+        self._count(job, guess)
+
+    def _count(self, job: Job, guess: int) -> None:
         self._admission.promise(job, guess, self._clock_us())
         self._admission.count(job, job.lane, guess)
+
+    async def _wait_for_room(self, job: Job, guess: int, left_us: int | None) -> None:
+        entry = (job, self._loop.create_future())
+        self._room.add(entry, guess, job.client)
+        self._let_in()
+        try:
+            async with asyncio.timeout(None if left_us is None else left_us / 1e6):
+                await entry[1]
+        except BaseException as error:
+            self._room.discard(entry, job.client)
+            self._admission.release(job)
+            self._let_in()
+            if isinstance(error, TimeoutError):
+                raise self._workers.too_late(job) from None
+            raise
+
+    def _let_in(self) -> None:
+        """Those who wait, as far as there is room; each is counted before the next is looked at."""
+        while (first := self._room.first()) is not None and self._admission.has_room(*first[1:]):
+            job, came_in = self._room.take()
+            self._count(job, first[1])
+            if not came_in.done():
+                came_in.set_result(None)
 
     # -- between the event loop and the workers
 
@@ -292,7 +314,7 @@ class Engine:
             if job.missing or not job.done.done() or job.done.cancelled():
                 self._workers.discard(job)
             self._admission.release(job)
-            self._room.set()
+            self._let_in()
 
     def _give_up(self, job: Job) -> None:
         if not job.done.done():

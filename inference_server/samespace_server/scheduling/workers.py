@@ -193,7 +193,9 @@ class Workers:
 
     def _enqueue(self, job: Job) -> None:
         for row, window in enumerate(job.windows):
-            item = Item(self._next_number, len(window.ids), job.lane, job.stream or job.client, job.deadline_us)
+            item = Item(
+                self._next_number, len(window.ids), job.lane, job.stream or job.client, job.deadline_us, job.client
+            )
             self._next_number += 1
             job.items.append(item)
             self._waiting[item.number] = (job, row)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from samespace_server.scheduling.admission import Admission
 from samespace_server.scheduling.batching import Item, Lane, Planner
+from samespace_server.scheduling.bulk import WaitingRoom
 from samespace_server.scheduling.pacing import next_turn
 from samespace_server.scheduling.speed import Speed
 from samespace_server.settings import Limits
@@ -82,7 +83,7 @@ class Simulation:
         self._admission = Admission(self._limits, self._speed, _Gauge(), runners=runners, space_id="simulated")
         self._planner = Planner(batch_tokens=self._limits.batch_tokens, run_tokens=self._limits.run_tokens)
         self._waiting: dict[int, Request] = {}
-        self._room: list[Request] = []
+        self._room: WaitingRoom[Request] = WaitingRoom()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order, self._number, self._idle = 0, 0, runners
         self._query_us: int | None = None
@@ -116,16 +117,23 @@ class Simulation:
                 self._end(request, type(refusal).__name__)
                 return
             self._admission.promise(request, request.tokens, self.now_us)
-        elif self._room or not self._admission.has_room(request.tokens, request.client):
-            self._room.append(request)
+        else:
+            self._room.add(request, request.tokens, request.client)
+            self._let_in()
             return
         self._queue(request)
+
+    def _let_in(self) -> None:
+        while (first := self._room.first()) is not None and self._admission.has_room(*first[1:]):
+            self._queue(self._room.take())
 
     def _queue(self, request: Request) -> None:
         self._admission.count(request, request.lane, request.tokens)
         deadline_us = None if request.timeout_us is None else request.at_us + request.timeout_us
         for tokens in request.windows:
-            item = Item(self._number, tokens, request.lane, request.stream or request.client, deadline_us)
+            item = Item(
+                self._number, tokens, request.lane, request.stream or request.client, deadline_us, request.client
+            )
             self._number += 1
             request.items.append(item)
             self._waiting[item.number] = request
@@ -173,14 +181,12 @@ class Simulation:
         for item in request.items:
             if self._planner.discard(item):
                 del self._waiting[item.number]
-        if request in self._room:
-            self._room.remove(request)
+        self._room.discard(request, request.client)
         self._admission.release(request)
         self.ended.append(request)
         if outcome != "ok":
             self._tell(f"end  {request.name}: {outcome} after {request.latency_us} us")
-        while self._room and self._admission.has_room(self._room[0].tokens, self._room[0].client):
-            self._queue(self._room.pop(0))
+        self._let_in()
         request.then()
 
     def _tell(self, what: str) -> None:

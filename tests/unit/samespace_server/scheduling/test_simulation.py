@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fakes.server.simulation import Model, Request, Simulation, percentile
 from golden.batching_scenarios import FOLDER, MEDIUM, SCENARIOS, SHORT, open_loop, stream_of, trace
 from samespace_server.scheduling.batching import Lane
+from samespace_server.settings import Limits
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
@@ -137,6 +138,22 @@ def test_one_client_cannot_take_the_queue() -> None:
     assert {request.outcome for request in sim.ended if request.name.startswith("modest")} == {"ok"}
     assert percentile(latencies(sim, "modest"), 99) <= 500_000
     assert any(request.outcome == "Overloaded" for request in sim.ended if request.name.startswith("greedy"))
+
+
+def test_streams_of_many_clients_share_by_client() -> None:
+    """However many streams each has, and whether or not all fit the queue, once the first messages are through."""
+    for most in (3_000, 20_000, Limits().max_queued_tokens):
+        sim = Simulation(Model(), max_queued_tokens=most)
+        streams = {"a": range(1, 31), "b": range(31, 33), "c": range(33, 34)}
+        for client, numbers in streams.items():
+            for number in numbers:
+                stream_of(sim, f"{client}{number}.", number, [MEDIUM] * 16, until_us=12_000_000, client=client)
+        sim.run(until_us=6_000_000)
+        before = sim.stream_tokens.copy()
+        sim.run(until_us=12_000_000)
+        since = sim.stream_tokens - before
+        tokens = {client: sum(since[n] for n in numbers) for client, numbers in streams.items()}
+        assert max(tokens.values()) <= 1.5 * min(tokens.values()), (most, tokens)
 
 
 def test_many_small_clients_are_bounded_too() -> None:
