@@ -24,11 +24,13 @@ class Inventory:
         schemas: of all collections.
         aliases: from alias to collection.
         views: how each node sees a collection, by its name.
+        whole: whether these are all; False where the key in use may not see some.
     """
 
     schemas: tuple[Mapping[str, Any], ...]
     aliases: Mapping[str, str]
     views: Mapping[str, SchemaViews] = field(default_factory=dict)
+    whole: bool = True
 
 
 def check_all(
@@ -49,7 +51,13 @@ def check_all(
         extra = [each for each in (spaces.get(target), alike.get(collection_name(name))) if each is not None]
         schema = schemas.get(target)
         if schema is None:
-            missing = Finding(Severity.BROKEN, f"no such collection; there are: {', '.join(schemas) or 'none'}")
+            have = ", ".join(schemas) or "none"
+            missing = Finding(
+                Severity.BROKEN,
+                f"no such collection; there are: {have}"
+                if inventory.whole
+                else f"no such collection, or the key in use may not see it or its alias; it may see: {have}",
+            )
             checks.append(PinCheck(name, "", tuple(extra or [missing])))
             continue
         found = check_pin(schema, space_id)

@@ -19,6 +19,7 @@ from .roles import PREFIX, ROLES
 
 _ALL_POWERFUL: Final = frozenset({"root", "admin"})
 """Weaviate's own roles, which may do everything."""
+_ALL: Final = "*"
 
 
 class RightsMissing(WeaviateError):
@@ -34,8 +35,14 @@ class RightsMissing(WeaviateError):
         )
 
 
-def require_rights(rest: Rest, command: str, collections: Iterable[str]) -> None:
+def require_rights(rest: Rest, command: str, collections: Iterable[str], tenants: Sequence[str] = ()) -> None:
     """Return if the key in use may do what *command* needs with each of *collections*.
+
+    A role may be limited to some tenants, objects or aliases. Lists leave out what it may not see without a word, so
+    what is counted, copied or deleted by them has to be covered whole.
+
+    Args:
+        tenants: that the command keeps to; () where it works on all.
 
     Raises:
         RightsMissing: it may not.
@@ -47,28 +54,53 @@ def require_rights(rest: Rest, command: str, collections: Iterable[str]) -> None
     roles = answer.get("roles") or ()
     if not roles and sees_all(rest):
         return  # role-based access is off
-    missing = missing_rights(roles, needed, tuple(collections))
+    missing = missing_rights(roles, needed, tuple(collections), tuple(tenants))
     if missing:
         raise RightsMissing(command=command, missing=missing, user=str(answer.get("username") or ""))
 
 
 def missing_rights(
-    roles: Sequence[Mapping[str, Any]], needed: Sequence[str], collections: Sequence[str]
+    roles: Sequence[Mapping[str, Any]], needed: Sequence[str], collections: Sequence[str], tenants: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The actions that no role allows, each with the collection that it is missing for. Pure."""
+    """The actions that no role allows, each with the collection (and tenant) that it is missing for. Pure."""
     if any(role.get("name") in _ALL_POWERFUL for role in roles):
         return ()
     permissions = [entry for role in roles for entry in role.get("permissions") or ()]
-    return tuple(
-        f"{action} on {collection}"
+    # Who changes aliases has to see all of them: one that is hidden would be left to point at what is gone.
+    subjects = {"object": _ALL, "verbosity": "verbose"} | ({"alias": _ALL} if "update_aliases" in needed else {})
+    wanted = [
+        (action, subjects | {"collection": collection, "tenant": tenant})
         for action in needed
-        for collection in collections or ("*",)
-        if not any(_allows(entry, action, collection) for entry in permissions)
+        for collection in collections or (_ALL,)
+        for tenant in (tenants if tenants and action.partition("_")[2] in ("data", "tenants") else (_ALL,))
+    ]
+    return tuple(
+        _sentence(action, subject, permissions)
+        for action, subject in wanted
+        if not any(_allows(entry, action, subject) for entry in permissions)
     )
 
 
-def _allows(permission: Mapping[str, Any], action: str, collection: str) -> bool:
+def _allows(permission: Mapping[str, Any], action: str, subject: Mapping[str, str]) -> bool:
+    """Whether the filters of a permission cover *subject*: each a name, or * for every one."""
     if permission.get("action") != action:
         return False
-    filters = [each for each in permission.values() if isinstance(each, Mapping) and "collection" in each]
-    return not filters or any(fnmatchcase(collection, str(each["collection"])) for each in filters)
+    filters = [each for each in permission.values() if isinstance(each, Mapping)]
+    return all(
+        fnmatchcase(subject[key], str(each.get(key) or _ALL)) for each in filters for key in subject if key in each
+    )
+
+
+def _sentence(action: str, subject: Mapping[str, str], permissions: Sequence[Mapping[str, Any]]) -> str:
+    collection, tenant = subject["collection"], subject["tenant"]
+    narrower = [
+        f"{key} {each[key]}"
+        for entry in permissions
+        if _allows(entry, action, {"collection": collection})
+        for each in entry.values()
+        if isinstance(each, Mapping)
+        for key in ("tenant", "object", "alias", "verbosity")
+        if str(each.get(key) or _ALL) not in (_ALL, "verbose")
+    ]
+    of = f" of tenant {tenant}" if tenant != _ALL else ""
+    return f"{action} on {collection}{of}" + (f" (it is limited to {', '.join(narrower)})" if narrower else "")

@@ -19,7 +19,9 @@ from samespace_weaviate.access.address import Address
 from samespace_weaviate.rights.needed import RightsMissing
 from samespace_weaviate.rights.roles import ROLES
 
-USERS = ("root", *(role.name for role in ROLES), "nobody")
+LIMITED = {"tenant": "a*", "alias": "A*"}
+"""Filters that some users' roles have in place of *, one each."""
+USERS = ("root", *(role.name for role in ROLES), *(f"one-{key}" for key in LIMITED), "nobody")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,16 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
                 root.post("/authz/roles", json=role.to_json("Rights*")).raise_for_status()
                 body = {"roles": [f"samespace_{role.name}"], "userType": "db"}
                 root.post(f"/authz/users/{role.name}/assign", json=body).raise_for_status()
+            migrator = next(role for role in ROLES if role.name == "migrator")
+            for key, pattern in LIMITED.items():
+                body = migrator.to_json("Rights*") | {"name": f"one-{key}"}
+                for entry in body["permissions"]:
+                    for filters in entry.values():
+                        if isinstance(filters, dict) and key in filters:
+                            filters[key] = pattern
+                root.post("/authz/roles", json=body).raise_for_status()
+                assigned = {"roles": [f"one-{key}"], "userType": "db"}
+                root.post(f"/authz/users/one-{key}/assign", json=assigned).raise_for_status()
         yield nodes[0]
 
 
@@ -122,3 +134,42 @@ def test_an_empty_answer_is_not_allowed_to_see(run, node: Node) -> None:  # type
             store.alias_target("RightsHiddenAlias")
     partly = run("reader", "check", "--offline")
     assert "only those that it may see are checked" in partly.output or "not allowed to see" in str(partly.exception)
+
+
+def test_a_role_for_a_part_does_not_migrate_or_audit_the_whole(  # type: ignore[no-untyped-def]
+    run, node: Node, tiny_artifact: Path, other_artifact: Path, tmp_path: Path
+) -> None:
+    """Weaviate leaves other tenants and aliases out of its lists, so they would be lost and nobody would say so."""
+    encoder = str(tiny_artifact)
+    create = (
+        "create",
+        "RightsParts",
+        "--encoder",
+        encoder,
+        "--route",
+        "none",
+        "--long-texts",
+        "pool",
+        "--multi-tenant",
+    )
+    assert run("migrator", *create).exit_code == 0
+    rows = [json.dumps({"id": str(n), "text": f"text {n}", "who": f"{'ab'[n % 2]}1"}) for n in range(20)]
+    (tmp_path / "parts.jsonl").write_text("\n".join(rows) + "\n")
+    fill = ("import", "RightsParts", "parts.jsonl", "--encoder", encoder, "--tenant-property", "who")
+    assert run("importer", *fill).exit_code == 0
+    to_new = ("migrate", "RightsParts", "--alias", "RightsPartsAlias", "--to", str(other_artifact))
+    to_new = (*to_new, "--server", "http://127.0.0.1:9", "--yes")
+    for user, command in (
+        ("one-tenant", to_new),
+        ("one-alias", to_new),
+        ("one-tenant", ("audit", "RightsParts", "--encoder", encoder)),
+    ):
+        key = user.removeprefix("one-")
+        result = run(user, *command)
+        assert isinstance(result.exception, RightsMissing), result.output
+        assert f"limited to {key} {LIMITED[key]}" in str(result.exception)
+    own = run("one-tenant", "audit", "RightsParts", "--encoder", encoder, "--tenant", "a1")
+    assert own.exit_code == 0, own.output
+    assert isinstance(
+        run("one-tenant", "audit", "RightsParts", "--encoder", encoder, "--tenant", "b1").exception, RightsMissing
+    )

@@ -104,7 +104,7 @@ def audit(
     )
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
-        require_rights(store, "audit", name)
+        require_rights(store, "audit", name, tenants=tenants)
         built = partial(open_for_audit, build=build)
         running = stack.enter_context(open_pinned(encoder, store, name, otherwise=built))
         others = [stack.enter_context(built(each)) for each in against]

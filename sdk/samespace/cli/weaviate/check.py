@@ -78,7 +78,7 @@ def check(
         whole = store.sees_all()
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
         views = {str(schema["class"]): read_views(store, str(schema["class"])) for schema in schemas}
-        inventory = Inventory(schemas, store.aliases(), views)
+        inventory = Inventory(schemas, store.aliases(), views, whole)
     if not whole and not names:
         if not schemas:
             raise WeaviateError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,8 +157,11 @@ def require_weaviate() -> None:
     require_extra("weaviate", feature="samespace weaviate", modules=("weaviate", "grpc"))
 
 
-def require_rights(store: Store, command: str, *names: str) -> None:
+def require_rights(store: Store, command: str, *names: str, tenants: Sequence[str] = ()) -> None:
     """Return if the key in use may do what *command* needs; asked before anything is done.
+
+    Args:
+        tenants: that it keeps to; () where it works on all.
 
     Raises:
         RightsMissing: it may not; says which rights are missing, and which role has them.
@@ -167,7 +170,7 @@ def require_rights(store: Store, command: str, *names: str) -> None:
     from samespace_weaviate.rights.needed import require_rights as ask
 
     aliases = store.aliases()
-    ask(store.rest, command, [aliases.get(collection_name(name), collection_name(name)) for name in names])
+    ask(store.rest, command, [aliases.get(collection_name(name), collection_name(name)) for name in names], tenants)
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def import_data(
         only = None if retry_failed is None else read_failed_ids(retry_failed)
         total = count_passages(*data) if only is None else len(only)
         store = stack.enter_context(weaviate())
-        require_rights(store, "import", name)
+        require_rights(store, "import", name, tenants=(tenant,) if tenant else ())
         running = stack.enter_context(open_pinned(encoder, store, name))
         whole = PinnedCollection.open(store, name, running)
         collection = whole.of_tenant(tenant) if tenant else whole

@@ -62,7 +62,7 @@ def repair(
     refuse_space_id(encoder)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
-        require_rights(store, "repair", name)
+        require_rights(store, "repair", name, tenants=tenants)
         running = stack.enter_context(open_pinned(encoder, store, name, otherwise=partial(open_for_audit, build=build)))
         path = journal_path or Path(f"{collection_name(name)}-{short(running.space_id)}.repair")
         journal = stack.enter_context(RepairJournal(path, collection_name(name), running.space_id))

@@ -66,6 +66,35 @@ def test_a_pattern_covers_what_it_matches() -> None:
     assert "create_data on Ticket" in missing_rights(granted, ROLE["importer"].actions, ["Article", "Ticket"])
 
 
+def limited(role: str, **filters: str) -> Any:
+    """The role with other filters than * where it has such."""
+    body = ROLE[role].to_json("*")
+    for entry in body["permissions"]:
+        for value in entry.values():
+            if isinstance(value, dict):
+                value |= {key: pattern for key, pattern in filters.items() if key in value}
+    return body
+
+
+@pytest.mark.parametrize("filters", [{"tenant": "a*"}, {"object": "0*"}, {"alias": "A*"}, {"verbosity": "minimal"}])
+def test_a_role_that_is_limited_to_a_part_does_not_do_for_the_whole(filters: dict[str, str]) -> None:
+    """Lists would leave out the rest: a migration would delete it, an audit would call it fine."""
+    missing = missing_rights([limited("migrator", **filters)], ROLE["migrator"].actions, ["Article"])
+    (key, pattern), *_ = filters.items()
+    assert missing and all(f"(it is limited to {key} {pattern})" in sentence for sentence in missing)
+
+
+def test_a_limited_role_does_for_a_command_that_keeps_to_its_part() -> None:
+    """One tenant of those that the role may read; each tenant has to be covered."""
+    roles = [limited("auditor", tenant="a*"), limited("auditor", tenant="b1")]
+    assert missing_rights(roles, ROLE["auditor"].actions, ["Article"], ["a1", "b1"]) == ()
+    missing = missing_rights(roles, ROLE["auditor"].actions, ["Article"], ["a1", "b2"])
+    assert {sentence.partition(" (")[0] for sentence in missing} == {
+        "read_data on Article of tenant b2", "read_tenants on Article of tenant b2",
+    }  # fmt: skip
+    assert missing_rights([limited("auditor", alias="A*")], ROLE["auditor"].actions, ["Article"]) == ()
+
+
 def test_only_the_migrator_may_change_a_schema() -> None:
     """On some versions whoever may can send a vectorizer elsewhere."""
     assert [role.name for role in ROLES if "update_collections" in role.actions] == ["migrator"]
