@@ -6,9 +6,11 @@ Nothing here imports weaviate or reads the environment by itself: the command li
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -250,3 +252,33 @@ def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str],
     return NoWeaviate(
         f"WEAVIATE_URL is not set, no embedded Weaviate is cached in {cache}, and it cannot be downloaded ({refused})"
     )
+
+
+def one_node_twice(addresses: Sequence[Address]) -> tuple[Address, Address] | None:
+    """Two of *addresses* that lead to the same door of the same machine, by whatever names; None where all differ.
+
+    A load balancer with several addresses of its own is not noticed: Weaviate does not say which of its nodes answers.
+    """
+    doors = {address: _doors(address) for address in addresses}
+    return next((pair for pair in combinations(addresses, 2) if doors[pair[0]] & doors[pair[1]]), None)
+
+
+def _doors(address: Address) -> frozenset[tuple[str, int]]:
+    """Where connections to it may arrive; this machine is called "here" by any of its names."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return frozenset({(address.host.lower(), address.port)})
+    return frozenset(("here" if _is_here(str(where[0])) else str(where[0]), address.port) for *_, where in found)
+
+
+def _is_here(host: str) -> bool:
+    if host.startswith("127."):
+        return host in ("127.0.0.1", "127.0.1.1")  # other ones may be given to one server each
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

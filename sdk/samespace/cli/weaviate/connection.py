@@ -198,10 +198,17 @@ def open_store(named: NamedWeaviate) -> Iterator[Store]:
 
 
 def _require_members(store: Store) -> None:
-    """Raise unless there is an address for every node, and those that answer are of this Weaviate.
+    """Raise unless each node has an address of its own, and those that answer are of this Weaviate.
 
     A node that does not answer is passed over here: whatever needs it says so.
     """
+    from samespace_weaviate.access.address import one_node_twice
+
+    if (twice := one_node_twice(store.members)) is not None:
+        raise ConfigInvalid(
+            key="--node",
+            reason=f"{twice[0]} and {twice[1]} are the same node by two names; give the address of each node once",
+        )
     names = store.node_names()
     if len(store.members) < len(names):
         raise ConfigInvalid(

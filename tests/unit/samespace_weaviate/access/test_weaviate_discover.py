@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from samespace.errors import ConfigInvalid
-from samespace_weaviate.access.address import EMBEDDED_VERSION, Address, EmbeddedWeaviate, NoWeaviate, find_weaviate
+from samespace_weaviate.access.address import (
+    EMBEDDED_VERSION,
+    Address,
+    EmbeddedWeaviate,
+    NoWeaviate,
+    find_weaviate,
+    one_node_twice,
+)
 
 
 def cached(cache: Path, *versions: str) -> dict[str, str]:
@@ -146,3 +154,25 @@ def test_weaviate_cloud_has_its_own_host_for_grpc(host: str, grpc_host: str) -> 
     """As weaviate-client's connect_to_weaviate_cloud has it."""
     found = Address.from_environment(f"https://{host}", {})
     assert (found.grpc_host, found.grpc_port) == (grpc_host, 443)
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("http://127.0.0.1:8080", "http://localhost:8080"),
+        ("http://127.0.0.1:8080", f"http://{socket.gethostname()}:8080"),
+        ("http://node-a.invalid:8080", "http://NODE-A.invalid:8080"),
+    ],
+)
+def test_one_node_by_two_names_is_one(urls: tuple[str, str]) -> None:
+    """A walk through it and itself finds that all replicas agree."""
+    first, second = (Address.from_environment(url, {}, is_node=True) for url in urls)
+    elsewhere = Address.from_environment("http://127.0.0.1:8081", {}, is_node=True)
+    assert one_node_twice([first, elsewhere, second]) == (first, second)
+    assert one_node_twice([first, elsewhere]) is None
+
+
+def test_addresses_of_loopback_may_be_of_several_servers() -> None:
+    """As containers have them that are published side by side."""
+    nodes = [Address.from_environment(f"http://127.0.0.{number}:8080", {}, is_node=True) for number in (1, 2, 3)]
+    assert one_node_twice(nodes) is None
