@@ -10,9 +10,9 @@ for what was last written there before the move and may have been missed by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -117,3 +117,48 @@ def _paired(
         else:
             yield left, right
             left, right = next(lefts, None), next(rights, None)
+
+
+_DEFINITION: Final = ("tokenization", "indexFilterable", "indexSearchable", "indexRangeFilters", "nestedProperties")
+
+
+def new_properties(source: Mapping[str, Any], target: Mapping[str, Any], *, modules: bool) -> list[dict[str, Any]]:
+    """The properties of one schema that the other lacks, as they have to be added there. Pure.
+
+    Left to Weaviate, it would guess them from the first value: text for keywords, numbers for whole ones.
+
+    Args:
+        modules: whether they keep what vectorizers read; not where the encoder is another one.
+    """
+    there = {entry["name"] for entry in target.get("properties") or ()}
+    return [
+        {
+            **{key: value for key, value in entry.items() if modules or key != "moduleConfig"},
+            "dataType": _types(entry, source, target),
+        }
+        for entry in source.get("properties") or ()
+        if entry["name"] not in there
+    ]
+
+
+def unlike_properties(source: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
+    """Where a property of both schemas is defined in two ways, a sentence for each. Pure."""
+    there = {entry["name"]: entry for entry in target.get("properties") or ()}
+    found = []
+    for entry in source.get("properties") or ():
+        other = there.get(entry["name"])
+        if other is None:
+            continue
+        if (types := _types(entry, source, target)) != other["dataType"]:
+            found.append(f"{entry['name']} is {', '.join(other['dataType'])}, not {', '.join(types)}")
+        found += [
+            f"{entry['name']} has {key} {other.get(key)!r}, not {entry.get(key)!r}"
+            for key in _DEFINITION
+            if entry.get(key) != other.get(key)
+        ]
+    return found
+
+
+def _types(entry: Mapping[str, Any], source: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
+    """References to the collection itself are to the other one there."""
+    return [target["class"] if kind == source["class"] else kind for kind in entry["dataType"]]

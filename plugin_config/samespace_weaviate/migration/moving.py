@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from samespace.errors import MigrationBlocked, WeaviateError, short
+from samespace.errors import MigrationBlocked, short
 
 from ..access.database import Database
 from ..audit.searchable import wait_for_index
 from ..pinning.adopted import Adoption
+from ..pinning.encoding import CannotEncode, has_encoded
 from ..pinning.pin import Pin, read_pins
 from ..pinning.routes import USES, address_key, ignored_addresses, vectorizer_of
 from ..pinning.spec import (
@@ -32,8 +33,6 @@ from ..pinning.spec import (
 from .plan import MARK, Migration, copied_schema, filled_vectors, resolved, target_schema
 from .transfer import Transfer
 from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable
-
-PROBE: Final = "samespace asks whether this text can be encoded"
 
 
 def plan_move(
@@ -163,28 +162,23 @@ def renamed_schema(old: Mapping[str, Any], migration: Migration) -> dict[str, An
     return schema
 
 
-def require_encoding(database: Database, migration: Migration) -> None:
-    """Return if Weaviate's module encodes for the new collection; of tenants any that is active is asked.
+def require_encoding(database: Database, migration: Migration) -> bool:
+    """Whether Weaviate's module encoded for the new collection; False where it has no module, or no tenant is active.
 
     Raises:
-        MigrationBlocked: it does not: the server is away, or serves another space.
+        MigrationBlocked: it did not: the server is away, or serves another space.
     """
     config = (database.schema(migration.new) or {})["vectorConfig"][migration.new_vector]
     if "none" in config["vectorizer"]:
-        return
-    awake = (
-        [tenant for tenant, there in database.tenants(migration.new).items() if there] if migration.tenants else [""]
-    )
-    if not awake:
-        return
+        return False
     try:
-        database.of_tenant(awake[0]).near_text(migration.new, migration.new_vector, PROBE, 1)
-    except WeaviateError as error:
+        return has_encoded(database, migration.new, migration.new_vector)
+    except CannotEncode as error:
         raise MigrationBlocked(
             collection=migration.new,
-            reason=f"Weaviate cannot have a text encoded at the new address: {error}",
+            reason=f"Weaviate cannot have a text encoded at the new address: {error.reason}",
             remedy=f"let the server there serve space {migration.to_space}, where Weaviate reaches it; then run the "
-            "same command again. Nothing was switched",
+            "same command again. Nothing was switched. --force switches all the same: queries by text fail then",
         ) from error
 
 
@@ -197,7 +191,6 @@ def verify_moved(transfer: Transfer, migration: Migration) -> Verification:
     if differing := _differing(transfer):
         transfer.round()
         differing &= _differing(transfer)
-    require_encoding(database, migration)
     queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
     found = Verification(0, 0, 0, 0.0, tuple(map(str, sorted(differing))), queued=queued, carried=True)
     for tenant in transfer.tenants():

@@ -92,13 +92,22 @@ class MigrationProgress:
     settled_ms: int = 0
 
 
-_BEFORE_SWITCH: Final = (
+BEFORE_SWITCH: Final = (
     MigrationState.PLANNED,
     MigrationState.CREATED,
     MigrationState.COPYING,
     MigrationState.CATCHING_UP,
     MigrationState.VERIFIED,
 )
+NEW_IS_THERE: Final = frozenset(MigrationState) - {
+    MigrationState.NEW,
+    MigrationState.PLANNED,
+    MigrationState.CREATED,
+    MigrationState.FINISHED,
+    MigrationState.DISCARDING,
+    MigrationState.ROLLED_BACK,
+}
+"""States in which the new collection was seen to be there; a copy back to the old name may have followed the last."""
 _ANY: Final = tuple(MigrationState)
 # event -> (states in which it may come, the state afterwards; None for "the same")
 _EVENTS: Final[dict[str, tuple[tuple[MigrationState, ...], MigrationState | None]]] = {
@@ -121,7 +130,7 @@ _EVENTS: Final[dict[str, tuple[tuple[MigrationState, ...], MigrationState | None
     "not_unswitched": ((MigrationState.UNSWITCHING,), MigrationState.RETURNING),
     "unswitched": ((MigrationState.UNSWITCHING,), MigrationState.UNSWITCHED),
     "settled_back": ((MigrationState.UNSWITCHED,), MigrationState.DISCARDING),
-    "discarding": (_BEFORE_SWITCH, MigrationState.DISCARDING),
+    "discarding": (BEFORE_SWITCH, MigrationState.DISCARDING),
     "rolled_back": ((MigrationState.DISCARDING,), MigrationState.ROLLED_BACK),
 }
 
@@ -135,7 +144,7 @@ _MIGRATE: Final[dict[MigrationState, Step]] = {
     MigrationState.SWITCHED: Step.SETTLE,
 }
 _ROLL_BACK: Final[dict[MigrationState, Step]] = {
-    **dict.fromkeys((*_BEFORE_SWITCH, MigrationState.DISCARDING), Step.DISCARD),
+    **dict.fromkeys((*BEFORE_SWITCH, MigrationState.DISCARDING), Step.DISCARD),
     MigrationState.SWITCHING: Step.CONFIRM,
     MigrationState.SWITCHED: Step.SETTLE,
     MigrationState.SETTLED: Step.RETURN,

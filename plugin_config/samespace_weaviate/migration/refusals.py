@@ -10,9 +10,10 @@ from uuid import UUID
 
 from samespace.errors import MigrationBlocked
 
-from ..access.database import Database, stream
+from ..access.database import Database, is_collection, stream
 from ..audit.searchable import SearchCheck
 from ..pinning.routes import vectorizer_of
+from .compare import unlike_properties
 from .plan import Migration, references_from_others
 from .transfer import Transfer
 from .verification import Verification, made_searchable
@@ -25,6 +26,60 @@ def refuse_without_aliases(database: Database) -> None:
             collection="every collection",
             reason="this Weaviate has no aliases; they came with version 1.32",
             remedy="upgrade Weaviate, or use --strategy named-vector",
+        )
+
+
+def is_made_by(database: Database, migration: Migration) -> bool:
+    """Whether the new collection is there, and was made by this migration.
+
+    Raises:
+        MigrationBlocked: it is there, and is another's.
+    """
+    if not is_collection(database, migration.new):
+        return False
+    if migration.mark in str((database.schema(migration.new) or {}).get("description")):
+        return True
+    raise MigrationBlocked(
+        collection=migration.new,
+        reason=f"it exists, and was not made by migration {migration.id}: its description does not say so",
+        remedy="is this the Weaviate that the migration was started on? If so, give the collection another name, or "
+        "delete it if nobody needs it, and run the same command again",
+    )
+
+
+def refuse_another(database: Database, migration: Migration) -> None:
+    """The journal tells of a collection that is not there: another Weaviate, or somebody deleted it."""
+    if not is_made_by(database, migration):
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"the journal of migration {migration.id} says that it was made, and there is none",
+            remedy="is this the Weaviate that the migration was started on? If somebody deleted the collection, "
+            "--rollback ends a migration that has not switched",
+        )
+
+
+def refuse_moved_alias(database: Database, migration: Migration) -> None:
+    """The journal says that the alias leads to the new collection, and it does not."""
+    found = database.alias_target(migration.alias)
+    if found != migration.new:
+        raise MigrationBlocked(
+            collection=migration.alias,
+            reason=f"the migration to {migration.new} is done, and the alias points to {found or 'nothing'} now",
+            remedy=f"is this the Weaviate that the migration was started on? If somebody moved the alias, point it to "
+            f"{migration.new} again, or begin anew with another --journal",
+        )
+
+
+def refuse_unlike_properties(transfer: Transfer) -> None:
+    """A property is defined in another way than where it comes from: filters and keyword search would change."""
+    source, target = (transfer.database.schema(name) or {} for name in (transfer.route.source, transfer.route.target))
+    unlike = unlike_properties(source, target)
+    if unlike:
+        raise MigrationBlocked(
+            collection=transfer.route.target,
+            reason=f"its properties are defined otherwise than in {transfer.route.source}: {'; '.join(unlike)}",
+            remedy="somebody changed one of the two while it was copied, or Weaviate guessed (AUTOSCHEMA_ENABLED). "
+            "Roll back with --rollback, and migrate again",
         )
 
 

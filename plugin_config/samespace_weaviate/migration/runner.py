@@ -23,11 +23,14 @@ from .compare import WriteWindow
 from .journal import MigrationJournal
 from .moving import require_encoding, verify_moved
 from .plan import Migration
-from .progress import MigrationState, Step, Wish, next_step
+from .progress import BEFORE_SWITCH, NEW_IS_THERE, MigrationState, Step, Wish, next_step
 from .refusals import (
+    is_made_by,
+    refuse_another,
     refuse_if_named,
     refuse_if_referred_to,
     refuse_late_writes,
+    refuse_unlike_properties,
     refuse_unsearchable,
     refuse_what_was_found,
     refuse_without_aliases,
@@ -105,6 +108,10 @@ class Migrator:
             MigrationBlocked: somebody has to decide or mend something; nothing is lost.
             WeaviateUnavailable, ServerUnavailable: run it again when they are back.
         """
+        if self.journal.progress.state in NEW_IS_THERE and not (
+            wish == "rollback" and self.journal.progress.state in BEFORE_SWITCH
+        ):
+            refuse_another(self.database, self.migration)
         for collection, tenant in sorted(self.journal.progress.woken):
             put_to_sleep(self.database, self.journal, collection, tenant)
         while (step := next_step(self.journal.progress, wish)) is not None:
@@ -156,25 +163,19 @@ class Migrator:
             except WeaviateError:
                 if not self._is_ours():  # else the answer to an earlier try got lost
                     raise
-        if migration.carries:
-            require_encoding(self.database, migration)
+        self._require_encoding()
         if migration.makes_alias:
             self.database.point_alias(migration.alias, migration.old)
             self.terms.tell(f"{migration.alias} is an alias of {migration.old} now: let clients use it.")
         self.journal.note("created")
 
     def _is_ours(self) -> bool:
-        """Whether the new collection is there, and was made by this migration."""
-        if not is_collection(self.database, self.migration.new):
-            return False
-        found = self.database.schema(self.migration.new) or {}
-        if self.migration.mark in str(found.get("description")):
-            return True
-        raise MigrationBlocked(
-            collection=self.migration.new,
-            reason=f"it exists, and was not made by migration {self.migration.id}",
-            remedy="delete it if nobody needs it, then run the same command again",
-        )
+        return is_made_by(self.database, self.migration)
+
+    def _require_encoding(self) -> None:
+        """Queries by text have to work at the new address before readers are sent there."""
+        if not self.terms.force:
+            require_encoding(self.database, self.migration)
 
     def _catch_up(self, transfer: Transfer) -> Moved:
         """Rounds until one changes next to nothing; the last one."""
@@ -182,6 +183,7 @@ class Migrator:
             moved = transfer.round()
             self.terms.tell(f"Caught up: {moved.written} objects written, {moved.deleted} deleted.")
             if moved.changed <= QUIET:
+                refuse_unlike_properties(transfer)
                 return moved
         raise MigrationBlocked(
             collection=self.migration.old,
@@ -201,6 +203,7 @@ class Migrator:
     def _verify(self) -> None:
         terms, migration = self.terms, self.migration
         self._require_alike(self._forth())
+        self._require_encoding()
         found = self._verified()
         for sentence in found.sentences():
             terms.tell(sentence)

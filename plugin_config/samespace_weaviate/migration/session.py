@@ -21,6 +21,7 @@ from .journal import MigrationJournal
 from .moving import plan_return, renamed_schema
 from .plan import Migration
 from .progress import MigrationState
+from .refusals import refuse_moved_alias
 from .runner import Migrator, Terms
 
 Wish = Literal["migrate", "rollback", "finish"]
@@ -101,12 +102,18 @@ def _take_up(
 ) -> tuple[MigrationJournal, Migration] | None:
     """The journal and what it is of: of a migration under way, or of a new one that was agreed to; None for neither."""
     journal = stack.enter_context(MigrationJournal(order.path)) if order.path.exists() else None
-    if journal is None or journal.progress.state is MigrationState.NEW:
+    over = journal is not None and _is_over(journal, order)
+    if over:
+        talk.tell(f"{order.path} is of a migration that is finished; a new one begins.")
+    if journal is None or over or journal.progress.state is MigrationState.NEW:
         migration = order.plan()
         if order.dry_run:
             return None
         if not order.yes:
             talk.agree("Go on?")
+        if journal is not None and over:
+            _set_aside(order.path, str(journal.progress.plan["id"]))
+            journal = None
         journal = journal or stack.enter_context(MigrationJournal(order.path))
         journal.note("planned", plan=migration.to_json())
         return journal, migration
@@ -126,12 +133,31 @@ def _take_up(
     return journal, migration
 
 
+def _is_over(journal: MigrationJournal, order: Order) -> bool:
+    """Whether the journal's migration is finished, and something else is asked for."""
+    if journal.progress.state is not MigrationState.FINISHED or order.wish != "migrate":
+        return False
+    done = Migration(**journal.progress.plan)
+    return done.carries or (order.encoder is not None and order.encoder.space_id != done.to_space)
+
+
+def _set_aside(path: Path, migration_id: str) -> None:
+    """The journals of a finished migration make room for the next one, and are kept."""
+    for each in (path, _keep_name_journal(path)):
+        if each.exists():
+            each.rename(each.with_name(f"{each.name}.finished-{migration_id}"))
+
+
+def _keep_name_journal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.keep-name")
+
+
 def _finish_names(stack: ExitStack, database: Database, done: Migration, order: Order, talk: Talk) -> None:
     """The second copy of `keep_name`, back to the old name; goes on where its own journal ends.
 
     The alias stays, and leads to the collection of the old name.
     """
-    path = order.path.with_name(f"{order.path.name}.keep-name")
+    path = _keep_name_journal(order.path)
     journal = stack.enter_context(MigrationJournal(path))
     if journal.progress.state is MigrationState.NEW:
         if database.alias_target(done.old):
@@ -167,6 +193,9 @@ def _go_on(
     with talk.progress("objects", total) as advance:
         terms = _with_progress(order.terms, advance)
         state = Migrator(database, journal, schema=schema, encoder=order.encoder, terms=terms).run(order.wish)
+    named_again = order.terms.keep_name or (_keep_name_journal(order.path).exists() and order.path == journal.path)
+    if state in (MigrationState.SETTLED, MigrationState.FINISHED) and not named_again:
+        refuse_moved_alias(database, migration)
     if state is MigrationState.SETTLED:
         talk.tell(
             f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "

@@ -20,7 +20,7 @@ from samespace.vectors import Float32
 from ..access.database import Database, is_collection, stream
 from ..access.patience import Patience
 from ..access.values import PAGE, StoredObject
-from .compare import Change, Delete, Same, Write, WriteWindow, changes, same_with_vectors
+from .compare import Change, Delete, Same, Write, WriteWindow, changes, new_properties, same_with_vectors
 from .cost import pause_s
 from .journal import MigrationJournal
 
@@ -112,6 +112,7 @@ class Transfer:
     def __init__(self, database: Database, journal: MigrationJournal, route: CopyRoute, pace: CopyPace) -> None:
         self.database, self.journal, self.route, self.pace = database, journal, route, pace
         self._started, self._done = pace.clock(), 0
+        self._properties = frozenset[str]()  # of the target, as they were last seen
 
     def first_copy(self) -> None:
         """Copy everything, from where the journal says; every batch and every tenant is noted in it."""
@@ -253,6 +254,7 @@ class Transfer:
 
     def _write(self, onto: Database, objects: Sequence[StoredObject]) -> None:
         """Write, and write again what failed for a reason that may pass; what fails for good ends the migration."""
+        self._follow_properties(objects)
         refused = self.pace.patience.write(objects, lambda left: onto.write(self.route.target, left))
         if refused:
             raise MigrationBlocked(
@@ -260,6 +262,17 @@ class Transfer:
                 reason=f"{len(refused)} objects were refused, the first of them {refused[0].uuid}: {refused[0].reason}",
                 remedy="nothing is lost; fix the cause and run the same command again",
             )
+
+    def _follow_properties(self, objects: Sequence[StoredObject]) -> None:
+        """Properties that clients added to the source meanwhile are added to the target as they are defined there."""
+        names = {name for each in objects for name in (*each.properties, *each.references)}
+        if names <= self._properties:
+            return
+        source, target = (self.database.schema(name) or {} for name in (self.route.source, self.route.target))
+        for entry in new_properties(source, target, modules=self.route.carries):
+            self.database.add_property(self.route.target, entry)
+        there = {str(entry["name"]) for schema in (source, target) for entry in schema.get("properties") or ()}
+        self._properties = frozenset(names | there)
 
     def _translated(self, record: StoredObject) -> StoredObject:
         """A record of the source as it has to be in the target: references to itself go to the target, and a vector may

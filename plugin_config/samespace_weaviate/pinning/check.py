@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .collisions import colliding_names, colliding_spaces
-from .pin import Finding, PinCheck, Severity, check_pin, read_pins
+from .pin import Finding, Pin, PinCheck, Severity, check_pin, read_pins
 from .served import Servers
 from .spec import collection_name, vector_name
 from .views import SchemaViews
@@ -34,13 +34,19 @@ class Inventory:
 
 
 def check_all(
-    inventory: Inventory, names: Sequence[str] = (), *, space_id: str | None = None, servers: Servers | None = None
+    inventory: Inventory,
+    names: Sequence[str] = (),
+    *,
+    space_id: str | None = None,
+    servers: Servers | None = None,
+    encoding: Callable[[str, Pin], Sequence[Finding]] | None = None,
 ) -> tuple[PinCheck, ...]:
     """Judge the collections called *names* (or aliases), or all of them.
 
     Args:
         space_id: what they have to be pinned to; each is held against itself where it is not given.
         servers: asks the servers behind the pins; None asks nobody.
+        encoding: asks Weaviate to have a text encoded for a collection's pin; None asks nothing.
     """
     schemas = {str(schema["class"]): schema for schema in inventory.schemas}
     spaces = colliding_spaces(inventory.schemas)
@@ -63,10 +69,10 @@ def check_all(
         found = check_pin(schema, space_id)
         if target in inventory.views:
             extra += inventory.views[target].findings()
-        if servers is not None:
-            for pin in read_pins(schema):
-                if space_id is None or pin.vector == vector_name(space_id):
-                    extra += servers.judge(pin)
+        for pin in read_pins(schema):
+            if space_id is None or pin.vector == vector_name(space_id):
+                extra += servers.judge(pin) if servers is not None else []
+                extra += encoding(target, pin) if encoding is not None else []
         label = found.collection if collection_name(name) == target else f"{name} (alias of {target})"
         checks.append(replace(found, collection=label, findings=(*found.findings, *extra)))
     return tuple(checks)

@@ -91,6 +91,9 @@ class FakeWeaviate:
             raise WeaviateError(f"class {schema['class']} already exists")
         self.schemas[schema["class"]] = copy.deepcopy(dict(schema))
 
+    def add_property(self, name: str, entry: Mapping[str, Any]) -> None:
+        self._effect("add_property", lambda: self.schemas[name]["properties"].append(dict(entry)))
+
     def delete_collection(self, name: str) -> None:
         def effect() -> None:
             self.schemas.pop(name, None)
@@ -194,7 +197,7 @@ class FakeWeaviate:
         return self._near_vector(tenant, name, vector, self.modules[self.real(name)][1](query), limit)
 
     def _near_vector(self, tenant: str, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:
-        found = self._awake(name, tenant).values()
+        found = [each for each in self._awake(name, tenant).values() if vector in each.vectors]
         ranked = sorted(found, key=lambda record: -float(np.dot(record.vectors[vector], query)))
         return [Hit(record.uuid, record.properties) for record in ranked[:limit]]
 

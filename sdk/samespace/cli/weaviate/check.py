@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +46,10 @@ def check(
 ) -> None:
     """Check the pins of collections; of all, if none is named.
 
-    Reads the schemas, and asks the servers behind the pins which spaces they serve, where they can be reached from
-    here. With --encoder ARTIFACT or SERVER, their vectors of texts made then have to be that encoder's; without it,
-    servers of one space are compared with each other. Each node (--node) is asked for its own copy of the schema,
-    too. Changes nothing. Each finding is
+    Reads the schemas, asks the servers behind the pins which spaces they serve, where they can be reached from here,
+    and has Weaviate encode a text by each pin. With --encoder ARTIFACT or SERVER, the servers' vectors of new texts
+    have to be that encoder's; without it, servers of one space are compared with each other. Each node (--node) is
+    asked for its own copy of the schema, too. Changes nothing. Each finding is
 
     \b
       fine    as it should be
@@ -68,6 +69,7 @@ def check(
     require_weaviate()
     from samespace_weaviate import Severity
     from samespace_weaviate.pinning.check import Inventory, check_all
+    from samespace_weaviate.pinning.encoding import judge_encoding
     from samespace_weaviate.pinning.served import Servers
     from samespace_weaviate.pinning.views import read_views
 
@@ -79,14 +81,15 @@ def check(
         schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
         views = {str(schema["class"]): read_views(store, str(schema["class"])) for schema in schemas}
         inventory = Inventory(schemas, store.aliases(), views, whole)
-    if not whole and not names:
-        if not schemas:
-            raise WeaviateError(
-                "this key is not allowed to see any collection, so nothing could be checked; set WEAVIATE_API_KEY to a "
-                "key with the role samespace_reader (`samespace weaviate config --for rbac`)"
-            )
-        say("WARNING: this key may not see every collection; only those that it may see are checked.")
-    checks = check_all(inventory, names, space_id=space_id, servers=servers)
+        if not whole and not names:
+            if not schemas:
+                raise WeaviateError(
+                    "this key is not allowed to see any collection, so nothing could be checked; set WEAVIATE_API_KEY "
+                    "to a key with the role samespace_reader (`samespace weaviate config --for rbac`)"
+                )
+            say("WARNING: this key may not see every collection; only those that it may see are checked.")
+        encoding = None if offline else partial(judge_encoding, store)
+        checks = check_all(inventory, names, space_id=space_id, servers=servers, encoding=encoding)
     if encoder and not offline and is_provider(encoder):
         checks = tuple(_probed(found, Path(encoder)) for found in checks)
     if as_json:

@@ -145,3 +145,16 @@ def make(store: Store, specs: Sequence[CollectionSpec], *, dry_run: bool, yes: b
     apply(store, specs)
     for spec in specs:
         say(f"Collection {spec.name} is pinned to space {spec.space_id}, vector {spec.vector_name}.")
+        _say_if_unreachable(store, spec)
+
+
+def _say_if_unreachable(store: Store, spec: CollectionSpec) -> None:
+    """Whether the pin works is known only when Weaviate asks its server."""
+    from samespace_weaviate.pinning.encoding import CannotEncode, has_encoded
+
+    if spec.module == "none":
+        return
+    try:
+        has_encoded(store, spec.name, spec.vector_name)
+    except CannotEncode as error:
+        say(f"WARNING: queries by text fail for now: {error.reason}")

@@ -32,7 +32,11 @@ _WAYS_TO_END = (
     click.option("--rollback", is_flag=True, help="Switch back to the old collection, with what was written since."),
     click.option("--finish", is_flag=True, help="Delete the old collection; this cannot be undone."),
     click.option("--keep-name", is_flag=True, help="With --finish: copy once more, back to the old collection's name."),
-    click.option("--force", is_flag=True, help="Accept the losses that --finish or --rollback reports."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Accept the losses that --finish or --rollback reports; switch to an encoder that does not answer.",
+    ),
     click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
 )
 

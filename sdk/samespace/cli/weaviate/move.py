@@ -105,7 +105,8 @@ def move(
         database = store.patient(Patience())
 
         def schema(migration: Migration) -> dict[str, Any] | None:
-            return moved_schema(database.schema(migration.old) or {}, migration, server) if server else None
+            old = database.schema(migration.old)
+            return moved_schema(old, migration, server) if server and old is not None else None
 
         writer = _Writer(stack, encoder)
         order = Order(

@@ -17,7 +17,7 @@ import pytest
 from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeEncoder
 from fakes.weaviate.in_memory import FakeWeaviate, Killed
 from samespace.encoder import Encoded
-from samespace.errors import MigrationBlocked, SpaceMismatch
+from samespace.errors import MigrationBlocked, SpaceMismatch, WeaviateError
 from samespace.vectors import Float32, Vectors
 from samespace_weaviate import CollectionSpec, StoredObject
 from samespace_weaviate.access.patience import Patience
@@ -517,3 +517,84 @@ def test_what_cannot_be_indexed_is_not_switched_to(tmp_path: Path) -> None:
     with pytest.raises(MigrationBlocked, match="1 of 600 objects are stored and no search finds them"):
         world.run()
     assert world.door.pointers["Articles"] == "Article_old"
+
+
+@pytest.mark.parametrize("tenants", [None, {"a": "HOT", "b": "COLD"}])
+def test_properties_that_clients_add_meanwhile_are_as_they_were_defined(
+    tmp_path: Path, tenants: dict[str, str] | None
+) -> None:
+    """Weaviate's guess at a keyword is text, at a whole number a number: filters would find something else."""
+    world = World(tmp_path, tenants=tenants)
+    code = {"name": "code", "dataType": ["text"], "tokenization": "field", "indexFilterable": True,
+            "moduleConfig": {"text2vec-transformers": {"skip": True}}}  # fmt: skip
+    left = 2
+
+    def added(name: str) -> None:
+        nonlocal left
+        left -= name == "before write"
+        if left == 0:
+            left = -1
+            world.door.schemas["Article_old"]["properties"].append(code)
+            for tenant in world.tenants:
+                if world.tenants[tenant] == "HOT":
+                    world.client_writes(
+                        tenant, replace(record(5), properties={"text": "text", "n": 5, "code": "A-1 b"})
+                    )
+
+    world.door.on_call = added
+    assert world.run() is MigrationState.SETTLED
+    (found,) = [each for each in world.door.schemas["Articles_bbbbbbbbbbbb"]["properties"] if each["name"] == "code"]
+    assert found == {key: value for key, value in code.items() if key != "moduleConfig"}
+    world.check("Articles_bbbbbbbbbbbb", NEW)
+
+
+def test_a_property_that_weaviate_guessed_stops_the_switch(world: World) -> None:
+    """It is in both collections and means two things; nothing has moved, and the way back is open."""
+    entry = {"name": "code", "dataType": ["text"], "tokenization": "field"}
+    guessed = {**entry, "tokenization": "word"}
+
+    def added(name: str) -> None:
+        if name == "before write" and "Articles_bbbbbbbbbbbb" in world.door.schemas:
+            world.door.on_call = lambda name: None
+            world.door.schemas["Article_old"]["properties"].append(entry)
+            world.door.schemas["Articles_bbbbbbbbbbbb"]["properties"].append(guessed)
+
+    world.door.on_call = added
+    with pytest.raises(MigrationBlocked, match="code has tokenization 'word', not 'field'"):
+        world.run()
+    assert world.door.pointers["Articles"] == "Article_old"
+    world.run("rollback")
+    world.check("Article_old", OLD)
+
+
+def test_nothing_switches_to_an_encoder_that_weaviate_cannot_reach(world: World) -> None:
+    """Every query by text would fail from then on; --force does it all the same."""
+    reach = world.modules
+
+    def unreachable(name: str, encoder: Encoder) -> None:
+        def refuse(text: str) -> Float32:
+            raise WeaviateError("vectorize: connection refused")
+
+        world.door.modules[name] = (f"e_{encoder.space_id[:12]}", refuse)
+
+    world.modules = unreachable  # type: ignore[method-assign]
+    with pytest.raises(MigrationBlocked, match=r"cannot have a text encoded at the new address.*connection refused"):
+        world.run()
+    assert world.door.pointers["Articles"] == "Article_old"
+    assert world.run(force=True) is MigrationState.SETTLED
+    world.modules = reach  # type: ignore[method-assign]
+    world.check("Articles_bbbbbbbbbbbb", NEW)
+
+
+@pytest.mark.parametrize("changed", ["gone", "of another"])
+@pytest.mark.parametrize("wish", ["migrate", "rollback", "finish"])
+def test_a_journal_is_no_proof_where_weaviate_says_otherwise(world: World, changed: str, wish: Wish) -> None:
+    """The same names on another Weaviate, or a new collection that somebody deleted: nothing is done, nothing said."""
+    world.run()
+    if changed == "gone":
+        del world.door.schemas["Articles_bbbbbbbbbbbb"]
+    else:
+        world.door.schemas["Articles_bbbbbbbbbbbb"]["description"] = "Copied by samespace, migration another one."
+    with pytest.raises(MigrationBlocked, match="is this the Weaviate that the migration was started on"):
+        world.run(wish)
+    assert "Article_old" in world.door.schemas
