@@ -25,6 +25,7 @@ from ..pinning.pin import Pin, read_pins
 from ..pinning.routes import vectorizer_of
 from ..pinning.spec import GUARD_VECTOR, collection_name
 from ..pinning.unpinned import has_unnamed_vector
+from ..replicas.alike import as_read, require_alike
 from .sample import draw, longest_first
 from .search import WRITTEN_WITHIN, RecipeFit, RecipeSearch, Sampled
 
@@ -135,6 +136,7 @@ class CollectionLook:
         tenants: that were read.
         unread: tenants that were left as they are.
         guarded: whether the guard is there already.
+        as_read: of how many replicas all this is, where it is not of all.
     """
 
     collection: str
@@ -144,6 +146,7 @@ class CollectionLook:
     tenants: tuple[str, ...]
     unread: int
     guarded: bool
+    as_read: str = ""
 
     @property
     def adoptions(self) -> dict[str, Adoption]:
@@ -175,6 +178,7 @@ def look(
 
     Raises:
         PinBroken: there is no such collection.
+        ReplicasDiffer, ReplicasUnknown: replicas do not hold the same, or nobody can tell.
         RequestInvalid: a number is out of range, or no candidate is given.
     """
     if sample < 1 or not 0.0 < written_within < 1.0:
@@ -188,6 +192,7 @@ def look(
         raise PinBroken(
             collection=name, expected="a collection", found="none of that name", remedy="`samespace weaviate check`"
         )
+    require_alike(database, name)
     drawn = draw(database, schema, sample, random.Random(seed))
     properties = longest_first(drawn.objects, text_properties(schema))
     pins = read_pins(schema)
@@ -208,7 +213,14 @@ def look(
         looks.append(VectorLook(vector, len(objects), dims, tuple(ranked), drawn.fair))
     guarded = GUARD_VECTOR in (schema.get("vectorConfig") or {})
     return CollectionLook(
-        str(schema["class"]), tuple(looks), pins, len(drawn.objects), drawn.tenants, drawn.unread, guarded
+        str(schema["class"]),
+        tuple(looks),
+        pins,
+        len(drawn.objects),
+        drawn.tenants,
+        drawn.unread,
+        guarded,
+        as_read(database, name),
     )
 
 

@@ -61,7 +61,7 @@ def verdict(found: VectorLook) -> str:
 def sentences(found: CollectionLook) -> Iterator[str]:
     """What was looked at, and what follows."""
     tenants = f" of {len(found.tenants)} tenants" if found.tenants else ""
-    yield f"{found.read} objects{tenants} read."
+    yield f"{found.read} objects{tenants} read{', ' + found.as_read if found.as_read else ''}."
     if found.unread:
         yield f"{found.unread} tenants were not read, and are as they were; nothing is known of them."
     for pin in found.pins:

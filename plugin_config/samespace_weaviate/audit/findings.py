@@ -138,8 +138,11 @@ class AuditReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing wrong was found and nothing waits to be indexed; how much that says, `at_most` says."""
-        return not self.wrong and not self.queued
+        """Whether nothing wrong was found and nothing waits to be indexed; how much that says, `at_most` says.
+
+        Not where every tenant is inactive: nothing was looked at then.
+        """
+        return not self.wrong and not self.queued and bool(self.tenants or not self.unread)
 
     @property
     def population(self) -> int:

@@ -90,6 +90,8 @@ def audit(
     assert schema is not None  # or there would be no pin
     audited = _audited(schema, pin, encoder, against, options.written_within, progress)
     chosen, unread = _tenants(database.tenants(name), options.tenants, name)
+    if not chosen and not unread and not (schema.get("multiTenancyConfig") or {}).get("enabled"):
+        chosen = [""]
     require_alike(database, name, chosen)
     wait_for_index(database, name, options.wait_s)
     seed = secrets.randbits(32) if options.seed is None else options.seed
@@ -156,14 +158,12 @@ def _pin(name: str, schema: Mapping[str, Any] | None, space_id: str) -> Pin:
 
 
 def _tenants(there: Mapping[str, bool], wanted: Sequence[str], name: str) -> tuple[list[str], tuple[str, ...]]:
-    """(the tenants to read, those that cannot be read); [""] for a collection without tenants."""
+    """(the tenants to read, those that cannot be read)."""
     for tenant in wanted:
         if tenant not in there:
             raise RequestInvalid(field="tenant", reason=f"collection {name} has no tenant {tenant!r}")
         if not there[tenant]:
             raise RequestInvalid(field="tenant", reason=f"tenant {tenant!r} is not active: activate it first")
-    if not there:
-        return [""], ()
     if wanted:
         return list(dict.fromkeys(wanted)), ()
     return [each for each in sorted(there) if there[each]], tuple(each for each in sorted(there) if not there[each])

@@ -18,8 +18,12 @@ _NEAREST: Final = 1e-14
 
 def verdict(report: AuditReport) -> str:
     """The one sentence that matters."""
+    if report.unread and not report.tenants:
+        return f"Nothing was audited: none of {len(report.unread)} tenants is active."
     said = _verdict(report)
-    return f"{said[:-1]}, {report.as_read}." if report.as_read else said
+    said = f"{said[:-1]}, {report.as_read}." if report.as_read else said
+    unread = f"{len(report.unread)} inactive tenant{'s were' if len(report.unread) > 1 else ' was'} NOT audited."
+    return f"{said} {unread}" if report.unread else said
 
 
 def _verdict(report: AuditReport) -> str:
@@ -67,7 +71,7 @@ def sentences(report: AuditReport) -> list[str]:
         lines.append("Mend them with `samespace weaviate repair`, which writes their vectors into the index again.")
     if report.unread:
         shown = ", ".join(report.unread[:5]) + (" and others" if len(report.unread) > 5 else "")
-        lines.append(f"{len(report.unread)} tenants are not active and were NOT audited: {shown}.")
+        lines.append(f"Not active, and NOT audited: {shown}.")
     lines += [f"The pin itself: {finding} (see `samespace weaviate check`)." for finding in report.pin_findings]
     return lines
 

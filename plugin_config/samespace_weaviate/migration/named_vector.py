@@ -6,9 +6,10 @@ and encoded (every write asks both encoders), so memory and disk are shared by t
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,14 +17,20 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, short
 from samespace.vectors import Float32
 
-from ..access.database import Database
+from ..access.database import Database, stream
 from ..access.values import StoredObject
+from ..audit.searchable import check_searchable, wait_for_index
 from ..pinning.index import HNSW, Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
+from ..replicas.alike import active_tenants, require_alike
 from .backfill import backfill, schema_of
 from .plan import text_property_of
 from .transfer import CopyPace, text_of
+from .verification import BOUND, INDEX_WAIT_S, distances_of, spread
+
+SAMPLE: Final = 256
+"""Objects of each tenant that are encoded again before an old vector goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +127,68 @@ def add(database: Database, plan: SecondVector) -> None:
         database.add_vector(plan.collection, plan.vector, plan.settings, module=plan.module, index=plan.index)
 
 
-def drop_old(database: Database, plan: SecondVector) -> list[str]:
+def drop_old(database: Database, plan: SecondVector, encoder: Encoder) -> list[str]:
     """Drop the vectors that were there; a sentence for each.
 
     Raises:
-        MigrationBlocked: the new vector is not there.
+        MigrationBlocked: the new vector is not there, or not every object is found by it.
+        ReplicasDiffer, ReplicasUnknown: replicas do not hold the same, or nobody can tell.
     """
     if plan.vector not in (schema_of(database, plan.collection).get("vectorConfig") or {}):
         raise MigrationBlocked(
             collection=plan.collection, reason=f"it has no vector {plan.vector}", remedy="run it without --finish first"
         )
+    if plan.old:
+        _require_filled(database, plan, encoder)
     told = [] if plan.old else ["No vector was pinned before, and none is dropped."]
     for pin in plan.old:
         refused = database.drop_vector(plan.collection, pin.vector)
         told.append(f"{pin.vector} stays: {refused}" if refused else f"{pin.vector} is dropped.")
     return told
+
+
+def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) -> None:
+    """Without the old vector an object is found by the new one or not at all."""
+    name, vector = plan.collection, plan.vector
+    inactive = (
+        sorted(tenant for tenant, state in database.tenant_states(name).items() if state != "HOT")
+        if (schema_of(database, name).get("multiTenancyConfig") or {}).get("enabled")
+        else []
+    )
+    if inactive:
+        raise _not_filled(
+            plan, f"{len(inactive)} tenants cannot be looked at, the first {inactive[0]}", "activate them"
+        )
+    require_alike(database, name)
+    if queued := wait_for_index(database, name, INDEX_WAIT_S):
+        raise _not_filled(plan, f"{queued} vectors are still waiting to be indexed", "wait for them")
+    for tenant in active_tenants(database, name):
+        own = database.of_tenant(tenant) if tenant else database
+        lacking = [
+            each.uuid
+            for each in stream(own, name, vectors=True)
+            if vector not in each.vectors and text_of(each, plan.text_property)
+        ]
+        if lacking:
+            raise _not_filled(plan, f"{len(lacking)} objects have no {vector}, the first {lacking[0]}", "complete it")
+        found = check_searchable(own, name, vector, own.ids(name))
+        if found.lost:
+            reason = (
+                f"{len(found.lost)} of {found.searched} objects are not found by {vector}, the first {found.lost[0]}"
+            )
+            raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
+        records = spread(own, name, SAMPLE, random.Random(tenant))
+        distances = distances_of(records, vector, plan.text_property, encoder)
+        wrong = [record.uuid for record, far in zip(records, distances, strict=True) if not far <= BOUND]
+        if wrong:
+            reason = f"{len(wrong)} of {len(records)} vectors are not those of the encoder, the first {wrong[0]}"
+            raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
+
+
+def _not_filled(plan: SecondVector, reason: str, remedy: str) -> MigrationBlocked:
+    return MigrationBlocked(
+        collection=plan.collection, reason=f"nothing was dropped: {reason}", remedy=f"{remedy}, then run --finish again"
+    )
 
 
 def pins_of(schema: dict[str, Any]) -> tuple[Pin, ...]:

@@ -255,7 +255,8 @@ def _switched(migration: Migration) -> list[str]:
         f"the alias {migration.alias} is made first, pointing to {migration.old}: let all clients use "
         f"{migration.alias} before the switch, the writing ones above all. With --finish, {migration.old} is "
         "deleted and becomes an alias too.",
-        "By an alias, objects are read, written and searched; tenants, properties and settings are changed by the "
+        "By an alias, objects are read, written and searched; GraphQL queries with a filter (where) fail by it on some "
+        "versions, those over gRPC do not. Tenants, properties and settings are changed by the "
         f"collection's own name, {migration.new}. Where clients change those as {migration.old}, --finish --keep-name "
         "copies everything once more, back to that name.",
     ]
@@ -263,6 +264,12 @@ def _switched(migration: Migration) -> list[str]:
 
 def _given_up(migration: Migration, referring: Sequence[str]) -> list[str]:
     lines = [] if migration.carries else [_what_clients_see(migration)]
+    if migration.recipe and dict(migration.recipe) != {"properties": [migration.text_property]}:
+        lines.append(
+            "Its vectors are of texts that Weaviate's module does not make, so the copy has no module: --server is unused, "
+            "and clients bring vectors of the encoder with each object and query (samespace's do). Queries by text and "
+            "objects without a vector are not encoded."
+        )
     if referring:
         lines.append(
             f"References from {', '.join(referring)} keep pointing to {migration.old}: Weaviate cannot refer to an "

@@ -18,6 +18,7 @@ from samespace.vectors import Float32
 
 from ..access.database import Database, is_collection
 from ..audit import AuditReport
+from ..audit.words import verdict
 from ..replicas.alike import factor, require_alike
 from .compare import WriteWindow
 from .journal import MigrationJournal
@@ -243,11 +244,8 @@ class Migrator:
         if self.terms.audit is None:
             return
         report = self.terms.audit(self.migration.new)
-        self.terms.tell(
-            f"Audit: {report.wrong} of {report.sampled} objects are wrong; with {report.confidence:.0%} confidence at "
-            f"most {report.at_most:.2%} of all are."
-        )
-        if not report.clean:
+        self.terms.tell(f"Audit: {verdict(report)}")
+        if report.wrong:
             first = report.offenders[0]
             raise MigrationBlocked(
                 collection=self.migration.new,

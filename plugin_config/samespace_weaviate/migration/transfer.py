@@ -260,7 +260,7 @@ class Transfer:
             raise MigrationBlocked(
                 collection=self.route.target,
                 reason=f"{len(refused)} objects were refused, the first of them {refused[0].uuid}: {refused[0].reason}",
-                remedy="nothing is lost; fix the cause and run the same command again",
+                remedy="nothing is lost; fix the cause in this collection, and run the same command again",
             )
 
     def _follow_properties(self, objects: Sequence[StoredObject]) -> None:

@@ -345,7 +345,10 @@ def _judge_collection(pin: Pin, schema: Mapping[str, Any]) -> list[Finding]:
             )
         if entry.get("dataType") == ["text"] and not _searchable_by_word(entry):
             add(Severity.DRIFT, f"property {name} is not indexed by word: keyword and hybrid searches miss its words")
-    index = (schema.get("vectorConfig") or {}).get(pin.vector, {}).get("vectorIndexConfig") or {}
+    config = (schema.get("vectorConfig") or {}).get(pin.vector, {})
+    index = config.get("vectorIndexConfig") or {}
+    if config.get("vectorIndexType") == "none" or any(half.get("skip") for half in _halves(index)):
+        add(Severity.BROKEN, "it has no index (skip, or dropped): every search by vector or text fails; migrate")
     for distance in _distances(index):
         if distance != "cosine":
             changes = "the same order for unit vectors" if distance in _ORDER_KEPT else "another order of results"
@@ -358,10 +361,14 @@ def _searchable_by_word(entry: Mapping[str, Any]) -> bool:
     return entry.get("indexSearchable") is not False and entry.get("tokenization", "word") != "field"
 
 
+def _halves(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """An index's settings, and those of its halves where it is dynamic."""
+    return [index, *(index[kind] for kind in ("hnsw", "flat") if isinstance(index.get(kind), Mapping))]
+
+
 def _distances(index: Mapping[str, Any]) -> list[str]:
     """The distances of an index and of its halves; REST says "distance", weaviate-client "distanceMetric"."""
-    halves = [index, *(index[kind] for kind in ("hnsw", "flat") if isinstance(index.get(kind), Mapping))]
-    told = [str(half.get("distance") or half.get("distanceMetric") or "") for half in halves]
+    told = [str(half.get("distance") or half.get("distanceMetric") or "") for half in _halves(index)]
     return sorted({each for each in told if each})
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from samespace.errors import ReplicasDiffer, WeaviateUnavailable
 from samespace_weaviate import StoredObject
 from samespace_weaviate.access.patience import NONE
-from samespace_weaviate.access.values import Consistency, Levels
+from samespace_weaviate.access.values import Consistency, Levels, Shard
 
 
 class FakeNode:
@@ -64,9 +64,14 @@ class FakeCluster:
         self._known = len(nodes) if known is None else known
         self.patience = NONE
         self.levels, self.tenant, self.read = Levels(decide=decide), "", list[UUID]()
+        self.stand: list[Shard] = []
 
     def schema(self, name: str) -> dict[str, Any] | None:
         return copy.deepcopy(self._schema) if name == self._schema["class"] else None
+
+    def shards(self, name: str) -> list[Shard]:
+        """Those that a test puts into `stand`."""
+        return list(self.stand)
 
     def node_names(self) -> frozenset[str]:
         return frozenset(self._nodes)

@@ -25,6 +25,7 @@ from samespace_weaviate.access.address import Address
 from samespace_weaviate.access.database import stream
 from samespace_weaviate.access.patience import Patience
 from samespace_weaviate.access.values import Levels, StoredObject, object_uuid
+from samespace_weaviate.adoption.run import look
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
 from samespace_weaviate.audit.words import verdict
 from samespace_weaviate.migration import (
@@ -155,6 +156,8 @@ def test_a_lagging_replica_is_named_and_reconciled_and_nothing_is_lost_or_brough
         assert stopped.value.nodes[-1] == lagging and f"{lagging} lacks {LATER}" in str(stopped.value)
         with pytest.raises(ReplicasDiffer, match="samespace weaviate repair"):
             migrate(store, name, other, other_server, tmp_path / "journal")
+        with pytest.raises(ReplicasDiffer):
+            look(store, name, [encoder])
         assert [each for each in store.names() if each.startswith(name)] == [name]
         found = compare_replicas(store, name)
         assert (found.differing, found.lacking[lagging], found.older[lagging]) == (LATER + 10, LATER, 5)

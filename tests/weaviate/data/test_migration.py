@@ -314,7 +314,7 @@ def test_kill_9_of_the_command(store: Store, site: Site, other: Encoder, other_s
     done = subprocess.run([*command, *to], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "copying" in done.stderr
-    assert "Audit: 0 of 256" in done.stderr
+    assert "Audit: None of the 256 objects" in done.stderr
     site.check(site.new, other)
     done = subprocess.run([*command, "--finish"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

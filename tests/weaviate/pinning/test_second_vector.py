@@ -25,6 +25,7 @@ from samespace_weaviate import (
 )
 from samespace_weaviate.access.database import stream
 from samespace_weaviate.migration.bridge import Bridge
+from samespace_weaviate.migration.named_vector import add, plan_encoder
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]
 
@@ -100,6 +101,29 @@ def test_every_object_gets_the_new_encoders_vector_beside_its_own(
     code, output = run(store, *migrate, "--finish")
     assert code == 0
     assert old in output  # dropped, or why not
+
+
+def test_the_old_vector_stays_while_an_object_would_be_found_by_none(
+    store: Store, name: str, encoder: Encoder, other: Encoder, other_server: Server
+) -> None:
+    """A filling that was killed, a vector of a stranger: named, and nothing is dropped."""
+    migrate = ["migrate", name, "--strategy", "named-vector", "--to", other_server.grpc, "--server", other_server.http]
+    old, new = f"e_{encoder.space_id[:12]}", f"e_{other.space_id[:12]}"
+    add(store, plan_encoder(store, name, other, other_server.http, "text"))
+    records = list(stream(store, name, vectors=True))
+    rows = np.asarray(other.encode([str(each.properties["text"]) for each in records[:40]], "passage").__array__())
+    for each, row in zip(records, rows, strict=False):
+        store.patch_vector(name, each.uuid, new, row)
+    code, output = run(store, *migrate, "--finish")
+    assert code != 0 and "nothing was dropped" in output and f"60 objects have no {new}" in output, output
+    code, output = run(store, *migrate)
+    assert code == 0 and "60 objects got" in output, output
+    store.patch_vector(name, records[3].uuid, new, -rows[3])
+    code, output = run(store, *migrate, "--finish")
+    assert code != 0 and "1 of" in output and str(records[3].uuid) in output, output
+    kept = (store.schema(name) or {})["vectorConfig"]
+    assert old in kept
+    assert "none" not in kept[old].get("vectorIndexType", "hnsw")
 
 
 def test_a_bridge_is_measured_refused_or_added_under_its_own_name(

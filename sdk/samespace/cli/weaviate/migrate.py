@@ -260,7 +260,8 @@ def _second_vector(
             "Drop the old vectors? It cannot be undone." if wish == "finish" else "Go on?", abort=True, err=True
         )
     if wish == "finish":
-        for sentence in drop_old(database, plan):
+        say("Every object is searched for by its new vector first.")
+        for sentence in drop_old(database, plan, encoder):
             say(sentence)
         return
     with progress("objects", 0) as advance:

@@ -48,6 +48,14 @@ def test_nothing_is_left_to_chance_where_all_were_looked_at() -> None:
     assert verdict(everything) == "None of all 500 objects is wrong."
 
 
+def test_inactive_tenants_are_in_the_verdict_itself() -> None:
+    """Where all are inactive nothing was seen, which is not clean."""
+    assert verdict(replace(CLEAN, unread=("a", "b"))).endswith(". 2 inactive tenants were NOT audited.")
+    none = replace(CLEAN, tenants=(), unread=("a",))
+    assert verdict(none) == "Nothing was audited: none of 1 tenants is active."
+    assert not none.clean and replace(CLEAN, tenants=()).clean
+
+
 def test_kinds_recipes_and_what_was_not_audited_are_told() -> None:
     """Each kind once, with how often; tenants that were not read are not passed over in silence."""
     told = sentences(replace(WRONG, unread=("a", "b"), pin_findings=("unsafe: no inferenceUrl",)))
@@ -55,7 +63,7 @@ def test_kinds_recipes_and_what_was_not_audited_are_told() -> None:
     assert told[1] == "1 has a text and no vector."
     assert told[2].startswith("2 differ more than the build that wrote")
     assert "within 1 - cos 4e-06" in told[3]
-    assert "2 tenants are not active and were NOT audited: a, b." in told
+    assert "Not active, and NOT audited: a, b." in told
     assert told[-1].startswith("The pin itself: unsafe: no inferenceUrl")
 
 

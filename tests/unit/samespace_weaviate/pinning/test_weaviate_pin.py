@@ -173,6 +173,9 @@ def _named(schema: dict[str, Any], **more: Any) -> None:
         (lambda s: s["properties"][0].update(tokenization="field"), Severity.DRIFT, "not indexed by word"),
         (lambda s: s["properties"][0].update(indexSearchable=False), Severity.DRIFT, "not indexed by word"),
         (lambda s: _distance(s, "dot"), Severity.DRIFT, "distance is dot"),
+        (lambda s: _index(s, skip=True), Severity.BROKEN, "it has no index"),
+        (lambda s: _index(s, hnsw={"skip": True}), Severity.BROKEN, "it has no index"),
+        (lambda s: s["vectorConfig"][NAME].update(vectorIndexType="none"), Severity.BROKEN, "it has no index"),
         (lambda s: _distance(s, "l2-squared"), Severity.DRIFT, "distance is l2-squared"),
         (lambda s: _distance(s, "manhattan"), Severity.UNSAFE, "another order of results"),
         (lambda s: _distance(s, "hamming"), Severity.UNSAFE, "another order of results"),
@@ -188,6 +191,10 @@ def test_what_the_collection_does_to_texts_and_order_is_found(
     check = check_pin(schema, SPACE)
     assert check.worst is worst
     assert any(says in finding.message for finding in check.findings if finding.severity is worst)
+
+
+def _index(schema: dict[str, Any], **settings: Any) -> None:
+    schema["vectorConfig"][NAME]["vectorIndexConfig"].update(settings)
 
 
 def _distance(schema: dict[str, Any], distance: str) -> None:

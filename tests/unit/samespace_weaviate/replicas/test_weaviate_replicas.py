@@ -12,7 +12,7 @@ from fakes.weaviate.replicas import FakeCluster, FakeNode, stored
 from samespace.errors import ReplicasDiffer, ReplicasUnknown, RequestInvalid, WeaviateUnavailable
 from samespace_weaviate import StoredObject
 from samespace_weaviate.access.aligned import aligned
-from samespace_weaviate.access.values import Consistency
+from samespace_weaviate.access.values import Consistency, Shard
 from samespace_weaviate.replicas.alike import as_read, compare_replicas, require_alike
 from samespace_weaviate.replicas.reconcile import reconcile
 from samespace_weaviate.replicas.walk import Walk
@@ -120,6 +120,17 @@ def test_one_replica_is_compared_with_nothing_and_one_is_said() -> None:
     assert require_alike(insisted, "Article") is None
     assert as_read(insisted, "Article") == "as one replica has it"
     assert as_read(cluster([], [], [], decide="QUORUM"), "Article") == "as a majority of the replicas have it"
+
+
+def test_a_replica_that_was_copied_to_another_node_is_compared_too() -> None:
+    """The schema still says that there is one; a shard that stands on two nodes has two."""
+    whole = [stored(n) for n in range(1, 21)]
+    moved = FakeCluster({"class": "Article"}, [FakeNode({}, each) for each in (whole, whole[:15], whole)])
+    moved.stand = [Shard("s", "a", 20, "READY"), Shard("s", "b", 15, "READY"), Shard("t", "c", 9, "READY")]
+    with pytest.raises(ReplicasDiffer, match="b lacks 5"):
+        require_alike(moved, "Article")
+    moved.stand = [Shard("s", "a", 20, "READY"), Shard("t", "b", 15, "READY")]
+    assert require_alike(moved, "Article") is None
 
 
 def test_reconciled_replicas_are_alike_and_untouched_objects_are_not_read() -> None:
