@@ -266,9 +266,9 @@ def _given_up(migration: Migration, referring: Sequence[str]) -> list[str]:
     lines = [] if migration.carries else [_what_clients_see(migration)]
     if migration.recipe and dict(migration.recipe) != {"properties": [migration.text_property]}:
         lines.append(
-            "Its vectors are of texts that Weaviate's module does not make, so the copy has no module: --server is unused, "
-            "and clients bring vectors of the encoder with each object and query (samespace's do). Queries by text and "
-            "objects without a vector are not encoded."
+            "Its vectors are of texts that Weaviate's module does not make, so the copy has no module: --server is "
+            "unused; clients bring vectors of the encoder with each object and query, as samespace's do. Queries by "
+            "text fail, and objects without a vector stay without."
         )
     if referring:
         lines.append(

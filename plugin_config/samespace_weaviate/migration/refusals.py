@@ -5,7 +5,7 @@ Each function raises `MigrationBlocked` with what is in the way and what to do; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from samespace.errors import MigrationBlocked
@@ -15,7 +15,8 @@ from ..audit.searchable import SearchCheck
 from ..pinning.routes import vectorizer_of
 from .compare import unlike_properties
 from .plan import Migration, references_from_others
-from .transfer import Transfer
+from .progress import MigrationProgress
+from .transfer import MARGIN_MS, Transfer
 from .verification import Verification, made_searchable
 
 
@@ -105,21 +106,43 @@ def refuse_if_referred_to(database: Database, migration: Migration) -> None:
         )
 
 
-def refuse_late_writes(transfer: Transfer, migration: Migration, settled_ms: int, because: str) -> None:
-    """Somebody wrote to the old collection, by its own name, after the alias had moved."""
+def refuse_late_writes(
+    transfer: Transfer, migration: Migration, times: MigrationProgress, because: tuple[str, str]
+) -> None:
+    """Somebody wrote to the old collection, or deleted from it, by its own name, after the alias had moved.
+
+    Args:
+        times: when the alias moved, and when everything was settled.
+        because: what would become of writes, and of deletions.
+    """
+    apart_ms = MARGIN_MS if len(transfer.database.node_names()) > 1 else 0  # of the nodes' clocks
     late: list[UUID] = []
+    deleted: list[UUID] = []
     for tenant in transfer.tenants():
         with transfer.awake(tenant, make=False):
-            objects = stream(transfer.database.of_tenant(tenant), migration.old)
-            late += [each.uuid for each in objects if each.updated_ms >= settled_ms]
-    if late:
-        raise MigrationBlocked(
-            collection=migration.old,
-            reason=f"{len(late)} of its objects were written after the switch, by its own name ({late[0]}, ...); "
-            f"{because}",
-            remedy=f"let all clients write to {migration.alias}, write these objects there, or give them up with "
-            "--force",
-        )
+            own = transfer.database.of_tenant(tenant)
+            late += [each.uuid for each in stream(own, migration.old) if each.updated_ms >= times.settled_ms]
+            if not tenant or transfer.database.tenant_state(migration.new, tenant):
+                deleted += _deleted(own, migration, times.moved_ms - apart_ms)
+    for ids, done, reason in ((late, "written", because[0]), (deleted, "deleted", because[1])):
+        if ids:
+            raise MigrationBlocked(
+                collection=migration.old,
+                reason=f"{len(ids)} of its objects were {done} after the switch, by its own name ({ids[0]}, ...); "
+                f"{reason}",
+                remedy=f"let all clients use {migration.alias}, do the same there, or give it up with --force",
+            )
+
+
+def _deleted(own: Database, migration: Migration, before_ms: int) -> Iterator[UUID]:
+    """What was carried over before the alias moved, is untouched since, and is not in the old collection any more."""
+    there = iter(own.ids(migration.old))
+    next_id = next(there, None)
+    for each in stream(own, migration.new):
+        while next_id is not None and str(next_id) < str(each.uuid):
+            next_id = next(there, None)
+        if next_id != each.uuid and each.updated_ms < before_ms:
+            yield each.uuid
 
 
 def refuse_without_module(database: Database, migration: Migration) -> None:

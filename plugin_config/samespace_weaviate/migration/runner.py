@@ -310,7 +310,7 @@ class Migrator:
         if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())
-        self._refuse_late_writes("they would be overwritten by the way back")
+        self._refuse_late_writes("they would be overwritten by the way back", "they would come back")
         if self.journal.progress.state is MigrationState.SETTLED:
             self.journal.note("returning")
         self._switch(self._back(), "unswitching")
@@ -340,7 +340,7 @@ class Migrator:
                 refuse_if_referred_to(self.database, migration)
             if not self.terms.force:
                 self._require_alike(self._forth())
-            self._refuse_late_writes(f"they are not in {migration.new}")
+            self._refuse_late_writes(f"they are not in {migration.new}", f"they still are in {migration.new}")
             refuse_unsearchable(self._forth(), migration)
             self.database.delete_collection(migration.old)
         if migration.makes_alias and not self.terms.keep_name:
@@ -348,10 +348,10 @@ class Migrator:
         self.journal.note("finished")
         self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
 
-    def _refuse_late_writes(self, because: str) -> None:
+    def _refuse_late_writes(self, writes: str, deletions: str) -> None:
         progress = self.journal.progress
         if not self.terms.force and progress.state is MigrationState.SETTLED:
-            refuse_late_writes(self._forth(), self.migration, progress.settled_ms, because)
+            refuse_late_writes(self._forth(), self.migration, progress, (writes, deletions))
 
     def _forth(self) -> Transfer:
         migration = self.migration

@@ -16,7 +16,7 @@ from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, RequestInvalid
 from samespace.progress import Advance
 
-from ..access.database import Database
+from ..access.database import Database, is_collection
 from .journal import MigrationJournal
 from .moving import plan_return, renamed_schema
 from .plan import Migration
@@ -159,6 +159,9 @@ def _finish_names(stack: ExitStack, database: Database, done: Migration, order: 
     """
     path = _keep_name_journal(order.path)
     journal = stack.enter_context(MigrationJournal(path))
+    if journal.progress.state is MigrationState.FINISHED and is_collection(database, done.new):
+        _set_aside(path, str(journal.progress.plan["id"]))  # of an earlier migration: this one's copy would be gone
+        journal = stack.enter_context(MigrationJournal(path))
     if journal.progress.state is MigrationState.NEW:
         if database.alias_target(done.old):
             raise MigrationBlocked(

@@ -133,6 +133,9 @@ class FakeWeaviate:
         """None."""
         return ()
 
+    def node_names(self) -> frozenset[str]:
+        return frozenset({"node1"})
+
     def sees_all(self) -> bool:
         return True
 

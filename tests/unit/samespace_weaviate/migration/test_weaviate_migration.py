@@ -586,6 +586,25 @@ def test_nothing_switches_to_an_encoder_that_weaviate_cannot_reach(world: World)
     world.check("Articles_bbbbbbbbbbbb", NEW)
 
 
+@pytest.mark.parametrize("wish", ["rollback", "finish"])
+def test_deletions_by_the_old_name_are_looked_for_too(world: World, wish: Wish) -> None:
+    """They are in the new collection still, and would come back on the way back; --force accepts that."""
+    world.run()
+    world.door.clock_ms += 10_000
+    gone = [record(number).uuid for number in (3, 300)]
+    for key in gone:
+        del world.door.objects["Article_old"][""][key]
+    world.client_writes("", record(1000))  # a client's own object of the new collection is no such thing
+    world.client_deletes("", record(7).uuid)
+    with pytest.raises(MigrationBlocked, match=f"2 of its objects were deleted after the switch.*{gone[0]}"):
+        world.run(wish)
+    assert "Article_old" in world.door.schemas and world.door.pointers["Articles"] == "Articles_bbbbbbbbbbbb"
+    for key in gone:
+        world.client_deletes("", key)
+    world.run(wish)
+    world.check(*(("Article_old", OLD) if wish == "rollback" else ("Articles_bbbbbbbbbbbb", NEW)))
+
+
 @pytest.mark.parametrize("changed", ["gone", "of another"])
 @pytest.mark.parametrize("wish", ["migrate", "rollback", "finish"])
 def test_a_journal_is_no_proof_where_weaviate_says_otherwise(world: World, changed: str, wish: Wish) -> None:
