@@ -255,7 +255,7 @@ def _find_embedded(environment: Mapping[str, str], can_download: Callable[[str],
 
 
 def one_node_twice(addresses: Sequence[Address]) -> tuple[Address, Address] | None:
-    """Two of *addresses* that lead to the same door of the same machine, by whatever names; None where all differ.
+    """Two of *addresses* that lead to one door of one machine, over REST or gRPC, by any names; None where all differ.
 
     A load balancer with several addresses of its own is not noticed: Weaviate does not say which of its nodes answers.
     """
@@ -264,12 +264,17 @@ def one_node_twice(addresses: Sequence[Address]) -> tuple[Address, Address] | No
 
 
 def _doors(address: Address) -> frozenset[tuple[str, int]]:
-    """Where connections to it may arrive; this machine is called "here" by any of its names."""
+    """Where connections to it may arrive, over REST and over gRPC; this machine is "here" by any of its names."""
+    doors = ((address.host, address.port), (address.grpc_host or address.host, address.grpc_port))
+    return frozenset((name, port) for host, port in doors for name in _names(host))
+
+
+def _names(host: str) -> frozenset[str]:
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        return frozenset({(address.host.lower(), address.port)})
-    return frozenset(("here" if _is_here(str(where[0])) else str(where[0]), address.port) for *_, where in found)
+        return frozenset({host.lower()})
+    return frozenset("here" if _is_here(str(where[0])) else str(where[0]) for *_, where in found)
 
 
 def _is_here(host: str) -> bool:

@@ -75,7 +75,13 @@ class ObjectCalls(SchemaCalls):
     def _listed(self, name: str, after: str, limit: int, vectors: bool) -> list[StoredObject]:
         """As the node lists them that answers here."""
         query = {"class": name, "limit": str(limit), "after": after, **self._tenant(), **_include(vectors)}
-        return [_object(each) for each in self.rest.ask("GET", "/objects", query=query)["objects"]]
+        answer = self.rest.ask("GET", "/objects", query=query)
+        if not isinstance(answer, Mapping) or not isinstance(answer.get("objects"), list):
+            raise WeaviateUnavailable(
+                address=str(self.rest.address),
+                reason="its list of objects is no list; a proxy in between may have cut the answer",
+            )
+        return [_object(each) for each in answer["objects"]]
 
     def agreed(
         self, name: str, uuids: Sequence[UUID], *, vectors: bool, consistency: Consistency

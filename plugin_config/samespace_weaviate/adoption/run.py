@@ -17,6 +17,7 @@ from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid, short
 
 from ..access.database import Database
+from ..access.values import StoredObject
 from ..audit.bounds import share_at_most
 from ..audit.recipes import InputRecipe, declared, text_properties
 from ..pinning.adopted import Adoption, guard_settings
@@ -26,7 +27,7 @@ from ..pinning.routes import vectorizer_of
 from ..pinning.spec import GUARD_VECTOR, collection_name
 from ..pinning.unpinned import has_unnamed_vector
 from ..replicas.alike import as_read, require_alike
-from .sample import draw, longest_first
+from .sample import CollectionSample, draw, longest_first
 from .search import WRITTEN_WITHIN, RecipeFit, RecipeSearch, Sampled
 
 SAMPLE: Final = 200
@@ -67,6 +68,7 @@ class VectorLook:
         dims: of most of them.
         candidates: each with what it explains, what explains most first.
         fair: whether every object had the same chance of being sampled; else nothing is said of the others.
+        without: objects of the sample that have a text and not this vector.
     """
 
     vector: str
@@ -74,6 +76,7 @@ class VectorLook:
     dims: int
     candidates: tuple[CandidateFit, ...]
     fair: bool = True
+    without: int = 0
 
     @property
     def best(self) -> CandidateFit | None:
@@ -198,19 +201,14 @@ def look(
     pins = read_pins(schema)
     pinned = {pin.vector for pin in pins}
     named = [each for each in schema.get("vectorConfig") or {} if each not in pinned and each != GUARD_VECTOR]
-    looks = []
-    for vector in (*sorted(named), *([""] if has_unnamed_vector(schema) else [])):
-        objects = [
-            Sampled(each.uuid, each.properties, each.vectors[vector])
-            for each in drawn.objects
-            if vector in each.vectors and each.vectors[vector].ndim == 1 and each.vectors[vector].any()
-        ]
+    unnamed = [""] if has_unnamed_vector(schema) else []
+
+    def fits_of(vector: str, objects: Sequence[Sampled]) -> list[CandidateFit]:
         module, settings = vectorizer_of(schema, vector)
         as_module = declared(schema, Pin(vector, module, settings, "", "", ""))
-        fits = [_fit(schema, each, objects, properties, as_module, written_within, progress) for each in candidates]
-        dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
-        ranked = sorted(fits, key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting))
-        looks.append(VectorLook(vector, len(objects), dims, tuple(ranked), drawn.fair))
+        return [_fit(schema, each, objects, properties, as_module, written_within, progress) for each in candidates]
+
+    looks = [_look_at(vector, drawn, properties, fits_of) for vector in (*sorted(named), *unnamed)]
     guarded = GUARD_VECTOR in (schema.get("vectorConfig") or {})
     return CollectionLook(
         str(schema["class"]),
@@ -222,6 +220,29 @@ def look(
         guarded,
         as_read(database, name),
     )
+
+
+def _look_at(
+    vector: str,
+    drawn: CollectionSample,
+    properties: Sequence[str],
+    fits_of: Callable[[str, Sequence[Sampled]], Sequence[CandidateFit]],
+) -> VectorLook:
+    objects = [
+        Sampled(each.uuid, each.properties, each.vectors[vector])
+        for each in drawn.objects
+        if vector in each.vectors and each.vectors[vector].ndim == 1 and each.vectors[vector].any()
+    ]
+    dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
+    ranked = sorted(
+        fits_of(vector, objects), key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting)
+    )
+    without = sum(1 for each in drawn.objects if vector not in each.vectors and _has_text(each, properties))
+    return VectorLook(vector, len(objects), dims, tuple(ranked), drawn.fair, without)
+
+
+def _has_text(each: StoredObject, properties: Sequence[str]) -> bool:
+    return any(str(each.properties.get(name) or "").strip() for name in properties)
 
 
 def adopt(database: Database, found: CollectionLook) -> dict[str, Adoption]:

@@ -54,6 +54,11 @@ def verdict(found: VectorLook) -> str:
         if found.fair
         else "nothing is known of the others, because there are too many ids to draw fairly: audit it."
     )
+    if found.without:
+        said += (
+            f" Besides, {found.without} of {found.without + found.sampled} objects that were read have a text and no "
+            "vector: searches do not find them until `samespace weaviate repair` has encoded them."
+        )
     obstacle = found.obstacle()
     return f"{said} Not pinned: {obstacle}." if obstacle else said
 

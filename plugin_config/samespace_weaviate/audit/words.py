@@ -18,6 +18,8 @@ _NEAREST: Final = 1e-14
 
 def verdict(report: AuditReport) -> str:
     """The one sentence that matters."""
+    if not report.population and not report.unread:
+        return "There are no objects."
     if report.unread and not report.tenants:
         return f"Nothing was audited: none of {len(report.unread)} tenants is active."
     said = _verdict(report)

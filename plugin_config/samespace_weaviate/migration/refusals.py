@@ -14,7 +14,7 @@ from ..access.database import Database, is_collection, stream
 from ..audit.searchable import SearchCheck
 from ..pinning.routes import vectorizer_of
 from .compare import unlike_properties
-from .plan import Migration, references_from_others
+from .plan import Migration, filled_vectors, references_from_others
 from .progress import MigrationProgress
 from .transfer import MARGIN_MS, Transfer
 from .verification import Verification, made_searchable
@@ -74,13 +74,25 @@ def refuse_moved_alias(database: Database, migration: Migration) -> None:
 def refuse_unlike_properties(transfer: Transfer) -> None:
     """A property is defined in another way than where it comes from: filters and keyword search would change."""
     source, target = (transfer.database.schema(name) or {} for name in (transfer.route.source, transfer.route.target))
-    unlike = unlike_properties(source, target)
-    if unlike:
+    if unlike := unlike_properties(source, target):
         raise MigrationBlocked(
             collection=transfer.route.target,
             reason=f"its properties are defined otherwise than in {transfer.route.source}: {'; '.join(unlike)}",
             remedy="somebody changed one of the two while it was copied, or Weaviate guessed (AUTOSCHEMA_ENABLED). "
             "Roll back with --rollback, and migrate again",
+        )
+
+
+def refuse_lost_vectors(transfer: Transfer, migration: Migration) -> None:
+    """Somebody gave one collection another vector meanwhile, which the other one does not get."""
+    route = transfer.route
+    source, target = (transfer.database.schema(name) or {} for name in (route.source, route.target))
+    kept = {migration.old_vector, migration.new_vector, *(filled_vectors(target) if migration.carries else ())}
+    if lost := [name for name in filled_vectors(source) if name not in kept]:
+        raise MigrationBlocked(
+            collection=route.source,
+            reason=f"it has got another vector meanwhile, {', '.join(lost)}, which {route.target} does not get",
+            remedy="let nobody add vectors meanwhile; drop it, or give it up with --force",
         )
 
 

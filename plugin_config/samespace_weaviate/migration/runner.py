@@ -31,6 +31,7 @@ from .refusals import (
     refuse_if_named,
     refuse_if_referred_to,
     refuse_late_writes,
+    refuse_lost_vectors,
     refuse_unlike_properties,
     refuse_unsearchable,
     refuse_what_was_found,
@@ -185,6 +186,8 @@ class Migrator:
             self.terms.tell(f"Caught up: {moved.written} objects written, {moved.deleted} deleted.")
             if moved.changed <= QUIET:
                 refuse_unlike_properties(transfer)
+                if not self.terms.force:
+                    refuse_lost_vectors(transfer, self.migration)
                 return moved
         raise MigrationBlocked(
             collection=self.migration.old,
@@ -338,7 +341,7 @@ class Migrator:
             refuse_if_named(self.database, migration.old)
             if not self.terms.force:
                 refuse_if_referred_to(self.database, migration)
-            if not self.terms.force:
+                refuse_lost_vectors(self._forth(), migration)
                 self._require_alike(self._forth())
             self._refuse_late_writes(f"they are not in {migration.new}", f"they still are in {migration.new}")
             refuse_unsearchable(self._forth(), migration)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
-from samespace.errors import PinBroken, WeaviateUnavailable
+from samespace.errors import PinBroken, WeaviateError, WeaviateUnavailable
 
 from .pin import Finding, Severity
 from .spec import shown
@@ -35,6 +35,13 @@ class Viewed(Protocol):
         """From address to node."""
 
 
+class NodeDatabase(Viewed, Protocol):
+    """The same, and which nodes there are."""
+
+    def node_names(self) -> frozenset[str]:
+        """Every node that there is, also one that is away."""
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaViews:
     """How the nodes see one collection.
@@ -43,11 +50,13 @@ class SchemaViews:
         collection: its name.
         differing: from a node's address to what it has otherwise than the leader.
         silent: addresses of the nodes that did not answer.
+        unknown: nodes beyond those whose addresses are known.
     """
 
     collection: str
     differing: Mapping[str, str]
     silent: tuple[str, ...]
+    unknown: int = 0
 
     def findings(self) -> tuple[Finding, ...]:
         """For `check`."""
@@ -59,9 +68,20 @@ class SchemaViews:
             )
             for node, what in self.differing.items()
         )
-        return broken + tuple(
-            Finding(Severity.UNSAFE, f"node {node} does not answer: whether it sees this pin is not known")
-            for node in self.silent
+        unknown = (
+            Finding(
+                Severity.UNSAFE,
+                f"{self.unknown} more nodes were not asked for their own copy of the schema, by which they encode and "
+                "search: give the address of each (--node, or WEAVIATE_NODES)",
+            ),
+        )
+        return (
+            broken
+            + unknown * bool(self.unknown)
+            + tuple(
+                Finding(Severity.UNSAFE, f"node {node} does not answer: whether it sees this pin is not known")
+                for node in self.silent
+            )
         )
 
 
@@ -79,6 +99,17 @@ def read_views(database: Viewed, name: str, *, pause: Callable[[float], None] = 
             break
         pause(PAUSE_S)
     return SchemaViews(name, differing, tuple(silent))
+
+
+def unknown_nodes(database: NodeDatabase) -> int:
+    """How many nodes there are beyond those whose addresses are known; 0 where the key in use may not list them."""
+    try:
+        there = len(database.node_names())
+    except WeaviateUnavailable:
+        raise
+    except WeaviateError:
+        return 0
+    return max(0, there - max(1, len(database.each_node())))
 
 
 def require_same_views(database: Viewed, name: str, *, pause: Callable[[float], None] = time.sleep) -> None:

@@ -25,6 +25,7 @@ from samespace.cli.weaviate import weaviate
 from samespace.errors import PinBroken
 from samespace_weaviate import Severity, Store, StoredObject, check_pin
 from samespace_weaviate.access.database import stream
+from samespace_weaviate.access.values import object_uuid
 from samespace_weaviate.adoption.run import adopt, look
 from samespace_weaviate.adoption.sample import draw
 from samespace_weaviate.adoption.words import verdict
@@ -288,6 +289,22 @@ def test_the_command_tells_pins_and_is_asked_for_by_check(
         assert found.exit_code == 0 and str(objects(1)[0]["body"])[:20] in found.output, found.output
         few = CliRunner().invoke(weaviate, ["adopt", name, "--candidate", str(other_artifact), "--json", *where])
         assert few.exit_code == 0
+    finally:
+        store.delete_collection(name)
+
+
+def test_objects_without_a_vector_are_told(
+    store: Store, models: dict[str, Any], candidates: dict[str, Encoder], tiny_artifact: Path
+) -> None:
+    """They are of no other space, so it is pinned; but no search finds them, and the bound is not about them."""
+    name = plant(store, Planted("lacking"), models, objects(OBJECTS), "default")
+    try:
+        bare = [StoredObject(object_uuid(name, f"bare {n}"), {"body": f"text {n} without a vector"}) for n in range(30)]
+        assert store.write(name, bare) == []
+        found = look(store, name, list(candidates.values()), sample=10_000)
+        (vector,) = found.vectors
+        assert vector.without == 30 and found.adoptions
+        assert "30 of" in verdict(vector) and "have a text and no vector" in verdict(vector)
     finally:
         store.delete_collection(name)
 

@@ -20,7 +20,8 @@ from ..encoders import SPACE_ID, open_encoder, space_of
 from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
-    from samespace_weaviate import PinCheck
+    from samespace_weaviate import PinCheck, Store
+    from samespace_weaviate.pinning.check import Inventory
     from samespace_weaviate.pinning.sameness import SpaceSide
 
 
@@ -68,21 +69,17 @@ def check(
     """
     require_weaviate()
     from samespace_weaviate import Severity
-    from samespace_weaviate.pinning.check import Inventory, check_all
+    from samespace_weaviate.pinning.check import check_all
     from samespace_weaviate.pinning.encoding import judge_encoding
     from samespace_weaviate.pinning.served import Servers
-    from samespace_weaviate.pinning.views import read_views
 
     space_id = space_of(encoder)[0] if encoder else None
     right = None if offline or not encoder else _right(encoder)
     servers = None if offline else Servers(encoder_url, ca=os.environ.get("SAMESPACE_CA", ""), right=right)
     with weaviate() as store:
-        whole = store.sees_all()
-        schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
-        views = {str(schema["class"]): read_views(store, str(schema["class"])) for schema in schemas}
-        inventory = Inventory(schemas, store.aliases(), views, whole)
-        if not whole and not names:
-            if not schemas:
+        inventory = _inventory(store)
+        if not inventory.whole and not names:
+            if not inventory.schemas:
                 raise WeaviateError(
                     "this key is not allowed to see any collection, so nothing could be checked; set WEAVIATE_API_KEY "
                     "to a key with the role samespace_reader (`samespace weaviate config --for rbac`)"
@@ -98,6 +95,17 @@ def check(
         _print(checks)
     if any(found.worst >= Severity.UNSAFE for found in checks):
         sys.exit(1)
+
+
+def _inventory(store: Store) -> Inventory:
+    """What is there, as far as the key in use may see it."""
+    from samespace_weaviate.pinning.check import Inventory
+    from samespace_weaviate.pinning.views import read_views, unknown_nodes
+
+    schemas = tuple(schema for name in store.names() if (schema := store.schema(name)) is not None)
+    unknown, names = unknown_nodes(store), [str(schema["class"]) for schema in schemas]
+    views = {each: replace(read_views(store, each), unknown=unknown) for each in names}
+    return Inventory(schemas, store.aliases(), views, store.sees_all())
 
 
 def _probed(found: PinCheck, folder: Path) -> PinCheck:

@@ -84,7 +84,7 @@ def compare(
     dataset, texts = _queries(judged, split, query_file)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
-        require_rights(store, "search", old, new, tenants=(tenant,) if tenant else ())
+        require_rights(store, "compare", old, new, tenants=(tenant,) if tenant else ())
         asked = store.of_tenant(tenant) if tenant else store
         first, second = (
             CutoverSide(asked, name, stack.enter_context(open_encoder(encoder)) if encoder else None, id_property)

@@ -207,7 +207,8 @@ def _require_members(store: Store) -> None:
     if (twice := one_node_twice(store.members)) is not None:
         raise ConfigInvalid(
             key="--node",
-            reason=f"{twice[0]} and {twice[1]} are the same node by two names; give the address of each node once",
+            reason=f"{twice[0]} and {twice[1]} are the same node by two names, or have the same gRPC port; give the "
+            "address of each node once, as http://HOST:PORT#GRPC_PORT where its gRPC port is not --grpc-port",
         )
     names = store.node_names()
     if len(store.members) < len(names):

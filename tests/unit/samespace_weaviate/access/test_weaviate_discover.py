@@ -167,9 +167,15 @@ def test_weaviate_cloud_has_its_own_host_for_grpc(host: str, grpc_host: str) -> 
 def test_one_node_by_two_names_is_one(urls: tuple[str, str]) -> None:
     """A walk through it and itself finds that all replicas agree."""
     first, second = (Address.from_environment(url, {}, is_node=True) for url in urls)
-    elsewhere = Address.from_environment("http://127.0.0.1:8081", {}, is_node=True)
+    elsewhere = Address.from_environment("http://127.0.0.1:8081#50052", {}, is_node=True)
     assert one_node_twice([first, elsewhere, second]) == (first, second)
     assert one_node_twice([first, elsewhere]) is None
+
+
+def test_two_nodes_with_one_grpc_port_are_refused() -> None:
+    """Searches of both would go to one of them; its index would be taken for the other's."""
+    nodes = [Address.from_environment(f"http://127.0.0.1:{port}", {}, is_node=True) for port in (8080, 8081)]
+    assert one_node_twice(nodes) == (nodes[0], nodes[1])
 
 
 def test_addresses_of_loopback_may_be_of_several_servers() -> None:
