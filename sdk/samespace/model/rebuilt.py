@@ -84,7 +84,8 @@ def rebuild(identity: Identity, weights: Mapping[str, npt.NDArray[Any]]) -> Enco
         pooling = TokenAttention(len(state["pooling.query"]))
     transform = _linear(state, "transform") if identity.transform is not None else None
     layers = [_layer(layer, state, f"layers.{place}") for place, layer in enumerate(identity.layers)]
-    module = EncoderModule(kind(config, **options), pooling, layers, transform)
+    pool_prompt = identity.recipe.pool_prompt
+    module = EncoderModule(kind(config, **options), pooling, layers, transform, pool_prompt=pool_prompt)
     module.load_state_dict(state)
     return module.eval().requires_grad_(False)
 

@@ -154,6 +154,20 @@ def instructor_with_prompts(folder: Path) -> None:
     change(folder, "config_sentence_transformers.json", prompts={"query": "Represent the question: "})
 
 
+def prompt_out_of_four(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", _LAST))
+    prompts = {"query": "Represent the question: ", "document": "passage: "}
+    change(folder, "config_sentence_transformers.json", prompts=prompts)
+    change(folder, "1_Pooling/config.json", include_prompt=False)
+
+
+def prompt_without_end(folder: Path) -> None:
+    """A decoder's tokenizer, which puts nothing around a text."""
+    qwen3(folder)
+    change(folder, "1_Pooling/config.json", include_prompt=False, pooling_mode_lasttoken=False)
+    change(folder, "1_Pooling/config.json", pooling_mode_mean_tokens=True)
+
+
 def modernbert(folder: Path) -> None:
     from fakes.models.architectures import save_tiny
 
@@ -337,7 +351,13 @@ LAYOUTS: dict[str, Layout] = {
     "labse": Layout(hub_folders.labse, "LaBSE: cased, [CLS], Dense tanh"),
     "gtr": Layout(gtr, "GTR, sentence-T5: Dense without bias"),
     "instructor": Layout(instructor, "instructor: include_prompt false, no prompts"),
-    "instructor_with_prompts": Layout(instructor_with_prompts, "instructor with prompts", "prompt out of pooling"),
+    "instructor_with_prompts": Layout(instructor_with_prompts, "instructor with a prompt for queries"),
+    "prompt_out_of_four": Layout(prompt_out_of_four, "include_prompt false: [CLS], max, weighted mean, last"),
+    "prompt_without_end": Layout(
+        prompt_without_end,
+        "include_prompt false, no token at the end",
+        prompts={"query": "ask: ", "passage": "find: a "},
+    ),
     "distiluse": Layout(hub_folders.distiluse, "distiluse: cased DistilBERT, Dense"),
     "modernbert": Layout(modernbert, "nomic ModernBERT"),
     "modernbert_of_the_hub": Layout(hub_folders.modernbert, "GTE, granite: ModernBERT's config.json as on the hub"),

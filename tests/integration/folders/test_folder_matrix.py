@@ -18,7 +18,7 @@ READ = [name for name, layout in LAYOUTS.items() if not layout.refused]
 QUICK = [
     "minilm", "mpnet_2021", "folder_of_2020", "stella", "gtr", "residual_projected", "concatenated", "truncated",
     "square_root", "no_mode", "plain", "multilingual_minilm", "multilingual_e5_small", "modernbert_of_the_hub",
-    *NOT_TABLED,
+    "instructor_with_prompts", "prompt_out_of_four", "prompt_without_end", *NOT_TABLED,
 ]  # fmt: skip
 """Those that go through loading and encoding in every test run; all of them go through everything with --run-slow."""
 
