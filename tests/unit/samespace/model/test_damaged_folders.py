@@ -53,6 +53,6 @@ def test_a_layer_without_its_size_is_refused(whole: Path, tmp_path: Path) -> Non
     folder = Path(shutil.copytree(whole, tmp_path / "model"))
     (folder / "2_Dense" / "config.json").write_text("{}")
     with pytest.raises(
-        ModelUnsupported, match="2_Dense/config.json says in_features = None, expected a number of dims"
+        ModelUnsupported, match=r"2_Dense/config.json says in_features = None, expected a number of dims"
     ):
         load_checkpoint(folder)
