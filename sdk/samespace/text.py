@@ -35,6 +35,8 @@ _OBEYED: Final = frozenset(
     if chr(code) not in "\n\t"
 )
 LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "slices", "reject")
+PROMPT_MASK: Final = 2
+"""In a mask: a token of the prompt, attended to and left out of pooling; 1 stands for any other token, 0 for none."""
 BY_WINDOW: Final[frozenset[str]] = frozenset({"windows", "slices"})
 """With these an answer has one row a window, not one a text."""
 
@@ -48,12 +50,14 @@ class Recipe:
         token_limit: the most tokens a model input may have, special tokens and prompt included.
         window_overlap: tokens that neighbouring windows share at least.
         combine: how window vectors become one; "token_weighted_mean" is the only way so far.
+        pool_prompt: whether the prompt's tokens are pooled with the others, as in most encoders.
     """
 
     prompts: Mapping[str, str]
     token_limit: int
     window_overlap: int
     combine: str = "token_weighted_mean"
+    pool_prompt: bool = True
 
     def __post_init__(self) -> None:
         if set(self.prompts) != set(ROLES):
@@ -84,20 +88,26 @@ class Recipe:
             "token_limit": self.token_limit,
             "window_overlap": self.window_overlap,
             "combine": self.combine,
+            **({} if self.pool_prompt else {"pool_prompt": False}),  # a key that came later: without it ids stay
         }
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Recipe:
         """The inverse of `to_dict`; raises `RequestInvalid` for what does not fit."""
         expected = {"prompts", "token_limit", "window_overlap", "combine"}
-        if set(data) != expected:
+        if set(data) - {"pool_prompt"} != expected:
             raise RequestInvalid(field="recipe", reason=f"expected keys {sorted(expected)}, got {sorted(data)}")
+        if data.get("pool_prompt", False) is not False:
+            raise RequestInvalid(field="recipe.pool_prompt", reason=f"expected false, got {data['pool_prompt']!r}")
         for key in ("token_limit", "window_overlap"):
             if type(data[key]) is not int:
                 raise RequestInvalid(field=f"recipe.{key}", reason=f"expected an integer, got {data[key]!r}")
         if not isinstance(data["prompts"], Mapping):
             raise RequestInvalid(field="recipe.prompts", reason=f"expected a table, got {data['prompts']!r}")
-        return Recipe(dict(data["prompts"]), data["token_limit"], data["window_overlap"], data["combine"])
+        return Recipe(
+            dict(data["prompts"]), data["token_limit"], data["window_overlap"], data["combine"],
+            pool_prompt="pool_prompt" not in data,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +118,14 @@ class Window:
         ids: token ids, special tokens and prompt included.
         content: how many of them are the text's own: the weight of this window.
         start, end: the characters of the text that it covers.
+        unpooled: how many of the first tokens pooling leaves out: those of the prompt, for encoders that do so.
     """
 
     ids: tuple[int, ...]
     content: int
     start: int
     end: int
+    unpooled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +188,12 @@ def window_starts(content: int, size: int, overlap: int) -> list[int]:
 
 
 class TextEncoder:
-    """The text path of one encoder: a tokenizer and a recipe. Thread-safe; holds no text."""
+    """The text path of one encoder: a tokenizer and a recipe. Thread-safe; holds no text.
+
+    Attributes:
+        recipe: as it was given.
+        unpooled: how many tokens at the front of an input pooling leaves out, by role.
+    """
 
     def __init__(self, tokenizer: Tokenizer, recipe: Recipe) -> None:
         tokenizer.no_padding()
@@ -192,6 +209,9 @@ class TextEncoder:
                     reason=f"the {role} prompt and the special tokens take {overhead} tokens and the overlap "
                     f"{recipe.window_overlap}: nothing is left of the token limit {recipe.token_limit}",
                 )
+        self.unpooled: Mapping[Role, int] = {
+            role: 0 if recipe.pool_prompt else _prompt_tokens(tokenizer, recipe.prompts[role]) for role in ROLES
+        }
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -218,8 +238,11 @@ class TextEncoder:
         for index, encoding in enumerate(encodings):
             if not encoding.ids:  # only without special tokens: decoders' tokenizers often have none
                 raise RequestInvalid(field=f"texts[{index}]", reason="has no tokens, so it has no vector")
+        unpooled = self.unpooled[role]
         return [
-            self._windows(encoding, len(prompt), len(text)) for encoding, text in zip(encodings, texts, strict=True)
+            # A text without a token of its own beside the prompt's is its last one: a vector needs something.
+            self._windows(encoding, len(prompt), len(text), min(unpooled, len(encoding.ids) - 1))
+            for encoding, text in zip(encodings, texts, strict=True)
         ]
 
     def count_pieces(self, words: Sequence[str]) -> list[tuple[int, bool]]:
@@ -229,13 +252,13 @@ class TextEncoder:
         encodings = self._tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
         return [(len(encoding.ids), not unknown.isdisjoint(encoding.ids)) for encoding in encodings]
 
-    def _windows(self, encoding: Any, prompt_chars: int, text_chars: int) -> TokenizedText:
+    def _windows(self, encoding: Any, prompt_chars: int, text_chars: int, unpooled: int) -> TokenizedText:
         ids: list[int] = encoding.ids
         limit = self.recipe.token_limit
         head, tail = len(self._prefix), len(ids) - len(self._suffix)
         if len(ids) <= limit:
             # The weight of a lone window does not matter; the span is the whole text.
-            return TokenizedText(len(ids), (Window(tuple(ids), max(1, tail - head), 0, text_chars),))
+            return TokenizedText(len(ids), (Window(tuple(ids), max(1, tail - head), 0, text_chars, unpooled),))
         offsets: list[tuple[int, int]] = encoding.offsets
         first = head
         while first < tail and offsets[first][1] <= prompt_chars:
@@ -253,6 +276,7 @@ class TextEncoder:
                     # What the tokenizer drops at either end (white space) belongs to the outer windows.
                     start=0 if low == first else max(0, offsets[low][0] - prompt_chars),
                     end=text_chars if high == tail else max(0, offsets[high - 1][1] - prompt_chars),
+                    unpooled=unpooled,
                 )
             )
         return TokenizedText(len(ids), tuple(windows))
@@ -268,12 +292,23 @@ def _special_tokens(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, .
     return tuple(encoding.ids[: own[0]]), tuple(encoding.ids[own[-1] + 1 :])
 
 
+def _prompt_tokens(tokenizer: Tokenizer, prompt: str) -> int:
+    """How many tokens of a text with *prompt* are the prompt's and what stands before it.
+
+    As sentence-transformers counts them: those of the prompt alone, without a special token at its end.
+    """
+    ids = tokenizer.encode(prompt).ids if prompt else []
+    special = {place for place, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    return len(ids) - (ids[-1] in special) if ids else 0
+
+
 def pad(windows: Sequence[Window]) -> tuple[Int64, Int64]:
     """Model inputs of one batch.
 
     Returns:
         ids and mask, each (windows, longest), int64, zero-padded on the right. The pad id does not
-        matter: the mask hides it, and the parity gate measures that it does.
+        matter: the mask hides it, and the parity gate measures that it does. The mask is 1, and `PROMPT_MASK`
+        for a window's first tokens that are not pooled.
     """
     longest = max(len(window.ids) for window in windows)
     ids = np.zeros((len(windows), longest), dtype=np.int64)
@@ -281,6 +316,7 @@ def pad(windows: Sequence[Window]) -> tuple[Int64, Int64]:
     for row, window in enumerate(windows):
         ids[row, : len(window.ids)] = window.ids
         mask[row, : len(window.ids)] = 1
+        mask[row, : window.unpooled] = PROMPT_MASK
     return ids, mask
 
 

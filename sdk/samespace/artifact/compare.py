@@ -18,6 +18,7 @@ from .composite import Composite
 from .fingerprint import Identity
 from .layout import Artifact
 from .manifest import Manifest
+from .structure import describe
 
 Verdict = Literal["same", "rebuilt", "contradiction", "different"]
 PROBES_APART: Final = 1e-5
@@ -42,7 +43,8 @@ class SpaceComparison:
         verdict: "same" space and builds, the same space "rebuilt" (other build files), "different" spaces, or a
             "contradiction": one space id, and probes that are not of one space.
         space: (part, what differs) of what makes the spaces differ; empty unless "different".
-        beside: the same for what does not make a space: name, builds, Matryoshka sizes.
+        beside: the same for what does not make a space: name, builds, Matryoshka sizes, and a graph that is written
+            otherwise, whose vectors only texts can compare.
         probes: None where they cannot be compared (other dims, or no text in common).
     """
 
@@ -55,7 +57,7 @@ class SpaceComparison:
 def compare(left: Artifact, right: Artifact) -> SpaceComparison:
     """Hold two opened artifacts against each other."""
     space = tuple(_identity_differences(left.manifest, right.manifest))
-    beside = tuple(_other_differences(left.manifest, right.manifest))
+    beside = (*_other_differences(left.manifest, right.manifest), *_graphs(left, right))
     rebuilt = any(part == "build" for part, _ in beside)
     verdict: Verdict = "different" if left.space_id != right.space_id else "rebuilt" if rebuilt else "same"
     probes = _probes(left, right)
@@ -138,6 +140,22 @@ def _other_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]
             found.append(("build", f"{name}: other bytes"))
     if left.matryoshka_dims != right.matryoshka_dims:
         found.append(("matryoshka_dims", f"{left.matryoshka_dims} and {right.matryoshka_dims}"))
+    return found
+
+
+def _graphs(left: Artifact, right: Artifact) -> list[tuple[str, str]]:
+    """How the fp32 graphs of one id differ, up to the names in them; nothing for two ids, or equal bytes."""
+    if left.space_id != right.space_id:
+        return []
+    found = []
+    for number, (one, two) in enumerate(zip(left.parts or [left], right.parts or [right], strict=False), start=1):
+        builds = [each.manifest.build("fp32") for each in (one, two)]
+        files = [each.graph(build.file) for each, build in zip((one, two), builds, strict=True) if build is not None]
+        if len(files) != len(builds) or files[0].data == files[1].data:
+            continue
+        first, second = (describe(file.data, file=file.name) for file in files)
+        if said := second.differences(first):
+            found.append(("graph", f"{f'part {number}: ' if left.parts else ''}the second {said}"))
     return found
 
 

@@ -228,7 +228,10 @@ def _texts(root: Path, part: str, what: str, *, titled: bool) -> dict[str, str]:
     files = parts_of(root, part)
     if not files:
         also = ", ".join(f"{part}{suffix}" for suffix in SUFFIXES[2:])
-        raise DataInvalid(path=str(root / f"{part}.jsonl"), reason=f"no such file; also read are {also}, or with .gz")
+        raise DataInvalid(
+            path=str(root / f"{part}.jsonl"),
+            reason=f"no such file{_elsewhere(root, part)}; also read are {also}, or with .gz",
+        )
     found: dict[str, str] = {}
     seen: dict[str, str] = {}
     for path in files:
@@ -242,6 +245,15 @@ def _texts(root: Path, part: str, what: str, *, titled: bool) -> dict[str, str]:
     if not found:
         raise DataInvalid(path=str(files[0]), reason=f"has no {what}")
     return found
+
+
+def _elsewhere(root: Path, part: str) -> str:
+    """Where the set may be instead: in a folder or an archive of *root*."""
+    inside = [path for path in sorted(root.iterdir()) if path.is_dir() and parts_of(path, part)]
+    if inside:
+        return f"; {inside[0]} has one, name that folder"
+    archives = [path.name for path in sorted(root.iterdir()) if path.suffix.lower() in (".zip", ".tar", ".tgz")]
+    return f"; {archives[0]} is an archive, unpack it first" if archives else ""
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -267,10 +279,14 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
 def _entry(where: str, row: Any, *, titled: bool) -> tuple[str, str]:
     if not isinstance(row, Mapping):
         raise DataInvalid(path=where, reason='expected an object with "_id" and "text"')
-    identity, body = (next((name for name in names if name in row), None) for names in (_IDS, _TEXTS))
-    if identity is None or body is None:
+    identity = next((name for name in _IDS if name in row), None)
+    bodies = [name for name in _TEXTS if row.get(name)] or [name for name in _TEXTS if name in row]
+    if identity is None or not bodies:
         have = ", ".join(map(repr, row)) or "nothing"
         raise DataInvalid(path=where, reason=f'expected an object with "_id" and "text"; found {have}')
+    body, *others = bodies
+    if other := next((name for name in others if row[name] != row[body]), None):
+        raise DataInvalid(path=where, reason=f"has two columns for the text: {body!r} and {other!r}; keep one")
     name = identifier(where, row[identity])
     text, title = row[body] if row[body] is not None else "", row.get("title") or ""
     if not isinstance(text, str) or not isinstance(title, str):

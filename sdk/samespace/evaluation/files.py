@@ -30,6 +30,7 @@ _MAGIC: Final[tuple[tuple[bytes, Any], ...]] = (
 _MOST_FIELD_CHARS: Final = 100_000_000
 _SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,})?$")
 
+_SAVE_AS: Final = "save it as UTF-8, for instance with iconv -t UTF-8"
 Numbered = Iterator[tuple[int, Any]]
 
 
@@ -64,7 +65,12 @@ def parts_of(folder: Path, name: str) -> list[Path]:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path) in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if suffix_of(path) in SUFFIXES and is_data(path))
+
+
+def is_data(path: Path) -> bool:
+    """Whether *path* is a file that somebody put there: macOS leaves files such as `._train.tsv` in archives."""
+    return path.is_file() and not path.name.startswith(".")
 
 
 def _is_shard(path: Path) -> bool:
@@ -97,7 +103,7 @@ def read_lines(path: Path, *, newline: str | None = None) -> Iterator[str]:
     except FileNotFoundError as error:
         raise DataInvalid(path=str(path), reason="no such file") from error
     except UnicodeDecodeError as error:
-        raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: {error}") from error
+        raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: {error}; {_SAVE_AS}") from error
     except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
         raise DataInvalid(path=str(path), reason=f"cannot be decompressed: {error}") from error
     except OSError as error:
@@ -113,6 +119,8 @@ def _opened(path: Path, newline: str | None) -> IO[str]:
             return opened
     if begins.startswith(b"\x28\xb5\x2f\xfd"):
         raise DataInvalid(path=str(path), reason="is compressed with zstd; unpack it first: unzstd")
+    if begins.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataInvalid(path=str(path), reason=f"is UTF-16 text; {_SAVE_AS}")
     if begins.startswith(b"PK\x03\x04"):
         raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
     return path.open(encoding="utf-8-sig", newline=newline)

@@ -10,6 +10,7 @@ They are counted, and told by whoever holds the set.
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataInvalid
-from .files import COMPRESSIONS, SUFFIXES, read_lines, read_rows, stem_of, suffix_of
+from .files import COMPRESSIONS, SUFFIXES, is_data, read_lines, read_rows, stem_of, suffix_of
 
 QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
 PASSAGE_NAMES: Final = (
@@ -26,6 +27,7 @@ PASSAGE_NAMES: Final = (
 )  # fmt: skip
 GRADE_NAMES: Final = ("score", "relevance", "rel", "grade", "label", "relevant", "relevancy")
 _TEXT_SUFFIXES: Final = (".tsv", ".txt", ".qrels", ".qrel", ".trec")
+_NO_GRADES: Final = ("", "nan", "inf", "-inf", "none", "null", "na", "n/a")
 _FOLDERS: Final = ("qrels", "default", "data")
 """Where judgements are, the first that is there: BEIR's, and two names of MTEB's."""
 
@@ -60,7 +62,7 @@ def judgement_files(folder: Path) -> dict[str, list[Path]]:
         places = folder / name
         if places.is_dir():
             for path in sorted(places.iterdir()):
-                if path.is_file() and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES):
+                if is_data(path) and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES):
                     found.setdefault(_split_of(path), []).append(path)
             break
     for split, paths in found.items():
@@ -123,6 +125,7 @@ def _triples(path: Path) -> Iterator[tuple[int, tuple[str, str, float]]]:
 
 def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tuple[str, str, float]]]:
     places: tuple[int, int, int] | None = None
+    index, by_place = _Index(), False
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
@@ -132,9 +135,9 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
             places = _named_places(where, cells)
             if places is not None:
                 continue
-            places = (0, 2, 3) if len(cells) == 4 else (0, 1, 2)
-            if len(cells) in (3, 4) and not _is_number(cells[-1]) and number == 1:
-                continue  # a header with names of its own
+            places, by_place = ((0, 2, 3) if len(cells) == 4 else (0, 1, 2)), True
+            if len(cells) in (3, 4) and number == 1 and _is_own_header(where, cells):
+                continue
         if max(places) >= len(cells) or not _is_number(cells[places[2]]):
             raise DataInvalid(
                 path=where,
@@ -142,12 +145,53 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
                 f"got {line.rstrip()!r}",
             )
         query, passage, grade = (cells[place] for place in places)
+        if by_place:
+            index.look_at(where, cells)
         yield number, (query, passage, _grade(where, grade))
+
+
+@dataclass(slots=True)
+class _Index:
+    """Whether four columns are TREC's, or three behind an index that a table's writer put in front of each row."""
+
+    rows: int = 0
+    counts: bool = True
+    second: str | None = None
+
+    def look_at(self, where: str, cells: Sequence[str]) -> None:
+        """Raise `DataInvalid` where rows are numbered in the first of four columns, and TREC's constant is none."""
+        if len(cells) != 4:
+            self.counts = False
+        if not self.counts:
+            return
+        self.counts = cells[0] == str(self.rows)
+        self.rows += 1
+        self.second = self.second or cells[1]
+        if self.counts and self.rows > 1 and cells[1] != self.second:
+            raise DataInvalid(
+                path=where,
+                reason=f"its first column {cells[0]!r} counts the rows, and its second {cells[1]!r} is not TREC's "
+                "constant; leave the index out, or name the columns: query-id, corpus-id, score",
+            )
+
+
+def _is_own_header(where: str, cells: Sequence[str]) -> bool:
+    """Whether the first line names columns in words of its own, which are then taken in the usual order."""
+    if _is_number(cells[-1]) or cells[-1].lower() in _NO_GRADES:
+        return False
+    names = [cell.lower() for cell in cells]
+    if names[0] in PASSAGE_NAMES or any(name in QUERY_NAMES for name in names[1:]):
+        raise DataInvalid(
+            path=where,
+            reason=f"its columns are {', '.join(map(repr, cells))}, and it is not clear which is query, passage and "
+            "grade; call them query-id, corpus-id and score",
+        )
+    return True
 
 
 def _cells(line: str, delimiter: str | None) -> list[str]:
     if delimiter is not None:
-        return [cell.strip().strip('"') for cell in line.split(delimiter)]
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
     tabbed = [cell.strip() for cell in line.split("\t")]
     return tabbed if len(tabbed) in (3, 4) else line.split()
 

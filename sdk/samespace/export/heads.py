@@ -25,7 +25,7 @@ from ..embed import Model
 from ..errors import ModelUnsupported
 from ..heads import DenseLayer, Head
 from ..model.checkpoint import Checkpoint
-from ..model.modules import ACTIVATIONS, NORMALISE, Dense, EncoderModule, Normalise
+from ..model.modules import ACTIVATIONS, NORMALISE, Dense, Normalise
 from ..runtime import load_build
 from ..runtime.onnx import NAME as ONNXRUNTIME
 from ..text import Int64, Recipe, TextEncoder
@@ -73,7 +73,7 @@ def _behind_module(checkpoint: Checkpoint, head: Head) -> Checkpoint:
     described += [NORMALISE, *(layer.description for layer in head.layers)]
     return replace(
         checkpoint,
-        module=EncoderModule(module.backbone, module.pooling, modules).eval(),
+        module=module.ending_in(modules),
         layers=tuple(described),
         transform=None,
         router="",

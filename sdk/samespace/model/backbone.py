@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from ..errors import ModelUnsupported, RequestInvalid
@@ -74,14 +75,21 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
         options["add_pooling_layer"] = False
     if hasattr(config, "use_cache"):
         config.use_cache = False  # decoders would carry keys and values through the graph that nobody reads
-    with quiet("transformers"):  # its report is read below
-        backbone, report = kind.from_pretrained(
-            root,
-            config=config,
-            attn_implementation="sdpa" if kind._supports_sdpa else "eager",
-            output_loading_info=True,
-            **options,
-        )
+    try:
+        with quiet("transformers"):  # its report is read below
+            backbone, report = kind.from_pretrained(
+                root,
+                config=config,
+                attn_implementation="sdpa" if kind._supports_sdpa else "eager",
+                output_loading_info=True,
+                **options,
+            )
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its weights cannot be read: {' '.join(str(error).split())[:300]}",
+            remedy="the folder is incomplete or damaged: get it anew (git lfs pull, where its files are pointers)",
+        ) from error
     # transformers fills what is missing with random numbers and a warning: no encoder that anybody trained.
     missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
     if missing:

@@ -121,7 +121,7 @@ class Checkpoint:
         linear = transform.to_linear()
         return replace(
             self,
-            module=EncoderModule(module.backbone, module.pooling, list(module.layers), linear).eval(),
+            module=module.ending_in(list(module.layers), linear),
             transform=transform,
             router="",
         )
@@ -259,7 +259,9 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     prompts = "" if any(folder.prompts.values()) or said else missing_prompts((source, *folder.names))
     return Checkpoint(
         source=source,
-        module=EncoderModule(backbone, folder.attention or folder.pooling, modules).eval(),
+        module=EncoderModule(
+            backbone, folder.attention or folder.pooling, modules, pool_prompt=folder.pool_prompt
+        ).eval(),
         tokenizer=canonical_tokenizer(tokenizer),
         folder_tokenizer=tokenizer,
         config=config,
@@ -270,6 +272,7 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
             prompts=folder.prompts,
             token_limit=limit,
             window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
+            pool_prompt=folder.pool_prompt,
         ),
         notes=(*folder.notes, *notes),
         advice=" ".join(filter(None, (prompts, folder.advice))),

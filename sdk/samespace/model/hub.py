@@ -81,11 +81,23 @@ def packaged_minilm() -> Path | None:
     return folder
 
 
-def read_json(path: Path, source: str) -> Any:
-    """The content of a JSON file; raises `ModelUnsupported` where there is none."""
+def read_json(path: Path, source: str, *, kind: type = dict) -> Any:
+    """The content of a JSON file; raises `ModelUnsupported` where there is none, or one that is no *kind*."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelUnsupported(
             model=source, reason=f"{path.name} cannot be read: {error}", remedy="the folder is incomplete"
         ) from error
+    if not isinstance(content, kind):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{path.name} is {_shown(content)}, expected {'an array' if kind is list else 'an object'}",
+            remedy="the folder is damaged: get it anew",
+        )
+    return content
+
+
+def _shown(content: Any) -> str:
+    text = json.dumps(content)
+    return text if len(text) <= 60 else text[:57] + "..."

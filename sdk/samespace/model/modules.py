@@ -28,7 +28,10 @@ ATTENTION_POOLING: Final = (
 
 
 class EncoderModule(nn.Module):
-    """(batch, tokens) ids and mask to (batch, dim) unit vectors, all float32. Padding is on the right."""
+    """(batch, tokens) ids and mask to (batch, dim) unit vectors, all float32. Padding is on the right.
+
+    Where *pool_prompt* is false, tokens with `PROMPT_MASK` are left out of pooling; else a mask is 0 or 1.
+    """
 
     def __init__(
         self,
@@ -36,19 +39,32 @@ class EncoderModule(nn.Module):
         pooling: str | TokenAttention,
         layers: Sequence[nn.Module],
         transform: nn.Linear | None = None,
+        *,
+        pool_prompt: bool = True,
     ) -> None:
         super().__init__()
+        self.pool_prompt = pool_prompt
         self.backbone = backbone
         self.pooling = pooling
         self.layers = nn.ModuleList(layers)
         self.transform = transform
 
+    def ending_in(self, layers: Sequence[nn.Module], transform: nn.Linear | None = None) -> EncoderModule:
+        """The same backbone and pooling with other layers after them, without dropout."""
+        return EncoderModule(self.backbone, self.pooling, layers, transform, pool_prompt=self.pool_prompt).eval()
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        real = pooled = attention_mask
+        if not self.pool_prompt:
+            real = (attention_mask > 0).to(attention_mask.dtype)
+            pooled = (attention_mask == 1).to(attention_mask.dtype)
+        hidden = self.backbone(input_ids=input_ids, attention_mask=real).last_hidden_state
         if isinstance(self.pooling, TokenAttention):
-            vectors = self.pooling(hidden, attention_mask)  # (batch, hidden)
-        else:
+            vectors = self.pooling(hidden, pooled)  # (batch, hidden)
+        elif self.pool_prompt:
             vectors = pool(hidden, attention_mask, self.pooling)
+        else:
+            vectors = pool_text(hidden, real, pooled, self.pooling)
         for layer in self.layers:
             vectors = layer(vectors)
         vectors = nn.functional.normalize(vectors, p=2.0, dim=-1)
@@ -91,6 +107,26 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
         last = mask.sum(1) - 1  # (batch,)
         return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
     raise ValueError(f"pooling {pooling!r}")
+
+
+def pool_text(hidden: Tensor, real: Tensor, pooled: Tensor, pooling: str) -> Tensor:
+    """`pool` without the prompt, which comes first: what sentence-transformers does with include_prompt = false.
+
+    Args:
+        real: (batch, tokens), int64, 1 = a token of prompt or text.
+        pooled: 1 = a token of the text; at least one 1 in each row.
+    """
+    if "+" in pooling:
+        return torch.cat([pool_text(hidden, real, pooled, each) for each in pooling.split("+")], dim=-1)
+    if pooling == "last":
+        return pool(hidden, real, pooling)
+    if pooling == "cls":  # the first token after the prompt
+        first = (real - pooled).sum(1)  # (batch,)
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), first]
+    if pooling == "weighted_mean":  # positions count from the prompt's first token
+        positions = (torch.cumsum(real, dim=1) * pooled).unsqueeze(-1).to(hidden.dtype)
+        return (hidden * positions).sum(1) / positions.sum(1)
+    return pool(hidden, pooled, pooling)
 
 
 class TokenAttention(nn.Module):

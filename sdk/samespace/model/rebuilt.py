@@ -39,17 +39,8 @@ def compare_rebuilt(artifact: Artifact, *, seed: int | None = None) -> float:
         ArtifactDamaged: they are not the same encoder, or the identity's architecture cannot be built.
         BuildError: the fp32 build does not run here.
     """
-    build = artifact.manifest.build("fp32")
-    assert build is not None  # every artifact has it
-    file, identity = artifact.graph(build.file), artifact.manifest.encoder
-    name = str(artifact.folder / build.file)
-    proof = prove_identity(check_bytes(file.data, dims=identity.dims, file=name), identity, name)
-    try:
-        model: Model = numpy_model(rebuild(identity, proof.weights))
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise ArtifactDamaged(
-            file=name, reason=f"cannot be built anew from its identity: {' '.join(str(error).split())[:300]}"
-        ) from error
+    name, identity = str(artifact.folder / _fp32_file(artifact)), artifact.manifest.encoder
+    model: Model = numpy_model(rebuilt(artifact))
     encoder = artifact.text_encoder()
     fresh = fresh_texts(encoder, seed=seed)
     session = load_build(artifact, build="fp32", runtime=ONNXRUNTIME).session
@@ -63,6 +54,29 @@ def compare_rebuilt(artifact: Artifact, *, seed: int | None = None) -> float:
             f"the architecture in torch is up to {worst:.1e}, expected at most {GATE:.0e}",
         )
     return worst
+
+
+def rebuilt(artifact: Artifact) -> EncoderModule:
+    """The encoder in torch, from the identity's settings and the weights in the fp32 graph.
+
+    Raises:
+        ArtifactDamaged: the weights are not those of the identity, or its architecture cannot be built.
+    """
+    file, identity = artifact.graph(_fp32_file(artifact)), artifact.manifest.encoder
+    name = str(artifact.folder / file.name)
+    proof = prove_identity(check_bytes(file.data, dims=identity.dims, file=name), identity, name)
+    try:
+        return rebuild(identity, proof.weights)
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ArtifactDamaged(
+            file=name, reason=f"cannot be built anew from its identity: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _fp32_file(artifact: Artifact) -> str:
+    build = artifact.manifest.build("fp32")
+    assert build is not None  # every artifact has it
+    return build.file
 
 
 def rebuild(identity: Identity, weights: Mapping[str, npt.NDArray[Any]]) -> EncoderModule:
@@ -84,7 +98,8 @@ def rebuild(identity: Identity, weights: Mapping[str, npt.NDArray[Any]]) -> Enco
         pooling = TokenAttention(len(state["pooling.query"]))
     transform = _linear(state, "transform") if identity.transform is not None else None
     layers = [_layer(layer, state, f"layers.{place}") for place, layer in enumerate(identity.layers)]
-    module = EncoderModule(kind(config, **options), pooling, layers, transform)
+    pool_prompt = identity.recipe.pool_prompt
+    module = EncoderModule(kind(config, **options), pooling, layers, transform, pool_prompt=pool_prompt)
     module.load_state_dict(state)
     return module.eval().requires_grad_(False)
 

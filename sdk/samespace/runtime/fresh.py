@@ -21,6 +21,8 @@ from .session import Session
 
 COUNT: Final = 32
 """How many: a second for a small model, and each text a new one."""
+LONGEST: Final = 512
+"""Words of the one long text at most: what a graph makes of wide inputs is looked at too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,11 @@ class FreshTexts:
 
 
 def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = None) -> FreshTexts:
-    """Texts of random words of the vocabulary, without special tokens; *seed* only for tests."""
+    """Texts of random words of the vocabulary, without special tokens, one of them up to the token limit.
+
+    Args:
+        seed: only for tests.
+    """
     tokenizer = encoder.tokenizer
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     words = sorted(
@@ -40,7 +46,9 @@ def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = 
         for token in tokenizer.get_vocab(with_added_tokens=False)
         if token not in special and len(word := token.strip("#▁Ġ")) > 1 and word.isalpha()
     ) or ["a"]
-    texts = unforeseen_texts(words, count=count, seed=seed)
+    most = min(encoder.recipe.token_limit, LONGEST)
+    long = " ".join(unforeseen_texts(words, count=most, seed=seed)).split(" ", most)[:most]
+    texts = (*unforeseen_texts(words, count=count - 1, seed=seed), " ".join(long))
     return FreshTexts(texts, tuple(ROLES[place % 2] for place in range(count)))
 
 

@@ -61,8 +61,10 @@ def distance(
     """The largest 1 - cos between *encode* and sentence-transformers on *folder*, texts of one window, both roles."""
     worst = 0.0
     for role in ROLES:
-        made = checkpoint.text_encoder.tokenize(HARD_TEXTS, role)
-        texts = [text for text, each in zip(HARD_TEXTS, made, strict=True) if len(each.windows) == 1]
+        encoder = checkpoint.text_encoder
+        made = zip(HARD_TEXTS, encoder.tokenize(HARD_TEXTS, role), strict=True)
+        # Where nothing is left beside the prompt, sentence-transformers gives a vector of zeros.
+        texts = [text for text, each in made if len(each.windows) == 1 and each.tokens > encoder.unpooled[role]]
         wanted = theirs(folder, texts, role, checkpoint.recipe.prompts[role], pooling)
         worst = max(worst, float(cosine_distance(np.asarray(encode(texts, role), dtype=np.float32), wanted).max()))
     return worst

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fakes.models import hub_folders, layouts
+from fakes.models import hub_folders, layouts, stored
 from fakes.models.architectures import DIMS
 from fakes.models.layouts import change, dense, encoder, legacy_pooling, modules, put
 
@@ -152,6 +152,20 @@ def instructor(folder: Path) -> None:
 def instructor_with_prompts(folder: Path) -> None:
     instructor(folder)
     change(folder, "config_sentence_transformers.json", prompts={"query": "Represent the question: "})
+
+
+def prompt_out_of_four(folder: Path) -> None:
+    encoder(folder, pooling=("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", _LAST))
+    prompts = {"query": "Represent the question: ", "document": "passage: "}
+    change(folder, "config_sentence_transformers.json", prompts=prompts)
+    change(folder, "1_Pooling/config.json", include_prompt=False)
+
+
+def prompt_without_end(folder: Path) -> None:
+    """A decoder's tokenizer, which puts nothing around a text."""
+    qwen3(folder)
+    change(folder, "1_Pooling/config.json", include_prompt=False, pooling_mode_lasttoken=False)
+    change(folder, "1_Pooling/config.json", pooling_mode_mean_tokens=True)
 
 
 def modernbert(folder: Path) -> None:
@@ -337,7 +351,13 @@ LAYOUTS: dict[str, Layout] = {
     "labse": Layout(hub_folders.labse, "LaBSE: cased, [CLS], Dense tanh"),
     "gtr": Layout(gtr, "GTR, sentence-T5: Dense without bias"),
     "instructor": Layout(instructor, "instructor: include_prompt false, no prompts"),
-    "instructor_with_prompts": Layout(instructor_with_prompts, "instructor with prompts", "prompt out of pooling"),
+    "instructor_with_prompts": Layout(instructor_with_prompts, "instructor with a prompt for queries"),
+    "prompt_out_of_four": Layout(prompt_out_of_four, "include_prompt false: [CLS], max, weighted mean, last"),
+    "prompt_without_end": Layout(
+        prompt_without_end,
+        "include_prompt false, no token at the end",
+        prompts={"query": "ask: ", "passage": "find: a "},
+    ),
     "distiluse": Layout(hub_folders.distiluse, "distiluse: cased DistilBERT, Dense"),
     "modernbert": Layout(modernbert, "nomic ModernBERT"),
     "modernbert_of_the_hub": Layout(hub_folders.modernbert, "GTE, granite: ModernBERT's config.json as on the hub"),
@@ -385,13 +405,38 @@ LAYOUTS: dict[str, Layout] = {
     "unknown_config_key": Layout(unknown_config_key, "an unknown key of config.json", refused="logit_soft_cap"),
     "query_length": Layout(query_length, "query_length", refused="query_length = 32"),
     "relative_positions": Layout(relative_positions, "relative positions of BERT", refused="position_embedding_type"),
-}
-
-NOT_TABLED: dict[str, Layout] = {
+    "dense_of_each_length": Layout(stored.dense_of_each_length, "Stella: 2_Dense_1024 beside 2_Dense_256"),
+    "gte_modernbert": Layout(stored.gte_modernbert, "GTE ModernBERT: [CLS], no Normalize"),
+    "clip_multilingual": Layout(stored.clip_multilingual, "clip-ViT-B-32-multilingual: its text side"),
+    "shards": Layout(stored.shards, "weights in two files"),
+    "weights_of_2018": Layout(stored.weights_of_2018, "gamma and beta, under bert., with a head"),
+    "no_settings": Layout(stored.no_settings, "no settings beside modules.json and 1_Pooling"),
+    "cut_by_its_tokenizer": Layout(stored.cut_by_its_tokenizer, "truncation and padding in tokenizer.json"),
+    "left_padding": Layout(stored.left_padding, "SGPT: a decoder that pads on the left, weighted mean"),
+    "rope_scaling": Layout(stored.rope_scaling, "a decoder with YaRN"),
+    "onnx_beside": Layout(stored.onnx_beside, "ONNX and OpenVINO builds beside it"),
+    "truncated_after_dense": Layout(
+        stored.truncated_after_dense, "truncate_dim after a Dense", untrainable="truncate_dim"
+    ),
+    "document_and_passage": Layout(stored.document_and_passage, "prompts for document and for passage"),
+    "dense_pickled": Layout(stored.dense_pickled, "Dense as pytorch_model.bin", refused="has no model.safetensors"),
+    "shard_missing": Layout(stored.shard_missing, "a missing shard", refused="its weights cannot be read"),
+    "pointer": Layout(stored.pointer, "cloned without git lfs", refused="its weights cannot be read"),
+    "order_of_modules": Layout(
+        stored.order_of_modules, "modules.json out of order", refused="in the order of the file"
+    ),
+    "quantised": Layout(stored.quantised, "weights in 8 bits", refused="quantization_config"),
+    "model_arguments": Layout(stored.model_arguments, "model_args", refused="says model_args"),
+    "jina_2": Layout(stored.jina_2, "Jina 2: auto_map, ALiBi", refused="auto_map"),
+    "own_type": Layout(stored.own_type, "GTE 1.5: a type of its own", refused="model type 'new'"),
+    "clip": Layout(stored.first_module("CLIPModel", {}), "CLIP", refused="CLIPModel is not one"),
+    "bag_of_words": Layout(stored.first_module("BoW", {"vocab": ["a"]}), "BoW", refused="BoW is not one"),
+    "word_vectors": Layout(
+        stored.first_module("WordEmbeddings", {}), "GloVe: WordEmbeddings", refused="WordEmbeddings"
+    ),
     "half_precision": Layout(hub_folders.half_precision, "Qwen3-Embedding: bfloat16, several files"),
     "sentencepiece_alone": Layout(hub_folders.sentencepiece_alone, "XLM-R with its sentencepiece file alone"),
     "t5_sentencepiece_alone": Layout(hub_folders.t5_sentencepiece_alone, "T5 with its sentencepiece file alone"),
     "vocabulary_alone": Layout(hub_folders.vocabulary_alone, "BERT with vocab.txt alone"),
     "merges_alone": Layout(hub_folders.merges_alone, "RoBERTa with vocab.json and merges.txt alone"),
 }
-"""Read as the others are; they go into `LAYOUTS`, and the table, with the next run of benchmarks/folders.py."""

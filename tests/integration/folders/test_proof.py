@@ -6,20 +6,26 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from attacks.test_identity_attacks import Change, forge, ids_turned_round, layers_swapped, permuted
+from attacks.test_structure_attacks import OTHERS
 from fakes.models.architectures import FAMILIES, save_tiny
-from fakes.models.forgery import forge_file
+from fakes.models.forgery import forge_file, forge_manifest
 from samespace.artifact import open_artifact
 from samespace.artifact.graph_check import check_bytes
 from samespace.artifact.proof import prove_identity
 from samespace.cli import cli
 from samespace.errors import ArtifactDamaged, ProbesFailed
 from samespace.export.graph import OPSETS, graph_of
+from samespace.export.heads import headed
+from samespace.export.package import export_artifact
+from samespace.export.rewritten import difference_to_rewritten
+from samespace.heads import DenseLayer, Head
 from samespace.model.checkpoint import load_checkpoint
 from samespace.model.rebuilt import compare_rebuilt
 from samespace.runtime import load_build
@@ -63,6 +69,54 @@ def test_the_right_weights_wired_otherwise_are_found_by_torch(change: Change, fo
     result = CliRunner().invoke(cli, ["verify", str(forged)])
     assert result.exit_code == 1
     assert "verified" not in result.output
+
+
+@pytest.mark.parametrize("name", ["scale", "eps", "a token", "large batches", "a node"])
+def test_a_graph_that_its_texts_cannot_tell_is_not_called_verified_alone(name: str, forged: Path) -> None:
+    """It is compared node by node with the one that is written for its identity, and the last line says so."""
+    change, said = OTHERS[name]
+    forge(forged, change)
+    assert said in difference_to_rewritten(open_artifact(forged))
+    result = CliRunner().invoke(cli, ["verify", str(forged)])
+    (line,) = [line for line in result.output.splitlines() if line.startswith("verified: space ")] or [""]
+    assert result.exit_code == 1 or "but for its graph" in line
+
+
+def test_the_graph_of_an_export_is_the_one_that_is_written_anew(tiny_artifact: Path) -> None:
+    """Node by node, with each constant."""
+    assert difference_to_rewritten(open_artifact(tiny_artifact)) == ""
+    result = CliRunner().invoke(cli, ["verify", str(tiny_artifact)])
+    assert result.output.splitlines()[-1] == f"verified: space {open_artifact(tiny_artifact).space_id}"
+
+
+def test_other_writers_are_named_where_the_graph_differs(forged: Path) -> None:
+    """Another version writes another graph: the likely reason, and only the artifact's word."""
+    forge(forged, OTHERS["eps"][0])
+    forge_manifest(forged, lambda value: value["provenance"]["versions"].update(torch="2.12.0"))
+    assert "written by torch 2.12.0 and not" in difference_to_rewritten(open_artifact(forged))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["t5", "gemma3", "alibi", "modernbert", "albert", "mpnet", "qwen3", "xlm_roberta"])
+def test_the_graph_of_an_architecture_is_written_anew(name: str, tmp_path: Path) -> None:
+    """From its identity alone, the same structure."""
+    folder = save_tiny(tmp_path / name, name)
+    artifact = export_artifact(load_checkpoint(folder), tmp_path / "artifact", anyway=True).artifact
+    assert difference_to_rewritten(artifact) == ""
+
+
+def test_a_head_behind_an_artifact_is_written_anew_too(tiny_artifact: Path, tmp_path: Path) -> None:
+    """Its nodes are ours and not torch's."""
+    random = np.random.default_rng(5)
+    shapes = ((24, 32), (16, 24))
+    head = Head(
+        tuple(
+            DenseLayer(random.normal(size=shape).astype(np.float32), np.ones(shape[0], np.float32), name)
+            for shape, name in zip(shapes, ("relu", "identity"), strict=True)
+        )
+    )
+    artifact = export_artifact(headed(open_artifact(tiny_artifact), head), tmp_path / "headed", anyway=True).artifact
+    assert difference_to_rewritten(artifact) == ""
 
 
 def test_without_torch_verified_says_what_was_not_seen(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from fakes.models.encoders import tiny_tokenizer
 from samespace.embed import embed_texts
 from samespace.errors import RequestInvalid
-from samespace.text import Recipe, TextEncoder, pad, pool_windows, window_starts
+from samespace.text import PROMPT_MASK, Recipe, TextEncoder, pad, pool_windows, window_starts
 
 CLS, SEP = 2, 3
 
@@ -64,6 +64,39 @@ def test_a_long_text_is_windowed_and_nothing_is_lost() -> None:
         alone = Tokenizer.from_buffer(tiny_tokenizer()).encode(source[window.start : window.end]).ids[1:-1]
         assert alone == list(window.ids[2:-1])
     assert text.windows[0].start == 0 and text.windows[-1].end == len(source)
+
+
+def test_a_prompt_that_is_not_pooled_is_marked_in_every_window() -> None:
+    """In front, with what stands before it; the special token after it is not the prompt's."""
+    recipe = Recipe({"query": "", "passage": "data "}, 16, 4, pool_prompt=False)
+    encoder = TextEncoder(Tokenizer.from_buffer(tiny_tokenizer()), recipe)
+    (text,) = encoder.tokenize(["the list of index value error " * 5], "passage")
+    assert len(text.windows) > 1
+    _, mask = pad(text.windows)
+    assert (mask[:, :2] == PROMPT_MASK).all()
+    assert (mask[:, 2:] <= 1).all()
+    _, mask = pad(encoder.tokenize(["the list"], "query")[0].windows)
+    assert mask.tolist() == [[1, 1, 1, 1]]
+
+
+def test_a_text_of_nothing_but_its_prompt_is_its_last_token() -> None:
+    """Pooling over nothing would be no vector."""
+    recipe = Recipe({"query": "data list", "passage": ""}, 16, 4, pool_prompt=False)
+    (text,) = TextEncoder(Tokenizer.from_buffer(tiny_tokenizer()), recipe).tokenize([""], "query")
+    _, mask = pad(text.windows)
+    assert mask.tolist() == [[2, 2, 2, 1]]
+
+
+def test_a_recipe_names_the_pooled_prompt_only_where_it_is_left_out() -> None:
+    """So the ids of all other spaces stay what they were."""
+    recipe = Recipe({"query": "a", "passage": ""}, 16, 4)
+    assert "pool_prompt" not in recipe.to_dict()
+    without = Recipe({"query": "a", "passage": ""}, 16, 4, pool_prompt=False)
+    assert Recipe.from_dict(without.to_dict()) == without
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    for value in (True, None, 0):
+        with pytest.raises(RequestInvalid, match="pool_prompt"):
+            Recipe.from_dict({**recipe.to_dict(), "pool_prompt": value})
 
 
 @given(content=st.integers(0, 5000), size=st.integers(1, 300), share=st.floats(0, 0.99))

@@ -25,6 +25,12 @@ _VERDICTS = {
 }
 
 
+_REWRITTEN = (
+    "The same space by its id, weights and tokenizer, in another graph: on the texts that were compared their vectors "
+    "agree. Whether they do on all texts, samespace verify says of each."
+)
+
+
 @click.command()
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
@@ -60,7 +66,8 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
         echo(json.dumps(value, ensure_ascii=False))
     else:
         echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
-        echo(_VERDICTS[found.verdict])
+        rewritten = found.verdict == "rebuilt" and any(part == "graph" for part, _ in found.beside)
+        echo(_REWRITTEN if rewritten else _VERDICTS[found.verdict])
         for part, text in (*found.space, *found.beside):
             echo(f"  {part}: {text}")
         if found.probes is not None:

@@ -30,7 +30,8 @@ def verify(artifact: Path, trusted: Path | None) -> None:
     Every file is hashed and compared with the manifest, and the weights that the space id names are looked for in the
     fp32 graph. Then each build that a runtime on this machine can run recomputes the reference vectors, which is also
     timed, and is held against the fp32 build on texts that are made now. With samespace[train] the encoder is also
-    built anew in torch and compared. Exit code 1 if anything differs, or if no build can be run here.
+    built anew in torch and compared, and its graph is written anew and compared node by node; where that differs, the
+    last line says so. Exit code 1 if anything else differs, or if no build can be run here.
 
     \b
     Example:
@@ -54,25 +55,43 @@ def verify(artifact: Path, trusted: Path | None) -> None:
     head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
     echo(table(head, [_row(build) for build in found.builds()]))
     found.require()
-    left = "" if _structure_holds(found) else ", but for how its weights are wired: that needs samespace[train]"
-    echo(f"verified: space {found.artifact.space_id}{left}")
+    unseen = _unseen_structure(found)
+    if others := _other_graphs(found):
+        say(f"{', '.join(others)}: a graph of its own, which was compared with fp32 on these texts alone.")
+    echo(f"verified: space {found.artifact.space_id}{unseen}")
 
 
-def _structure_holds(found: ArtifactVerification) -> bool:
-    """Whether the graph was seen to compute the architecture that the identity names; False without torch.
+def _other_graphs(found: ArtifactVerification) -> list[str]:
+    """The builds that run another file than fp32."""
+    return [
+        f"{part.folder.name + '/' if found.artifact.parts else ''}{build.name}"
+        for part in found.artifact.parts or (found.artifact,)
+        for build in part.manifest.builds
+        if (exact := part.manifest.build("fp32")) is not None and build.file != exact.file
+    ]
+
+
+def _unseen_structure(found: ArtifactVerification) -> str:
+    """What was not seen of how the weights are wired; "" where the graph is the one that its identity comes to.
 
     Raises:
-        ArtifactDamaged: it computes another.
+        ArtifactDamaged: it computes another architecture than the identity names.
     """
-    if find_spec("torch") is None or find_spec("transformers") is None:
-        return False
+    if any(find_spec(package) is None for package in ("torch", "transformers", "onnx", "onnxscript", "optimum")):
+        return ", but for how its weights are wired: that needs samespace[train]"
+    from ...export.rewritten import difference_to_rewritten
     from ...model.rebuilt import compare_rebuilt
 
+    unseen = ""
     for encoder in found.artifact.parts or (found.artifact,):
-        say(
-            f"Built anew in torch from its identity it gives the same vectors (1 - cos {compare_rebuilt(encoder):.1e})."
-        )
-    return True
+        worst = compare_rebuilt(encoder)
+        say(f"Built anew in torch from its identity it gives the same vectors (1 - cos {worst:.1e}).")
+        if not (difference := difference_to_rewritten(encoder)):
+            say("The fp32 graph is the one that is written here for its identity, node by node.")
+            continue
+        say(f"The fp32 graph is another one than is written here for its identity: it {difference}.")
+        unseen = ", but for its graph, which is not the one that is written here: only on these texts is it the same"
+    return unseen
 
 
 def _row(build: CheckedBuild) -> list[str]:

@@ -18,7 +18,7 @@ from ...errors import GateFailed
 from ...model.checkpoint import Checkpoint, CheckpointEncoder
 from ...model.folder.tokenizer import HARD_TEXTS
 from ...model.hub import resolve_model
-from ...model.modules import POOLING_NAMES, EncoderModule
+from ...model.modules import POOLING_NAMES
 from ...model.quiet import quiet
 from ...text import ROLES, Role
 from ...vectors import Float32, cosine_distance
@@ -114,15 +114,14 @@ def _roles(checkpoint: Checkpoint) -> tuple[Role, ...]:
 
 
 def _fitting(checkpoint: Checkpoint, role: Role) -> list[str]:
-    """Texts that are one model input: sentence-transformers cuts longer ones off."""
-    made = checkpoint.text_encoder.tokenize(HARD_TEXTS, role)
-    return [text for text, tokenized in zip(HARD_TEXTS, made, strict=True) if len(tokenized.windows) == 1]
+    """Texts that are one model input, and of which it pools something: it cuts longer ones off."""
+    encoder = checkpoint.text_encoder
+    pairs = zip(HARD_TEXTS, encoder.tokenize(HARD_TEXTS, role), strict=True)
+    return [text for text, each in pairs if len(each.windows) == 1 and each.tokens > encoder.unpooled[role]]
 
 
 def _without_transform(checkpoint: Checkpoint) -> Checkpoint:
     if checkpoint.transform is None:
         return checkpoint
     module = checkpoint.module
-    return replace(
-        checkpoint, transform=None, module=EncoderModule(module.backbone, module.pooling, list(module.layers)).eval()
-    )
+    return replace(checkpoint, transform=None, module=module.ending_in(list(module.layers)))

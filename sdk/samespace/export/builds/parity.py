@@ -15,19 +15,22 @@ import numpy as np
 from ...artifact.probes import Probes, probe_texts
 from ...embed import Model, embed_roles
 from ...model.exportable import Exportable
-from ...text import Int64, Role
+from ...text import PROMPT_MASK, Int64, Role
 from ...vectors import Float32, cosine_distance
 
 BATCHES: Final = (1, 2, 7, 64)
 _MAX_TOKENS: Final = 4096  # of one parity batch: 64 rows at the limit of a long model would take minutes
 
 
-def parity_batches(token_limit: int, vocabulary: int, *, seed: int = 0) -> Iterator[tuple[Int64, Int64]]:
+def parity_batches(
+    token_limit: int, vocabulary: int, *, seed: int = 0, pool_prompt: bool = True
+) -> Iterator[tuple[Int64, Int64]]:
     """Random ids in every shape that matters: (ids, mask), int64, right-padded.
 
     Args:
         token_limit: longest row.
         vocabulary: ids are drawn below it.
+        pool_prompt: whether the recipe pools the prompt; where not, rows have prompts of unlike length too.
     """
     random = np.random.default_rng(seed)
     for batch in BATCHES:
@@ -39,6 +42,9 @@ def parity_batches(token_limit: int, vocabulary: int, *, seed: int = 0) -> Itera
             yield ids * mask, mask
             if batch > 1:
                 yield ids, np.ones_like(mask)  # nothing padded
+            if not pool_prompt:
+                prompts = random.integers(0, lengths)  # at least one token of the text stays
+                yield ids * mask, np.where(np.arange(longest)[None, :] < prompts[:, None], PROMPT_MASK, mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,9 @@ def reference(checkpoint: Exportable) -> ParityReference:
     probes = Probes(texts, roles, _embed(checkpoint, checkpoint.model, texts, roles))
     batches = tuple(
         (ids, mask, checkpoint.model(ids, mask))
-        for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.vocabulary)
+        for ids, mask in parity_batches(
+            checkpoint.recipe.token_limit, checkpoint.vocabulary, pool_prompt=checkpoint.recipe.pool_prompt
+        )
     )
     return ParityReference(checkpoint, probes, batches)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from ...errors import ModelUnsupported
@@ -28,7 +29,7 @@ def read_attention(folder: Path, source: str) -> TokenAttention:
     """Attention pooling with its query; raises `ModelUnsupported` for files that do not fit."""
     settings = read_json(folder / "config.json", source)
     check_keys(settings, DIMENSION, f"{folder.name}/config.json", source)
-    module = TokenAttention(int(settings["dimension"]))
+    module = TokenAttention(_size(settings, "dimension", f"{folder.name}/config.json", source))
     _load(module, read_weights(folder, source), folder, source)
     return module
 
@@ -43,7 +44,7 @@ def read_layer(kind: str, folder: Path, source: str) -> Layer:
     state = read_weights(folder, source)
     if kind == "LayerNorm":
         check_keys(settings, DIMENSION, file, source)
-        size = int(settings["dimension"])
+        size = _size(settings, "dimension", file, source)
         norm = nn.LayerNorm(size)
         _load(norm, {key.removeprefix("norm."): value for key, value in state.items()}, folder, source)
         return Layer(norm, {"type": "layer_norm", "dims": size})
@@ -53,7 +54,7 @@ def read_layer(kind: str, folder: Path, source: str) -> Layer:
         raise ModelUnsupported(
             model=source, reason=f"activation {activation} is not known", remedy=f"known: {', '.join(ACTIVATIONS)}"
         )
-    size, out = int(settings["in_features"]), int(settings["out_features"])
+    size, out = (_size(settings, key, file, source) for key in ("in_features", "out_features"))
     residual: nn.Module | None = None
     if settings.get("use_residual"):
         residual = nn.Identity() if size == out else nn.Linear(size, out, bias=False)
@@ -76,7 +77,25 @@ def read_weights(folder: Path, source: str) -> dict[str, torch.Tensor]:
             reason=f"{folder.name} has no model.safetensors",
             remedy="save it with sentence-transformers 3 or newer",
         )
-    return load_file(weights)
+    try:
+        return load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{folder.name}/model.safetensors cannot be read: {error}",
+            remedy="the folder is damaged: get it anew (git lfs pull, where its files are pointers)",
+        ) from error
+
+
+def _size(settings: Mapping[str, Any], key: str, file: str, source: str) -> int:
+    size = settings.get(key)
+    if type(size) is not int or size < 1:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{file} says {key} = {size!r}, expected a number of dims",
+            remedy="get the folder anew",
+        )
+    return size
 
 
 def _load(module: nn.Module, state: Mapping[str, torch.Tensor], folder: Path, source: str) -> None:

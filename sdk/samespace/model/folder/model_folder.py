@@ -58,6 +58,7 @@ class ModelFolder:
         root: the folder of the transformer and its tokenizer.
         pooling: one of `POOLING_NAMES`, several with "+" between them, or "attention" with its module.
         prompts: by role.
+        pool_prompt: whether their tokens are pooled too; true where there are none.
         settings: sentence-transformers' own settings, of all its files.
         notes: keys and prompts that are there and change no vector.
         names: what its files call it.
@@ -74,6 +75,7 @@ class ModelFolder:
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     advice: str = ""
+    pool_prompt: bool = True
 
 
 _NOTHING_CHOSEN: Final = FolderChoices()
@@ -150,11 +152,11 @@ def _sentence_transformers(
     for name in ("tokenizer_args", "processor_kwargs"):
         notes += check_keys(transformer.get(name) or {}, TOKENIZER_ARGS, f"sentence_bert_config.json {name}", source)
     prompts = choose_prompts(own, source, query=chosen.query, passage=chosen.passage)
-    attention = None
+    attention, pool_prompt = None, True
     if kinds[1] == "AttentionPooling":
         pooling, attention = "attention", read_attention(modules[1].folder, source)
     else:
-        pooling = _st_pooling(modules[1].folder, source, any(prompts.by_role.values()))
+        pooling, pool_prompt = _st_pooling(modules[1].folder, source)
     if chosen.pooling is not None and chosen.pooling != pooling:
         raise ModelUnsupported(
             model=source,
@@ -165,7 +167,7 @@ def _sentence_transformers(
     notes += [f"config_sentence_transformers.json: prompt {name}" for name in prompts.unused]
     return ModelFolder(
         source, root, pooling, attention, _layers(modules, kinds, source), prompts.by_role, {**transformer, **own},
-        tuple(notes + more), names_of(folder),
+        tuple(notes + more), names_of(folder), pool_prompt=pool_prompt or not any(prompts.by_role.values()),
     )  # fmt: skip
 
 
@@ -208,7 +210,8 @@ def _known(module: ModuleEntry, source: str) -> str:
     return module.kind
 
 
-def _st_pooling(folder: Path, source: str, has_prompts: bool) -> str:
+def _st_pooling(folder: Path, source: str) -> tuple[str, bool]:
+    """The pooling, and whether the prompt's tokens are pooled too."""
     settings = read_json(folder / "config.json", source)
     check_keys(settings, POOLING, f"{folder.name}/config.json", source)
     mode = settings.get("pooling_mode")
@@ -219,13 +222,12 @@ def _st_pooling(folder: Path, source: str, has_prompts: bool) -> str:
         raise ModelUnsupported(
             model=source, reason=f"pooling {unknown} is not known", remedy=f"known: {', '.join(_ST_POOLING)}"
         )
-    if settings.get("include_prompt", True) is not True and has_prompts:
+    include = settings.get("include_prompt", True)
+    if not isinstance(include, bool):
         raise ModelUnsupported(
-            model=source,
-            reason="leaves the prompt out of pooling (include_prompt = false), and has prompts",
-            remedy="not supported: pass --query-prompt '' and --passage-prompt '' to export it without prompts",
+            model=source, reason=f"include_prompt is {include!r}, expected true or false", remedy="change it in a copy"
         )
-    return "+".join(_ST_POOLING[mode] for mode in modes)
+    return "+".join(_ST_POOLING[mode] for mode in modes), include
 
 
 def _first(folder: Path, names: Sequence[str], keys: FileKeys, source: str) -> tuple[dict[str, Any], list[str]]:

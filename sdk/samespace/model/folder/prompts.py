@@ -50,7 +50,8 @@ def choose_prompts(
     prompts = {role: (known[role] or "") if text is None else text for role, text in said.items()}
     if None in said.values():
         _require_clear(prompts, known, others, settings.get("default_prompt_name"), own, source)
-    return ChosenPrompts(prompts, tuple(sorted(others)))
+    hidden = {name for name in PASSAGE_NAMES if passage is None and own.get(name) not in (None, "", prompts["passage"])}
+    return ChosenPrompts(prompts, tuple(sorted({*others, *hidden})))
 
 
 def _require_clear(

@@ -43,16 +43,23 @@ def read_routes(folder: Path, source: str) -> Mapping[Role, tuple[ModuleEntry, .
     Raises:
         ModelUnsupported: a file cannot be understood, or a Router chooses in a way that roles do not.
     """
-    listed = read_json(folder / "modules.json", source)
+    listed = read_json(folder / "modules.json", source, kind=list)
     try:
         for module in listed:
             check_keys(module, MODULES, "modules.json", source)
-        ordered = sorted(listed, key=lambda module: int(module["idx"]))
-        modules = [ModuleEntry(str(module["type"]), _inside(folder, module["path"], source)) for module in ordered]
+        places = [int(module["idx"]) for module in listed]
+        modules = [ModuleEntry(str(module["type"]), _inside(folder, module["path"], source)) for module in listed]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelUnsupported(
             model=source, reason=f"modules.json is not a list of modules: {error!r}", remedy="the folder is damaged"
         ) from error
+    if places != sorted(places):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"modules.json numbers its modules (idx) {', '.join(map(str, places))}, and "
+            "sentence-transformers takes them in the order of the file",
+            remedy="put them into the order that was trained, in a copy of modules.json",
+        )
     routers = [place for place, module in enumerate(modules) if _is_router(module)]
     if not routers:
         return dict.fromkeys(ROLES, tuple(modules))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from ...errors import TrainingFailed
 from ...evaluation import Comparison, paired_bootstrap
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...progress import Progress
-from ...text import Recipe, Role, TextEncoder
+from ...text import Role, TextEncoder
 from ..finetuning.config import TrainingConfig
 from ..finetuning.loop import Alarmed, fit
 from ..finetuning.model import load_plain, mixtures, save_model
@@ -177,7 +177,7 @@ def reading(checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
     return {
         role: TextEncoder(
             Tokenizer.from_buffer(checkpoint.tokenizer),
-            Recipe(checkpoint.recipe.prompts, min(limit, checkpoint.recipe.token_limit), window_overlap=0),
+            replace(checkpoint.recipe, token_limit=min(limit, checkpoint.recipe.token_limit), window_overlap=0),
         )
         for role, limit in limits.items()
     }

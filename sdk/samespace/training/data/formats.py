@@ -19,6 +19,7 @@ What it leaves to others: files and compression (`evaluation.files`), which spli
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 def check_rows(path: str, rows: Iterable[tuple[int, Any]], *, cells: bool = False) -> Iterator[Row]:
     """*rows* of (number, plain value) as `Row`s; *path* is for messages; *cells* are strings that may be numbers."""
     labelled: int | None = None  # the first row with a label; 0 once a row had none
+    rows = _without_written_lists(path, rows) if cells else rows
     for place, value in rows:
         where = f"{path}, line {place}"
         for plain in _plain(where, value):
@@ -99,6 +101,39 @@ def check_rows(path: str, rows: Iterable[tuple[int, Any]], *, cells: bool = Fals
             yield row
     if labelled is None:
         raise DataInvalid(path=path, reason="has no rows")
+
+
+def _without_written_lists(path: str, rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """*rows* of a table, unless every cell of a column is a list that was written as text: it would be one text.
+
+    pandas writes a column of lists so, and reads it back as text.
+    """
+    lists: dict[str, str] = {}
+    others: set[str] = set()
+    for place, value in rows:
+        for name, cell in value.items() if isinstance(value, Mapping) else ():
+            if (name in PASSAGE or _NEGATIVE.fullmatch(name)) and isinstance(cell, str) and cell.strip():
+                if name not in others and _is_written_list(cell):
+                    lists.setdefault(name, cell)
+                else:
+                    others.add(name)
+        yield place, value
+    if wrong := [name for name in lists if name not in others]:
+        raise DataInvalid(
+            path=path,
+            reason=f"{wrong[0]!r} holds lists that were written as text, such as {shown(lists[wrong[0]])}; "
+            "write one row for each text, or write the rows as JSON lines",
+        )
+
+
+def _is_written_list(cell: str) -> bool:
+    if not (cell.lstrip().startswith("[") and cell.rstrip().endswith("]")):
+        return False
+    try:
+        value = ast.literal_eval(cell.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _plain(where: str, value: Any) -> Iterator[Mapping[str, Any]]:

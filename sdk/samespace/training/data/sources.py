@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from ...errors import DataInvalid
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
-from ...evaluation.files import stem_of, suffix_of
+from ...evaluation.files import is_data, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, is_saved_dataset, read_rows, saved_datasets
 from .near_duplicates import canonical
@@ -160,7 +160,7 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
         for part in (folder, folder / "data")
         if part.is_dir()
         for path in part.iterdir()
-        if path.is_file() and suffix_of(path) in SUFFIXES and not (suffix_of(path) == ".json" and _is_metadata(path))
+        if is_data(path) and suffix_of(path) in SUFFIXES and not (suffix_of(path) == ".json" and _is_metadata(path))
     )
     if not found:
         raise DataInvalid(

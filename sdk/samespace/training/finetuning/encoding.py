@@ -24,6 +24,7 @@ from ...model.checkpoint import Overrides, load_checkpoint
 from ...runtime import Session
 from ...text import Int64, Role, TextEncoder, Window
 from ...vectors import Float32
+from ..losses.batch import model_inputs
 from .model import save_model
 
 _BATCH_TOKENS: Final = 4096
@@ -81,7 +82,7 @@ def _torch_run(model: Any, *, bf16: bool) -> Iterator[Model]:
     device, training = next(model.parameters()).device, model.training
 
     def run(ids: Int64, mask: Int64) -> Float32:
-        inputs = {"input_ids": torch.from_numpy(ids).to(device), "attention_mask": torch.from_numpy(mask).to(device)}
+        inputs = model_inputs(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             made = model(inputs)["sentence_embedding"]
         rows: Float32 = torch.nn.functional.normalize(made.float(), dim=1).cpu().numpy()

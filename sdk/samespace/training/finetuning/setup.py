@@ -6,7 +6,7 @@ What it leaves to others: running it (`trainer`), the parts themselves (`trainin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import torch
 from ...errors import ConfigInvalid, DataInvalid
 from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from ...model.folder.saving import require_savable
-from ...text import Recipe, Role, TextEncoder
+from ...text import Role, TextEncoder
 from ..data.examples import Examples
 from ..losses.batch_loss import BatchLoss, LossSettings
 from ..losses.masking import Known, known_pairs, nothing_known
@@ -290,6 +290,6 @@ def _text_encoders(config: TrainingConfig, checkpoint: Checkpoint) -> dict[Role,
                 key=f"{role}_max_tokens",
                 reason=f"{tokens}; {config.base} takes at most {checkpoint.recipe.token_limit}",
             )
-        recipe = Recipe(checkpoint.recipe.prompts, tokens or checkpoint.recipe.token_limit, window_overlap=0)
+        recipe = replace(checkpoint.recipe, token_limit=tokens or checkpoint.recipe.token_limit, window_overlap=0)
         encoders[role] = TextEncoder(Tokenizer.from_buffer(checkpoint.tokenizer), recipe)
     return encoders

@@ -8,6 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...text import PROMPT_MASK
+
+
+def model_inputs(ids: Tensor, mask: Tensor) -> dict[str, Any]:
+    """Ids and mask of one role as sentence-transformers' models take them.
+
+    They are told how many tokens of the prompt pooling leaves out, where `text.pad` has them in the mask.
+    """
+    unpooled = int((mask == PROMPT_MASK).sum(dim=1).max())
+    if not unpooled:
+        return {"input_ids": ids, "attention_mask": mask}
+    return {"input_ids": ids, "attention_mask": (mask > 0).to(mask.dtype), "prompt_length": unpooled}
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -28,9 +41,9 @@ class Side:
     groups: Tensor
     guide: Tensor | None = None
 
-    def inputs(self) -> dict[str, Tensor]:
+    def inputs(self) -> dict[str, Any]:
         """What the model takes; a dict of its own for each call, because modules write into it."""
-        return {"input_ids": self.ids, "attention_mask": self.mask}
+        return model_inputs(self.ids, self.mask)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Side:
         """The same on *device*."""

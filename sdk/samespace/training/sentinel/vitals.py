@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...evaluation.isotropy import effective_rank, uniformity
-from ..losses.batch import Side, TrainingBatch
+from ..losses.batch import Side, TrainingBatch, model_inputs
 from ..losses.batch_loss import BatchLoss, of_texts
 from ..losses.masking import Known
 from .judge import Vitals
@@ -93,8 +93,8 @@ def embed(model: torch.nn.Module, side: Side, mini_batch_size: int) -> Tensor:
     with torch.no_grad():
         for start in range(0, len(ids), mini_batch_size):
             part = slice(start, start + mini_batch_size)
-            longest = int(mask[part].sum(dim=1).max())
-            made = model({"input_ids": ids[part, :longest], "attention_mask": mask[part, :longest]})
+            longest = int((mask[part] > 0).sum(dim=1).max())
+            made = model(model_inputs(ids[part, :longest], mask[part, :longest]))
             rows.append(made["sentence_embedding"].float())
     return torch.cat(rows)
 

@@ -160,6 +160,8 @@ JUDGEMENT_FILES = {
         ]
     ),
     "qrels/test.json": json.dumps(JUDGED),
+    "qrels/test.tsv  ": "\tquery-id\tcorpus-id\tscore\n0\t11\t3\t2\n1\t12\t1\t1\n2\t12\t2\t0\n",
+    "qrels/test.csv ": 'query-id,corpus-id,score\n"11",3,2\n12,"1",1\n12,2,"0"\n',
     "qrels/test.tsv ": "corpus-id\tscore\tquery-id\n3\t2\t11\n1\t1.0\t12\n2\t0\t12\n",
 }
 
@@ -260,6 +262,16 @@ def test_texts_are_read_as_people_publish_them(tmp_path: Path, form: str) -> Non
         ({"qrels/test.tsv": b"11\tp3\t1\n"}, r"judges 1 pairs, and no passage of it is there: it names 'p3', .* '1'"),
         ({"qrels/test.tsv": b"11\t3\t1\n", "corpus.jsonl": b"\x1f\x8b\x08junk"}, "cannot be decompressed"),
         ({"qrels/test.tsv": b"11\t3\t1\n", "corpus.jsonl": b"\x28\xb5\x2f\xfdxxxx"}, "compressed with zstd"),
+        ({"qrels/test.tsv": b"0\t11\t3\t1\n1\t12\t1\t1\n"}, "'1' counts the rows, and its second '12' is not TREC's"),
+        ({"qrels/test.tsv": b"11\t3\tnan\n12\t1\t1\n"}, "line 1: expected query id, passage id and a number"),
+        ({"qrels/test.tsv": b"11\t3\t\n12\t1\t1\n"}, "line 1: expected query id, passage id and a number"),
+        ({"qrels/test.tsv": b"passage_id\tquestion\tgain\n3\t11\t1\n"}, "not clear which is query, passage and grade"),
+        ({"qrels/test.tsv": b"\xff\xfe1\x00"}, "is UTF-16 text; save it as UTF-8"),
+        (
+            {"corpus.jsonl": b'{"_id": 1, "text": "a", "contents": "b"}\n'},
+            "two columns for the text: 'text' and 'contents'",
+        ),
+        ({"corpus.jsonl": b'{"_id": 1, "te": "a"}\n'}, "expected an object with"),
     ],
 )
 def test_what_contradicts_itself_is_refused(tmp_path: Path, files: dict[str, bytes], reason: str) -> None:
@@ -271,3 +283,30 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path, files: dict[str, byt
     }
     with pytest.raises(DataInvalid, match=reason):
         load_dataset(published(tmp_path, {**whole, **files}))
+
+
+def test_what_an_archive_leaves_beside_its_files_is_no_data(folder: Path) -> None:
+    """macOS writes a file with ._ in front beside each one."""
+    for name in ("._corpus.jsonl", "qrels/._test.tsv", "qrels/.DS_Store"):
+        (folder / name).write_bytes(b"\x00\x05\x16\x07")
+    assert splits(folder) == ("test",)
+    assert len(load_dataset(folder).passages) == 3
+
+
+def test_a_set_that_lies_elsewhere_is_pointed_at(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In a folder of the folder, as archives unpack, or in the archive still."""
+    outer = tmp_path_factory.mktemp("outer")
+    (outer / "set.zip").write_bytes(b"PK")
+    with pytest.raises(DataInvalid, match=r"set.zip is an archive, unpack it first"):
+        load_dataset(outer)
+    folder.rename(outer / "set")
+    with pytest.raises(DataInvalid, match=r"outer0/set has one, name that folder"):
+        load_dataset(outer)
+
+
+def test_an_id_with_a_comma_may_stand_in_a_csv_file(folder: Path) -> None:
+    """Quoted, as CSV has it."""
+    write(folder / "corpus.jsonl", [("p,1", "", "one")])
+    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "test.csv")
+    (folder / "qrels" / "test.csv").write_text('query-id,corpus-id,score\nq1,"p,1",1\n')
+    assert load_dataset(folder).qrels == {"q1": {"p,1": 1}}

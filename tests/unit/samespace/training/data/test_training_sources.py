@@ -172,7 +172,10 @@ def test_a_row_that_does_not_fit_is_named(tmp_path: Path, line: str, reason: str
         ("a.csv", b"text_a,text_b,label\nx,y,much\n", r"line 2: 'label' is 'much' \(str\); expected a number"),
         ("a.csv", b"query,passage\n", "has no rows"),
         ("a.jsonl", b"", "has no rows"),
-        ("a.jsonl", b"\xff\xfe\x00", "is not UTF-8 text"),
+        ("a.jsonl", b"\xff\xfd\x00", "is not UTF-8 text"),
+        ("a.csv", "query,passage\nx,y\n".encode("utf-16"), "is UTF-16 text"),
+        ("a.csv", b"query,pos\nx,\"['a', 'b']\"\ny,\"['c']\"\n", "'pos' holds lists that were written as text"),
+        ("a.tsv", b'query\tpos\tnegatives\nx\ta\t["b"]\n', "'negatives' holds lists that were written as text"),
         ("a.parquet", b"nothing of the kind", "cannot be read as Parquet"),
         ("a.docx", b"", "is not a known format; expected one of .jsonl"),
         ("a.jsonl", b'{"query": " ", "passage": "y"}\n', "split 'train' has no row with two texts"),
@@ -367,3 +370,12 @@ def test_tabs_without_quoting_are_read_as_such(tmp_path: Path, content: str, exp
     (tmp_path / "train.tsv").write_text(content)
     found = load_data(tmp_path / "train.tsv").splits["train"]
     assert list(zip(found.queries, found.passages, strict=True)) == expected
+
+
+def test_a_text_in_brackets_is_a_text(tmp_path: Path) -> None:
+    """Only a column of nothing but lists was written by a program that had lists."""
+    path = tmp_path / "train.csv"
+    path.write_text("query,passage\nx,\"['a', 'b']\"\ny,plain\n")
+    assert load_data(path).splits["train"].passages == ("['a', 'b']", "plain")
+    (tmp_path / "._train.csv").write_bytes(b"\x00\x05")
+    assert len(load_data(tmp_path).splits["train"].passages) == 2

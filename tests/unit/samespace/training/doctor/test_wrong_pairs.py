@@ -174,3 +174,24 @@ def test_lengths_are_told_without_an_encoder(tmp_path: Path) -> None:
         found: dict[str, Any] = {each.name: each for each in examine(load_data(tmp_path / "train.jsonl")).findings()}
         assert found["long_passages"].severity == severity
         assert "50 of 50 (100 %) have more than 512 tokens" in found["long_passages"].says
+
+
+def in_other_words(part: Examples, share: float, seed: int) -> Examples:
+    """A share of the passages, right as they are, without a word of their query: as of some docstrings."""
+    draw, passages = random.Random(seed), list(part.passages)
+    for row in draw.sample(range(len(part)), round(share * len(part))):
+        passages[row] = " ".join("".join(draw.choices("bcdfg", k=6)) for _ in range(12))
+    return dataclasses.replace(part, passages=tuple(passages))
+
+
+def test_pairs_in_other_words_are_no_alarm(stackfaq: TrainingData) -> None:
+    """One in forty, in the held-out splits as well, or with nothing held out: that is said as a note at most."""
+    splits = {name: in_other_words(part, 0.025, seed) for seed, (name, part) in enumerate(stackfaq.splits.items())}
+    found = look(dataclasses.replace(stackfaq, splits=splits))
+    assert "wrong_pairs" not in alarms(found)
+    alone = look(dataclasses.replace(stackfaq, splits={"train": splits["train"]}))
+    assert "wrong_pairs" not in alarms(alone)
+    (note,) = [each for each in alone.findings("note") if each.name == "wrong_pairs_not_told"]
+    assert "an encoder (--encoder) or held-out splits would tell" in note.says
+    part = in_other_words(stackfaq.splits["train"], 0.2, 9)  # a fifth is more than docstrings have
+    assert "wrong_pairs" in alarms(look(dataclasses.replace(stackfaq, splits={"train": part})))
