@@ -35,7 +35,7 @@ from samespace.training.adapting.bench import Yardstick
 from samespace.training.adapting.course import cutter
 from samespace.training.adapting.distill import asked, mine
 from samespace.training.adapting.documents import Library, read_documents
-from samespace.training.adapting.fusion import fused
+from samespace.training.adapting.fusion import Mixture, fused
 from samespace.training.adapting.heldout import HeldOut, hold_out
 from samespace.training.adapting.stage import Stage, Workshop, reading
 from samespace.training.finetuning.encoding import encode
@@ -152,12 +152,12 @@ def _together(
 
 
 def _learned(asking: Asking, model: Any, steps: int) -> Any:
-    texts = [
-        section.text
-        for document, part in zip(asking.library.documents, asking.held.parts, strict=True)
+    texts = {
+        (place, number): section.text
+        for place, (document, part) in enumerate(zip(asking.library.documents, asking.held.parts, strict=True))
         if part == "train"
-        for section in document.sections
-    ]
+        for number, section in enumerate(document.sections)
+    }
     lists = mine(
         asked(asking.held.train, 600),
         texts,
@@ -165,10 +165,10 @@ def _learned(asking: Asking, model: Any, steps: int) -> Any:
         asking.encoders,
     )
     with tempfile.TemporaryDirectory(prefix="made-up-") as work:
-        taught = Path(work) / "teacher.jsonl"
-        taught.write_text("".join(json.dumps(row) + "\n" for row in lists.agreed()), encoding="utf-8")
-        settings = {"loss": "listwise", "teacher": str(taught), "teacher_temperature": 0.05, "negatives": 7}
-        settings |= {"batch_size": 8, "mini_batch_size": 64}
+        taught = Path(work) / "teacher.npz"
+        lists.table("both", Mixture(1.0), lists.q, lists.p).write(taught)
+        settings = {"loss": "listwise", "teacher": str(taught), "teacher_temperature": 0.05, "negatives": 1}
+        settings |= {"batch_size": 24, "mini_batch_size": 48}
         shop = Workshop(BASE, Path(work), Yardstick({}), asking.encoders, 1, silent)
         setup = shop.prepared(BASE, Stage("lists", lists.rows(), settings, 5e-5))
         fit(setup.plan(5e-5, steps=steps))

@@ -14,16 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from ...errors import ConfigInvalid
 from ...text import Role
 from ...vectors import Float32
 from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain
-from ..finetuning.teachers import ScoreFile, Teacher, open_teacher
+from ..finetuning.score_table import SUFFIX, ScoreTable
+from ..finetuning.teachers import EncoderTeacher, ScoreFile, Teacher, open_teacher
 from .bench import Scores, mean
-from .distill import NEGATIVES, Candidates, asked, first_windows, mine
+from .distill import NEGATIVES, Candidates, Place, asked, first_windows, mine
 from .documents import Library
-from .heldout import HeldOut
+from .fusion import MIXTURES, Mixture
+from .heldout import HeldOut, in_other_words
 from .plan import Spending, steps_for
 from .signals import SIGNALS, MadePair
 from .stage import Stage, StageResult, Workshop, compare, harms, helps_in_other_words
@@ -35,8 +39,9 @@ _LIST_RATE: Final = 2.5
 """Of the rate on pairs: a list says more than a pair, and its gradient is smaller."""
 _LISTS: Final = 2000
 _LIST_BATCH: Final = 8
+_TABLE_BATCH, _TABLE_NEGATIVES = 24, 1
 _TEMPERATURE: Final = 0.05
-AGREEMENT: Final = "BM25 and the base together"
+_LEAST_WORTH: Final = 0.005
 
 Say = Callable[[str], None]
 
@@ -93,7 +98,7 @@ class Course:
         self._go(stage, steps_for(steps, len(pairs), 32), "pairs")
 
     def distill(self, wanted: str, steps: int, cache: Path | None) -> None:
-        """One long stage on what a teacher says: *wanted*, or the agreement of BM25 and the base; none if both err."""
+        """One long stage on what a teacher says: *wanted*, or the base with BM25 and neighbours; none if all err."""
         model = load_plain(self.workshop.base)
 
         def vectors(texts: Sequence[str], role: Role) -> Float32:
@@ -103,26 +108,24 @@ class Course:
         yardstick = self.workshop.yardstick
         q, p = vectors(yardstick.queries, "query"), vectors(yardstick.passages, "passage")
         teacher = self._checked(wanted, q, p, cache) if wanted else None
-        if teacher is None and not self._agreement_helps(q, p):
+        of_vectors = teacher if isinstance(teacher, EncoderTeacher) else None
+        mixture = self._mixture(of_vectors, q, p) if teacher is of_vectors else None
+        if teacher is None and mixture is None:
             return
-        pairs = asked(self.held.train, _LISTS)
-        candidates = mine(pairs, self._training_passages(), vectors, self.workshop.text_encoders)
-        file = self.workshop.folder / "teacher.jsonl"
-        said = candidates.agreed() if teacher is None else self._said(teacher, candidates)
-        file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in said), encoding="utf-8")
-        cosines = teacher is None or teacher.cosines
-        settings: dict[str, Any] = {
-            "loss": "listwise",
-            "teacher": str(file),
-            "teacher_temperature": _TEMPERATURE if cosines else 1.0,
-            "temperature": _TEMPERATURE,
-            "negatives": NEGATIVES,
-            "batch_size": _LIST_BATCH,
-            "mini_batch_size": _LIST_BATCH * (NEGATIVES + 1),
-        }
-        name = f"learn from {AGREEMENT if teacher is None else Path(teacher.name).name}"
+        batch = _TABLE_BATCH if mixture is not None else _LIST_BATCH
+        pairs = asked(self.held.train, min(_LISTS, steps * batch))
+        candidates = mine(pairs, self._training_sections(), vectors, self.workshop.text_encoders)
+        if mixture is None:
+            assert teacher is not None
+            file, settings = self._lists(teacher, candidates)
+        else:
+            file, settings = self._table(of_vectors, mixture, candidates)
+        settings |= {"loss": "listwise", "teacher": str(file), "temperature": _TEMPERATURE}
+        name = "learn from " + " + ".join(
+            [_called(teacher), *([str(mixture)] if mixture is not None and mixture != Mixture() else [])]
+        )
         rows = candidates.rows()
-        self._go(Stage(name, rows, settings, _LIST_RATE * self.rate), steps_for(steps, len(rows), _LIST_BATCH), "lists")
+        self._go(Stage(name, rows, settings, _LIST_RATE * self.rate), steps_for(steps, len(rows), batch), "lists")
 
     def note(self, sentence: str) -> None:
         """Say it, and keep it for the report."""
@@ -146,7 +149,7 @@ class Course:
     def _checked(self, wanted: str, q: Float32, p: Float32, cache: Path | None) -> Teacher | None:
         """The teacher, where it answers the development questions better than the base; None, with a note, else."""
         teacher, yardstick = open_teacher(wanted, cache), self.workshop.yardstick
-        if isinstance(teacher, ScoreFile):
+        if isinstance(teacher, ScoreFile | ScoreTable):
             raise ConfigInvalid(key="teacher", reason=f"{wanted} is a file of scores; name a model")
         with self.workshop.progress("the teacher reads", len(yardstick.queries) + len(yardstick.passages)) as advance:
             teacher.read(yardstick.queries, yardstick.passages, advance)
@@ -159,48 +162,97 @@ class Course:
         self.say(f"teacher {Path(wanted).name}: {told}")
         return teacher
 
-    def _agreement_helps(self, q: Float32, p: Float32) -> bool:
-        together = self.workshop.yardstick.of_agreement(q, p)
-        alone = self.workshop.yardstick.of_vectors(q, p)
-        if together is None:
-            self.note("BM25 is not installed (extra eval), so that there is no teacher without a model.")
-            return False
-        told = f"{mean(together):.3f}, the base alone {mean(alone):.3f} on the development questions"
-        if mean(together) <= mean(alone):
-            self.note(f"{AGREEMENT} are no better than the base ({told}): nothing is learned from them.")
-            return False
-        if not helps_in_other_words(together, alone):
+    def _mixture(self, teacher: EncoderTeacher | None, q: Float32, p: Float32) -> Mixture | None:
+        """What of BM25 and neighbours goes with the teacher, or with the base; None where nothing helps that."""
+        yardstick = self.workshop.yardstick
+        alone = yardstick.of_vectors(q, p)
+        if teacher is not None:
+            q, p = teacher.vectors(yardstick.queries, yardstick.passages)
+        looked = yardstick.of_mixtures(q, p, [each for each in MIXTURES if teacher is not None or each != Mixture()])
+        sound = {mixture: scores for mixture, scores in looked.items() if self._sound(scores, alone)}
+        if not sound:
+            if teacher is not None:
+                return Mixture()
+            best = max(looked, key=lambda each: mean(looked[each]))
             self.note(
-                f"{AGREEMENT} ({told}) are worse where questions have other words than their passages, as people's "
-                "have: nothing is learned from them."
+                f"The base with BM25 and neighbours ({best}: {mean(looked[best]):.3f}, alone {mean(alone):.3f} on the "
+                "development questions) is no better, or worse for a kind of question or where questions have "
+                "other words than their passages, as people's have: nothing is learned from it."
             )
-            return False
-        self.say(f"{AGREEMENT}: {told}")
-        return True
+            return None
+        chosen = max(sound, key=lambda each: _worth(each, sound[each]))
+        self.say(
+            f"{_called(teacher)} + {chosen}: {mean(sound[chosen]):.3f}, the base alone {mean(alone):.3f} on the "
+            "development questions"
+        )
+        return chosen
 
-    def _said(self, teacher: Teacher, candidates: Candidates) -> list[Mapping[str, Any]]:
+    def _sound(self, scores: Scores, alone: Scores) -> bool:
+        better = mean(scores) > mean(alone) and helps_in_other_words(scores, alone)
+        return better and not harms(scores, alone)
+
+    def _table(
+        self, teacher: EncoderTeacher | None, mixture: Mixture, candidates: Candidates
+    ) -> tuple[Path, dict[str, Any]]:
+        """A teacher of vectors: its table of scores, and how it is learned from."""
+        q, p = candidates.q, candidates.p
+        if teacher is not None:
+            rows = candidates.wanted() if mixture == Mixture() else list(range(len(candidates.passages)))
+            texts = [candidates.passages[row] for row in rows]
+            with self.workshop.progress("the teacher reads", len(candidates.queries) + len(texts)) as advance:
+                teacher.read(candidates.queries, texts, advance)
+            q, read = teacher.vectors(candidates.queries, texts)
+            p = np.zeros((len(candidates.passages), read.shape[1]), dtype=np.float32)
+            p[rows] = read
+        file = self.workshop.folder / f"teacher{SUFFIX}"
+        candidates.table(_called(teacher), mixture, q, p).write(file)
+        return file, {
+            "teacher_temperature": _TEMPERATURE,
+            "negatives": _TABLE_NEGATIVES,
+            "batch_size": _TABLE_BATCH,
+            "mini_batch_size": _TABLE_BATCH * (_TABLE_NEGATIVES + 1),
+        }
+
+    def _lists(self, teacher: Teacher, candidates: Candidates) -> tuple[Path, dict[str, Any]]:
+        """A teacher that reads pairs: what it says of the lists, and how it is learned from."""
         pairs = candidates.pairs()
         with self.workshop.progress("the teacher reads", len(candidates.queries) + len(candidates.passages)) as advance:
             teacher.read(candidates.queries, candidates.passages, advance)
             scores = teacher.scores(pairs)
-        return [
-            {"query": query, "passage": passage, "score": score}
-            for (query, passage), score in zip(pairs, scores, strict=True)
-        ]
+        file = self.workshop.folder / "teacher.jsonl"
+        with file.open("w", encoding="utf-8") as lines:
+            for (query, passage), score in zip(pairs, scores, strict=True):
+                line = json.dumps({"query": query, "passage": passage, "score": score}, ensure_ascii=False)
+                lines.write(f"{line}\n")
+        return file, {
+            "teacher_temperature": _TEMPERATURE if teacher.cosines else 1.0,
+            "negatives": NEGATIVES,
+            "batch_size": _LIST_BATCH,
+            "mini_batch_size": _LIST_BATCH * (NEGATIVES + 1),
+        }
 
-    def _training_passages(self) -> list[str]:
-        texts = [
-            section.text
-            for document, part in zip(self.library.documents, self.held.parts, strict=True)
+    def _training_sections(self) -> dict[Place, str]:
+        return {
+            (place, number): section.text
+            for place, (document, part) in enumerate(zip(self.library.documents, self.held.parts, strict=True))
             if part == "train"
-            for section in document.sections
-        ]
-        return list(dict.fromkeys(texts))
+            for number, section in enumerate(document.sections)
+        }
 
 
 def cutter(workshop_encoders: Mapping[Role, Any]) -> Callable[[Sequence[str]], Sequence[str]]:
     """Passages to what of them is read in training."""
     return lambda texts: first_windows(texts, workshop_encoders["passage"], "passage")
+
+
+def _called(teacher: Teacher | None) -> str:
+    return "the base" if teacher is None else Path(teacher.name).name
+
+
+def _worth(mixture: Mixture, scores: Scores) -> float:
+    """nDCG@10 where questions have other words than their passages, less a little for each thing that is mixed in."""
+    others = {name: each for name, each in scores.items() if in_other_words(name)}
+    return mean(others or scores) - _LEAST_WORTH * ((mixture.words > 0) + (mixture.neighbours > 0))
 
 
 def _told(tried: StageResult) -> str:

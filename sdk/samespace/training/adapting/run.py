@@ -30,7 +30,7 @@ from .scores import held_out_scores
 from .stage import Workshop, reading
 from .verdict import BETTER, JUDGED, Verdict, decide
 
-_LIST_COST: Final = 2.0
+_LIST_COST: Final = 1.5
 _MEASURED_STEPS: Final = 3
 _SHARES: Final = (1.0, 0.75, 0.5, 0.25)
 

@@ -28,6 +28,7 @@ from .encoding import encode_many, reciprocal_rank
 from .loop import Mine, TrainingPlan, batches_of, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
 from .model import load_model
+from .score_table import ScoreTable
 from .teachers import Teacher, open_teacher
 from .training_set import TrainingSet, load_training_set
 
@@ -128,6 +129,7 @@ def prepare(config: TrainingConfig) -> Setup:
         negatives=Negatives(examples.negatives, config.negatives, config.seed, corpus),
         known=known,
         teacher=None if teacher is None else teacher.scores,
+        whole=isinstance(teacher, ScoreTable),
         guide=_guide(config.guide) if config.guide else None,
         windows=config.passage_windows,
     )
