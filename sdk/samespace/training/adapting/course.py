@@ -23,8 +23,11 @@ from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain
 from ..finetuning.score_table import SUFFIX, ScoreTable
 from ..finetuning.teachers import EncoderTeacher, ScoreFile, Teacher, open_teacher
+from ..imitating.alignment import Alignment
+from ..imitating.neighbours import drawn_together
+from ..imitating.vector_table import VectorTable
 from .bench import Scores, mean
-from .distill import NEGATIVES, Candidates, Place, asked, first_windows, mine
+from .distill import NEGATIVES, Candidates, Place, asked, first_windows, imitation_rows, mine
 from .documents import Library
 from .fusion import MIXTURES, Mixture
 from .heldout import HeldOut, in_other_words
@@ -39,6 +42,9 @@ _LIST_RATE: Final = 2.5
 """Of the rate on pairs: a list says more than a pair, and its gradient is smaller."""
 _LISTS: Final = 2000
 _LIST_BATCH: Final = 8
+_BATCH: Final = 32
+_VECTOR_RATE: Final = 5.0
+"""Of the rate on pairs: a vector says most, and cannot be learned too well."""
 _TABLE_BATCH, _TABLE_NEGATIVES = 24, 1
 _TEMPERATURE: Final = 0.05
 _LEAST_WORTH: Final = 0.005
@@ -67,6 +73,7 @@ class Course:
     rate: float
     tried: list[StageResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _base: Any = field(default=None, init=False)
 
     def signals(self) -> list[str]:
         """Signals with pairs enough to try, those nearest to questions first."""
@@ -98,53 +105,92 @@ class Course:
         self._go(stage, steps_for(steps, len(pairs), 32), "pairs")
 
     def distill(self, wanted: str, steps: int, cache: Path | None) -> None:
-        """One long stage on what a teacher says: *wanted*, or the base with BM25 and neighbours; none if all err."""
-        model = load_plain(self.workshop.base)
+        """Learn what is better than the base: *wanted*, the base with BM25 and neighbours, or both; nothing if all err.
 
-        def vectors(texts: Sequence[str], role: Role) -> Float32:
-            encoder = self.workshop.text_encoders[role]
-            return encode(model, encoder, texts, role, bf16=self.workshop.precision == "bf16")
-
+        What vectors know is learned as vectors, what BM25 adds as scores, and what a cross-encoder says as lists.
+        """
         yardstick = self.workshop.yardstick
-        q, p = vectors(yardstick.queries, "query"), vectors(yardstick.passages, "passage")
+        q, p = self._vectors(yardstick.queries, "query"), self._vectors(yardstick.passages, "passage")
         teacher = self._checked(wanted, q, p, cache) if wanted else None
-        of_vectors = teacher if isinstance(teacher, EncoderTeacher) else None
-        mixture = self._mixture(of_vectors, q, p) if teacher is of_vectors else None
-        if teacher is None and mixture is None:
+        if teacher is not None and not isinstance(teacher, EncoderTeacher):
+            self._learn_scores(teacher, None, steps)
             return
-        batch = _TABLE_BATCH if mixture is not None else _LIST_BATCH
+        mixture = self._mixture(teacher, q, p)
+        if mixture is None:
+            return
+        by_vectors = teacher is not None or mixture.neighbours > 0
+        if by_vectors:
+            self._imitate(teacher, mixture, steps // 2 if mixture.words else steps)
+        if mixture.words:
+            self._learn_scores(teacher, mixture, steps // 2 if by_vectors else steps)
+
+    def _vectors(self, texts: Sequence[str], role: Role) -> Float32:
+        """The base's."""
+        if self._base is None:
+            self._base = load_plain(self.workshop.base)
+        encoder = self.workshop.text_encoders[role]
+        return encode(self._base, encoder, texts, role, bf16=self.workshop.precision == "bf16")
+
+    def _imitate(self, teacher: EncoderTeacher | None, mixture: Mixture, steps: int) -> None:
+        """One long stage on vectors: passages near their neighbours, and of both what the teacher makes of them."""
+        rows = imitation_rows(self._training_sections(), self.held.train, self.workshop.text_encoders)
+        rows = rows[: max(1, steps) * _BATCH]
+        queries, passages = (list(dict.fromkeys(row[name] for row in rows)) for name in ("query", "passage"))
+        q, p = self._seen_by(teacher, queries, passages, self._vectors(queries, "query"),
+                             self._vectors(passages, "passage"))  # fmt: skip
+        file = self.workshop.folder / f"guide{SUFFIX}"
+        VectorTable.of(queries, q, passages, drawn_together(p, mixture.neighbours)).write(file)
+        settings = {"loss": "imitate", "guide": str(file)}
+        name = " + ".join(["imitate", _called(teacher), *_also(Mixture(0, mixture.neighbours))])
+        stage = Stage(name, rows, settings, _VECTOR_RATE * self.rate)
+        self._go(stage, steps_for(steps, len(rows), _BATCH), "vectors", by_words=False)
+
+    def _learn_scores(self, teacher: Teacher | None, mixture: Mixture | None, steps: int) -> None:
+        """One long stage on scores: of *mixture* in whole batches, or, where that is None, the teacher's in lists."""
+        batch = _LIST_BATCH if mixture is None else _TABLE_BATCH
         pairs = asked(self.held.train, min(_LISTS, steps * batch))
-        candidates = mine(pairs, self._training_sections(), vectors, self.workshop.text_encoders)
+        candidates = mine(pairs, self._training_sections(), self._vectors, self.workshop.text_encoders)
         if mixture is None:
             assert teacher is not None
             file, settings = self._lists(teacher, candidates)
         else:
-            file, settings = self._table(of_vectors, mixture, candidates)
+            file, settings = self._table(teacher, mixture, candidates)
         settings |= {"loss": "listwise", "teacher": str(file), "temperature": _TEMPERATURE}
-        name = "learn from " + " + ".join(
-            [_called(teacher), *([str(mixture)] if mixture is not None and mixture != Mixture() else [])]
-        )
+        name = " + ".join(["learn from " + _called(teacher), *_also(mixture)])
         rows = candidates.rows()
-        self._go(Stage(name, rows, settings, _LIST_RATE * self.rate), steps_for(steps, len(rows), batch), "lists")
+        self._go(Stage(name, rows, settings, _LIST_RATE * self.rate), steps_for(steps, len(rows), batch), "scores")
+
+    def _seen_by(
+        self, teacher: Teacher | None, queries: Sequence[str], passages: Sequence[str], q: Float32, p: Float32
+    ) -> tuple[Float32, Float32]:
+        """The vectors *q* and *p* of the base, mixed with a teacher's turned into their space."""
+        if not isinstance(teacher, EncoderTeacher):
+            return q, p
+        with self.workshop.progress("the teacher reads", len(queries) + len(passages)) as advance:
+            teacher.read(queries, passages, advance)
+        their_q, their_p = teacher.vectors(queries, passages)
+        alignment = Alignment.between(np.concatenate([their_q, their_p]), np.concatenate([q, p]))
+        return alignment.mixed(their_q, q), alignment.mixed(their_p, p)
 
     def note(self, sentence: str) -> None:
         """Say it, and keep it for the report."""
         self.say(sentence)
         self.notes.append(sentence)
 
-    def _go(self, stage: Stage, steps: int, name: str) -> None:
+    def _go(self, stage: Stage, steps: int, name: str, *, by_words: bool = True) -> None:
         out = self.workshop.folder / name
         tried = self.workshop.run(self.encoder, stage, steps, self.scores, out)
         self.tried.append(tried)
-        keep = self._helps(tried)
+        keep = self._helps(tried, by_words=by_words)
         self.say(f"{stage.name}: {_told(tried)}; {'kept' if keep else 'not kept'}")
         if keep:
             self.encoder, self.scores = str(out), tried.scores
 
-    def _helps(self, tried: StageResult) -> bool:
-        if tried.failed or tried.score - mean(self.scores) < LEAST_GAIN:
+    def _helps(self, tried: StageResult, *, by_words: bool = True) -> bool:
+        """Whether a stage is kept; one that knows nothing of words may lose a little where words are shared least."""
+        if tried.failed or tried.score - mean(self.scores) < LEAST_GAIN or harms(tried.scores, self.scores):
             return False
-        return helps_in_other_words(tried.scores, self.scores) and not harms(tried.scores, self.scores)
+        return not by_words or helps_in_other_words(tried.scores, self.scores)
 
     def _checked(self, wanted: str, q: Float32, p: Float32, cache: Path | None) -> Teacher | None:
         """The teacher, where it answers the development questions better than the base; None, with a note, else."""
@@ -166,44 +212,29 @@ class Course:
         """What of BM25 and neighbours goes with the teacher, or with the base; None where nothing helps that."""
         yardstick = self.workshop.yardstick
         alone = yardstick.of_vectors(q, p)
-        if teacher is not None:
-            q, p = teacher.vectors(yardstick.queries, yardstick.passages)
-        looked = yardstick.of_mixtures(q, p, [each for each in MIXTURES if teacher is not None or each != Mixture()])
-        sound = {mixture: scores for mixture, scores in looked.items() if self._sound(scores, alone)}
+        seen = self._seen_by(teacher, yardstick.queries, yardstick.passages, q, p)
+        looked = yardstick.of_mixtures(*seen, [each for each in MIXTURES if teacher is not None or each != Mixture()])
+        sound = {mixture: scores for mixture, scores in looked.items() if _sound(mixture, scores, alone)}
         if not sound:
             if teacher is not None:
                 return Mixture()
             best = max(looked, key=lambda each: mean(looked[each]))
             self.note(
                 f"The base with BM25 and neighbours ({best}: {mean(looked[best]):.3f}, alone {mean(alone):.3f} on the "
-                "development questions) is no better, or worse for a kind of question or where questions have "
-                "other words than their passages, as people's have: nothing is learned from it."
+                "development questions) is no better, or worse for a kind of question or where questions have other "
+                "words than their passages, as people's have: nothing is learned from it."
             )
             return None
         chosen = max(sound, key=lambda each: _worth(each, sound[each]))
         self.say(
-            f"{_called(teacher)} + {chosen}: {mean(sound[chosen]):.3f}, the base alone {mean(alone):.3f} on the "
-            "development questions"
+            f"{' + '.join([_called(teacher), *_also(chosen)])}: {mean(sound[chosen]):.3f}, the base alone "
+            f"{mean(alone):.3f} on the development questions"
         )
         return chosen
 
-    def _sound(self, scores: Scores, alone: Scores) -> bool:
-        better = mean(scores) > mean(alone) and helps_in_other_words(scores, alone)
-        return better and not harms(scores, alone)
-
-    def _table(
-        self, teacher: EncoderTeacher | None, mixture: Mixture, candidates: Candidates
-    ) -> tuple[Path, dict[str, Any]]:
-        """A teacher of vectors: its table of scores, and how it is learned from."""
-        q, p = candidates.q, candidates.p
-        if teacher is not None:
-            rows = candidates.wanted() if mixture == Mixture() else list(range(len(candidates.passages)))
-            texts = [candidates.passages[row] for row in rows]
-            with self.workshop.progress("the teacher reads", len(candidates.queries) + len(texts)) as advance:
-                teacher.read(candidates.queries, texts, advance)
-            q, read = teacher.vectors(candidates.queries, texts)
-            p = np.zeros((len(candidates.passages), read.shape[1]), dtype=np.float32)
-            p[rows] = read
+    def _table(self, teacher: Teacher | None, mixture: Mixture, candidates: Candidates) -> tuple[Path, dict[str, Any]]:
+        """Scores of all queries and candidates, and how they are learned."""
+        q, p = self._seen_by(teacher, candidates.queries, candidates.passages, candidates.q, candidates.p)
         file = self.workshop.folder / f"teacher{SUFFIX}"
         candidates.table(_called(teacher), mixture, q, p).write(file)
         return file, {
@@ -247,6 +278,19 @@ def cutter(workshop_encoders: Mapping[Role, Any]) -> Callable[[Sequence[str]], S
 
 def _called(teacher: Teacher | None) -> str:
     return "the base" if teacher is None else Path(teacher.name).name
+
+
+def _also(mixture: Mixture | None) -> list[str]:
+    return [] if mixture is None or mixture == Mixture() else [str(mixture)]
+
+
+def _sound(mixture: Mixture, scores: Scores, alone: Scores) -> bool:
+    """Better than the base alone, and worse for no kind of question.
+
+    BM25 flatters questions in the words of their passages, so it has to help the others too. Vectors do not.
+    """
+    better = mean(scores) > mean(alone) and not harms(scores, alone)
+    return better and (not mixture.words or helps_in_other_words(scores, alone))
 
 
 def _worth(mixture: Mixture, scores: Scores) -> float:

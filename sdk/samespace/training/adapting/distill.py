@@ -24,8 +24,9 @@ from ...vectors import Float32
 from ..finetuning.mining import Found, interleave, rank_bm25, rank_vectors
 from ..finetuning.score_table import ScoreTable
 from ..finetuning.teachers import TextPair
-from .fusion import Mixture, drawn_together
-from .signals import SIGNALS, MadePair
+from ..imitating.neighbours import drawn_together
+from .fusion import Mixture
+from .signals import SIGNALS, MadePair, few_words
 
 NEGATIVES: Final = 7
 _NEAR, _DEEP = 10, 5
@@ -82,8 +83,7 @@ class Candidates:
         """Scores of all queries with all `wanted` passages.
 
         Args:
-            q, p: unit vectors of `queries` and `passages`, the base's or a teacher's; of an encoder alone (`Mixture()`)
-                only those of `wanted` are looked at.
+            q, p: unit vectors of `queries` and `passages`, the base's or better ones.
         """
         drawn = drawn_together(p, mixture.neighbours, self.groups)
         scores, wanted = Mixture(mixture.words).scores(q, drawn, self.by_words), self.wanted()
@@ -136,6 +136,26 @@ def mine(pairs: Sequence[MadePair], others: Mapping[Place, str], encode: Callabl
         mine = groups[row_of[text]]
         near.append(_candidates([[at for at in rows if groups[at] != mine] for rows in rankings]))
     return Candidates(queries, [row_of[text] for text in own], passages, groups, near, q, p, by_words)
+
+
+def imitation_rows(
+    sections: Mapping[Place, str], train: Mapping[str, Sequence[MadePair]], encoders: Mapping[Role, TextEncoder]
+) -> list[dict[str, Any]]:
+    """Rows of the trainer's data for imitation: each section once with a made-up query, then once with a few words.
+
+    They belong together in nothing: each text is learned by itself. The order mixes the documents.
+    """
+    made = {(pair.document, pair.section): pair.query for name in reversed(_ASKS) for pair in train[name]}
+    texts = first_windows(list(sections.values()), encoders["passage"], "passage")
+    cuts = [few_words(text) for text in texts]
+    whole = [made.get(place, cut) for place, cut in zip(sections, cuts, strict=True)]
+    queries = first_windows([*whole, *cuts], encoders["query"], "query")
+    rows = [{"query": query, "passage": text} for query, text in zip(queries, [*texts, *texts], strict=True)]
+    order = np.random.default_rng(0).permutation(len(texts)).tolist()
+    distinct = {
+        (row["query"], row["passage"]): row for part in (0, len(texts)) for row in (rows[part + at] for at in order)
+    }
+    return list(distinct.values())
 
 
 def first_windows(texts: Sequence[str], encoder: TextEncoder, role: Role) -> list[str]:

@@ -19,10 +19,9 @@ import numpy.typing as npt
 
 from ...vectors import Float32
 from ..finetuning.mining import Found
+from ..imitating.neighbours import drawn_together
 
 _DEPTH: Final = 100
-_NEIGHBOURS: Final = 3
-_BLOCK: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +58,6 @@ class Mixture:
 MIXTURES: Final[Sequence[Mixture]] = tuple(
     Mixture(words, neighbours) for words in (0.0, 0.2, 0.5) for neighbours in (0.0, 0.25)
 )
-
-
-def drawn_together(p: Float32, share: float, groups: Sequence[int] | None = None) -> Float32:
-    """Unit rows *p* (passages, dim), each with *share* of the mean of its three nearest ones added.
-
-    Args:
-        groups: (passages,), of one text's variants, which are no neighbours of each other; None where each is its own.
-    """
-    count = min(_NEIGHBOURS, len(p) - 1)
-    if not share or count < 1:
-        return p
-    own = np.arange(len(p)) if groups is None else np.asarray(groups)
-    drawn = np.empty_like(p)
-    for start in range(0, len(p), _BLOCK):
-        block = p[start : start + _BLOCK] @ p.T
-        block[own[start : start + _BLOCK, None] == own[None, :]] = -np.inf
-        near = np.argpartition(-block, count - 1, axis=1)[:, :count]
-        there = np.isfinite(np.take_along_axis(block, near, axis=1))
-        mean = (p[near] * there[:, :, None]).sum(axis=1) / np.maximum(there.sum(axis=1), 1)[:, None]
-        drawn[start : start + _BLOCK] = p[start : start + _BLOCK] + share * mean
-    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
 
 def fused(cosines: Float32, rows: npt.NDArray[np.int64], scores: Float32, weight: float = 1.0) -> Float32:

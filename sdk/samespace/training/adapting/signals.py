@@ -200,6 +200,15 @@ def _crop(pieces: Sequence[str], text: str, which: str, between: str) -> str:
     return between.join(pieces[start : start + length])
 
 
+def few_words(text: str) -> str:
+    """Four to fourteen words in a row, drawn by the text's digest: as long as a question, and about something."""
+    between = " " if " " in text else ""
+    pieces = text.split() if between else list(text)
+    count = 4 + int(11 * _draw(text, "few length"))
+    start = int(_draw(text, "few start") * (max(0, len(pieces) - count) + 1))
+    return between.join(pieces[start : start + count])
+
+
 def _draw(text: str, what: str) -> float:
     """A number in [0, 1) that follows from *text* and *what*."""
     digest = hashlib.blake2b(f"{what}\n{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
