@@ -23,6 +23,8 @@ NOT_BETTER: Final = 3
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the encoder.")
 @click.option("--teacher", default="", metavar="MODEL",
               help="Cross-encoder or larger encoder to learn from: a folder or a hub name.")  # fmt: skip
+@click.option("--queries", type=click.Path(path_type=Path), metavar="FILE",
+              help="What people have asked, without answers: a query a line, or rows with a column query.")  # fmt: skip
 @click.option("--judged", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Real questions for the verdict, a BEIR folder; never trained on.")  # fmt: skip
 @click.option("--split", "judged_split", default="", help="Split of --judged.  [default: test]")

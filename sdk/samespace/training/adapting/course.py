@@ -60,6 +60,7 @@ class Course:
         encoder: folder or name of the best encoder so far.
         scores: its, on the development questions.
         rate: highest learning rate on pairs.
+        log: what people have asked, without judgements.
         tried: every stage so far.
         notes: what the report has to say besides, as sentences.
     """
@@ -71,6 +72,7 @@ class Course:
     scores: Scores
     say: Say
     rate: float
+    log: Sequence[str] = ()
     tried: list[StageResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _base: Any = field(default=None, init=False)
@@ -133,7 +135,7 @@ class Course:
 
     def _imitate(self, teacher: EncoderTeacher | None, mixture: Mixture, steps: int) -> None:
         """One long stage on vectors: passages near their neighbours, and of both what the teacher makes of them."""
-        rows = imitation_rows(self._training_sections(), self.held.train, self.workshop.text_encoders)
+        rows = imitation_rows(self._training_sections(), self.held.train, self.workshop.text_encoders, self.log)
         rows = rows[: max(1, steps) * _BATCH]
         queries, passages = (list(dict.fromkeys(row[name] for row in rows)) for name in ("query", "passage"))
         q, p = self._seen_by(teacher, queries, passages, self._vectors(queries, "query"),

@@ -139,23 +139,29 @@ def mine(pairs: Sequence[MadePair], others: Mapping[Place, str], encode: Callabl
 
 
 def imitation_rows(
-    sections: Mapping[Place, str], train: Mapping[str, Sequence[MadePair]], encoders: Mapping[Role, TextEncoder]
+    sections: Mapping[Place, str],
+    train: Mapping[str, Sequence[MadePair]],
+    encoders: Mapping[Role, TextEncoder],
+    log: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Rows of the trainer's data for imitation: each section once with a made-up query, then once with a few words.
 
     They belong together in nothing: each text is learned by itself. The order mixes the documents.
+
+    Args:
+        log: what people have asked; it takes the place of the few words, from the first on.
     """
     made = {(pair.document, pair.section): pair.query for name in reversed(_ASKS) for pair in train[name]}
     texts = first_windows(list(sections.values()), encoders["passage"], "passage")
     cuts = [few_words(text) for text in texts]
     whole = [made.get(place, cut) for place, cut in zip(sections, cuts, strict=True)]
-    queries = first_windows([*whole, *cuts], encoders["query"], "query")
-    rows = [{"query": query, "passage": text} for query, text in zip(queries, [*texts, *texts], strict=True)]
     order = np.random.default_rng(0).permutation(len(texts)).tolist()
-    distinct = {
-        (row["query"], row["passage"]): row for part in (0, len(texts)) for row in (rows[part + at] for at in order)
-    }
-    return list(distinct.values())
+    pairs = [(whole[at], texts[at]) for at in order]
+    pairs += [(log[turn % len(log)] if log else cuts[at], texts[at]) for turn, at in enumerate(order)]
+    pairs += [(query, texts[order[turn % len(order)]]) for turn, query in enumerate(log[len(order) :])]
+    queries = first_windows([query for query, _ in pairs], encoders["query"], "query")
+    distinct = dict.fromkeys(zip(queries, (text for _, text in pairs), strict=True))
+    return [{"query": query, "passage": text} for query, text in distinct]
 
 
 def first_windows(texts: Sequence[str], encoder: TextEncoder, role: Role) -> list[str]:

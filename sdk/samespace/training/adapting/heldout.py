@@ -104,6 +104,13 @@ def without_asked(held: HeldOut, questions: Sequence[str]) -> HeldOut:
     return replace(held, train=train, left_out=left_out)
 
 
+def not_asked(log: Sequence[str], questions: Sequence[str]) -> list[str]:
+    """The queries of a *log* that are none of people's *questions*, nor nearly one: these judge."""
+    asked = {canonical(question) for question in questions}
+    near = find_near(log, questions)
+    return [query for query, at in zip(log, near, strict=True) if at < 0 and canonical(query) not in asked]
+
+
 def _part(document: SourceDocument, documents: int) -> str:
     """By the digest of the text alone: equal texts are in one part."""
     digest = hashlib.blake2b(canonical(document.text).encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -19,11 +19,12 @@ from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable
 from ...progress import Progress, silent
 from ..finetuning.model import load_plain, save_model
+from ..imitating.query_log import read_queries
 from ..scoring.record import write_record
 from .bench import POOL, Yardstick
 from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
-from .heldout import HeldOut, hold_out, languages_of, without_asked
+from .heldout import HeldOut, hold_out, languages_of, not_asked, without_asked
 from .plan import Pace, Spending, spend
 from .report import card
 from .scores import held_out_scores
@@ -44,6 +45,7 @@ class AdaptSettings:
         base: model folder or hub name.
         out: folder for the result; must not exist.
         teacher: a cross-encoder or a larger encoder, folder or hub name; "" for none.
+        queries: file of what people have asked, without judgements; see `imitating.query_log`. None for none.
         judged: BEIR folder of real questions for the verdict, split `judged_split`; None for made-up ones.
         budget_s: seconds for trying and training. Reading, and scoring everything in the end, come on top.
         steps: of each long stage instead of a budget, so that every machine does the same; 0 for the budget.
@@ -57,6 +59,7 @@ class AdaptSettings:
     base: str
     out: Path
     teacher: str = ""
+    queries: Path | None = None
     judged: Path | None = None
     judged_split: str = ""
     budget_s: float = 900
@@ -109,11 +112,13 @@ def adapt(
     require_savable(base)
     judged = _judged(settings)
     library = read_documents(settings.documents)
+    log = [] if settings.queries is None else read_queries(settings.queries)
     held = hold_out(library)
     if judged is not None:
         held = without_asked(held, judged[JUDGED].queries)
+        log = not_asked(log, judged[JUDGED].queries)
     with folder_beside(settings.out) as work:
-        course, spending = _trained(settings, base, library, held, work, progress, say, clock)
+        course, spending = _trained(settings, base, library, held, log, work, progress, say, clock)
         share = 0.0
         if course.encoder != settings.base:
             share, course.scores = course.workshop.mixed(course.encoder, _SHARES, work / "mixed")
@@ -152,6 +157,7 @@ def _trained(
     base: Checkpoint,
     library: Library,
     held: HeldOut,
+    log: list[str],
     work: Path,
     progress: Progress,
     say: Say,
@@ -164,7 +170,7 @@ def _trained(
     model = load_plain(settings.base)
     looked = clock()
     before = workshop.scores(model)
-    course = Course(workshop, held, library, settings.base, before, say, settings.rate)
+    course = Course(workshop, held, library, settings.base, before, say, settings.rate, log)
     for sentence in _about(library, held):
         course.note(sentence)
     look_s = clock() - looked
@@ -244,6 +250,7 @@ def _record(
             "base": settings.base,
             "out": str(settings.out),
             "teacher": settings.teacher,
+            "queries": str(settings.queries or ""),
             "budget_s": settings.budget_s,
             "steps": settings.steps,
             "learning_rate": settings.rate,

@@ -2,5 +2,6 @@
 
 neighbours    passages drawn towards what lies near them
 alignment     a larger encoder's vectors, turned into the space of the one that learns
+query_log     what people asked, without judgements
 vector_table  vectors that were made, as the guide of a training run
 """
