@@ -5,9 +5,10 @@ What it leaves to others: the parts of it (see the package), the command line (`
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,13 @@ from ...folders import folder_beside, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable
 from ...progress import Progress, silent
+from ...text import Role
+from ...vectors import Float32
+from ..asking.generator import KEY, Generator
+from ..asking.made import Generated, generated_pairs
+from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain, save_model
+from ..heads.frozen import default_cache
 from ..imitating.query_log import read_queries
 from ..scoring.record import write_record
 from .bench import POOL, Yardstick
@@ -45,6 +52,9 @@ class AdaptSettings:
         base: model folder or hub name.
         out: folder for the result; must not exist.
         teacher: a cross-encoder or a larger encoder, folder or hub name; "" for none.
+        generator: OpenAI-compatible server that writes questions, up to /chat/completions; "" for none.
+        generator_model: the model there; "" for the server's own.
+        generator_most: sections that it is asked about, at most.
         queries: file of what people have asked, without judgements; see `imitating.query_log`. None for none.
         judged: BEIR folder of real questions for the verdict, split `judged_split`; None for made-up ones.
         budget_s: seconds for trying and training. Reading, and scoring everything in the end, come on top.
@@ -59,6 +69,9 @@ class AdaptSettings:
     base: str
     out: Path
     teacher: str = ""
+    generator: str = ""
+    generator_model: str = ""
+    generator_most: int = 400
     queries: Path | None = None
     judged: Path | None = None
     judged_split: str = ""
@@ -113,7 +126,9 @@ def adapt(
     judged = _judged(settings)
     library = read_documents(settings.documents)
     log = [] if settings.queries is None else read_queries(settings.queries)
-    held = hold_out(library)
+    written = _generated(settings, base, library, progress, say) if settings.generator else Generated((), ())
+    library = replace(library, notes=(*library.notes, *(note.removesuffix(".") for note in written.notes)))
+    held = hold_out(library, written.pairs)
     if judged is not None:
         held = without_asked(held, judged[JUDGED].queries)
         log = not_asked(log, judged[JUDGED].queries)
@@ -150,6 +165,18 @@ def _judged(settings: AdaptSettings) -> dict[str, Dataset] | None:
     there = splits(settings.judged)
     split = settings.judged_split or ("test" if "test" in there or len(there) != 1 else there[0])
     return {JUDGED: load_dataset(settings.judged, split)}
+
+
+def _generated(settings: AdaptSettings, base: Checkpoint, library: Library, progress: Progress, say: Say) -> Generated:
+    """What a generator writes about the documents."""
+    generator = Generator(settings.generator, settings.generator_model, os.environ.get(KEY, ""))
+    model, encoders = load_plain(settings.base), reading(base)
+
+    def vectors(texts: Sequence[str], role: Role) -> Float32:
+        return encode(model, encoders[role], texts, role)
+
+    cache = (settings.cache or default_cache()).parent / "generated"
+    return generated_pairs(generator, library.documents, vectors, settings.generator_most, cache, progress, say)
 
 
 def _trained(
@@ -251,6 +278,8 @@ def _record(
             "out": str(settings.out),
             "teacher": settings.teacher,
             "queries": str(settings.queries or ""),
+            "generator": settings.generator,
+            "generator_model": settings.generator_model,
             "budget_s": settings.budget_s,
             "steps": settings.steps,
             "learning_rate": settings.rate,
