@@ -3,9 +3,10 @@
     python benchmarks/made_up.py DATA --out benchmarks/results/made_up.json --sets stackfaq cranfield
     python benchmarks/made_up.py DATA --out benchmarks/results/made_up.json --sets stackfaq --steps 24
 
-Base, BM25 and both together (`adapting.fusion`) answer the made-up questions of each set, and those that people asked;
-each kind also by thirds of how many words a question shares with its answers. With --steps the base also learns the
-order of both together (loss "listwise"), and is asked again. 128 tokens of each passage are read.
+Base, BM25, both together and the mixtures that `adapt` chooses from (`adapting.fusion`) answer the made-up questions of
+each set, and those that people asked; each kind also by thirds of how many words a question shares with its answers.
+With --steps the base also learns the order of both together (loss "listwise"), and is asked again. 128 tokens of each
+passage are read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from samespace.training.adapting.bench import Yardstick
 from samespace.training.adapting.course import cutter
 from samespace.training.adapting.distill import asked, mine
 from samespace.training.adapting.documents import Library, read_documents
-from samespace.training.adapting.fusion import fused
+from samespace.training.adapting.fusion import MIXTURES, Mixture, fused
 from samespace.training.adapting.heldout import HeldOut, hold_out
 from samespace.training.adapting.stage import Stage, Workshop, reading
 from samespace.training.finetuning.encoding import encode
@@ -121,6 +122,11 @@ def _one(asking: Asking, steps: int) -> dict[str, Any]:
             for name, each in asking.questions.items()
         },
     }
+    for mixture in MIXTURES[1:]:
+        found[f"base + {mixture}"] = {
+            name: _ranked(each, mixture.scores(*vectors[name], words[name].run))
+            for name, each in asking.questions.items()
+        }
     if steps:
         learned = _learned(asking, model, steps)
         for share in (1.0, 0.5):
@@ -144,20 +150,25 @@ def _one(asking: Asking, steps: int) -> dict[str, Any]:
 def _together(
     dataset: Dataset, q: Float32, p: Float32, rows: npt.NDArray[np.int64], scores: Float32
 ) -> npt.NDArray[np.float64]:
-    grades = np.zeros((len(q), 10))
+    both = [fused(q[query] @ p.T, rows[query], scores[query]) for query in range(len(q))]
+    return _ranked(dataset, np.stack(both))
+
+
+def _ranked(dataset: Dataset, scores: Float32) -> npt.NDArray[np.float64]:
+    grades = np.zeros((len(scores), 10))
     for query, name in enumerate(dataset.query_ids):
-        order = np.argsort(-fused(q[query] @ p.T, rows[query], scores[query]), kind="stable")[:10]
+        order = np.argsort(-scores[query], kind="stable")[:10]
         grades[query, : len(order)] = [dataset.qrels[name].get(dataset.passage_ids[row], 0) for row in order]
     return ndcg(grades, [dataset.judged(name) for name in dataset.query_ids], 10)
 
 
 def _learned(asking: Asking, model: Any, steps: int) -> Any:
-    texts = [
-        section.text
-        for document, part in zip(asking.library.documents, asking.held.parts, strict=True)
+    texts = {
+        (place, number): section.text
+        for place, (document, part) in enumerate(zip(asking.library.documents, asking.held.parts, strict=True))
         if part == "train"
-        for section in document.sections
-    ]
+        for number, section in enumerate(document.sections)
+    }
     lists = mine(
         asked(asking.held.train, 600),
         texts,
@@ -165,10 +176,10 @@ def _learned(asking: Asking, model: Any, steps: int) -> Any:
         asking.encoders,
     )
     with tempfile.TemporaryDirectory(prefix="made-up-") as work:
-        taught = Path(work) / "teacher.jsonl"
-        taught.write_text("".join(json.dumps(row) + "\n" for row in lists.agreed()), encoding="utf-8")
-        settings = {"loss": "listwise", "teacher": str(taught), "teacher_temperature": 0.05, "negatives": 7}
-        settings |= {"batch_size": 8, "mini_batch_size": 64}
+        taught = Path(work) / "teacher.npz"
+        lists.table("both", Mixture(1.0), lists.q, lists.p).write(taught)
+        settings = {"loss": "listwise", "teacher": str(taught), "teacher_temperature": 0.05, "negatives": 1}
+        settings |= {"batch_size": 24, "mini_batch_size": 48}
         shop = Workshop(BASE, Path(work), Yardstick({}), asking.encoders, 1, silent)
         setup = shop.prepared(BASE, Stage("lists", lists.rows(), settings, 5e-5))
         fit(setup.plan(5e-5, steps=steps))

@@ -23,6 +23,17 @@ NOT_BETTER: Final = 3
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the encoder.")
 @click.option("--teacher", default="", metavar="MODEL",
               help="Cross-encoder or larger encoder to learn from: a folder or a hub name.")  # fmt: skip
+@click.option(
+    "--generator",
+    default="",
+    metavar="URL",
+    help="OpenAI-compatible server that writes questions, such as http://localhost:11434/v1; key in OPENAI_API_KEY.",
+)
+@click.option("--generator-model", default="", metavar="NAME", help="Model of the generator.")
+@click.option("--generator-most", type=click.IntRange(20), default=400, show_default=True,
+              help="Sections that the generator is asked about, at most.")  # fmt: skip
+@click.option("--queries", type=click.Path(path_type=Path), metavar="FILE",
+              help="What people have asked, without answers: a query a line, or rows with a column query.")  # fmt: skip
 @click.option("--judged", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Real questions for the verdict, a BEIR folder; never trained on.")  # fmt: skip
 @click.option("--split", "judged_split", default="", help="Split of --judged.  [default: test]")

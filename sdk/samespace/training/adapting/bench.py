@@ -15,13 +15,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import ExtraMissing
-from ...evaluation import Bm25Ranker, Dataset, Evaluation, VectorRanker, evaluate
+from ...evaluation import Dataset, Evaluation, VectorRanker, evaluate
 from ...text import Role, TextEncoder
 from ...vectors import Float32
 from ..finetuning.encoding import encode
 from ..finetuning.teachers import EncoderTeacher, Teacher
-from .fusion import fused
+from .distill import ranked_by_words
+from .fusion import Mixture
 
 POOL: Final = 1500
 """Passages that are searched in a look."""
@@ -97,18 +97,15 @@ class Yardstick:
             theirs[name], ours[name] = ndcg_of(scores, some), _ndcg(before)
         return theirs, ours
 
-    def of_agreement(self, q: Float32, p: Float32) -> Scores | None:
-        """How BM25 and the vectors do together; None where BM25 is not installed."""
-        try:
-            words = Bm25Ranker()
-        except ExtraMissing:
-            return None
-        found = {}
+    def of_mixtures(self, q: Float32, p: Float32, mixtures: Sequence[Mixture]) -> Mapping[Mixture, Scores]:
+        """How unit vectors of `queries` and `passages` do in *mixtures*; those with BM25 only where it is installed."""
+        found: dict[Mixture, dict[str, npt.NDArray[np.float64]]] = {}
         for name, dataset, rows_q, rows_p in self._rows(q, p):
-            by_words = words.rank(dataset, 100)
-            scores = np.stack([fused(rows_q[row] @ rows_p.T, by_words.rows[row], by_words.scores[row])
-                               for row in range(len(dataset.queries))])  # fmt: skip
-            found[name] = ndcg_of(scores, dataset)
+            by_words = ranked_by_words(dataset.queries, dataset.passages)
+            for mixture in mixtures:
+                if not mixture.words or by_words is not None:
+                    scores = mixture.scores(rows_q, rows_p, by_words)
+                    found.setdefault(mixture, {})[name] = ndcg_of(scores, dataset)
         return found
 
     def _rows(self, q: Float32, p: Float32) -> Sequence[tuple[str, Dataset, Float32, Float32]]:

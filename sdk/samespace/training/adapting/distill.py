@@ -1,10 +1,13 @@
-"""Lists for distillation: made-up queries, candidates that rankers put high, and what a teacher says of them.
+"""What is learned from a teacher: made-up queries, candidates that rankers put high, and the teacher's scores.
 
-A query's candidates are its own passage, the first ones of BM25 and of the base in turn, and some from deeper. All go
-to the teacher; what it puts above the query's own passage is no negative, but learned as an answer. The teacher reads
-what the student will read: texts are cut where the student's window ends.
+A query's candidates are its own passage, the first ones of BM25 and of the base in turn, and some from deeper; other
+pieces of its own section, which may hold the very words of the query, are none. What a teacher puts above the query's
+own passage is no negative, but learned as an answer. The teacher reads what the student will read: texts are cut where
+the student's window ends.
 
-What it leaves to others: who the teacher is (`finetuning.teachers`, `fusion`), learning from the lists (`stage`).
+A teacher of vectors scores every query with every passage (`score_table`). A cross-encoder is asked about lists.
+
+What it leaves to others: who the teacher is (`finetuning.teachers`, `fusion`), learning (`stage`).
 """
 
 from __future__ import annotations
@@ -19,15 +22,19 @@ from ...errors import ExtraMissing
 from ...text import Role, TextEncoder
 from ...vectors import Float32
 from ..finetuning.mining import Found, interleave, rank_bm25, rank_vectors
+from ..finetuning.score_table import ScoreTable
 from ..finetuning.teachers import TextPair
-from .fusion import fused
-from .signals import SIGNALS, MadePair
+from ..imitating.neighbours import drawn_together
+from .fusion import Mixture
+from .signals import SIGNALS, MadePair, few_words
 
 NEGATIVES: Final = 7
 _NEAR, _DEEP = 10, 5
 _ASKS: Final = tuple(signal.name for signal in SIGNALS if signal.asks)
 
 Score = Callable[[Sequence[TextPair]], Sequence[float | None]]
+Place = tuple[int, int]
+"""Document and section that a text comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +45,20 @@ class Candidates:
         queries: made-up, each once.
         own: of each query, the row of its passage.
         passages: of the training documents, as the student reads them.
-        near: of each query, rows of candidates, its own not among them.
-        agreement: of each query, how far BM25 and the base agree on each passage; None where BM25 is not installed.
+        groups: (passages,), equal for pieces of one section.
+        near: of each query, rows of candidates, its own section not among them.
+        q, p: the base's unit vectors of queries and passages.
+        by_words: BM25's ranking; None where it is not installed.
     """
 
     queries: Sequence[str]
     own: Sequence[int]
     passages: Sequence[str]
+    groups: Sequence[int]
     near: Sequence[Sequence[int]]
-    agreement: Sequence[Mapping[int, float]] | None
+    q: Float32
+    p: Float32
+    by_words: Found | None
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows of the trainer's data."""
@@ -56,21 +68,31 @@ class Candidates:
         ]
 
     def pairs(self) -> list[TextPair]:
-        """All that the teacher is asked, query by query, the own passage first."""
+        """All that a cross-encoder is asked, query by query, the own passage first."""
         return [
             (query, self.passages[row])
             for query, own, near in zip(self.queries, self.own, self.near, strict=True)
             for row in (own, *near)
         ]
 
-    def agreed(self) -> list[dict[str, Any]]:
-        """Rows of a file of scores: the agreement of BM25 and the base as a teacher."""
-        assert self.agreement is not None
-        return [
-            {"query": query, "passage": self.passages[row], "score": said[row]}
-            for query, own, near, said in zip(self.queries, self.own, self.near, self.agreement, strict=True)
-            for row in (own, *near)
-        ]
+    def wanted(self) -> list[int]:
+        """Rows of the passages that any query has as a candidate."""
+        return sorted({row for own, near in zip(self.own, self.near, strict=True) for row in (own, *near)})
+
+    def table(self, name: str, mixture: Mixture, q: Float32, p: Float32) -> ScoreTable:
+        """Scores of all queries with all `wanted` passages.
+
+        Args:
+            q, p: unit vectors of `queries` and `passages`, the base's or better ones.
+        """
+        drawn = drawn_together(p, mixture.neighbours, self.groups)
+        scores, wanted = Mixture(mixture.words).scores(q, drawn, self.by_words), self.wanted()
+        return ScoreTable(
+            name,
+            {query: row for row, query in enumerate(self.queries)},
+            {self.passages[row]: column for column, row in enumerate(wanted)},
+            np.ascontiguousarray(scores[:, wanted]),
+        )
 
 
 def asked(train: Mapping[str, Sequence[MadePair]], most: int) -> list[MadePair]:
@@ -84,33 +106,62 @@ def asked(train: Mapping[str, Sequence[MadePair]], most: int) -> list[MadePair]:
     return list({pair.query: pair for pair in chosen}.values())
 
 
-def mine(pairs: Sequence[MadePair], others: Sequence[str], encode: Callable[[Sequence[str], Role], Float32],
+def mine(pairs: Sequence[MadePair], others: Mapping[Place, str], encode: Callable[[Sequence[str], Role], Float32],
          encoders: Mapping[Role, TextEncoder]) -> Candidates:  # fmt: skip
     """Candidates of each of *pairs*, among their own passages and *others*.
 
     Args:
-        others: further passages of the training documents.
+        others: the training documents' sections; those that *pairs* have a piece of are there by that piece.
         encode: the base's unit vectors of texts.
         encoders: the student's text path, which says where a text is cut.
     """
     queries = first_windows([pair.query for pair in pairs], encoders["query"], "query")
     own = first_windows([pair.passage for pair in pairs], encoders["passage"], "passage")
-    passages = list(dict.fromkeys([*own, *first_windows(others, encoders["passage"], "passage")]))
-    place = {text: row for row, text in enumerate(passages)}
+    asked_of = {(pair.document, pair.section) for pair in pairs}
+    rest = {place: text for place, text in others.items() if place not in asked_of}
+    place_of: dict[str, Place] = {}
+    for text, pair in zip(own, pairs, strict=True):
+        place_of.setdefault(text, (pair.document, pair.section))
+    for text, place in zip(first_windows(list(rest.values()), encoders["passage"], "passage"), rest, strict=True):
+        place_of.setdefault(text, place)
+    passages = list(place_of)
+    row_of = {text: row for row, text in enumerate(passages)}
+    number = {place: group for group, place in enumerate(dict.fromkeys(place_of.values()))}
+    groups = [number[place] for place in place_of.values()]
     q, p = encode(queries, "query"), encode(passages, "passage")
-    by_vectors = rank_vectors(q, p)
-    by_words = _by_words(queries, passages)
-    near, agreement = [], []
+    by_vectors, by_words = rank_vectors(q, p), ranked_by_words(queries, passages)
+    near = []
     for row, text in enumerate(own):
         rankings = [_rows(each, row) for each in (by_words, by_vectors) if each is not None]
-        chosen = _candidates([[at for at in rows if at != place[text]] for rows in rankings])
-        near.append(chosen)
-        if by_words is not None:
-            scores = fused(q[row] @ p.T, by_words.rows[row], by_words.scores[row])
-            agreement.append({at: float(scores[at]) for at in (place[text], *chosen)})
-    return Candidates(
-        queries, [place[text] for text in own], passages, near, agreement if by_words is not None else None
-    )
+        mine = groups[row_of[text]]
+        near.append(_candidates([[at for at in rows if groups[at] != mine] for rows in rankings]))
+    return Candidates(queries, [row_of[text] for text in own], passages, groups, near, q, p, by_words)
+
+
+def imitation_rows(
+    sections: Mapping[Place, str],
+    train: Mapping[str, Sequence[MadePair]],
+    encoders: Mapping[Role, TextEncoder],
+    log: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Rows of the trainer's data for imitation: each section once with a made-up query, then once with a few words.
+
+    They belong together in nothing: each text is learned by itself. The order mixes the documents.
+
+    Args:
+        log: what people have asked; it takes the place of the few words, from the first on.
+    """
+    made = {(pair.document, pair.section): pair.query for name in reversed(_ASKS) for pair in train[name]}
+    texts = first_windows(list(sections.values()), encoders["passage"], "passage")
+    cuts = [few_words(text) for text in texts]
+    whole = [made.get(place, cut) for place, cut in zip(sections, cuts, strict=True)]
+    order = np.random.default_rng(0).permutation(len(texts)).tolist()
+    pairs = [(whole[at], texts[at]) for at in order]
+    pairs += [(log[turn % len(log)] if log else cuts[at], texts[at]) for turn, at in enumerate(order)]
+    pairs += [(query, texts[order[turn % len(order)]]) for turn, query in enumerate(log[len(order) :])]
+    queries = first_windows([query for query, _ in pairs], encoders["query"], "query")
+    distinct = dict.fromkeys(zip(queries, (text for _, text in pairs), strict=True))
+    return [{"query": query, "passage": text} for query, text in distinct]
 
 
 def first_windows(texts: Sequence[str], encoder: TextEncoder, role: Role) -> list[str]:
@@ -119,7 +170,8 @@ def first_windows(texts: Sequence[str], encoder: TextEncoder, role: Role) -> lis
             for text, each in zip(texts, encoder.tokenize(texts, role), strict=True)]  # fmt: skip
 
 
-def _by_words(queries: Sequence[str], passages: Sequence[str]) -> Found | None:
+def ranked_by_words(queries: Sequence[str], passages: Sequence[str]) -> Found | None:
+    """BM25's best passages; None where it is not installed."""
     try:
         return rank_bm25(queries, passages)
     except ExtraMissing:

@@ -63,15 +63,15 @@ class HeldOut:
         return sum(len(dataset.queries) for dataset in self.questions[part].values())
 
 
-def hold_out(library: Library) -> HeldOut:
-    """Divide the documents of *library*.
+def hold_out(library: Library, generated: Sequence[MadePair] = ()) -> HeldOut:
+    """Divide the documents of *library*, and with them the pairs that a generator wrote.
 
     Raises:
         DataInvalid: too few held-out questions, or nothing to train on, can be made of them.
     """
     documents = library.documents
     parts = tuple(_part(document, len(documents)) for document in documents)
-    made = made_pairs(documents)
+    made = {**made_pairs(documents), "generated": tuple(generated)}
     held = {part: {name: _of(part, pairs, parts) for name, pairs in made.items()} for part in PARTS}
     dev = {name: _apart(pairs, held["test"]) for name, pairs in held["dev"].items()}
     questions = {"dev": _judging(library, dev, "dev"), "test": _judging(library, held["test"], "test")}
@@ -102,6 +102,13 @@ def without_asked(held: HeldOut, questions: Sequence[str]) -> HeldOut:
         kept = [pair for pair, at in zip(pairs, near, strict=True) if at < 0 and canonical(pair.query) not in asked]
         train[name], left_out = tuple(kept), left_out + len(pairs) - len(kept)
     return replace(held, train=train, left_out=left_out)
+
+
+def not_asked(log: Sequence[str], questions: Sequence[str]) -> list[str]:
+    """The queries of a *log* that are none of people's *questions*, nor nearly one: these judge."""
+    asked = {canonical(question) for question in questions}
+    near = find_near(log, questions)
+    return [query for query, at in zip(log, near, strict=True) if at < 0 and canonical(query) not in asked]
 
 
 def _part(document: SourceDocument, documents: int) -> str:

@@ -5,9 +5,10 @@ What it leaves to others: the parts of it (see the package), the command line (`
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,19 +19,26 @@ from ...folders import folder_beside, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable
 from ...progress import Progress, silent
+from ...text import Role
+from ...vectors import Float32
+from ..asking.generator import KEY, Generator
+from ..asking.made import Generated, generated_pairs
+from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain, save_model
+from ..heads.frozen import default_cache
+from ..imitating.query_log import read_queries
 from ..scoring.record import write_record
 from .bench import POOL, Yardstick
 from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
-from .heldout import HeldOut, hold_out, languages_of, without_asked
+from .heldout import HeldOut, hold_out, languages_of, not_asked, without_asked
 from .plan import Pace, Spending, spend
 from .report import card
 from .scores import held_out_scores
 from .stage import Workshop, reading
 from .verdict import BETTER, JUDGED, Verdict, decide
 
-_LIST_COST: Final = 2.0
+_LIST_COST: Final = 1.5
 _MEASURED_STEPS: Final = 3
 _SHARES: Final = (1.0, 0.75, 0.5, 0.25)
 
@@ -44,6 +52,10 @@ class AdaptSettings:
         base: model folder or hub name.
         out: folder for the result; must not exist.
         teacher: a cross-encoder or a larger encoder, folder or hub name; "" for none.
+        generator: OpenAI-compatible server that writes questions, up to /chat/completions; "" for none.
+        generator_model: the model there; "" for the server's own.
+        generator_most: sections that it is asked about, at most.
+        queries: file of what people have asked, without judgements; see `imitating.query_log`. None for none.
         judged: BEIR folder of real questions for the verdict, split `judged_split`; None for made-up ones.
         budget_s: seconds for trying and training. Reading, and scoring everything in the end, come on top.
         steps: of each long stage instead of a budget, so that every machine does the same; 0 for the budget.
@@ -57,6 +69,10 @@ class AdaptSettings:
     base: str
     out: Path
     teacher: str = ""
+    generator: str = ""
+    generator_model: str = ""
+    generator_most: int = 400
+    queries: Path | None = None
     judged: Path | None = None
     judged_split: str = ""
     budget_s: float = 900
@@ -109,11 +125,15 @@ def adapt(
     require_savable(base)
     judged = _judged(settings)
     library = read_documents(settings.documents)
-    held = hold_out(library)
+    log = [] if settings.queries is None else read_queries(settings.queries)
+    written = _generated(settings, base, library, progress, say) if settings.generator else Generated((), ())
+    library = replace(library, notes=(*library.notes, *(note.removesuffix(".") for note in written.notes)))
+    held = hold_out(library, written.pairs)
     if judged is not None:
         held = without_asked(held, judged[JUDGED].queries)
+        log = not_asked(log, judged[JUDGED].queries)
     with folder_beside(settings.out) as work:
-        course, spending = _trained(settings, base, library, held, work, progress, say, clock)
+        course, spending = _trained(settings, base, library, held, log, work, progress, say, clock)
         share = 0.0
         if course.encoder != settings.base:
             share, course.scores = course.workshop.mixed(course.encoder, _SHARES, work / "mixed")
@@ -147,11 +167,24 @@ def _judged(settings: AdaptSettings) -> dict[str, Dataset] | None:
     return {JUDGED: load_dataset(settings.judged, split)}
 
 
+def _generated(settings: AdaptSettings, base: Checkpoint, library: Library, progress: Progress, say: Say) -> Generated:
+    """What a generator writes about the documents."""
+    generator = Generator(settings.generator, settings.generator_model, os.environ.get(KEY, ""))
+    model, encoders = load_plain(settings.base), reading(base)
+
+    def vectors(texts: Sequence[str], role: Role) -> Float32:
+        return encode(model, encoders[role], texts, role)
+
+    cache = (settings.cache or default_cache()).parent / "generated"
+    return generated_pairs(generator, library.documents, vectors, settings.generator_most, cache, progress, say)
+
+
 def _trained(
     settings: AdaptSettings,
     base: Checkpoint,
     library: Library,
     held: HeldOut,
+    log: list[str],
     work: Path,
     progress: Progress,
     say: Say,
@@ -164,7 +197,7 @@ def _trained(
     model = load_plain(settings.base)
     looked = clock()
     before = workshop.scores(model)
-    course = Course(workshop, held, library, settings.base, before, say, settings.rate)
+    course = Course(workshop, held, library, settings.base, before, say, settings.rate, log)
     for sentence in _about(library, held):
         course.note(sentence)
     look_s = clock() - looked
@@ -178,9 +211,9 @@ def _trained(
             f"{pace.step_s:.1f} s a step here: {spending.trial} steps for each of {spending.kinds} signals, then up to "
             f"{spending.pairs} on those that help and {spending.lists} on a teacher's lists"
         )
+    course.distill(settings.teacher, spending.lists, settings.cache)
     if helpful := course.try_signals(spending):
         course.train_pairs(helpful, spending.pairs)
-    course.distill(settings.teacher, spending.lists, settings.cache)
     return course, spending
 
 
@@ -244,6 +277,9 @@ def _record(
             "base": settings.base,
             "out": str(settings.out),
             "teacher": settings.teacher,
+            "queries": str(settings.queries or ""),
+            "generator": settings.generator,
+            "generator_model": settings.generator_model,
             "budget_s": settings.budget_s,
             "steps": settings.steps,
             "learning_rate": settings.rate,

@@ -1,5 +1,6 @@
 """Signals: pairs of a made-up query and a passage that answers it, out of documents alone. Pure.
 
+generated    a question that a language model wrote, to the section that it read (`training.asking`)
 questions    a heading that asks, or "Q: ... A: ...", to what stands below it
 headings     a title or heading to its section, without the heading
 links        the text of a link to the page that it goes to
@@ -152,7 +153,13 @@ def crops(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
             yield MadePair(one, other, place, number)
 
 
+def nothing(documents: Sequence[SourceDocument]) -> Iterator[MadePair]:
+    """None: a generator has to be asked."""
+    return iter(())
+
+
 SIGNALS: Final = (
+    Signal("generated", "questions of a generator, to the sections it read", nothing, asks=True),
     Signal("questions", "headings that ask, to their sections", questions, asks=True),
     Signal("headings", "titles and headings, to their sections", headings, asks=True),
     Signal("links", "texts of links, to the pages they go to", links, asks=True),
@@ -170,7 +177,7 @@ def made_pairs(documents: Sequence[SourceDocument]) -> Mapping[str, tuple[MadePa
     for signal in SIGNALS:
         first: dict[tuple[str, str], MadePair] = {}
         for pair in signal.make(documents):
-            if _usable(pair, asks=signal.asks):
+            if usable(pair, asks=signal.asks):
                 first.setdefault((canonical(pair.query), canonical(pair.passage)), pair)
         asked = Counter(query for query, _ in first)
         made[signal.name] = tuple(
@@ -179,7 +186,8 @@ def made_pairs(documents: Sequence[SourceDocument]) -> Mapping[str, tuple[MadePa
     return made
 
 
-def _usable(pair: MadePair, *, asks: bool) -> bool:
+def usable(pair: MadePair, *, asks: bool) -> bool:
+    """Whether a pair says something: long enough, and its query no quotation of the passage."""
     query, length = canonical(pair.query), word_count(pair.query)
     if not query or not length or word_count(pair.passage) < _LEAST_PASSAGE_WORDS:
         return False
@@ -198,6 +206,15 @@ def _crop(pieces: Sequence[str], text: str, which: str, between: str) -> str:
     length = max(_LEAST_PASSAGE_WORDS, int(len(pieces) * (low + (high - low) * _draw(text, f"{which} length"))))
     start = int(_draw(text, f"{which} start") * (len(pieces) - length + 1))
     return between.join(pieces[start : start + length])
+
+
+def few_words(text: str) -> str:
+    """Four to fourteen words in a row, drawn by the text's digest: as long as a question, and about something."""
+    between = " " if " " in text else ""
+    pieces = text.split() if between else list(text)
+    count = 4 + int(11 * _draw(text, "few length"))
+    start = int(_draw(text, "few start") * (max(0, len(pieces) - count) + 1))
+    return between.join(pieces[start : start + count])
 
 
 def _draw(text: str, what: str) -> float:

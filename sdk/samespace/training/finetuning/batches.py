@@ -130,6 +130,7 @@ class Collator:
         text_encoders: the text path of each role, with the training limits.
         windows: of a long passage, that are trained; a query has one.
         teacher: scores the pairs and their negatives; None where there is none.
+        whole: whether the teacher is asked about every passage of a batch, and not only about an example's own.
         guide: another encoder, for `guide`.
         epoch: set by the loop.
         cut: texts of each role that had more windows than are trained, counted as they come by.
@@ -140,6 +141,7 @@ class Collator:
     negatives: Negatives
     known: Known
     teacher: Taught | None = None
+    whole: bool = False
     guide: Guide | None = None
     windows: int = 1
     epoch: int = 0
@@ -194,8 +196,12 @@ class Collator:
         """What the teacher says of each example's passage and its negatives, as `TrainingBatch` has it."""
         if self.teacher is None:
             return {"rivals": torch.full((len(rows),), -1), "margins": torch.zeros(len(rows))}
+        others = list(place) if self.whole else []
         pairs = [
-            [(self.examples.queries[row], text) for text in dict.fromkeys([self.examples.passages[row], *negatives])]
+            [
+                (self.examples.queries[row], text)
+                for text in dict.fromkeys([self.examples.passages[row], *negatives, *others])
+            ]
             for row, negatives in zip(rows, drawn, strict=True)
         ]
         said = iter(self.teacher([pair for each in pairs for pair in each]))

@@ -72,7 +72,8 @@ class TrainingConfig:
         mini_batch_size: texts that go through the model at once. Default 32. Changes memory and speed, not the
             gradient. Where a batch has more texts the gradient is cached, which costs one more forward pass.
         loss: "infonce" tells the right passage from all others; for retrieval, and the default. "listwise" ranks a
-            pair's passages as a teacher does, "margin_mse" learns a teacher's margins, see teacher. "cosine_mse" and
+            pair's passages as a teacher does, "margin_mse" learns a teacher's margins, see teacher. "imitate" gives
+            each text the vector that the guide has for it, whose dims have to be the base's. "cosine_mse" and
             "contrastive" are for labelled pairs: the first makes the cosine the label, the second puts pairs of label
             0 at least half a cosine apart.
         learning_rate: highest rate of AdamW, or "auto" to try some in short runs first, at up to 10 % of the run's

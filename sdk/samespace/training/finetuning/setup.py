@@ -18,6 +18,7 @@ from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_c
 from ...model.folder.saving import require_savable
 from ...text import Role, TextEncoder
 from ..data.examples import Examples
+from ..imitating.vector_table import SUFFIX, read_vectors
 from ..losses.batch_loss import BatchLoss, LossSettings
 from ..losses.masking import Known, known_pairs, nothing_known
 from ..sentinel import judge as sentinel
@@ -28,6 +29,7 @@ from .encoding import encode_many, reciprocal_rank
 from .loop import Mine, TrainingPlan, batches_of, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
 from .model import load_model
+from .score_table import ScoreTable
 from .teachers import Teacher, open_teacher
 from .training_set import TrainingSet, load_training_set
 
@@ -106,6 +108,8 @@ def prepare(config: TrainingConfig) -> Setup:
     checkpoint = load_checkpoint(config.base, overrides)
     require_savable(checkpoint)
     text_encoders = _text_encoders(config, checkpoint)
+    if config.loss == "imitate" and not config.guide:
+        raise ConfigInvalid(key="guide", reason="loss = 'imitate' learns a guide's vectors; name one")
     if over := [dim for dim in config.matryoshka_dims if dim > checkpoint.dims]:
         raise ConfigInvalid(key="matryoshka_dims", reason=f"{over[0]}; {config.base} gives {checkpoint.dims} dims")
     teacher = open_teacher(config.teacher) if config.teacher else None
@@ -128,10 +132,12 @@ def prepare(config: TrainingConfig) -> Setup:
         negatives=Negatives(examples.negatives, config.negatives, config.seed, corpus),
         known=known,
         teacher=None if teacher is None else teacher.scores,
-        guide=_guide(config.guide) if config.guide else None,
+        whole=isinstance(teacher, ScoreTable),
+        guide=_guide(config.guide, checkpoint.dims if config.loss == "imitate" else 0) if config.guide else None,
         windows=config.passage_windows,
     )
-    samples = {"train": _sample(config, examples, text_encoders, known, collator.teacher)}
+    sample_guide = collator.guide if config.loss == "imitate" else None
+    samples = {"train": _sample(config, examples, text_encoders, known, collator.teacher, sample_guide)}
     dev = data.data.splits.get(config.dev_split)
     if dev is not None:
         samples["dev"] = _sample(config, dev, text_encoders, known_pairs(_right(dev), near_duplicates=False))
@@ -229,6 +235,7 @@ def _sample(
     text_encoders: Mapping[Role, TextEncoder],
     known: Known,
     teacher: Taught | None = None,
+    guide: Guide | None = None,
 ) -> Sample:
     """Fixed pairs; where a teacher is learned from, with negatives: the data's own, or each other's passages."""
     rows = sample_rows(examples, SAMPLE_PAIRS)
@@ -237,13 +244,20 @@ def _sample(
         others = (*rows[place + 1 :], *rows[:place])[: config.negatives]
         own[row] = own[row] or tuple(examples.passages[other] for other in others)
     negatives = Negatives(own, config.negatives if teacher is not None else 0, 0)
-    collator = Collator(examples, text_encoders, negatives, known, teacher, windows=config.passage_windows)
+    collator = Collator(examples, text_encoders, negatives, known, teacher, guide=guide, windows=config.passage_windows)
     return Sample(collator.batch(rows), known)
 
 
-def _guide(model: str) -> Guide:
-    """Vectors of another encoder, each text's made once."""
+def _guide(model: str, dims: int) -> Guide:
+    """Vectors of another encoder, each text's made once, or those of a file; of *dims* unless that is 0."""
+    if model.endswith(SUFFIX):
+        return read_vectors(Path(model))
     encoder = CheckpointEncoder(load_checkpoint(model))
+    if dims and encoder.dims != dims:
+        raise ConfigInvalid(
+            key="guide",
+            reason=f"{model} gives {encoder.dims} dims and the base {dims}; vectors to imitate have as many",
+        )
     done: dict[tuple[Role, str], Any] = {}
 
     def vectors(texts: Sequence[str], role: Role) -> Any:

@@ -1,6 +1,7 @@
 """Teachers: who scores (query, passage) pairs so that an encoder in training may learn from it.
 
 file of scores   JSON lines of {"query", "passage", "score"}, made elsewhere
+table            scores of all queries and passages (`score_table`)
 larger encoder   cosines of its vectors, in exact fp32 on the fastest runtime that agrees with torch (`heads.frozen`)
 cross-encoder    a sequence classifier with one output that reads both texts; its logits, by torch
 
@@ -31,6 +32,7 @@ from ...progress import Advance
 from ...text import digest_texts
 from ...vectors import Float32
 from ..heads.frozen import FrozenEncoder, default_cache, open_frozen
+from .score_table import SUFFIX, read_table
 
 _READ_AT_ONCE: Final = 32
 _SCORED: Final = ("*.safetensors", "*.json", "*.txt", "*.model")
@@ -155,6 +157,8 @@ def open_teacher(name: str, cache: Path | None = None) -> Teacher:
         DataInvalid: the file of scores cannot be read.
         ModelUnsupported: there is no such model, or it is no encoder and no cross-encoder with one output.
     """
+    if name.endswith(SUFFIX):
+        return read_table(Path(name))
     if Path(name).is_file() or name.endswith(".jsonl"):
         return ScoreFile(name, read_scores(Path(name)))
     where = cache or default_cache()

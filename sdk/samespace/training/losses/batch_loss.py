@@ -159,7 +159,9 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         query, passage = batch.query, batch.passage
         right = (known or self.known).mask(query.groups.cpu().numpy(), passage.groups.cpu().numpy())
         masked = torch.from_numpy(right).to(batch.queries.device)
+        guide = None
         if query.guide is not None and passage.guide is not None:
+            guide = (query.guide, passage.guide)
             masked = masked | guided(query.guide @ passage.guide.T, batch.queries, batch.passages)
         counts = batch.weights * (batch.rivals >= 0) if self.loss.needs == "teacher" else batch.weights
         return BatchPairs(
@@ -173,6 +175,7 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
             margins=batch.margins,
             candidates=batch.candidates,
             scores=batch.scores,
+            guide=guide,
         )
 
 

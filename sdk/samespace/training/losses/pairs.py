@@ -36,6 +36,7 @@ class BatchPairs:
         candidates: (examples, most) int64, rows of the passages that the teacher has scored, the example's own first;
             -1 beyond. None without a teacher.
         scores: (examples, most) float32, the teacher's scores of these; 0 beyond.
+        guide: another encoder's unit vectors of the queries and of the passages; None where there is no guide.
     """
 
     queries: Tensor
@@ -48,6 +49,7 @@ class BatchPairs:
     margins: Tensor
     candidates: Tensor | None = None
     scores: Tensor | None = None
+    guide: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
     def alike(queries: Tensor, passages: Tensor, masked: Tensor, labels: Tensor) -> BatchPairs:

@@ -11,13 +11,14 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra train")
 
-from samespace.evaluation import Dataset
+from samespace.evaluation import Dataset, Run
 from samespace.progress import Advance
 from samespace.training.adapting.bench import Yardstick, mean, ndcg_of
-from samespace.training.adapting.fusion import fused
+from samespace.training.adapting.fusion import MIXTURES, Mixture, fused
 from samespace.training.adapting.plan import Pace, Spending, spend, steps_for
 from samespace.training.adapting.stage import compare, harms, helps_in_other_words
 from samespace.training.adapting.verdict import BETTER, JUDGED, NO_BETTER, WORSE, decide
+from samespace.training.imitating.neighbours import drawn_together
 
 RANDOM = np.random.default_rng(3)
 BASE = RANDOM.uniform(0.2, 0.6, 100)
@@ -54,6 +55,15 @@ def test_a_gain_in_the_words_of_the_passage_alone_is_no_gain() -> None:
     assert "(200 first sentences, 100 sentences out of the middle)" in verdict.rests_on()
 
 
+def test_a_small_gain_on_made_up_questions_is_no_gain() -> None:
+    """Certain but below a point: seen beside a loss on people's questions. Of people's own it is enough."""
+    small = BASE + 0.012 + 0.2 * NOISE
+    for kind, word in (("headings", NO_BETTER), (JUDGED, BETTER)):
+        verdict = decide({kind: small}, {kind: BASE})
+        assert verdict.overall.better and verdict.overall.low < 0.01
+        assert verdict.word == word
+
+
 def test_a_verdict_says_what_it_rests_on() -> None:
     """Made-up questions are called that, with what to do; people's are called people's."""
     made = decide({"headings (german)": BASE + 0.1}, {"headings (german)": BASE}).rests_on()
@@ -87,6 +97,23 @@ def test_agreement_is_the_sum_of_two_scales() -> None:
     nothing = fused(cosines, np.full(4, -1), np.full(4, -np.inf, np.float32))
     assert np.argsort(nothing).tolist() == np.argsort(cosines).tolist()
     assert fused(np.full(4, 0.5, np.float32), rows, scores) == pytest.approx(np.full(4, 0.5))
+
+
+def test_a_mixture_is_what_its_parts_say() -> None:
+    """Neighbours change the passages, BM25 the scores of each query; without either it is the cosines."""
+    q, p = (RANDOM.normal(size=(count, 5)).astype(np.float32) for count in (3, 12))
+    q, p = q / np.linalg.norm(q, axis=1, keepdims=True), p / np.linalg.norm(p, axis=1, keepdims=True)
+    words = Run(
+        np.array([[0, 1], [2, -1], [-1, -1]]), np.array([[3.0, 1], [2, -np.inf], [-np.inf, -np.inf]], np.float32)
+    )
+    assert Mixture() == MIXTURES[0] and str(Mixture()) == "alone"
+    assert Mixture().scores(q, p, None) == pytest.approx(q @ p.T)
+    drawn = q @ drawn_together(p, 0.25).T
+    assert Mixture(0, 0.25).scores(q, p, words) == pytest.approx(drawn)
+    both = Mixture(0.5, 0.25).scores(q, p, words)
+    for row in range(3):
+        assert both[row] == pytest.approx(fused(drawn[row], words.rows[row], words.scores[row], 0.5))
+    assert str(Mixture(0.5, 0.25)) == "0.5 BM25 + 0.25 neighbours"
 
 
 def questions(count: int) -> Dataset:
