@@ -10,6 +10,7 @@ exit code is 1 where a row failed. Environments lie in build/matrix, and uv make
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ class Row:
     """One environment."""
 
     python: str
+    program: str
     versions: str  # "highest" or "lowest-direct", as uv names them
 
     def run(self, wheel: Path, artifact: Path, folder: Path) -> str:
@@ -36,14 +38,16 @@ class Row:
         shutil.rmtree(home, ignore_errors=True)
         python = home / "bin" / "python"
         steps = (
-            ["uv", "venv", "--quiet", "--python", self.python, str(home)],
+            ["uv", "venv", "--quiet", "--python", self.program, str(home)],
             ["uv", "pip", "install", "--quiet", "--python", str(python), "--resolution", self.versions,
              f"samespace[{EXTRAS}] @ {wheel.resolve().as_uri()}"],
             [str(python), str(ROOT / "tools" / "smoke.py"), str(artifact)],
         )  # fmt: skip
         for step in steps:
             try:
-                done = subprocess.run(step, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd=folder)
+                done = subprocess.run(
+                    step, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd=folder, env=_clean()
+                )
             except subprocess.TimeoutExpired:
                 return f"{step[0]}: not done in {_TIMEOUT_S} s"
             if done.returncode:
@@ -51,19 +55,30 @@ class Row:
         return f"ok: {' '.join(done.stdout.split())}"
 
 
-def rows(pythons: tuple[str, ...]) -> list[Row]:
+def _clean() -> dict[str, str]:
+    """The environment without what would show a fresh install the repository's own packages."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+def rows(pythons: dict[str, str]) -> list[Row]:
     """The newest versions on each Python, the lowest on the oldest: few old versions have wheels for a new one."""
-    return [*(Row(each, "highest") for each in pythons), *(Row(each, "lowest-direct") for each in pythons[:1])]
+    newest = [Row(version, program, "highest") for version, program in pythons.items()]
+    return [*newest, *(Row(each.python, each.program, "lowest-direct") for each in newest[:1])]
 
 
-def installed() -> tuple[str, ...]:
-    """Those of `PYTHONS` that uv finds on this machine; nothing is downloaded."""
-    found = []
+def installed() -> dict[str, str]:
+    """Version -> program of those of `PYTHONS` that are here, found by uv or among pyenv's; nothing is downloaded."""
+    found = {}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for each in PYTHONS:
         asked = ["uv", "python", "find", "--quiet", "--no-python-downloads", each]
-        if subprocess.run(asked, capture_output=True, timeout=60).returncode == 0:
-            found.append(each)
-    return tuple(found)
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=60, env=_clean())
+        own = sorted(pyenv.glob(f"{each}.*/bin/python{each}"))
+        if done.returncode == 0:
+            found[each] = done.stdout.strip()
+        elif own:
+            found[each] = str(own[-1])
+    return found
 
 
 def tiny_artifact(folder: Path) -> Path:
