@@ -1,7 +1,10 @@
+# make try          the first minute: a packaged encoder, served and searched with, without torch
 # make quickstart   the whole path once, on real input
 # make test         the tests
 # make docs         the documentation as a site in build/docs; warnings are errors
 # make golden       write what the golden tests compare with
+# make matrix       the built wheel in clean environments of every Python that is here, lowest and newest versions
+# make release      checks of a release, then sdist, wheel, SBOM and digests in dist/
 # make check        what has to pass before a commit: format, lint, types, imports, stubs, tests
 #
 # Each sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
@@ -13,7 +16,35 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: quickstart test docs golden check lint types imports stubs format constraints clean
+.PHONY: try model-wheel wheel matrix release quickstart test docs golden check lint types imports stubs format constraints clean
+
+TRY := .venv-try
+
+# Its own environment, of at most 350 MB: --no-compile leaves out what Python writes by itself when it is needed.
+try:
+	@test -n "$(PYTHON)" || { echo "samespace needs Python 3.11 or newer with its venv module"; exit 1; }
+	@ls dist/samespace_minilm-*.whl >/dev/null 2>&1 || { echo "dist/ has no samespace_minilm wheel: take it from a release, or build it once with 'make model-wheel' (downloads 3 GB)"; exit 1; }
+	test -x $(TRY)/bin/python || $(PYTHON) -m venv $(TRY)
+	$(TRY)/bin/python -m pip install --quiet --no-compile -c constraints.txt --find-links dist '.[try]'
+	$(TRY)/bin/samespace try $(ARGS)
+
+# The packaged encoder of `samespace try`, as a wheel in dist/; exported into build/minilm where it is not there yet.
+model-wheel: $(STAMP)
+	$(BIN)/python tools/model_wheel.py build/minilm --out dist
+
+# sdist and wheel, in environments of their own.
+wheel: $(STAMP)
+	rm -f dist/samespace-*
+	$(BIN)/uv build --quiet --out-dir dist
+
+matrix: wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/matrix.py dist/samespace-*.whl
+
+# A release: VERSION=0.2.0 writes the version and the changelog's section first. Tags and uploads nothing.
+release: $(STAMP)
+	$(BIN)/python tools/release.py prepare $(VERSION)
+	$(MAKE) wheel
+	$(BIN)/python tools/release.py finish
 
 quickstart: $(STAMP)
 	$(BIN)/samespace quickstart $(ARGS)

@@ -122,8 +122,7 @@ class HttpApp:
 
     def is_probe(self, request: Request) -> bool:
         """Whether *request*, which has its route, asks whether the server lives or is ready."""
-        parts = self._parts_of(request)
-        route = self._routes.get("/".join(parts[2:] if request.space else parts), {}).get(request.method)
+        route = self._found(request).get(request.method)
         return route is not None and route.is_probe
 
     def _parts_of(self, request: Request) -> list[str]:

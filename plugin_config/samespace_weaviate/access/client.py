@@ -81,17 +81,18 @@ class Store(QueryCalls):
         self._clients: dict[str, WeaviateClient] = {}  # of nodes whose own index was asked
 
     @staticmethod
-    def connect(address: Address, *, levels: Levels | None = None, members: tuple[Address, ...] = ()) -> Store:
+    def connect(address: Address | str, *, levels: Levels | None = None, members: tuple[Address, ...] = ()) -> Store:
         """Use a Weaviate that runs.
 
         Args:
-            address: of the node, or of what stands before the nodes, that is asked.
+            address: of the node, or of what stands before the nodes, that is asked; a text as `Address.parse` takes it.
             levels: of how many replicas answers are.
             members: of every node; needed to decide on collections with replicas, see `replicas`.
 
         Raises:
             WeaviateUnavailable: nothing answers there, over REST or over gRPC.
         """
+        address = Address.parse(address) if isinstance(address, str) else address
         return Store(_connected(address), address, levels, members)
 
     @staticmethod

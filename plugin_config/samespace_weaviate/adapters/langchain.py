@@ -20,23 +20,20 @@ from langchain_core.vectorstores import VectorStore
 
 from samespace.adapters.langchain import SamespaceEmbeddings
 from samespace.encoder import Encoder
-from samespace.errors import DataInvalid, RequestInvalid
+from samespace.errors import RequestInvalid
 
 from ..access.database import Database
-from ..access.values import Hit, Passage, object_uuid
+from ..access.values import Passage
 from ..collections.collection import PinnedCollection
+from .documents import PinnedDocuments, PinnedText, refuse_options
 
 
 class PinnedVectorStore(VectorStore):
     """A pinned collection; see `open`. Not for tenants: give the collection of one (`collection.of_tenant`)."""
 
     def __init__(self, collection: PinnedCollection) -> None:
-        if collection.encoder is None:
-            raise RequestInvalid(
-                field="collection", reason="was opened without an encoder; documents could not be added"
-            )
+        self._documents = PinnedDocuments(collection)
         self.collection = collection
-        self._encoder: Encoder = collection.encoder
 
     @classmethod
     def open(cls, database: Database, name: str, encoder: Encoder) -> Self:
@@ -51,7 +48,7 @@ class PinnedVectorStore(VectorStore):
     @property
     def embeddings(self) -> Embeddings:
         """Of the pinned space."""
-        return SamespaceEmbeddings(self._encoder)
+        return SamespaceEmbeddings(self._documents.encoder)
 
     def add_texts(
         self,
@@ -71,7 +68,7 @@ class PinnedVectorStore(VectorStore):
             RequestInvalid: lengths differ, or *kwargs* has something that is not understood.
             DataInvalid: some were not written, or have properties that the collection lacks.
         """
-        _refuse(kwargs)
+        refuse_options(kwargs)
         listed = list(texts)
         names = ids if ids is not None else [str(uuid4()) for _ in listed]
         extras = metadatas if metadatas is not None else [{} for _ in listed]
@@ -80,9 +77,7 @@ class PinnedVectorStore(VectorStore):
                 field="texts, metadatas, ids", reason=f"{len(listed)}, {len(extras)} and {len(names)} of them"
             )
         passages = [Passage(name, text, extra) for name, text, extra in zip(names, listed, extras, strict=True)]
-        report = self.collection.import_passages(passages)
-        if report.failed or report.left_out:
-            raise DataInvalid(path=f"collection {self.collection.name}", reason=" ".join(report.sentences()))
+        self._documents.add(passages)
         return names
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
@@ -92,9 +87,8 @@ class PinnedVectorStore(VectorStore):
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
         """The same with their cosine, -1 to 1."""
         asked = {key: kwargs.pop(key) for key in ("filters", "group_by") if key in kwargs}
-        _refuse(kwargs)
-        hits = self.collection.search(query, k, encoded_by="client", **asked)
-        return [(self._document(hit), self.collection.similarity(hit) or 0.0) for hit in hits]
+        refuse_options(kwargs)
+        return [(_document(text), text.cosine or 0.0) for text in self._documents.search(query, k, **asked)]
 
     def _select_relevance_score_fn(self) -> Any:
         """A cosine as a score from 0 to 1."""
@@ -102,14 +96,10 @@ class PinnedVectorStore(VectorStore):
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """Delete documents by id; those that are not there are passed over."""
-        _refuse(kwargs)
+        refuse_options(kwargs)
         if ids is None:
             raise RequestInvalid(field="ids", reason="are missing; a whole collection is deleted in Weaviate")
-        name, own = self.collection.name, self.collection.database
-        if self._in_windows:
-            own.delete_windows(name, ids, 0)
-        else:
-            own.delete(name, [object_uuid(name, each) for each in ids])
+        self._documents.delete(ids)
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
@@ -118,14 +108,7 @@ class PinnedVectorStore(VectorStore):
         Raises:
             RequestInvalid: the collection stores documents as windows, which have ids of their own.
         """
-        if self._in_windows:
-            raise RequestInvalid(field="ids", reason=f"{self.collection.name} stores documents as windows")
-        found = []
-        for each in ids:
-            stored = self.collection.database.get(self.collection.name, object_uuid(self.collection.name, each))
-            if stored is not None:
-                found.append(self._document(Hit(stored.uuid, stored.properties)))
-        return found
+        return [_document(text) for text in self._documents.get(ids)]
 
     @classmethod
     def from_texts(
@@ -151,18 +134,6 @@ class PinnedVectorStore(VectorStore):
         made.add_texts(texts, metadatas, ids=ids, **kwargs)
         return made
 
-    @property
-    def _in_windows(self) -> bool:
-        return self.collection.pin.long_texts == "windows"
 
-    def _document(self, hit: Hit) -> Document:
-        properties = {key: value for key, value in hit.properties.items() if value is not None}
-        text = str(properties.pop(self.collection.text_property, ""))
-        name = properties.pop(self.collection.id_property, None)
-        return Document(page_content=text, metadata=properties, id=str(name or hit.uuid))
-
-
-def _refuse(kwargs: dict[str, Any]) -> None:
-    """What is not understood is not dropped."""
-    if kwargs:
-        raise RequestInvalid(field=", ".join(sorted(kwargs)), reason="is not understood here")
+def _document(text: PinnedText) -> Document:
+    return Document(page_content=text.text, metadata=dict(text.properties), id=text.id)

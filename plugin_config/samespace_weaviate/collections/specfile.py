@@ -32,8 +32,8 @@ from .collection import carry_out
 
 _KINDS: Final[dict[str, type]] = {
     "name": str, "encoder": str, "server": str, "property": str, "id_property": str, "also_properties": list,
-    "long_texts": str, "route": str, "index": str, "quantizer": str, "multi_tenant": bool, "replicas": int,
-    "guard": bool,
+    "exact_properties": list, "long_texts": str, "route": str, "index": str, "quantizer": str, "multi_tenant": bool,
+    "replicas": int, "guard": bool,
 }  # fmt: skip
 _WORDS: Final = {str: "a text", list: "a list of texts", bool: "true or false", int: "a whole number"}
 _FIELDS: Final = {"property": "text_property"}

@@ -92,7 +92,8 @@ class CollectionSpec:
             module encodes.
         text_property: what is encoded; the only source property.
         id_property: holds the id that the passage had in its data set.
-        also_properties: further text properties that are stored and not encoded.
+        also_properties: further text properties that are stored and not encoded, and searched by their words.
+        exact_properties: the same, but compared as a whole: ids and names to filter by.
         encoder_name: for people; goes into the description only.
         long_texts: what becomes of texts beyond the token limit.
         route: who encodes what comes without a vector.
@@ -109,6 +110,7 @@ class CollectionSpec:
     text_property: str = "text"
     id_property: str = "passageId"
     also_properties: tuple[str, ...] = ()
+    exact_properties: tuple[str, ...] = ()
     encoder_name: str = ""
     long_texts: LongTextForm = "windows"
     route: Route = "transformers"
@@ -212,7 +214,13 @@ class CollectionSpec:
             "indexSearchable": False,
             "description": "The id that the passage had in its data set.",
         }
-        also = [{"name": name, "dataType": ["text"], "tokenization": "word"} for name in self.also_properties]
+        also: list[dict[str, Any]] = [
+            {"name": name, "dataType": ["text"], "tokenization": "word"} for name in self.also_properties
+        ]
+        also += [
+            {"name": name, "dataType": ["text"], "tokenization": "field", "indexSearchable": False}
+            for name in self.exact_properties
+        ]
         return [text, identity, *(_window_properties() if self.long_texts == "windows" else ()), *also]
 
     def vector_config(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .lazy import LazyGroup
 # name -> (module:attribute, one line for the overview). The line is repeated here so that the overview
 # imports nothing; a test holds it against the command's own help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "try": ("samespace.cli.first_try:first_try", "Serve a packaged encoder and search with it, in a minute."),
     "quickstart": ("samespace.cli.quickstart:quickstart", "Run the whole path once, from data to Weaviate."),
     "doctor": ("samespace.cli.training.doctor:doctor", "Find what is wrong with data before it is trained on."),
     "adapt": ("samespace.cli.training.adapt:adapt", "Adapt an encoder to documents, without labels."),
@@ -55,7 +56,8 @@ def cli() -> None:
     """Train, export and serve a text encoder, and never mix vectors of different encoders.
 
     \b
-    Start here:    samespace quickstart
+    Start here:    samespace try
+    Whole path:    samespace quickstart
     Then:          samespace serve ARTIFACT
     """
 

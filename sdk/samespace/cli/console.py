@@ -18,6 +18,8 @@ from ..text import printable
 
 _LOG_EVERY_S: Final = 15.0
 _PACE_OVER_S: Final = 10.0
+_WIDE: Final = 72
+"""Columns from which a bar has room beside the numbers."""
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
@@ -65,19 +67,15 @@ def wrapped(text: str, *, first: str = "") -> str:
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, a line now and then in a log, with rate and time left; yields what to call with each number
-    done. A *total* of 0 is not known: only what is done is told."""
-    if total and sys.stderr.isatty():
-        with click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True) as bar:
-            pace = RecentPace(total, time.monotonic())
-
-            def step(count: int) -> None:
-                bar.label = f"{label} {pace.step(count, time.monotonic()):.0f}/s"
-                bar.update(count)
-
+    done. A *total* of 0 is not known, and one that is passed was none: only what is done is told."""
+    if sys.stderr.isatty():
+        with _bar(label, total) as step:
             yield step
         return
-    of_all = f" of {total}" if total else ""
     pace, last = RecentPace(total, time.monotonic()), time.monotonic()
+
+    def of_all() -> str:
+        return f" of {total}" if total >= pace.done and total else ""
 
     def advance(count: int) -> None:
         nonlocal last
@@ -86,11 +84,34 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         if now - last >= _LOG_EVERY_S:
             last = now
             pieces = f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
-            left = f", {pace.left_s:.0f} s left" if total and isfinite(pace.left_s) else ""
-            say(f"{label}: {pace.done}{of_all}, {pieces} a second{left}")
+            left = f", {pace.left_s:.0f} s left" if of_all() and isfinite(pace.left_s) else ""
+            say(f"{label}: {pace.done}{of_all()}, {pieces} a second{left}")
 
     yield advance
-    say(f"{label}: {pace.done}{of_all}, done")
+    say(f"{label}: {pace.done}{of_all()}, done")
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """rich's bar; where there is little room, the label is cut, and rate and time left are not shown."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    width = shutil.get_terminal_size().columns
+    least = (TextColumn("{task.description}", markup=False), MofNCompleteColumn())
+    rate = TextColumn("{task.fields[rate]:.0f}/s", markup=False)
+    columns = least if width < _WIDE else (*least, BarColumn(), rate, TimeRemainingColumn())
+    most = max(4, width // 3)
+    cut = label if len(label) <= most else f"{label[: most - 1]}…"
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(printable(cut), total=total or None, rate=0.0)
+        pace = RecentPace(total, time.monotonic())
+
+        def step(count: int) -> None:
+            rate = pace.step(count, time.monotonic())
+            shown.update(task, total=max(total, pace.done) if total else None, completed=pace.done, rate=rate)
+
+        yield step
 
 
 class RecentPace:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ..artifact.graph_check import GraphFile
 from ..errors import BuildUnavailable
+from ..extras import check_install
 from .bound import FINEST, BoundSession
 from .folder import private_folder
 from .onnx import import_onnxruntime, open_inference
@@ -46,10 +47,11 @@ def open_gpu(file: GraphFile, precision: str, place: Placement) -> BoundSession:
     onnxruntime = import_onnxruntime()
     provider = _TENSORRT if place.device == "tensorrt" else _CUDA
     if provider not in onnxruntime.get_available_providers():
+        remedy = check_install() or "pip uninstall onnxruntime, then pip install 'samespace[gpu]'"
         raise BuildUnavailable(
             wanted=file.name,
             available=tuple(onnxruntime.get_available_providers()),
-            reason=f"onnxruntime has no {provider}; pip install 'samespace[gpu]' instead of samespace[cpu]",
+            reason=f"onnxruntime has no {provider}; {remedy}",
         )
     if problem := driver_problem():
         raise BuildUnavailable(wanted=file.name, available=("cpu",), reason=problem)

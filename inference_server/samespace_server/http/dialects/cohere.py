@@ -21,7 +21,7 @@ def _parse(body: Body, known: RequestContext, *, role_required: bool) -> ParsedR
     truncate = fields.one_of(body.get("truncate"), "truncate", _TRUNCATE, "END")
     return ParsedRequest(
         texts=_inputs(body),
-        role=fields.role(body.get("input_type"), "input_type", known, required=role_required),
+        role=fields.role(body, "input_type", known, required=role_required),
         # NONE asks for an error; the others ask to cut, which is not done here: long texts are windowed.
         long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "reject" if truncate == "NONE" else "pool"),
         dims=fields.dims(body.get("output_dimension"), "output_dimension"),
@@ -76,7 +76,7 @@ _INPUT: Final = schema.body(("content",), content={"oneOf": [schema.STRING, sche
 _REQUEST: Final = schema.body(
     texts=schema.TEXTS,
     inputs=schema.list_of(_INPUT),
-    input_type=schema.ROLE,
+    **schema.ROLES,
     model=schema.MODEL,
     embedding_types={"type": ["array", "null"], "items": schema.FORMAT},
     output_dimension=schema.DIMS,

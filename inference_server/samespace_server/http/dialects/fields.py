@@ -13,20 +13,30 @@ from samespace.errors import RequestInvalid
 from samespace.text import LONG_TEXTS, LongTexts, Role
 
 from .dialect import RequestContext
+from .schema import ROLE_FIELDS
 
 Word = TypeVar("Word", bound=str)
 ROLE_WORDS: Final[Mapping[str, Role]] = {
     "query": "query",
+    "queries": "query",
+    "search": "query",
     "search_query": "query",
-    "retrieval.query": "query",
     "retrieval_query": "query",
     "passage": "passage",
+    "passages": "passage",
+    "doc": "passage",
     "document": "passage",
+    "documents": "passage",
+    "corpus": "passage",
+    "ingest": "passage",
     "search_document": "passage",
-    "retrieval.passage": "passage",
+    "retrieval_passage": "passage",
     "retrieval_document": "passage",
 }
-"""Everybody's words for the two roles: Weaviate's, Cohere's, Voyage's, Jina's and Google's."""
+"""Everybody's words for the two roles: Weaviate's, Cohere's, Voyage's, Jina's, Google's, Elastic's, Nomic's.
+
+In any case, and with dots or hyphens for underscores: `retrieval.query`.
+"""
 
 
 def text(value: object, field: str) -> str:
@@ -76,29 +86,47 @@ def one_of(value: object, field: str, offered: Sequence[Word], default: Word) ->
     return default if value is None or value == "" else _one_of(value, field, offered)
 
 
-def role(value: object, field: str, known: RequestContext, *, required: bool = False) -> Role:
-    """The role that a request tells, by the path or by *value*.
+def role_of(word: object) -> Role | None:
+    """The role that a word of any client stands for; None for any other word, such as `classification`."""
+    return ROLE_WORDS.get(word.lower().replace(".", "_").replace("-", "_")) if isinstance(word, str) else None
+
+
+def role(
+    body: Mapping[str, object], field: str, known: RequestContext, *, nested: object = None, required: bool = False
+) -> Role:
+    """The role that a request says, in its path or in its body.
 
     Args:
-        required: the protocol wants it told, also where it does not matter.
+        field: where the protocol has it: a word that is no role is refused there, and let through in `ROLE_FIELDS`.
+        nested: the value of *field*, where it is not at the top of the body.
+        required: the protocol wants it said, also where it does not matter.
 
     Raises:
         RequestInvalid: an unknown word, two that contradict each other, or none where it matters.
     """
     offered = "query or passage, in anybody's spelling (search_query, document, retrieval.query, ...)"
-    if value is not None and value != "":
-        told = ROLE_WORDS.get(value.lower()) if isinstance(value, str) else None
-        if told is None:
-            raise RequestInvalid(field=field, reason=f"expected {offered}")
-        if known.role not in (None, told):
-            raise RequestInvalid(field=field, reason=f"{told}, and the path says {known.role}; keep one of them")
-        return told
-    if known.role is not None:
-        return known.role
+    words = {field: nested} | {
+        name: body.get(name) for name in (field, *ROLE_FIELDS) if name != field or nested is None
+    }
+    words = {name: word for name, word in words.items() if word is not None and word != ""}
+    said = {name: role for name, word in words.items() if (role := role_of(word)) is not None}
+    if field in words and field not in said:
+        raise RequestInvalid(field=field, reason=f"expected {offered}")
+    first, chosen = next(iter(said.items()), (field, known.role))
+    for name, other in said.items():
+        if other != chosen:
+            raise RequestInvalid(
+                field=name, reason=f"{words[name]}, and {first} says {words[first]}; a request has one role"
+            )
+    if chosen is not None:
+        if known.role not in (None, chosen):
+            reason = f"{words[first]} ({chosen}), and the path says {known.role}; keep one of them"
+            raise RequestInvalid(field=first, reason=reason)
+        return chosen
     if not known.role_matters and not required:
         return "passage"
     why = ", which this encoder treats differently" if known.role_matters else ""
-    remedy = "clients that cannot tell it ask at /e/SPACE/query/... or /e/SPACE/passage/..."
+    remedy = "clients that cannot say it ask at /e/SPACE/query/... or /e/SPACE/passage/..."
     raise RequestInvalid(field=field, reason=f"missing; expected {offered}{why}; {remedy}")
 
 

@@ -16,7 +16,7 @@ def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     reject = body.get("truncate") is False
     return ParsedRequest(
         texts=fields.text_or_texts(body.get("input"), "input"),
-        role=fields.role(body.get("input_type"), "input_type", known),
+        role=fields.role(body, "input_type", known),
         long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "reject" if reject else "pool"),
         dims=fields.dims(body.get("dimensions"), "dimensions"),
         echo=str(body.get("model") or ""),
@@ -38,7 +38,7 @@ def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
 def _parse_one(body: Body, known: RequestContext) -> ParsedRequest:
     return ParsedRequest(
         texts=[fields.text(body.get("prompt"), "prompt")],
-        role=fields.role(body.get("input_type"), "input_type", known),
+        role=fields.role(body, "input_type", known),
     )
 
 
@@ -60,7 +60,7 @@ DIALECTS: Final = (
             model=schema.MODEL,
             truncate={"type": ["boolean", "null"]},
             dimensions=schema.DIMS,
-            input_type=schema.ROLE,
+            **schema.ROLES,
             long_texts=schema.LONG,
         ),
         schema.body(
@@ -79,7 +79,7 @@ DIALECTS: Final = (
     Dialect(
         ("api/embeddings",),
         "Ollama's older embeddings, of one text.",
-        schema.body(("prompt",), prompt=schema.STRING, model=schema.MODEL, input_type=schema.ROLE),
+        schema.body(("prompt",), prompt=schema.STRING, model=schema.MODEL, **schema.ROLES),
         schema.body(("embedding",), embedding=schema.VECTOR),
         {"model": "any", "prompt": "how do I flatten a list", "input_type": "query"},
         _parse_one,

@@ -28,25 +28,17 @@ def _parse(body: Body, known: RequestContext) -> ParsedRequest:
         remedy = "send texts (in LangChain: check_embedding_ctx_length=False)"
         raise RequestInvalid(field="input", reason=f"token ids, of a tokenizer that is not this encoder's; {remedy}")
     encoding = fields.one_of(body.get("encoding_format"), "encoding_format", ("float", "base64"), "float")
-    # Voyage: output_dtype and output_dimension; Jina: embedding_type and task.
+    # Voyage: output_dtype and output_dimension; Jina: embedding_type, and task beside input_type.
     kind = fields.one_of(body.get("output_dtype"), "output_dtype", FORMATS, "float")
     kind = fields.one_of(body.get("embedding_type"), "embedding_type", FORMATS, kind)
     return ParsedRequest(
         texts=fields.text_or_texts(given, "input"),
         long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "pool"),
-        role=_role(body, known),
+        role=fields.role(body, "input_type", known),
         dims=fields.dims(body.get("dimensions"), "dimensions")
         or fields.dims(body.get("output_dimension"), "output_dimension"),
         kinds=("base64",) if encoding == "base64" and kind == "float" else (kind,),
     )
-
-
-def _role(body: Body, known: RequestContext) -> Any:
-    """By `input_type`, or by Jina's `task`, where that is one of the two; its other tasks are not told apart here."""
-    task = body.get("task")
-    if body.get("input_type") is None and isinstance(task, str) and task.lower() in fields.ROLE_WORDS:
-        return fields.role(task, "task", known)
-    return fields.role(body.get("input_type"), "input_type", known)
 
 
 def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
@@ -79,8 +71,7 @@ _REQUEST: Final = schema.body(
     ("input",),
     input=schema.TEXT_OR_TEXTS,
     model=schema.MODEL,
-    input_type=schema.ROLE,
-    task=schema.ROLE,
+    **schema.ROLES,
     dimensions=schema.DIMS,
     output_dimension=schema.DIMS,
     encoding_format={"enum": ["float", "base64", None]},

@@ -32,6 +32,9 @@ ROLE: Final[Schema] = {
     "description": "query or passage, in anybody's spelling (search_query, document, retrieval.query, ...); "
     "needed where the encoder treats them differently and the path does not say it.",
 }
+ROLE_FIELDS: Final = ("input_type", "task_type", "task", "prompt_name")
+"""Where clients say the role; any of them counts in any dialect, so that none contradicts another in silence."""
+ROLES: Final[Mapping[str, Any]] = dict.fromkeys(ROLE_FIELDS, ROLE)
 LONG: Final[Schema] = {
     "enum": [*LONG_TEXTS, None],
     "description": "Texts beyond the token limit: one pooled vector, one for each window or slice, or an error.",

@@ -17,7 +17,7 @@ def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     return ParsedRequest(
         texts=fields.text_or_texts(body.get("inputs"), "inputs"),
         # prompt_name says which prompt goes before the text, which here is the role.
-        role=fields.role(body.get("prompt_name"), "prompt_name", known),
+        role=fields.role(body, "prompt_name", known),
         long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "pool"),
         dims=fields.dims(body.get("dimensions"), "dimensions"),
     )
@@ -34,7 +34,7 @@ def _parse_similarity(body: Body, known: RequestContext) -> ParsedRequest:
     source = fields.text(inputs.get("source_sentence"), "inputs.source_sentence")
     return ParsedRequest(
         texts=[source, *fields.texts(inputs.get("sentences"), "inputs.sentences")],
-        role=fields.role(body.get("prompt_name"), "prompt_name", known),
+        role=fields.role(body, "prompt_name", known),
     )
 
 
@@ -56,7 +56,7 @@ DIALECTS: Final = (
         schema.body(
             ("inputs",),
             inputs=schema.TEXT_OR_TEXTS,
-            prompt_name=schema.ROLE,
+            **schema.ROLES,
             dimensions=schema.DIMS,
             normalize={"enum": [True, None]},
             long_texts=schema.LONG,
@@ -71,7 +71,7 @@ DIALECTS: Final = (
     Dialect(
         ("similarity",),
         "Text-embeddings-inference's similarity, of one sentence to others.",
-        schema.body(("inputs",), inputs=_SENTENCES, prompt_name=schema.ROLE),
+        schema.body(("inputs",), inputs=_SENTENCES, **schema.ROLES),
         schema.VECTOR,
         {"inputs": {"source_sentence": "a list", "sentences": ["lists", "rain"]}, "prompt_name": "query"},
         _parse_similarity,

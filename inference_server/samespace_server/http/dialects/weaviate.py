@@ -21,7 +21,7 @@ def _parse(body: Body, known: RequestContext) -> ParsedRequest:
         raise RequestInvalid(field="config", reason="expected an object")
     return ParsedRequest(
         texts=[fields.text(body.get("text"), "text")],
-        role=fields.role(config.get("task_type"), "config.task_type", known),
+        role=fields.role(body, "config.task_type", known, nested=config.get("task_type")),
         # One vector is all that this reply holds, so windows are not offered.
         long_texts=fields.long_texts(config.get("long_texts"), "config.long_texts", "pool", ("pool", "reject")),
         dims=fields.dims(config.get("dimensions"), "config.dimensions"),
@@ -50,7 +50,7 @@ DIALECTS: Final = (
     Dialect(
         ("vectors",),
         "Weaviate's text2vec-transformers.",
-        schema.body(("text",), text=schema.STRING, config=_CONFIG),
+        schema.body(("text",), text=schema.STRING, config=_CONFIG, **schema.ROLES),
         schema.body(
             ("text", "vector", "dim"),
             text=schema.STRING,

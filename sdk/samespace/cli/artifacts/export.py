@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...extras import require_extra
 from ..console import echo, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 
@@ -76,25 +75,23 @@ def export(
       samespace export runs/pydoc/model artifacts/pydoc --build int8 --gate-data data/pydoc
       samespace export sentence-transformers/all-MiniLM-L6-v2 artifacts/minilm
     """
-    require_extra("train", feature="export", modules=("torch", "transformers", "onnx", "onnxscript", "onnxruntime"))
     quiet_libraries()
-    from ...export.request import ExportRequest, export_model
-    from ...model.checkpoint import Overrides
+    from ...api import commands as api
 
-    wanted = ExportRequest(
-        model=model,
-        out=out,
+    exported = api.export(
+        model,
+        out,
         name=name,
         builds=builds,
-        overrides=Overrides(**overrides),
+        overrides=overrides,
         transform=transform,
         gate_data=gate_data,
         gate_split=gate_split,
         calibration_data=calibration_data,
         anyway=anyway,
         replace=replace,
+        say=say,
     )
-    exported = export_model(wanted, say=say)
     echo(_reports(exported))
     echo(f"exported: {out}, space {exported.artifact.space_id}")
     if exported.refused:

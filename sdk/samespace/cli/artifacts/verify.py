@@ -39,8 +39,11 @@ def verify(artifact: Path, trusted: Path | None) -> None:
     """
     from ...artifact import open_artifact
     from ...artifact.certificate import TrustedKeys, require_certified
+    from ...extras import check_install
     from ...runtime.verification import verify_artifact
 
+    if twice := check_install():
+        say(f"note: {twice}")
     opened = open_artifact(artifact)
     if trusted is not None:
         say(f"Signed by trusted key {require_certified(opened, TrustedKeys.read(trusted))[:12]}.")

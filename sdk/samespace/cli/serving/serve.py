@@ -87,23 +87,20 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
       samespace serve artifacts/pydoc
       curl -s localhost:8080/e/SPACE_ID/vectors -d '{"text": "hello", "config": {"task_type": "query"}}'
     """
+    from ...api import commands as api
     from ...extras import require_extra
 
-    require_extra(
-        "server", feature="samespace serve", modules=("grpc", "uvloop", "httptools", "orjson",
-        "prometheus_client", "grpc_health", "grpc_reflection"),
-    )  # fmt: skip
+    require_extra("server", feature="samespace serve", modules=api.SERVER)
     if options["otel_endpoint"] is not None:
         require_extra(
             "otel", feature="--otel-endpoint", modules=("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter")
         )
-    from samespace_server.app import run
     from samespace_server.observing.logs import set_up
 
     with _named_by_option():
         settings = _settings(artifacts, options)
         set_up(options["log_format"], sys.stderr)
-        code = run(settings, lambda ready: echo(json.dumps(ready)))
+        code = api.serve(settings=settings, announce=lambda ready: echo(json.dumps(ready)))
     sys.exit(code)
 
 

@@ -74,10 +74,9 @@ def adapt(documents: Path, out: Path, **settings: Any) -> None:
     quiet_libraries()
     if threads := settle_threads(os.environ):
         say(threads)
-    from ...training.adapting.run import AdaptSettings
-    from ...training.adapting.run import adapt as run
+    from ...api import commands as api
 
-    found = run(AdaptSettings(documents=documents, out=out, **settings), progress, _line)
+    found = api.adapt(documents, out, **settings, progress=progress, say=_line)
     if found.verdict is None:
         echo("No better than its base: nothing that was tried helps on the development questions. Nothing is written.")
         _next(settings)

@@ -50,8 +50,9 @@ def align(
       samespace align artifacts/small artifacts/large --data data/stackfaq -o artifacts/aligned
       samespace align artifacts/small artifacts/large --data data/stackfaq -o artifacts/aligned --dims 256 --rate 3e-4
     """
-    modules = ("torch", "transformers", "sentence_transformers", "datasketch", "onnx", "onnxruntime")
+    modules = ("torch", "transformers", "sentence_transformers", "datasketch", "onnx")
     require_extra("train", feature="aligning encoders", modules=modules)
+    require_extra("cpu", feature="aligning encoders", modules=("onnxruntime",))
     quiet_libraries()
     from ...training.heads.config import HeadConfig
     from ...training.heads.request import HeadRequest, align_encoders

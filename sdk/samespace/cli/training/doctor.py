@@ -130,9 +130,8 @@ def _examined(stack: ExitStack, material: Material, asked: Questions, name: str 
     embedder = None if tokens_only else encoder
     if not tokens_only:
         say("the encoder reads a sample of each split, and the whole corpus where held-out texts have leaked")
-    looked = (material.data.splits[split] for split in (material.train, *material.held_out))
-    total = 2 * sum(min(asked.most_encoded, len(part)) for part in looked)
-    advance = None if tokens_only else stack.enter_context(progress("texts", total))
+    # How many texts are read is known only when it is known what has leaked.
+    advance = None if tokens_only else stack.enter_context(progress("texts", 0))
     return examine(material, asked, text_encoders=text_path(encoder), embedder=embedder, progress=advance)
 
 

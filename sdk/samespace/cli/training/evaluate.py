@@ -13,10 +13,8 @@ from ..console import progress, say, table, wrapped
 from ..encoders import checkpoint_options
 
 if TYPE_CHECKING:
-    from ...evaluation import Dataset, Evaluation
+    from ...evaluation import Evaluation
     from ...evaluation.long_texts import Ways
-
-BM25 = "bm25"
 
 
 @click.command()
@@ -63,12 +61,13 @@ def evaluate(
       samespace evaluate models/e5 data/scifact --query-prompt "query: " --passage-prompt "passage: "
       samespace evaluate localhost:8081 data/papers --split dev --long-texts windows
     """
+    from ...api import commands as api
     from ...evaluation import remarks
 
     _look_at_prompts(overrides)
     identical: Literal["auto", "keep", "ignore"] = "auto" if ignored is None else "ignore" if ignored else "keep"
-    dataset = _dataset(data, split, identical)
-    found = _scored(encoder, dataset, ways, overrides)
+    dataset = api.read_dataset(data, split, identical)
+    found = api.evaluate(encoder, dataset, long_texts=ways, overrides=overrides, progress=progress, say=say)
     notes = list(dict.fromkeys(note for each in found.values() for note in remarks(each.score, dataset)))
     for note in notes:
         say(wrapped(f"{note}.", first="note: "))
@@ -96,33 +95,3 @@ def _look_at_prompts(overrides: Mapping[str, Any]) -> None:
         if prompt and "\\n" in prompt:
             option = "--" + name.replace("_", "-")
             say(f"note: {option} has a backslash and an n; for a line break the shell takes $'...\\n...'.")
-
-
-def _dataset(data: Path, split: str, identical: Literal["auto", "keep", "ignore"]) -> Dataset:
-    """A split of a BEIR folder, or of any other source of pairs."""
-    from ...evaluation import load_dataset
-    from ...evaluation.dataset import is_retrieval_set
-
-    if not data.exists() or (data.is_dir() and is_retrieval_set(data)):
-        return load_dataset(data, split, identical_ids=identical)
-    from ...training.data.sources import as_dataset, load_data
-
-    return as_dataset(load_data(data), split)
-
-
-def _scored(encoder: str, dataset: Dataset, ways: Ways, overrides: Mapping[str, Any]) -> Mapping[str, Evaluation]:
-    from ...evaluation import Bm25Ranker
-    from ...evaluation import evaluate as score_ranker
-    from ...evaluation.long_texts import evaluate_long
-    from ..encoders import open_encoder
-
-    passages, queries = len(dataset.passages), len(dataset.queries)
-    about = f"{dataset.name}: {queries} queries of {dataset.split}, {passages} passages"
-    if encoder == BM25:
-        say(f"bm25 on {about}")
-        with progress("texts", passages + queries) as advance:
-            return {BM25: score_ranker(Bm25Ranker(), dataset, progress=advance)}
-    with open_encoder(encoder, overrides) as opened:
-        say(f"{opened.name} on {about}")
-        with progress("texts", passages + queries) as advance:
-            return evaluate_long(opened, dataset, ways, advance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +15,8 @@ from ..durations import Duration
 from .doctor import show
 
 if TYPE_CHECKING:
-    from ...training.finetuning.config import TrainingConfig
     from ...training.finetuning.rates import Picked
+    from ...training.finetuning.trainer import TrainingRun
 
 _BAR: Final = 40
 
@@ -57,76 +57,52 @@ def train(
       samespace train data/stackfaq --out models/stackfaq --budget 15m
       torchrun --nproc-per-node 2 -m samespace train recipes/stackfaq.toml
     """
+    from ...api import commands as api
     from ...extras import require_extra
     from ...training.finetuning.config import read_config
     from ...training.threads import settle_threads
 
-    changes = (*_taught(teacher), *overrides)
-    by_data = config.is_dir() or (config.is_file() and config.suffix != ".toml")
-    settings = None if by_data else read_config(config, changes, out)
+    settings = None
+    if not api.is_data(config):
+        settings = read_config(config, (*api.taught(teacher or ""), *overrides), out)
+    elif probe_rates:
+        raise click.UsageError(f"--probe-rates needs a configuration, and {config} is data")
+    elif out is None:
+        raise click.UsageError("name the output folder with --out")
+    elif out.exists():
+        raise click.UsageError(f"--out {out} exists already; name another folder, or remove it")
     require_extra("train", feature="training", modules=("torch", "sentence_transformers", "datasets", "datasketch"))
     from ..console import quiet_libraries
 
     quiet_libraries()
     if threads := settle_threads(os.environ):
         say(threads)
-    from ...training.finetuning import trainer
+    diagnosed = partial(show, notes=False, err=True)
+    if settings is not None and probe_rates:
+        from ...training.finetuning import trainer
 
-    looked: dict[str, Any] = {"doctor": doctor, "diagnosed": partial(show, notes=False, err=True)}
-    if settings is None:
-        _by_data(config, changes, out, budget_s, probe_rates, looked)
-    elif probe_rates:
-        _show_rates(trainer.probe_rates(settings, progress, **looked))
-    else:
-        _run(settings, looked)
-
-
-def _taught(teacher: str | None) -> list[str]:
-    """The keys that a teacher brings; what is set by hand comes after them and wins."""
-    if teacher is None:
-        return []
-    return [f"teacher={teacher}", "loss=listwise", "negatives=7", "batch_size=16", "mine=bm25", "mine_every=0"]
+        _show_rates(trainer.probe_rates(settings, progress, doctor=doctor, diagnosed=diagnosed))
+        return
+    run = api.train(
+        config, out, overrides=overrides, teacher=teacher or "", budget_s=budget_s, doctor=doctor, progress=progress,
+        say=say, diagnosed=diagnosed,
+    )  # fmt: skip
+    _show(run)
 
 
-def _by_data(
-    data: Path, changes: Sequence[str], out: Path | None, budget_s: float, probe_rates: bool, looked: dict[str, Any]
-) -> None:
-    """Train without a configuration: *data* decides."""
-    from ...folders import folder_beside
-    from ...training.choosing.search import choose_run
-    from ...training.choosing.splits import with_splits
-    from ...training.finetuning.config import parse_override
-
-    if probe_rates:
-        raise click.UsageError(f"--probe-rates needs a configuration, and {data} is data")
-    if out is None:
-        raise click.UsageError("name the output folder with --out")
-    if out.exists():
-        raise click.UsageError(f"--out {out} exists already; name another folder, or remove it")
-    values = dict(map(parse_override, changes))
-    with folder_beside(out) as scratch:
-        divided, told = with_splits(data, scratch / data.resolve().name)
-        if told:
-            say(told)
-        chosen = choose_run(divided, values | {"out": out}, budget_s, progress, say)
-        _run(chosen.config, looked | {"picked": chosen.picked})
-
-
-def _run(settings: TrainingConfig, looked: dict[str, Any]) -> None:
-    from ...training.finetuning import trainer
+def _show(run: TrainingRun) -> None:
     from ...training.scoring import report
 
-    record = trainer.train(settings, progress, say, **looked).record
-    if not record:
+    if not run.record:
         return  # a process that helped another one, which speaks for both
-    for line in _about(record):
+    for line in _about(run.record):
         say(line)
-    if record["scores"]:
-        echo(table(report.SCORE_HEAD, report.score_rows(record)))
-    if (said := report.verdict(record)) is not None:
+    if run.record["scores"]:
+        echo(table(report.SCORE_HEAD, report.score_rows(run.record)))
+    if (said := report.verdict(run.record)) is not None:
         click.secho(said[0], fg="red" if said[1] else "green", bold=said[1])
-    echo(f"report: {settings.out / report.REPORT}")
-    echo(f"model: {settings.out}; export it: samespace export {settings.out} ARTIFACT")
+    echo(f"report: {run.folder / report.REPORT}")
+    echo(f"model: {run.folder}; export it: samespace export {run.folder} ARTIFACT")
 
 
 def _show_rates(picked: Picked) -> None:

@@ -27,8 +27,9 @@ def apply_file(file: Path, server: str, dry_run: bool, yes: bool, weaviate: Name
     """Make or complete the collections of a YAML or JSON file.
 
     FILE holds one collection, or a list `collections`. Its keys are the options of `create`: name, encoder, server,
-    property, id_property, also_properties, long_texts, route, index, quantizer, multi_tenant, replicas, guard. Doing
-    it twice changes nothing; if one collection cannot be made as described, nothing is done for any.
+    property, id_property, also_properties, exact_properties, long_texts, route, index, quantizer, multi_tenant,
+    replicas, guard. Doing it twice changes nothing; if one collection cannot be made as described, nothing is done
+    for any.
 
     \b
     Example:

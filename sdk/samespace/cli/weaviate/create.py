@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     "--also-property", "also", multiple=True, help="Further text property, stored but not encoded; may be repeated."
 )
 @click.option(
+    "--exact-property", "exact", multiple=True, help="The same, but filters compare it as a whole; may be repeated."
+)
+@click.option(
     "--long-texts",
     type=click.Choice(["windows", "multivector", "pool"]),
     default="windows",
@@ -77,6 +80,7 @@ def create(
     server: str,
     text_property: str,
     also: tuple[str, ...],
+    exact: tuple[str, ...],
     long_texts: LongTextForm,
     route: Route,
     index: IndexKind,
@@ -109,6 +113,7 @@ def create(
         server=server,
         text_property=text_property,
         also_properties=also,
+        exact_properties=exact,
         encoder_name=encoder_name,
         long_texts=long_texts,
         route=route,

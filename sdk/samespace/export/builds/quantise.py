@@ -71,7 +71,7 @@ def calibrated(
         ExtraMissing: nncf is not installed.
         BuildUnavailable: nncf cannot quantise this graph.
     """
-    require_extra("train", feature="calibrated int8", modules=("nncf", "onnx", "onnxruntime"))
+    require_extra("train", feature="calibrated int8", modules=("nncf", "onnx"))
     import onnx
 
     out, err = sys.stdout, sys.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.models.forgery import forge_manifest
 from samespace.artifact import open_artifact
-from samespace.cli.console import echo, one_line, say, table, wrapped
+from samespace.cli.console import echo, one_line, progress, say, table, wrapped
 from samespace.errors import ManifestInvalid
 from samespace.text import printable
 
@@ -49,3 +49,39 @@ def test_a_manifest_with_control_characters_in_its_name_is_refused(
     forge_manifest(folder, lambda value: value.update(name=name))
     with pytest.raises(ManifestInvalid, match="has control characters"):
         open_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("total", "said"), [(2560, "texts: 2573, done"), (2573, "texts: 2573 of 2573, done"), (0, "texts: 2573, done")]
+)
+def test_a_total_that_was_passed_is_not_told(total: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """ "2573 of 2560" was printed once."""
+    with progress("texts", total) as advance:
+        advance(2560)
+        advance(13)
+    assert capsys.readouterr().err.splitlines() == [said]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 120])
+def test_a_bar_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any width, with what is done right to the end; nothing goes to stdout."""
+    import io
+
+    from rich.text import Text
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, plain = Terminal(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("sys.stdout", plain)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("a label of some length", 2560) as advance:
+        advance(2560)
+        advance(13)
+    lines = Text.from_ansi(terminal.getvalue().replace("\r", "\n")).plain.splitlines()
+    assert lines and max(map(len, lines)) <= columns
+    assert "2573/2573" in lines[-1]
+    assert "2573/2560" not in "".join(lines) and plain.getvalue() == ""

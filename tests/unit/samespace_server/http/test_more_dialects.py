@@ -77,10 +77,10 @@ def test_a_role_in_the_body_must_not_contradict_the_path(asymmetric: Door) -> No
 
 @pytest.mark.parametrize("word", ROLE_WORDS)
 def test_everybodys_words_for_a_role_are_understood(asymmetric: Door, word: str) -> None:
-    """In capitals too; Jina's as a task, TEI's as the name of a prompt."""
+    """In capitals and with dots too; Jina's as a task, TEI's as the name of a prompt."""
     for route, body in (
         ("v1/embeddings", {"input": "a", "input_type": word}),
-        ("v1/embeddings", {"input": "a", "task": word.upper()}),
+        ("v1/embeddings", {"input": "a", "task": word.upper().replace("_", ".")}),
         ("v2/embed", {"texts": ["a"], "input_type": word}),
         ("embed", {"inputs": "a", "prompt_name": word}),
     ):
