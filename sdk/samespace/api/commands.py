@@ -222,6 +222,10 @@ def adapt(
     *,
     base: str = "sentence-transformers/all-MiniLM-L6-v2",
     teacher: str = "",
+    generator: str = "",
+    generator_model: str = "",
+    generator_most: int = 400,
+    queries: Path | str | None = None,
     judged: Path | str | None = None,
     judged_split: str = "",
     budget_s: float = 900,
@@ -237,7 +241,8 @@ def adapt(
 
     Args:
         documents: a file of rows, a folder of them, a BEIR folder, or a folder of Markdown, HTML or text.
-        base, teacher, judged, judged_split, budget_s, steps, rate, seed, anyway, cache: see `AdaptSettings`.
+        base and what follows it: see `AdaptSettings`.
+        progress, say: get how far it is, and news in sentences.
 
     Raises:
         ExtraMissing: without the extra `train`.
@@ -249,8 +254,10 @@ def adapt(
     from ..training.adapting.run import adapt as run
 
     settings = AdaptSettings(
-        Path(documents), base, Path(out), teacher, _path(judged), judged_split, budget_s, steps, rate, seed, anyway,
-        _path(cache),
+        documents=Path(documents), base=base, out=Path(out), teacher=teacher, generator=generator,
+        generator_model=generator_model, generator_most=generator_most, queries=_path(queries), judged=_path(judged),
+        judged_split=judged_split, budget_s=budget_s, steps=steps, rate=rate, seed=seed, anyway=anyway,
+        cache=_path(cache),
     )  # fmt: skip
     return run(settings, progress, say)
 
