@@ -354,6 +354,14 @@ class ReplicasUnknown(WeaviateError):
         )
 
 
+class GuardFailed(WeaviateError):
+    """What readers were switched to did not hold, and they were switched back."""
+
+    def __init__(self, *, alias: str, collection: str, reason: str) -> None:
+        self.alias, self.collection, self.reason = alias, collection, reason
+        super().__init__(f"{reason}. Rolled back: {alias} is {collection} again, with what was written since")
+
+
 class MigrationBlocked(WeaviateError):
     """A migration cannot start or go on before somebody decides or mends something; nothing is lost."""
 

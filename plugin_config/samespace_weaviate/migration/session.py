@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from samespace.encoder import Encoder
-from samespace.errors import MigrationBlocked, RequestInvalid
+from samespace.errors import GuardFailed, MigrationBlocked, RequestInvalid
 from samespace.progress import Advance
 
 from ..access.database import Database, is_collection
@@ -52,6 +52,7 @@ class Order:
         encoder: of the new space, where one was given.
         dry_run: stop after the plan.
         yes: agreed to everything beforehand.
+        watch: looks at the new collection after the switch; None for nobody.
     """
 
     wish: Wish
@@ -62,6 +63,7 @@ class Order:
     terms: Terms
     dry_run: bool = False
     yes: bool = False
+    watch: Callable[[Migration], WatchOutcome] | None = None
 
 
 def agreed_wish(rollback: bool, finish: bool, keep_name: bool, path: Path, *, journalled: bool = True) -> Wish:
@@ -85,6 +87,7 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
 
     Raises:
         MigrationBlocked: only a person can decide, or has to wait.
+        GuardFailed: what `watch` saw led back to the old collection.
         RequestInvalid: the plan cannot be made of what was given.
     """
     with ExitStack() as stack:
@@ -92,7 +95,9 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
         if begun is None:
             return
         journal, migration = begun
-        _go_on(database, journal, migration, order, order.schema(migration), talk)
+        state = _go_on(database, journal, migration, order, order.schema(migration), talk)
+        if order.watch is not None and order.wish == "migrate" and state is MigrationState.SETTLED:
+            _watch(database, journal, migration, order, talk)
         if order.terms.keep_name:
             _finish_names(stack, database, migration, order, talk)
 
@@ -190,7 +195,7 @@ def _go_on(
     order: Order,
     schema: dict[str, Any] | None,
     talk: Talk,
-) -> None:
+) -> MigrationState:
     copying = journal.progress.state in _UNTIL_THE_SWITCH and order.wish == "migrate"
     total = database.count(migration.old) if copying and not migration.tenants else 0
     with talk.progress("objects", total) as advance:
@@ -204,6 +209,36 @@ def _go_on(
             f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "
             "--rollback leads back to it, --finish deletes it."
         )
+    return state
+
+
+class WatchOutcome(Protocol):
+    """How a watch ended: see `cutover.watch.Watched`."""
+
+    @property
+    def looks(self) -> int:
+        """How often every guard was looked at."""
+
+    @property
+    def seconds(self) -> float:
+        """How long that took."""
+
+    @property
+    def failed(self) -> str:
+        """Which guard, and what it saw; "" where none did."""
+
+
+def _watch(database: Database, journal: MigrationJournal, migration: Migration, order: Order, talk: Talk) -> None:
+    """Back to the old collection where a guard fails."""
+    assert order.watch is not None
+    watched = order.watch(migration)
+    if not watched.failed:
+        talk.tell(f"Watched for {watched.seconds:.0f} s, {watched.looks} times: every guard held.")
+        return
+    talk.tell(f"A guard failed, {watched.failed}. Rolling back.")
+    back = replace(order, wish="rollback", encoder=None)
+    _go_on(database, journal, migration, back, None, talk)
+    raise GuardFailed(alias=migration.alias, collection=migration.old, reason=watched.failed)
 
 
 def _with_progress(terms: Terms, advance: Advance) -> Terms:

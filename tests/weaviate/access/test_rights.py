@@ -84,6 +84,7 @@ def test_each_command_works_with_its_role_and_says_what_is_missing(  # type: ign
     fill = ("import", "Rights", "docs.jsonl", "--encoder", encoder)
     audit = ("audit", "Rights", "--encoder", encoder)
     to_new = ("migrate", "Rights", "--alias", "RightsAlias", "--to", new, "--server", "http://127.0.0.1:9", "--yes")
+    to_new = (*to_new, "--force")  # no encoder listens there
 
     def refused(user: str, command: tuple[str, ...], missing: str) -> None:
         result = run(user, *command)

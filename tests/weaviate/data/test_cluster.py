@@ -359,10 +359,11 @@ def rolling(nodes: Nodes) -> None:
 def test_the_command_wants_as_many_addresses_as_there_are_nodes(nodes: Nodes, name: str) -> None:
     """Two of three are refused with the names of all, and one that is given twice is no second node."""
     base = ["weaviate", "check", name, "--offline", "--url", nodes[0].url, "--grpc-port", str(nodes[0].grpc_port)]
-    two = CliRunner().invoke(cli, [*base, "--node", nodes[0].url, "--node", nodes[1].url, "--json"])
+    each = [f"{node.url}#{node.grpc_port}" for node in nodes.all]
+    two = CliRunner().invoke(cli, [*base, "--node", each[0], "--node", each[1], "--json"])
     assert two.exit_code != 0 and "node3" in f"{two.output} {two.exception}"
-    twice = CliRunner().invoke(cli, [*base, "--node", nodes[0].url, "--node", nodes[0].url])
+    twice = CliRunner().invoke(cli, [*base, "--node", each[0], "--node", each[0]])
     assert twice.exit_code != 0 and "twice" in f"{twice.output} {twice.exception}"
-    all_three = CliRunner().invoke(cli, [*base, "--json"], env={"WEAVIATE_NODES": ",".join(nodes.urls)})
+    all_three = CliRunner().invoke(cli, [*base, "--json"], env={"WEAVIATE_NODES": ",".join(each)})
     assert all_three.exit_code == 0, all_three.output
     assert json.loads(all_three.stdout)[0]["worst"] in ("fine", "drift")

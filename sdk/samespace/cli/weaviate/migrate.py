@@ -16,11 +16,14 @@ import click
 from ...errors import DataInvalid, RequestInvalid
 from ...progress import Advance
 from ..console import echo, progress, say
+from ..durations import Duration
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace_weaviate.access.database import Database
     from samespace_weaviate.audit import AuditReport
+    from samespace_weaviate.cutover.verdict import CutoverVerdict
+    from samespace_weaviate.cutover.watch import Watched
     from samespace_weaviate.migration import Migration, Terms
 
     from ...encoder import Encoder
@@ -98,6 +101,19 @@ def ways_to_end(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Make the new collection reject vectors and queries that name no vector.",
 )
+@click.option(
+    "--watch",
+    "watch_s",
+    type=Duration(),
+    help="Look at the new collection for so long after the switch (90s, 15m), and roll back if a guard fails.",
+)
+@click.option(
+    "--judged",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="With --watch: BEIR folder of judged queries on which the new collection must not be worse.",
+)
+@click.option("--split", default="test", show_default=True, help="Split of --judged.")
+@click.option("--id-property", default="passageId", show_default=True, help="Property with an id of --judged.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and stop.")
 @ways_to_end
 @connection
@@ -110,6 +126,10 @@ def migrate(
     text_property: str,
     journal_path: Path | None,
     guard: bool,
+    watch_s: float | None,
+    judged: Path | None,
+    split: str,
+    id_property: str,
     dry_run: bool,
     rollback: bool,
     finish: bool,
@@ -125,10 +145,15 @@ def migrate(
     Stopped or killed at any time, the same command goes on where it was. The old collection stays until --finish,
     and until then --rollback leads back.
 
+    With --watch, guards look at the new collection after the switch: its pin on every node, queries by text beside the
+    old collection (--queries, else texts of its own) with their time, and judged queries (--judged). If one fails
+    twice in a row, readers are switched back, and the exit code is 1.
+
     \b
     Example:
       samespace weaviate migrate Articles --to artifacts/new --server http://encoder:8080 --dry-run
       samespace weaviate migrate Articles --to localhost:8081 --server http://encoder:8080 --queries queries.txt
+      samespace weaviate migrate Articles --to localhost:8081 --server http://encoder:8080 --watch 15m
       samespace weaviate migrate Articles --finish
     """
     require_weaviate()
@@ -139,6 +164,10 @@ def migrate(
 
     path = journal_path or Path(f"{name}.migration")
     wish = agreed_wish(rollback, finish, keep_name, path, journalled=strategy == "alias")
+    if watch_s is not None and (wish != "migrate" or strategy != "alias"):
+        raise RequestInvalid(field="--watch", reason="goes with a migration of strategy alias, up to its switch")
+    if judged is not None and watch_s is None:
+        raise RequestInvalid(field="--judged", reason="goes with --watch; by itself, see `samespace weaviate compare`")
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
         require_rights(store, "migrate", name, f"{alias or name}_new")
@@ -157,8 +186,60 @@ def migrate(
             terms=_terms(database, encoder, terms, keep_name),
             dry_run=dry_run,
             yes=yes,
+            watch=partial(
+                _watched, database, watch_s, _Judged(judged, split, id_property), queries_of(terms["queries"])
+            )
+            if watch_s is not None
+            else None,
         )
         carry(database, order, Person())
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Judged queries for the watch.
+
+    Attributes:
+        folder: in the BEIR layout; None for none.
+        id_property: with a document's id.
+    """
+
+    folder: Path | None
+    split: str
+    id_property: str
+
+
+def _watched(
+    database: Database, seconds: float, judged: _Judged, queries: tuple[str, ...], migration: Migration
+) -> Watched:
+    """Look at every guard until the time is up, or one fails."""
+    from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, judged_guard, own_queries, pin_guard, watch
+    from samespace_weaviate.replicas.alike import active_tenants
+
+    tenants = active_tenants(database, migration.new)
+    own = database.of_tenant(tenants[0]) if tenants and tenants[0] else database
+    guards = [pin_guard(database, migration)]
+    if tenants and (asked := queries or own_queries(own, migration)):
+        guards.append(SwitchGuard("queries by text", QueryGuard(own, migration, asked).look))
+    else:
+        say("Nothing is asked meanwhile: there is no text, or no tenant is active.")
+    if judged.folder is not None:
+        guards.append(judged_guard(partial(_compared, own, judged, migration)))
+    say(f"Watching {migration.alias} for {seconds:.0f} s: {', '.join(guard.name for guard in guards)}.")
+    return watch(guards, seconds)
+
+
+def _compared(database: Database, judged: _Judged, migration: Migration) -> CutoverVerdict:
+    from samespace_weaviate.cutover.compare import CutoverSide, compare_collections
+
+    from ...evaluation import load_dataset
+
+    assert judged.folder is not None
+    dataset = load_dataset(judged.folder, judged.split)
+    old, new = (CutoverSide(database, name, None, judged.id_property) for name in (migration.old, migration.new))
+    verdict = compare_collections(old, new, dataset.queries, dataset).verdict
+    say(f"Judged queries: {verdict.decision.value}, {verdict.why}.")
+    return verdict
 
 
 def _terms(database: Database, encoder: Encoder | None, options: dict[str, Any], keep_name: bool) -> Terms:

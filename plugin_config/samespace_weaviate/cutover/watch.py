@@ -1,0 +1,179 @@
+"""Look at a collection for a while after its readers were switched to it, and say which guard fails.
+
+A guard that fails once may have met a restart. One that fails twice in a row fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from samespace.errors import SamespaceError
+
+from ..access.database import Database, stream
+from ..migration.plan import Migration
+from ..pinning.pin import Severity, check_pin
+from ..pinning.views import read_views
+from .verdict import CutoverVerdict, Decision
+
+FAILURES: Final = 2
+"""Looks in a row that have to fail."""
+EVERY_S: Final = 5.0
+ASKED: Final = 5
+"""Queries of each look."""
+SLOWER: Final = 3.0
+"""Times the old collection's 95th percentile, beyond which the new one is too slow."""
+SLOWER_MS: Final = 100.0
+"""And by so much at least: a query of a few milliseconds may well take three times as long."""
+_ENOUGH: Final = 20
+_OWN_QUERIES: Final = 50
+_CHARS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchGuard:
+    """Something that has to stay as it is.
+
+    Attributes:
+        name: for people.
+        look: gives what is wrong, "" where nothing is.
+    """
+
+    name: str
+    look: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How a watch ended.
+
+    Attributes:
+        looks: how often every guard was looked at.
+        seconds: how long that took.
+        failed: which guard, and what it saw; "" where none did.
+    """
+
+    looks: int
+    seconds: float
+    failed: str = ""
+
+
+def watch(
+    guards: Sequence[SwitchGuard],
+    seconds: float,
+    *,
+    every_s: float = EVERY_S,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Watched:
+    """Look at every guard again and again, until one fails or *seconds* are over; at least `FAILURES` times."""
+    began, looks = clock(), 0
+    failures = [0] * len(guards)
+    while looks < FAILURES or clock() - began < seconds or any(failures):
+        for place, guard in enumerate(guards):
+            try:
+                wrong = guard.look()
+            except SamespaceError as error:
+                wrong = str(error)
+            failures[place] = failures[place] + 1 if wrong else 0
+            if failures[place] >= FAILURES:
+                return Watched(looks + 1, clock() - began, f"{guard.name}: {wrong}")
+        looks += 1
+        pause(every_s)
+    return Watched(looks, clock() - began)
+
+
+def pin_guard(database: Database, migration: Migration) -> SwitchGuard:
+    """The alias leads to the new collection, and its pin holds on every node that is known."""
+
+    def look() -> str:
+        target = database.alias_target(migration.alias)
+        if target != migration.new:
+            return f"{migration.alias} points to {target or 'nothing'}, not to {migration.new}"
+        findings = check_pin(database.schema(migration.new) or {}, migration.to_space).findings
+        differing = read_views(database, migration.new, pause=lambda seconds: None).differing
+        wrong = [each.message for each in findings if each.severity >= Severity.UNSAFE]
+        return "; ".join([*wrong, *(f"node {node}: {what}" for node, what in differing.items())])
+
+    return SwitchGuard("the pin", look)
+
+
+@dataclass(slots=True)
+class QueryGuard:
+    """Both collections answer queries by text, as clients send them; the new one about as fast.
+
+    A query that the old collection cannot answer either says nothing against the new one.
+
+    Attributes:
+        database: of the tenant, where there are tenants.
+        queries: asked in turn; at least one.
+        old_ms, new_ms: how long each took.
+    """
+
+    database: Database
+    migration: Migration
+    queries: Sequence[str]
+    clock: Callable[[], float] = time.perf_counter
+    old_ms: list[float] = field(default_factory=list)
+    new_ms: list[float] = field(default_factory=list)
+    _next: int = 0
+
+    def look(self) -> str:
+        """What is wrong with the next few."""
+        for _ in range(ASKED):
+            query = self.queries[self._next % len(self.queries)]
+            self._next += 1
+            old = self._ask(self.migration.old, self.migration.old_vector, query)
+            new = self._ask(self.migration.new, self.migration.new_vector, query)
+            if isinstance(old, str):
+                continue
+            if isinstance(new, str):
+                return f"{self.migration.new} does not answer a query by text, {self.migration.old} does: {new}"
+            if old[0] and not new[0]:
+                return f"{self.migration.new} finds nothing where {self.migration.old} finds {old[0]} objects"
+            self.old_ms.append(old[1])
+            self.new_ms.append(new[1])
+        if len(self.new_ms) >= _ENOUGH:
+            old_ms, new_ms = self.slow()
+            if new_ms > SLOWER * old_ms and new_ms > old_ms + SLOWER_MS:
+                return f"queries take {new_ms:.0f} ms at the 95th percentile, {old_ms:.0f} ms in {self.migration.old}"
+        return ""
+
+    def slow(self) -> tuple[float, float]:
+        """The 95th percentiles of old and new in milliseconds, of the last hundred queries."""
+        return float(np.percentile(self.old_ms[-100:], 95)), float(np.percentile(self.new_ms[-100:], 95))
+
+    def _ask(self, name: str, vector: str, query: str) -> tuple[int, float] | str:
+        """(results, milliseconds), or why there are none."""
+        began = self.clock()
+        try:
+            found = self.database.near_text(name, vector, query, 10)
+        except SamespaceError as error:
+            return str(error)
+        return len(found), 1000 * (self.clock() - began)
+
+
+def own_queries(database: Database, migration: Migration) -> tuple[str, ...]:
+    """The beginnings of texts in the collection, where nobody gave queries; () where there is no text."""
+    texts = (
+        str(each.properties.get(migration.text_property) or "")
+        for each in islice(stream(database, migration.new), 4 * _OWN_QUERIES)
+    )
+    return tuple(islice((text[:_CHARS] for text in texts if text.strip()), _OWN_QUERIES))
+
+
+def judged_guard(compared: Callable[[], CutoverVerdict]) -> SwitchGuard:
+    """The new collection is not worse on judged queries; they are asked once, because their answers do not change."""
+    verdict = cache(compared)
+
+    def look() -> str:
+        found = verdict()
+        return found.why if found.decision is Decision.NO_GO else ""
+
+    return SwitchGuard("judged queries", look)

@@ -1,0 +1,186 @@
+"""samespace_weaviate.cutover.watch, and the way back that a migration takes when a guard fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samespace.errors import GuardFailed, WeaviateError
+from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
+from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, Watched, judged_guard, watch
+from samespace_weaviate.migration import Migration, MigrationState
+from samespace_weaviate.migration import session as sessions
+
+
+@dataclass
+class Clock:
+    """Time passes where somebody waits."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def guard(*said: str) -> SwitchGuard:
+    """One that says these in turn, and then nothing."""
+    left = iter(said)
+    return SwitchGuard("it", lambda: next(left, ""))
+
+
+def watched(*guards: SwitchGuard, seconds: float = 60) -> Watched:
+    clock = Clock()
+    return watch(guards, seconds, every_s=5, clock=clock, pause=clock.pause)
+
+
+def test_guards_that_hold_are_looked_at_until_the_time_is_up() -> None:
+    """Twelve looks in a minute; at least two, however short the time."""
+    assert watched(guard()) == Watched(12, 60.0)
+    assert watched(guard(), seconds=1).looks == 2
+
+
+@pytest.mark.parametrize(("said", "looks"), [(["a", "b"], 2), (["", "a", "", "b", "c"], 5)])
+def test_a_guard_that_fails_twice_in_a_row_fails(said: list[str], looks: int) -> None:
+    """And names what it saw last."""
+    found = watched(guard(), guard(*said))
+    assert (found.looks, found.failed) == (looks, f"it: {said[-1]}")
+
+
+def test_a_guard_that_failed_last_is_looked_at_once_more() -> None:
+    """The time is up right after its first failure: it is not said that it held."""
+    last = ["", "", "a"]
+    assert watched(guard(*last), seconds=15).failed == ""
+    assert watched(guard(*last, "a"), seconds=15).failed == "it: a"
+
+
+def test_a_guard_that_raises_fails() -> None:
+    """A Weaviate that refuses is no guard that held."""
+
+    def look() -> str:
+        raise WeaviateError("refused")
+
+    assert watched(SwitchGuard("it", look)).failed == "it: refused"
+
+
+@pytest.mark.parametrize(
+    ("decision", "failed"), [(Decision.GO, False), (Decision.CANNOT_TELL, False), (Decision.NO_GO, True)]
+)
+def test_judged_queries_are_asked_once(decision: Decision, failed: bool) -> None:
+    """Only what is shown to be worse leads back."""
+    asked = []
+
+    def compared() -> CutoverVerdict:
+        asked.append(1)
+        return CutoverVerdict(decision, "why")
+
+    assert bool(watched(judged_guard(compared)).failed) is failed
+    assert asked == [1]
+
+
+MIGRATION = Migration("m", "A", False, "A_old", "A_new", "e_1", "e_2", "1", "2", "text", False)
+
+
+@dataclass
+class Asked:
+    """Two collections: how many each finds and how many seconds it takes, or why it does not answer."""
+
+    clock: Clock
+    old: tuple[int, float] | str = (10, 0.01)
+    new: tuple[int, float] | str = (10, 0.01)
+
+    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[int]:
+        said = self.old if name == "A_old" else self.new
+        if isinstance(said, str):
+            raise WeaviateError(said)
+        self.clock.pause(said[1])
+        return list(range(said[0]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failed"),
+    [
+        ((10, 0.01), (10, 0.01), ""),
+        ((10, 0.01), (10, 0.05), ""),  # five times as long, and next to nothing
+        ((10, 0.1), (10, 0.25), ""),
+        ((10, 0.1), (10, 0.5), "queries take 500 ms"),
+        ((10, 0.01), (0, 0.01), "finds nothing where"),
+        ((0, 0.01), (0, 0.01), ""),
+        ((10, 0.01), "connection refused", "connection refused"),
+        ("connection refused", "connection refused", ""),  # going back would not help
+    ],
+)
+def test_queries_are_asked_of_both(old: tuple[int, float] | str, new: tuple[int, float] | str, failed: str) -> None:
+    """What the old collection does and the new one does not is a failure; what neither does is none."""
+    clock = Clock()
+    asks = QueryGuard(Asked(clock, old, new), MIGRATION, ["a", "b", "c"], clock=clock)  # type: ignore[arg-type]
+    found = watched(SwitchGuard("queries", asks.look))
+    assert (failed in found.failed) if failed else (found.failed == "")
+
+
+@dataclass
+class Heard:
+    """A person who agrees."""
+
+    told: list[str] = field(default_factory=list)
+
+    def tell(self, sentence: str) -> None:
+        self.told.append(sentence)
+
+    def agree(self, question: str) -> None:
+        self.told.append(question)
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield lambda count: None
+
+
+@pytest.mark.parametrize("failed", ["", "the pin: another address"])
+def test_readers_are_switched_back_where_a_guard_fails(
+    failed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the command fails, so that a pipeline stops; where all held, it says how often that was seen."""
+    wishes: list[str] = []
+
+    def go_on(*arguments: Any) -> MigrationState:
+        order: sessions.Order = arguments[3]
+        wishes.append(order.wish)
+        return MigrationState.SETTLED if order.wish == "migrate" else MigrationState.ROLLED_BACK
+
+    monkeypatch.setattr(sessions, "_go_on", go_on)
+    monkeypatch.setattr(sessions, "_take_up", lambda *arguments: (None, MIGRATION))
+    order = sessions.Order(
+        "migrate", tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
+        watch=lambda migration: Watched(3, 15.0, failed),
+    )  # fmt: skip
+    heard = Heard()
+    if failed:
+        with pytest.raises(GuardFailed, match="Rolled back: A is A_old again"):
+            sessions.carry(None, order, heard)  # type: ignore[arg-type]
+        assert wishes == ["migrate", "rollback"]
+    else:
+        sessions.carry(None, order, heard)  # type: ignore[arg-type]
+        assert wishes == ["migrate"]
+        assert heard.told == ["Watched for 15 s, 3 times: every guard held."]
+
+
+def test_what_is_no_watch_is_refused() -> None:
+    """Nothing but a switch is watched."""
+    from click.testing import CliRunner
+
+    from samespace.cli.weaviate import weaviate
+
+    for arguments in (
+        ["--watch", "1m", "--strategy", "named-vector"],
+        ["--judged", "."],
+    ):
+        command: Sequence[str] = ["migrate", "Article", *arguments]
+        result = CliRunner().invoke(weaviate, list(command))
+        assert result.exit_code == 1 and "--watch" in str(result.exception), result.output
