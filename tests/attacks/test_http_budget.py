@@ -78,6 +78,29 @@ def test_one_text_of_megabytes_costs_nobody_anything(server: Running, text: byte
     assert peak.more_bytes < 128 * MB
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"input":["' + b"a" * (7 * MB) + b'"]}',
+        b'{"input":[' + b'"a",' * (7 * MB // 4) + b'"a"]}',
+        b'{"input":[' + b'"' + b"word " * 1000 + b'",' + b'"word"]}' + b" " * (7 * MB),
+    ],
+    ids=["one text", "texts", "blanks"],
+)
+def test_many_large_bodies_at_once_hold_nobody_up(server: Running, body: bytes) -> None:
+    """A dozen of 7 MB from as many connections: answered, refused, or sent away, and the loop goes on."""
+    statuses: list[int] = []
+
+    def crowd() -> None:
+        with ThreadPoolExecutor(12) as pool:
+            statuses.extend(pool.map(lambda number: post(server, body), range(12)))
+
+    with peak_of(server.process.pid) as peak:
+        never_late(server, crowd)
+    assert set(statuses) <= {200, 400, 413, 429, 503}, statuses
+    assert peak.more_bytes < 512 * MB
+
+
 def test_a_pipelined_flood_does_not_hold_others_up(server: Running) -> None:
     """A hundred connections with a thousand requests for nothing each: all are answered, in turns with others."""
     each, clients = 1000, 100
