@@ -33,7 +33,8 @@ def judge(documents: Path, queries: Path, base: str, new: str, answers: Path, fi
     """Judge two encoders' results, without knowing whose they are.
 
     A page on this machine shows both lists for one query after the other, left or right at random. It ends when the
-    answer is known: the test may be looked at after every answer. Thirty queries are enough where three of four prefer one.
+    answer is known: the test may be looked at after every answer. Thirty queries are enough where four of five prefer
+    one.
 
     Exit code 0: the new encoder is better. 3: it is not, or that is not known.
 
