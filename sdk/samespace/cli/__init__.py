@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quickstart": ("samespace.cli.quickstart:quickstart", "Run the whole path once, from data to Weaviate."),
     "doctor": ("samespace.cli.training.doctor:doctor", "Find what is wrong with data before it is trained on."),
     "adapt": ("samespace.cli.training.adapt:adapt", "Adapt an encoder to documents, without labels."),
+    "judge": ("samespace.cli.training.judge:judge", "Judge two encoders' results, without knowing whose they are."),
     "train": ("samespace.cli.training.train:train", "Fine-tune an encoder on pairs."),
     "train-head": ("samespace.cli.training.train_head:train_head", "Train a small head on a frozen encoder."),
     "vocab": ("samespace.cli.training.vocab:vocab", "Experimental: give an encoder whole-word tokens for a domain."),

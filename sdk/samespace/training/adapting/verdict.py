@@ -80,7 +80,8 @@ class Verdict:
         kinds = ", ".join(f"{count} {name}" for name, count in counts.items())
         return (
             f"It rests on questions made of held-out documents ({kinds}), which nobody asked: people use other words. "
-            f"Collect {ASK_FOR} real questions with their answers in the BEIR layout, and pass --judged FOLDER."
+            f"Collect {ASK_FOR} real questions with their answers in the BEIR layout, and pass --judged FOLDER; "
+            "without answers, judge the results: samespace judge."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
+from fakes.generator import StandIn, generator  # noqa: E402
 from fakes.library import pages, rows  # noqa: E402
 from samespace.cli import cli  # noqa: E402
 from samespace.errors import ConfigInvalid, DataInvalid  # noqa: E402
@@ -144,3 +145,24 @@ def test_steps_instead_of_a_budget_are_the_same_again(tiny_checkpoint: Path, fol
         runs.append((space, [each | {"training_s": 0} for each in found.record["tried"]]))
     assert runs[0] == runs[1]
     assert any(each["gain"]["mean"] != 0 for each in runs[0][1])
+
+
+def test_a_generator_that_stops_leaves_what_it_wrote(tiny_checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    """Its questions are a signal like the others, and judge; that it stopped is in the record."""
+    pytest.importorskip("httpx")
+
+    def write(text: str) -> str:
+        words = text.split()
+        return f"what about {' '.join(words[1:12:2])}?\nand {' '.join(words[2:13:2])}?"
+
+    said: list[str] = []
+    with generator(StandIn(write, dies_after=100)) as stand_in:
+        settings = AdaptSettings(folder, str(tiny_checkpoint), tmp_path / "out", generator=stand_in.url, steps=2,
+                                 cache=tmp_path / "cache" / "embeddings")  # fmt: skip
+        found = adapt(settings, say=said.append)
+    assert len(stand_in.asked) == 100 and any("requests to the generator" in line for line in said)
+    notes = " ".join(found.record["notes"])
+    assert "The generator stopped" in notes and "and are used" in notes
+    assert found.record["adapted"]["pairs"]["generated"] > 0
+    assert any(kind.startswith("generated") for kind in found.record["adapted"]["questions"]["test"])
+    assert list((tmp_path / "cache" / "generated").glob("*.jsonl"))
