@@ -62,6 +62,7 @@ golden: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m golden.batching_scenarios
 	PYTHONPATH=tests $(BIN)/python -m golden.texts
 	PYTHONPATH=tests $(BIN)/python -m golden.clients
+	PYTHONPATH=tests $(BIN)/python -m golden.client_kinds
 
 check: lint types imports stubs test
 
