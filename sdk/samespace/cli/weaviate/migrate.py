@@ -126,10 +126,6 @@ def migrate(
     text_property: str,
     journal_path: Path | None,
     guard: bool,
-    watch_s: float | None,
-    judged: Path | None,
-    split: str,
-    id_property: str,
     dry_run: bool,
     rollback: bool,
     finish: bool,
@@ -164,10 +160,7 @@ def migrate(
 
     path = journal_path or Path(f"{name}.migration")
     wish = agreed_wish(rollback, finish, keep_name, path, journalled=strategy == "alias")
-    if watch_s is not None and (wish != "migrate" or strategy != "alias"):
-        raise RequestInvalid(field="--watch", reason="goes with a migration of strategy alias, up to its switch")
-    if judged is not None and watch_s is None:
-        raise RequestInvalid(field="--judged", reason="goes with --watch; by itself, see `samespace weaviate compare`")
+    _check_watch(wish, strategy, terms)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
         require_rights(store, "migrate", name, f"{alias or name}_new")
