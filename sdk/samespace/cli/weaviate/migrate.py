@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -179,32 +179,19 @@ def migrate(
             terms=_terms(database, encoder, terms, keep_name),
             dry_run=dry_run,
             yes=yes,
-            watch=partial(
-                _watched, database, watch_s, _Judged(judged, split, id_property), queries_of(terms["queries"])
-            )
-            if watch_s is not None
-            else None,
+            watch=partial(_watched, database, terms) if terms["watch_s"] else None,
         )
         carry(database, order, Person())
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Judged queries for the watch.
-
-    Attributes:
-        folder: in the BEIR layout; None for none.
-        id_property: with a document's id.
-    """
-
-    folder: Path | None
-    split: str
-    id_property: str
+def _check_watch(wish: str, strategy: str, options: Mapping[str, Any]) -> None:
+    if options["watch_s"] is not None and (wish != "migrate" or strategy != "alias"):
+        raise RequestInvalid(field="--watch", reason="goes with a migration of strategy alias, up to its switch")
+    if options["judged"] is not None and options["watch_s"] is None:
+        raise RequestInvalid(field="--judged", reason="goes with --watch; by itself, see `samespace weaviate compare`")
 
 
-def _watched(
-    database: Database, seconds: float, judged: _Judged, queries: tuple[str, ...], migration: Migration
-) -> Watched:
+def _watched(database: Database, options: Mapping[str, Any], migration: Migration) -> Watched:
     """Look at every guard until the time is up, or one fails."""
     from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, judged_guard, own_queries, pin_guard, watch
     from samespace_weaviate.replicas.alike import active_tenants
@@ -212,24 +199,23 @@ def _watched(
     tenants = active_tenants(database, migration.new)
     own = database.of_tenant(tenants[0]) if tenants and tenants[0] else database
     guards = [pin_guard(database, migration)]
-    if tenants and (asked := queries or own_queries(own, migration)):
+    if tenants and (asked := queries_of(options["queries"]) or own_queries(own, migration)):
         guards.append(SwitchGuard("queries by text", QueryGuard(own, migration, asked).look))
     else:
         say("Nothing is asked meanwhile: there is no text, or no tenant is active.")
-    if judged.folder is not None:
-        guards.append(judged_guard(partial(_compared, own, judged, migration)))
-    say(f"Watching {migration.alias} for {seconds:.0f} s: {', '.join(guard.name for guard in guards)}.")
-    return watch(guards, seconds)
+    if options["judged"] is not None:
+        guards.append(judged_guard(partial(_compared, own, options, migration)))
+    say(f"Watching {migration.alias} for {options['watch_s']:.0f} s: {', '.join(guard.name for guard in guards)}.")
+    return watch(guards, options["watch_s"])
 
 
-def _compared(database: Database, judged: _Judged, migration: Migration) -> CutoverVerdict:
+def _compared(database: Database, options: Mapping[str, Any], migration: Migration) -> CutoverVerdict:
     from samespace_weaviate.cutover.compare import CutoverSide, compare_collections
 
     from ...evaluation import load_dataset
 
-    assert judged.folder is not None
-    dataset = load_dataset(judged.folder, judged.split)
-    old, new = (CutoverSide(database, name, None, judged.id_property) for name in (migration.old, migration.new))
+    dataset, key = load_dataset(options["judged"], options["split"]), options["id_property"]
+    old, new = (CutoverSide(database, name, None, key) for name in (migration.old, migration.new))
     verdict = compare_collections(old, new, dataset.queries, dataset).verdict
     say(f"Judged queries: {verdict.decision.value}, {verdict.why}.")
     return verdict
