@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.models.matrix import SAME, STEPS, run
-from fakes.models.published import LAYOUTS, Layout
+from fakes.models.published import LAYOUTS, NOT_TABLED, Layout
 
 ROOT = Path(__file__).resolve().parents[3]
 REFUSED = [name for name, layout in LAYOUTS.items() if layout.refused]
@@ -52,7 +52,7 @@ def test_a_folder_that_is_not_understood_is_refused_by_name(name: str, tmp_path:
 @pytest.mark.parametrize("name", QUICK)
 def test_a_folder_gives_sentence_transformers_vectors(name: str, tmp_path: Path) -> None:
     """On hard texts, for both roles."""
-    layout = LAYOUTS[name]
+    layout = (LAYOUTS | NOT_TABLED)[name]
     require(layout, run(layout, tmp_path, ("load", "encode")))
 
 
