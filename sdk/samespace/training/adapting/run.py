@@ -212,6 +212,8 @@ def _trained(
             f"{spending.pairs} on those that help and {spending.lists} on a teacher's lists"
         )
     course.distill(settings.teacher, spending.lists, settings.cache)
+    if log and not any(each.name.startswith("imitate") for each in course.tried):
+        course.note(f"The {len(log)} queries of the log are not used: no vectors better than the base's were found.")
     if helpful := course.try_signals(spending):
         course.train_pairs(helpful, spending.pairs)
     return course, spending
