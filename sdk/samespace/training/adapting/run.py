@@ -211,9 +211,7 @@ def _trained(
             f"{pace.step_s:.1f} s a step here: {spending.trial} steps for each of {spending.kinds} signals, then up to "
             f"{spending.pairs} on those that help and {spending.lists} on a teacher's lists"
         )
-    course.distill(settings.teacher, spending.lists, settings.cache)
-    if log and not any(each.name.startswith("imitate") for each in course.tried):
-        course.note(f"The {len(log)} queries of the log are not used: no vectors better than the base's were found.")
+    course.learn(settings.teacher, spending.lists, settings.cache)
     if helpful := course.try_signals(spending):
         course.train_pairs(helpful, spending.pairs)
     return course, spending
