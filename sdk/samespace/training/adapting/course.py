@@ -106,6 +106,14 @@ class Course:
         stage = self.stage(" + ".join(names), pairs)
         self._go(stage, steps_for(steps, len(pairs), 32), "pairs")
 
+    def learn(self, wanted: str, steps: int, cache: Path | None) -> None:
+        """`distill`, and a note where a log of queries came to nothing."""
+        self.distill(wanted, steps, cache)
+        if self.log and not any(each.name.startswith("imitate") for each in self.tried):
+            self.note(
+                f"The {len(self.log)} queries of the log are not used: no vectors better than the base's were found."
+            )
+
     def distill(self, wanted: str, steps: int, cache: Path | None) -> None:
         """Learn what is better than the base: *wanted*, the base with BM25 and neighbours, or both; nothing if all err.
 

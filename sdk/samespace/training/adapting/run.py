@@ -211,7 +211,7 @@ def _trained(
             f"{pace.step_s:.1f} s a step here: {spending.trial} steps for each of {spending.kinds} signals, then up to "
             f"{spending.pairs} on those that help and {spending.lists} on a teacher's lists"
         )
-    course.distill(settings.teacher, spending.lists, settings.cache)
+    course.learn(settings.teacher, spending.lists, settings.cache)
     if helpful := course.try_signals(spending):
         course.train_pairs(helpful, spending.pairs)
     return course, spending

@@ -106,9 +106,15 @@ def test_a_teacher_that_is_worse_is_not_learned_from(
     """It is named with both scores, and BM25 with the base takes its place."""
     monkeypatch.setattr(course, "open_teacher", lambda *_: Liar())
     said: list[str] = []
-    settings = AdaptSettings(folder, str(tiny_checkpoint), tmp_path / "out", teacher="models/liar", steps=3)
+    log = tmp_path / "log.txt"
+    log.write_text("reset the password\n")
+    settings = AdaptSettings(
+        folder, str(tiny_checkpoint), tmp_path / "out", teacher="models/liar", steps=3, queries=log
+    )
     found = adapt(settings, say=said.append)
     refused = next(line for line in said if "teacher liar" in line)
+    imitated = any(each["name"].startswith("imitate") for each in found.record["tried"])
+    assert imitated != any("1 queries of the log are not used" in note for note in found.record["notes"])
     assert "is no better than the base" in refused and refused in found.record["notes"]
     assert any(line.startswith("learn from the base + ") for line in said)
 
