@@ -135,8 +135,7 @@ def export(
         ModelUnsupported: the model cannot be read, or not be exported faithfully.
         GateFailed: the fp32 build does not agree with torch: nothing is written.
     """
-    require_extra("train", feature="export", modules=("torch", "transformers", "onnx", "onnxscript"))
-    require_extra("cpu", feature="export", modules=("onnxruntime",))
+    require_for_export()
     from ..export.request import ExportRequest, export_model
     from ..model.checkpoint import Overrides
 
@@ -154,6 +153,12 @@ def export(
         replace=replace,
     )
     return export_model(wanted, say=say)
+
+
+def require_for_export() -> None:
+    """Raise `ExtraMissing` for what `export` needs and is not installed; imports nothing."""
+    require_extra("train", feature="export", modules=("torch", "transformers", "onnx", "onnxscript"))
+    require_extra("cpu", feature="export", modules=("onnxruntime",))
 
 
 def evaluate(

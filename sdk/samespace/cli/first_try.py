@@ -42,10 +42,12 @@ def first_try(artifact: Path | None, opens: bool | None) -> None:
             echo(f"\n  {query}")
             for rank, text in enumerate(hits, start=1):
                 echo(f"    {rank}. {one_line(text, indent=7)}")
-        if seen.first is not None:
+        if seen.first is None:
+            echo(f"\n{len(seen.refusals)} attempts of the stranger were refused, as is said above.")
+        else:
             echo(f"\n{seen.first} of {seen.asked} summary lines find their own text first.")
-        for by, words in seen.refusals:
-            echo(wrapped(words, first=f"refused by {by}: "))
+            for by, words in seen.refusals:
+                echo(wrapped(words, first=f"refused by {by}: "))
         echo(f"\nDone in {seen.seconds:.0f} s. The whole path, with training: samespace quickstart")
         if sys.stdout.isatty() if opens is None else opens:
             echo(f"The server's page: {seen.url}/  (Ctrl-C ends the server)")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import statistics
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from samespace.artifact import open_artifact
 from samespace.demo import first_try
 from samespace.demo.first_try import other_encoder, packaged_model
 from samespace.demo.pydoc_set import Package
-from samespace.errors import ExtraMissing, SpaceMismatch
+from samespace.errors import ConfigInvalid, ExtraMissing, SpaceMismatch
+from samespace.progress import Advance, silent
 
 pytestmark = pytest.mark.integration
 
@@ -35,8 +39,6 @@ def test_it_serves_searches_and_refuses(tiny_artifact: Path) -> None:
 
 
 def _without_weaviate() -> dict[str, str]:
-    import os
-
     return {name: value for name, value in os.environ.items() if name != "WEAVIATE_URL"}
 
 
@@ -66,22 +68,23 @@ def test_a_package_with_another_encoder_is_refused(
         packaged_model()
 
 
-def test_no_text_is_searched_twice(tmp_path: Path) -> None:
-    """A docstring that two packages share is one passage."""
-    prose = "Each of the inner lists is walked in turn, and what it holds is given back in order."
-    (tmp_path / "a.py").write_text(f'def f():\n    """Flatten a list of lists.\n\n    {prose}\n    """\n')
-    packages = [Package(name, "1", "MIT", {"a.py": tmp_path / "a.py"}) for name in ("one", "two")]
+class Quiet:
+    """A console that shows nothing."""
 
-    class Quiet:
-        def say(self, sentence: str = "") -> None: ...
+    def say(self, sentence: str = "") -> None: ...
 
-        def progress(self, label: str, total: int):  # type: ignore[no-untyped-def]
-            from samespace.progress import silent
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        return silent(label, total)
 
-            return silent(label, total)
 
-    with pytest.raises(Exception, match="only 1 usable docstrings in 2 packages"):
-        first_try._documentation(Quiet(), packages)
+def test_no_text_is_searched_twice() -> None:
+    """A docstring that two packages share is one passage; too few are an error."""
+    source = Path(statistics.__file__)
+    packages = [Package(name, "1", "PSF-2.0", {"statistics.py": source}) for name in ("one", "two")]
+    pairs = first_try._documentation(Quiet(), packages)
+    assert len(pairs) == len({pair.passage for pair in pairs}) == len({pair.query for pair in pairs}) > 3
+    with pytest.raises(ConfigInvalid, match="only 0 usable docstrings in 0 packages"):
+        first_try._documentation(Quiet(), [])
 
 
 def test_the_wheel_of_the_model_is_the_same_each_time(tiny_artifact: Path, tmp_path: Path) -> None:

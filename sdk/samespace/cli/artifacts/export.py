@@ -75,9 +75,10 @@ def export(
       samespace export runs/pydoc/model artifacts/pydoc --build int8 --gate-data data/pydoc
       samespace export sentence-transformers/all-MiniLM-L6-v2 artifacts/minilm
     """
-    quiet_libraries()
     from ...api import commands as api
 
+    api.require_for_export()
+    quiet_libraries()
     exported = api.export(
         model,
         out,

@@ -126,11 +126,9 @@ def migrate(
     text_property: str,
     journal_path: Path | None,
     guard: bool,
-    dry_run: bool,
     rollback: bool,
     finish: bool,
     keep_name: bool,
-    yes: bool,
     weaviate: NamedWeaviate,
     **terms: Any,
 ) -> None:
@@ -141,14 +139,12 @@ def migrate(
     Stopped or killed at any time, the same command goes on where it was. The old collection stays until --finish,
     and until then --rollback leads back.
 
-    With --watch, guards look at the new collection after the switch: its pin on every node, queries by text beside the
-    old collection (--queries, else texts of its own) with their time, and judged queries (--judged). If one fails
-    twice in a row, readers are switched back, and the exit code is 1.
+    With --watch, the new collection's pin, its answers and times beside the old one's (--queries, else texts of its
+    own), and judged queries are looked at after the switch; where they fail, it is rolled back, with exit code 1.
 
     \b
     Example:
       samespace weaviate migrate Articles --to artifacts/new --server http://encoder:8080 --dry-run
-      samespace weaviate migrate Articles --to localhost:8081 --server http://encoder:8080 --queries queries.txt
       samespace weaviate migrate Articles --to localhost:8081 --server http://encoder:8080 --watch 15m
       samespace weaviate migrate Articles --finish
     """
@@ -168,7 +164,7 @@ def migrate(
         encoder = stack.enter_context(open_encoder(to)) if to else None
         wanted = _Wanted(name, alias, text_property, guard, encoder, server)
         if strategy == "named-vector":
-            _second_vector(database, wanted, wish, dry_run, yes, terms)
+            _second_vector(database, wanted, wish, terms)
             return
         order = Order(
             wish=wish,
@@ -177,8 +173,8 @@ def migrate(
             schema=partial(_schema, database, wanted),
             encoder=encoder,
             terms=_terms(database, encoder, terms, keep_name),
-            dry_run=dry_run,
-            yes=yes,
+            dry_run=terms["dry_run"],
+            yes=terms["yes"],
             watch=partial(_watched, database, terms) if terms["watch_s"] else None,
         )
         carry(database, order, Person())
@@ -294,9 +290,7 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
     return migration
 
 
-def _second_vector(
-    database: Database, wanted: _Wanted, wish: str, dry_run: bool, yes: bool, terms: dict[str, Any]
-) -> None:
+def _second_vector(database: Database, wanted: _Wanted, wish: str, terms: dict[str, Any]) -> None:
     """The other strategy, from plan to end."""
     from samespace_weaviate.migration import CopyPace
     from samespace_weaviate.migration.named_vector import drop_old, fill, plan_encoder
@@ -313,9 +307,9 @@ def _second_vector(
     plan = plan_encoder(database, wanted.name, encoder, server, wanted.text_property)
     for sentence in plan.sentences():
         echo(sentence)
-    if dry_run:
+    if terms["dry_run"]:
         return
-    if not yes:
+    if not terms["yes"]:
         click.confirm(
             "Drop the old vectors? It cannot be undone." if wish == "finish" else "Go on?", abort=True, err=True
         )
