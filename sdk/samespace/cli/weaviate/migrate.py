@@ -126,9 +126,6 @@ def migrate(
     text_property: str,
     journal_path: Path | None,
     guard: bool,
-    rollback: bool,
-    finish: bool,
-    keep_name: bool,
     weaviate: NamedWeaviate,
     **terms: Any,
 ) -> None:
@@ -155,7 +152,7 @@ def migrate(
     from ..encoders import open_encoder
 
     path = journal_path or Path(f"{name}.migration")
-    wish = agreed_wish(rollback, finish, keep_name, path, journalled=strategy == "alias")
+    wish = agreed_wish(terms["rollback"], terms["finish"], terms["keep_name"], path, journalled=strategy == "alias")
     _check_watch(wish, strategy, terms)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
@@ -172,7 +169,7 @@ def migrate(
             plan=partial(_planned, database, wanted, terms["max_objects_per_s"]),
             schema=partial(_schema, database, wanted),
             encoder=encoder,
-            terms=_terms(database, encoder, terms, keep_name),
+            terms=_terms(database, encoder, terms),
             dry_run=terms["dry_run"],
             yes=terms["yes"],
             watch=partial(_watched, database, terms) if terms["watch_s"] else None,
@@ -217,7 +214,7 @@ def _compared(database: Database, options: Mapping[str, Any], migration: Migrati
     return verdict
 
 
-def _terms(database: Database, encoder: Encoder | None, options: dict[str, Any], keep_name: bool) -> Terms:
+def _terms(database: Database, encoder: Encoder | None, options: dict[str, Any]) -> Terms:
     from samespace_weaviate.migration import CopyPace, Terms
 
     return Terms(
@@ -226,7 +223,7 @@ def _terms(database: Database, encoder: Encoder | None, options: dict[str, Any],
         audit=None if encoder is None else partial(_audit, database, encoder, options["sample"]),
         queries=queries_of(options["queries"]),
         settle_s=options["settle_s"],
-        keep_name=keep_name,
+        keep_name=options["keep_name"],
         force=options["force"],
         tell=say,
     )
