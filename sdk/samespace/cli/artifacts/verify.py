@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ...runtime.verification import ArtifactVerification, CheckedBuild, CheckedEncoder
 
 OK, DIFFERS = "ok", "DIFFERS"
+ANOTHER_GRAPH = 3
+"""Exit code: all is right but for a graph that the versions here would not have written."""
 
 
 @click.command()
@@ -30,8 +33,10 @@ def verify(artifact: Path, trusted: Path | None) -> None:
     Every file is hashed and compared with the manifest, and the weights that the space id names are looked for in the
     fp32 graph. Then each build that a runtime on this machine can run recomputes the reference vectors, which is also
     timed, and is held against the fp32 build on texts that are made now. With samespace[train] the encoder is also
-    built anew in torch and compared, and its graph is written anew and compared node by node; where that differs, the
-    last line says so. Exit code 1 if anything else differs, or if no build can be run here.
+    built anew in torch and compared, and its graph is written anew and compared node by node.
+
+    Exit code 3 if only that graph differs, as where another version of torch wrote it; 1 if anything else does, or if
+    no build can be run here.
 
     \b
     Example:
@@ -58,10 +63,12 @@ def verify(artifact: Path, trusted: Path | None) -> None:
     head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
     echo(table(head, [_row(build) for build in found.builds()]))
     found.require()
-    unseen = _unseen_structure(found)
+    unseen, same_graph = _unseen_structure(found)
     if others := _other_graphs(found):
         say(f"{', '.join(others)}: a graph of its own, which was compared with fp32 on these texts alone.")
     echo(f"verified: space {found.artifact.space_id}{unseen}")
+    if not same_graph:
+        sys.exit(ANOTHER_GRAPH)
 
 
 def _other_graphs(found: ArtifactVerification) -> list[str]:
@@ -74,14 +81,14 @@ def _other_graphs(found: ArtifactVerification) -> list[str]:
     ]
 
 
-def _unseen_structure(found: ArtifactVerification) -> str:
-    """What was not seen of how the weights are wired; "" where the graph is the one that its identity comes to.
+def _unseen_structure(found: ArtifactVerification) -> tuple[str, bool]:
+    """(what was not seen of how the weights are wired, "" where all was; False where the graph is another one).
 
     Raises:
         ArtifactDamaged: it computes another architecture than the identity names.
     """
     if any(find_spec(package) is None for package in ("torch", "transformers", "onnx", "onnxscript", "optimum")):
-        return ", but for how its weights are wired: that needs samespace[train]"
+        return ", but for how its weights are wired: that needs samespace[train]", True
     from ...export.rewritten import difference_to_rewritten
     from ...model.rebuilt import compare_rebuilt
 
@@ -94,7 +101,7 @@ def _unseen_structure(found: ArtifactVerification) -> str:
             continue
         say(f"The fp32 graph is another one than is written here for its identity: it {difference}.")
         unseen = ", but for its graph, which is not the one that is written here: only on these texts is it the same"
-    return unseen
+    return unseen, not unseen
 
 
 def _row(build: CheckedBuild) -> list[str]:
