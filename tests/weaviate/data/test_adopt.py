@@ -340,6 +340,8 @@ def test_it_is_copied_under_the_name_of_its_space_without_encoding(
     ]
     before = {each.uuid: each for each in stream(store, name, vectors=True)}
     try:
+        looked = ["adopt", name, "--candidate", str(tiny_artifact), "--dry-run", *where[:4]]
+        assert CliRunner().invoke(weaviate, looked).exit_code == 0  # it is known who wrote it, wherever it is pinned
         done = CliRunner().invoke(weaviate, [*command, "--settle-s", "0.1"])
         assert done.exit_code == 0, (done.output, done.exception)
         assert f"Audit: None of all {OBJECTS} objects is wrong" in done.output

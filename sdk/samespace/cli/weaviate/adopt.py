@@ -66,7 +66,7 @@ def adopt(
     record: from then on `check`, `audit`, `search` and `repair` know the space, and Weaviate rejects vectors and
     queries that name no vector. Nothing is encoded anew, and tenants that are not active stay as they are.
 
-    Exit code 1 if nothing could be pinned.
+    Exit code 1 if nothing could be pinned; with --dry-run, if it is not known who wrote it.
 
     \b
     Example:
@@ -92,6 +92,8 @@ def adopt(
             store, name, encoders, sample=sample, written_within=written_within, seed=seed, progress=advance
         )
         _show(found, as_json)
+        if dry_run and found.vectors and not any(each.doubt() for each in found.vectors):
+            return
         if not found.adoptions:
             sys.exit(0 if found.pins and not found.vectors else 1)
         if dry_run:
