@@ -180,8 +180,17 @@ class SchemaCalls:
 
     def shards(self, name: str) -> list[Shard]:
         """The replicas of a collection's shards; of one with tenants, those that are loaded."""
-        found = self.rest.ask("GET", f"/nodes/{class_path(name)}", query={"output": "verbose"})["nodes"]
-        return [shard for entry in found or () for shard in _node(entry).shards]
+        return self.rest.patience.ask(lambda: self._shards(name), is_back=self.rest.is_ready)
+
+    def _shards(self, name: str) -> list[Shard]:
+        path = f"/nodes/{class_path(name)}"
+        status, answer = self.rest.send("GET", path, query={"output": "verbose"}, allowed=(*GOOD, 404))
+        if status == 404:
+            if self.schema(name) is None:
+                raise WeaviateError(f"{self.rest.address}: no collection {name}")
+            # Right after a restart a node does not know yet what the leader has.
+            raise WeaviateUnavailable(address=str(self.rest.address), reason=f"it does not know {name} yet")
+        return [shard for entry in answer["nodes"] or () for shard in _node(entry).shards]
 
     def now_ms(self) -> int:
         """Weaviate's clock, cut to the whole second."""

@@ -106,7 +106,9 @@ def test_a_file_is_applied_and_checked_by_command(
         assert [(each["collection"], each["space"], each["worst"]) for each in found] == [
             (name, server.space_id, "fine") for name in names
         ]
-        assert all("serves it" in each["findings"][-1]["message"] for each in found)
+        said = [" ".join(finding["message"] for finding in each["findings"]) for each in found]
+        assert all("serves it" in each for each in said)
+        assert "had a text encoded" in said[0] and "no tenant is active" in said[1]
     finally:
         for name in names:
             store.delete_collection(name)
