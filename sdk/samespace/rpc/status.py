@@ -66,6 +66,7 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.PinBroken: Status("FAILED_PRECONDITION", 409),
     errors.ReplicasDiffer: Status("FAILED_PRECONDITION", 409),
     errors.ReplicasUnknown: Status("FAILED_PRECONDITION", 409),
+    errors.GuardFailed: Status("FAILED_PRECONDITION", 409),
     errors.MigrationBlocked: Status("FAILED_PRECONDITION", 409),
 }
 _BY_NAME: Final = {cls.__name__: cls for cls in STATUS}
