@@ -156,11 +156,12 @@ def test_a_lagging_replica_is_named_and_reconciled_and_nothing_is_lost_or_brough
         assert stopped.value.nodes[-1] == lagging and f"{lagging} lacks {LATER}" in str(stopped.value)
         with pytest.raises(ReplicasDiffer, match="samespace weaviate repair"):
             migrate(store, name, other, other_server, tmp_path / "journal")
-        with pytest.raises(ReplicasDiffer):
-            look(store, name, [encoder])
         assert [each for each in store.names() if each.startswith(name)] == [name]
         found = compare_replicas(store, name)
-        assert (found.differing, found.lacking[lagging], found.older[lagging]) == (LATER + 10, LATER, 5)
+        assert (found.lacking[lagging], found.older[lagging]) == (LATER, 5)
+        assert found.differing in (LATER + 5, LATER + 10)  # Weaviate may have settled the deletions by itself
+        with pytest.raises(ReplicasDiffer):
+            look(store, name, [encoder])
         done = reconcile(store, name)
         assert done.alike and not done.left, done.sentences()
         assert [set(on_node(nodes, place, name)) for place in range(3)] == [there] * 3
