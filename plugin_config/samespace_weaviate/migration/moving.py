@@ -32,7 +32,7 @@ from ..pinning.spec import (
 )
 from .plan import MARK, Migration, copied_schema, filled_vectors, resolved, target_schema
 from .transfer import Transfer
-from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable
+from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable, replicated
 
 
 def plan_move(
@@ -193,14 +193,15 @@ def verify_moved(transfer: Transfer, migration: Migration) -> Verification:
         differing &= _differing(transfer)
     queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
     found = Verification(0, 0, 0, 0.0, tuple(map(str, sorted(differing))), queued=queued, carried=True)
+    several = {name: replicated(database, name) for name in (migration.old, migration.new)}
     for tenant in transfer.tenants():
         with transfer.awake(tenant):
             own = database.of_tenant(tenant)
             searched, mended = made_searchable(own, migration)
-            new = count_of(own, migration.new)
+            new = count_of(own, migration.new, several[migration.new])
             found = replace(
                 found,
-                old=found.old + count_of(own, migration.old),
+                old=found.old + count_of(own, migration.old, several[migration.old]),
                 new=found.new + new,
                 sampled=found.sampled + new,
                 searched=found.searched + searched.searched,

@@ -112,10 +112,11 @@ def verify(
     counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
     searched, mended = SearchCheck(), 0
     queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
+    several = {name: replicated(database, name) for name in (migration.old, migration.new)}
     for tenant in tenants:
         with transfer.awake(tenant):
             own = database.of_tenant(tenant)
-            counts += [count_of(own, migration.old), count_of(own, migration.new)]
+            counts += [count_of(own, name, several[name]) for name in (migration.old, migration.new)]
             found_now, indexed = made_searchable(own, migration)
             searched, mended = searched + found_now, mended + indexed
             if tenant in chosen:
@@ -153,20 +154,25 @@ def made_searchable(own: Database, migration: Migration) -> tuple[SearchCheck, i
 
 def counted(transfer: Transfer) -> tuple[int, int]:
     """How many objects source and target have; tenants are woken as in a round."""
-    counts = [0, 0]
+    counts, database = [0, 0], transfer.database
+    names = (transfer.route.source, transfer.route.target)
+    several = [replicated(database, name) for name in names]
     for tenant in transfer.tenants():
         with transfer.awake(tenant):
-            own = transfer.database.of_tenant(tenant)
-            counts[0] += count_of(own, transfer.route.source)
-            counts[1] += count_of(own, transfer.route.target)
+            own = database.of_tenant(tenant)
+            for place, name in enumerate(names):
+                counts[place] += count_of(own, name, several[place])
     return counts[0], counts[1]
 
 
-def count_of(database: Database, name: str) -> int:
-    """How many objects there are; with replicas those that any of them lists, for Weaviate counts those of one."""
-    if factor(database, name) <= 1 or database.levels.decide == "ONE":
-        return database.count(name)
-    return sum(1 for _ in database.ids(name))
+def replicated(database: Database, name: str) -> bool:
+    """Whether a count has to see several replicas; asked once, because all nodes tell of all shards for it."""
+    return database.levels.decide != "ONE" and factor(database, name) > 1
+
+
+def count_of(own: Database, name: str, several: bool) -> int:
+    """How many objects a tenant has; of *several* replicas those that any lists, for Weaviate counts those of one."""
+    return sum(1 for _ in own.ids(name)) if several else own.count(name)
 
 
 def distances_of(records: Sequence[StoredObject], vector: str, text_property: str, encoder: Encoder) -> list[float]:
