@@ -27,9 +27,9 @@ PILOT: Final = 10
 """Objects that guide the search."""
 UNRELATED: Final = 0.6
 """1 - cos of the nearer half, beyond which no guess is of this encoder: the best guess of the right one is nearer."""
-ROUNDS: Final = 6
-BEAM: Final = 6
-"""Orders of properties that a search goes on with: the nearest one alone may be a dead end."""
+ROUNDS: Final = 10
+BEAM: Final = 3
+"""Orders of properties, and first guesses, that a search goes on from: the nearest one alone may be a dead end."""
 RECIPES: Final = 3
 """That are told apart in one collection."""
 WRITTEN_WITHIN: Final = 2e-4
@@ -110,31 +110,27 @@ class RecipeSearch:
         return found
 
     def _one(self, objects: Sequence[Sampled]) -> RecipeFit | None:
-        """The recipe of most of them, if there is one: from the few nearest guesses on, each to its neighbours."""
-        pilot = spread_out(objects, PILOT)
-        nearest = self._nearest(first_guesses(self.properties, self.declared), pilot)
-        if not pilot or not nearest or self._far(nearest[0], pilot) > UNRELATED:
-            return None
-        seen = set(nearest)
-        for _ in range(ROUNDS):
-            if self._far(nearest[0], pilot) <= self._exact:
-                break
-            new = [each for from_ in nearest for each in neighbours(from_, self.properties, self.collection)]
-            new = [each for each in dict.fromkeys(new) if each not in seen]
-            seen.update(new)
-            nearer = self._nearest([*nearest, *new], pilot)
-            if nearer == nearest:
-                break
-            nearest = nearer
-        return self._held_against(nearest[0], objects)
+        """The recipe of most of them, if there is one: from the few nearest guesses on, each to its neighbours.
 
-    def _nearest(self, recipes: Sequence[InputRecipe], pilot: Sequence[Sampled]) -> list[InputRecipe]:
-        """The nearest, each of other properties or another order than those before it, and the second of all."""
-        ranked = sorted(recipes, key=lambda each: self._far(each, pilot))
-        by_properties: dict[tuple[str, ...], InputRecipe] = {}
-        for each in ranked:
-            by_properties.setdefault(each.properties, each)
-        return list(dict.fromkeys([*list(by_properties.values())[:BEAM], *ranked[1:2]]))
+        The way to the right recipe may lead through farther ones. So each round also goes on from first guesses that
+        nobody went on from yet: of 780 searches for tiny planted recipes, 8 ended in a dead end without it, and none so.
+        """
+        pilot = spread_out(objects, PILOT)
+        guesses = first_guesses(self.properties, self.declared)
+        far = {each: self._far(each, pilot) for each in guesses} if pilot else {}
+        if not far or min(far.values()) > UNRELATED:
+            return None
+        expanded: set[InputRecipe] = set()
+        for _ in range(ROUNDS):
+            beam = _beam(far, guesses, expanded)
+            if min(far.values()) <= self._exact or not beam:
+                break
+            expanded.update(beam)
+            for each in beam:
+                for near in neighbours(each, self.properties, self.collection):
+                    if near not in far:
+                        far[near] = self._far(near, pilot)
+        return self._held_against(min(far, key=far.__getitem__), objects)
 
     def _held_against(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> RecipeFit | None:
         distances = self._distances(recipe, objects)
@@ -178,6 +174,18 @@ class RecipeSearch:
         for text, (rows, _) in zip(new, encode_rows(self.encoder, new, recipe.role, windows=recipe.cut), strict=True):
             self._made[recipe.role, recipe.cut, text] = rows[0]
         self.progress(len(new))
+
+
+def _beam(
+    far: Mapping[InputRecipe, float], guesses: Sequence[InputRecipe], expanded: set[InputRecipe]
+) -> list[InputRecipe]:
+    """Where a search goes on: the nearest of each order of properties, the second of all, and the nearest guesses."""
+    ranked = sorted((each for each in far if each not in expanded), key=far.__getitem__)
+    by_properties: dict[tuple[str, ...], InputRecipe] = {}
+    for each in ranked:
+        by_properties.setdefault(each.properties, each)
+    first = sorted((each for each in guesses if each not in expanded), key=far.__getitem__)
+    return list(dict.fromkeys([*list(by_properties.values())[:BEAM], *first[:BEAM], *ranked[1:2]]))
 
 
 def _without(objects: Sequence[Sampled], fit: RecipeFit) -> list[Sampled]:
