@@ -15,6 +15,7 @@ import numpy as np
 
 from samespace.encoder import Encoder
 from samespace.errors import PinBroken, RequestInvalid, short
+from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..access.values import StoredObject
@@ -228,17 +229,19 @@ def _look_at(
     properties: Sequence[str],
     fits_of: Callable[[str, Sequence[Sampled]], Sequence[CandidateFit]],
 ) -> VectorLook:
-    objects = [
-        Sampled(each.uuid, each.properties, each.vectors[vector])
-        for each in drawn.objects
-        if vector in each.vectors and each.vectors[vector].ndim == 1 and each.vectors[vector].any()
-    ]
+    stored = [(each, each.vectors[vector]) for each in drawn.objects if vector in each.vectors]
+    objects = [Sampled(each.uuid, each.properties, row) for each, row in stored if _has_direction(row)]
     dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
     ranked = sorted(
         fits_of(vector, objects), key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting)
     )
     without = sum(1 for each in drawn.objects if vector not in each.vectors and _has_text(each, properties))
-    return VectorLook(vector, len(objects), dims, tuple(ranked), drawn.fair, without)
+    return VectorLook(vector, len(stored), dims, tuple(ranked), drawn.fair, without)
+
+
+def _has_direction(row: Float32) -> bool:
+    """Whether an encoder may have made it: zeros, what is no number, and several vectors at once fit no recipe."""
+    return row.ndim == 1 and bool(row.any()) and bool(np.isfinite(row).all())
 
 
 def _has_text(each: StoredObject, properties: Sequence[str]) -> bool:

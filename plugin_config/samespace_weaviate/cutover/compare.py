@@ -19,7 +19,7 @@ from ..access.values import Hit
 from ..migration.plan import filled_vectors
 from ..pinning.pin import read_pins, require_pin
 from ..pinning.spec import DOCUMENT_PROPERTY, collection_name
-from .verdict import MARGIN, CutoverVerdict, decide, decide_unjudged
+from .verdict import MARGIN, CutoverVerdict, average_overlap, decide, decide_unjudged
 
 DEPTH: Final = 10
 _EXTREMES: Final = 5
@@ -47,7 +47,8 @@ class AskedQuery:
     Attributes:
         old, new: answers, best first, 10 at most.
         old_score, new_score: nDCG@10; NaN without judgements.
-        overlap: share of the answers that both give, 0 to 1.
+        overlap: share of the answers that both give, 0 to 1; 0 where neither gives any.
+        order: `average_overlap` of both.
     """
 
     query: str
@@ -56,6 +57,7 @@ class AskedQuery:
     old_score: float
     new_score: float
     overlap: float
+    order: float
 
     @property
     def change(self) -> float:
@@ -173,11 +175,15 @@ def compare_collections(
         margin: of nDCG@10, by which the new one may be worse.
 
     Raises:
-        RequestInvalid: no query was given.
+        RequestInvalid: no query was given, or both sides are the same vectors.
         WeaviateError: one cannot be asked.
     """
     if not queries:
         raise RequestInvalid(field="queries", reason="are missing; expected at least one")
+    if (old.name, old.vector) == (new.name, new.vector) and old.database is new.database:
+        raise RequestInvalid(
+            field="OLD and NEW", reason=f"both lead to {old.name}; give two collections, by their own names"
+        )
     asked, times = [], {"old": list[float](), "new": list[float]()}
     for place, query in enumerate(queries):
         found: dict[str, tuple[CutoverAnswer, ...]] = {}
@@ -193,7 +199,7 @@ def compare_collections(
         asked.append(_asked(query, found["old"], found["new"], grades))
         progress(1)
     verdict = (
-        decide_unjudged([each.overlap for each in asked])
+        _unjudged(asked, min(old.database.count(old.name), new.database.count(new.name)))
         if judged is None
         else decide(
             np.array([each.old_score for each in asked]), np.array([each.new_score for each in asked]), margin=margin
@@ -216,8 +222,14 @@ def _asked(
     query: str, old: tuple[CutoverAnswer, ...], new: tuple[CutoverAnswer, ...], grades: Mapping[str, float] | None
 ) -> AskedQuery:
     before, after = {each.document for each in old}, {each.document for each in new}
-    shared = len(before & after) / max(len(before), len(after), 1) if before or after else 1.0
-    return AskedQuery(query, old, new, _ndcg(old, grades), _ndcg(new, grades), shared)
+    shared = len(before & after) / max(len(before), len(after), 1)
+    order = average_overlap([each.document for each in old], [each.document for each in new])
+    return AskedQuery(query, old, new, _ndcg(old, grades), _ndcg(new, grades), shared, order)
+
+
+def _unjudged(asked: Sequence[AskedQuery], objects: int) -> CutoverVerdict:
+    answered = [each for each in asked if each.old or each.new]
+    return decide_unjudged([each.overlap for each in answered], [each.order for each in answered], objects)
 
 
 def _ndcg(answers: Sequence[CutoverAnswer], grades: Mapping[str, float] | None) -> float:

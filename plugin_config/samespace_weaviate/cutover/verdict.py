@@ -21,6 +21,10 @@ FEWEST: Final = 20
 """Judged queries below which nothing is decided: the interval of fewer is no interval."""
 MARGIN: Final = 0.01
 """Of nDCG@10: by how much the new one may be worse."""
+CROWD: Final = 30
+"""Objects up to which the first ten are the same too easily."""
+SAME_ORDER: Final = 0.98
+"""Mean average overlap from which on two orders are the same: neighbours that are nearly as near may change places."""
 
 Float64 = npt.NDArray[np.float64]
 
@@ -48,44 +52,77 @@ class CutoverVerdict:
 
 
 def decide(old: Float64, new: Float64, *, margin: float = MARGIN) -> CutoverVerdict:
-    """Judge by nDCG@10 of the same judged queries, (queries,) each, in one order."""
-    if len(old) < FEWEST:
-        return CutoverVerdict(
-            Decision.CANNOT_TELL, f"{len(old)} judged queries are too few; {FEWEST} are needed at least, 100 are better"
-        )
-    if not old.any() and not new.any():
+    """Judge by nDCG@10 of the same judged queries, (queries,) each, in one order.
+
+    Queries for which neither finds a judged passage say nothing about which is better, and are not counted: their ids
+    may be wrong, or their passages missing from both.
+    """
+    asked, tells = len(old), (old > 0) | (new > 0)
+    old, new = old[tells], new[tells]
+    counted = f"{len(old)} judged queries"
+    if len(old) < asked:
+        counted += f" ({asked - len(old)} more do not count: neither finds a judged passage)"
+    if not len(old) and asked >= FEWEST:
         return CutoverVerdict(
             Decision.CANNOT_TELL,
             "neither collection finds a judged passage: do the ids of the judgements and of the collections agree?",
+        )
+    if len(old) < FEWEST:
+        return CutoverVerdict(
+            Decision.CANNOT_TELL, f"{counted} are too few; {FEWEST} are needed at least, 100 are better"
         )
     found = paired_bootstrap(new, old)
     change = f"nDCG@10 {old.mean():.4f} to {new.mean():.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f})"
     if found.low >= -margin:
         better = "better" if found.better else "not worse"
-        return CutoverVerdict(Decision.GO, f"the new one is {better}: {change}, {len(old)} judged queries", found)
+        return CutoverVerdict(Decision.GO, f"the new one is {better}: {change}, {counted}", found)
     if found.high < 0:
-        return CutoverVerdict(Decision.NO_GO, f"the new one is worse: {change}, {len(old)} judged queries", found)
+        return CutoverVerdict(Decision.NO_GO, f"the new one is worse: {change}, {counted}", found)
     needed = _queries_needed(found, margin)
     more = f"; some {needed:,} judged queries would tell" if needed else ""
     return CutoverVerdict(
-        Decision.CANNOT_TELL, f"the interval reaches below -{margin:g} and above 0: {change}{more}", found
+        Decision.CANNOT_TELL, f"the interval reaches below -{margin:g} and above 0: {change}, {counted}{more}", found
     )
 
 
-def decide_unjudged(overlaps: Sequence[float]) -> CutoverVerdict:
-    """Judge by the share of answers that both give, for each query; it says how much changes, not whether for good."""
-    if len(overlaps) < FEWEST:
+def decide_unjudged(overlaps: Sequence[float], orders: Sequence[float], objects: int) -> CutoverVerdict:
+    """Judge by the answers that both give; it says how much changes, not whether for good.
+
+    Args:
+        overlaps: of each query that either answered, the share of answers that both give.
+        orders: of the same queries, `average_overlap`.
+        objects: in the smaller collection.
+    """
+    count = len(overlaps)
+    if count < FEWEST:
         return CutoverVerdict(
-            Decision.CANNOT_TELL, f"{len(overlaps)} queries are too few; {FEWEST} are needed at least"
+            Decision.CANNOT_TELL, f"{count} queries with an answer are too few; {FEWEST} are needed at least"
         )
-    mean = float(np.mean(overlaps))
+    judge = f"{FEWEST} judged queries at least (--judged) would tell"
+    if objects <= CROWD:
+        return CutoverVerdict(
+            Decision.CANNOT_TELL, f"of {objects} objects any two encoders give nearly the same ten; {judge}"
+        )
+    mean, order = float(np.mean(overlaps)), float(np.mean(orders))
     if min(overlaps) >= 1.0:
-        return CutoverVerdict(Decision.GO, f"both give the same answers to all of {len(overlaps)} queries")
+        same = f"both give the same answers to all of {count} queries"
+        if order >= SAME_ORDER:
+            return CutoverVerdict(Decision.GO, f"{same}, in the same order (average overlap {order:.3f})")
+        return CutoverVerdict(Decision.CANNOT_TELL, f"{same}, in another order (average overlap {order:.3f}); {judge}")
     return CutoverVerdict(
         Decision.CANNOT_TELL,
-        f"{mean:.0%} of the answers to {len(overlaps)} queries are the same, and nobody has judged the others; "
-        f"{FEWEST} judged queries at least (--judged) would tell",
+        f"{mean:.0%} of the answers to {count} queries are the same, and nobody has judged the others; {judge}",
     )
+
+
+def average_overlap(old: Sequence[str], new: Sequence[str]) -> float:
+    """How alike two rankings are, 0 to 1: the mean, over each depth, of the share of answers that both have so far.
+
+    Source: Webber, Moffat and Zobel, "A similarity measure for indefinite rankings", ACM TOIS 28 (2010), section 3.
+    """
+    depth = max(len(old), len(new))
+    shares = [len(set(old[:place]) & set(new[:place])) / place for place in range(1, depth + 1)]
+    return sum(shares) / depth if depth else 0.0
 
 
 def _queries_needed(found: Comparison, margin: float) -> int:

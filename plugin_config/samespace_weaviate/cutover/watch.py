@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -31,6 +32,8 @@ SLOWER: Final = 3.0
 """Times the old collection's 95th percentile, beyond which the new one is too slow."""
 SLOWER_MS: Final = 100.0
 """And by so much at least: a query of a few milliseconds may well take three times as long."""
+LIMIT_S: Final = 10.0
+"""Seconds that a query may take."""
 _ENOUGH: Final = 20
 _OWN_QUERIES: Final = 50
 _CHARS: Final = 200
@@ -43,10 +46,12 @@ class SwitchGuard:
     Attributes:
         name: for people.
         look: gives what is wrong, "" where nothing is.
+        saw_nothing: why all its looks together say nothing, "" where they do.
     """
 
     name: str
     look: Callable[[], str]
+    saw_nothing: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,13 @@ class Watched:
         looks: how often every guard was looked at.
         seconds: how long that took.
         failed: which guard, and what it saw; "" where none did.
+        unseen: guards that held because they had nothing to look at, and why.
     """
 
     looks: int
     seconds: float
     failed: str = ""
+    unseen: tuple[str, ...] = ()
 
 
 def watch(
@@ -86,7 +93,8 @@ def watch(
                 return Watched(looks + 1, clock() - began, f"{guard.name}: {wrong}")
         looks += 1
         pause(every_s)
-    return Watched(looks, clock() - began)
+    unseen = tuple(f"{guard.name}: {why}" for guard in guards if (why := guard.saw_nothing()))
+    return Watched(looks, clock() - began, unseen=unseen)
 
 
 def pin_guard(database: Database, migration: Migration) -> SwitchGuard:
@@ -108,18 +116,25 @@ def pin_guard(database: Database, migration: Migration) -> SwitchGuard:
 class QueryGuard:
     """Both collections answer queries by text, as clients send them; the new one about as fast.
 
-    A query that the old collection cannot answer either says nothing against the new one.
+    A query that the old collection cannot answer either says nothing against the new one, unless the old one has no
+    module that could.
 
     Attributes:
         database: of the tenant, where there are tenants.
         queries: asked in turn; at least one.
-        old_ms, new_ms: how long each took.
+        old_answers: whether the old collection has a module that encodes queries.
+        limit_s: seconds for an answer.
+        answered: queries that the new collection answered, and the old one too where it can.
+        old_ms, new_ms: how long each took, where both answered.
     """
 
     database: Database
     migration: Migration
     queries: Sequence[str]
+    old_answers: bool = True
+    limit_s: float = LIMIT_S
     clock: Callable[[], float] = time.perf_counter
+    answered: int = 0
     old_ms: list[float] = field(default_factory=list)
     new_ms: list[float] = field(default_factory=list)
     _next: int = 0
@@ -129,12 +144,15 @@ class QueryGuard:
         for _ in range(ASKED):
             query = self.queries[self._next % len(self.queries)]
             self._next += 1
-            old = self._ask(self.migration.old, self.migration.old_vector, query)
-            new = self._ask(self.migration.new, self.migration.new_vector, query)
+            old, new = self._both(query)
+            if isinstance(old, str) and self.old_answers:
+                break  # going back would not help; others of this look would wait as long
+            if isinstance(new, str):
+                other = f", {self.migration.old} does" if self.old_answers else ""
+                return f"{self.migration.new} does not answer a query by text{other}: {new}"
+            self.answered += 1
             if isinstance(old, str):
                 continue
-            if isinstance(new, str):
-                return f"{self.migration.new} does not answer a query by text, {self.migration.old} does: {new}"
             if old[0] and not new[0]:
                 return f"{self.migration.new} finds nothing where {self.migration.old} finds {old[0]} objects"
             self.old_ms.append(old[1])
@@ -145,9 +163,31 @@ class QueryGuard:
                 return f"queries take {new_ms:.0f} ms at the 95th percentile, {old_ms:.0f} ms in {self.migration.old}"
         return ""
 
+    def saw_nothing(self) -> str:
+        """Why the looks say nothing, "" where they do."""
+        if self.answered:
+            return ""
+        both = f"neither {self.migration.old} nor {self.migration.new}" if self.old_answers else self.migration.new
+        return f"{both} answered any"
+
     def slow(self) -> tuple[float, float]:
         """The 95th percentiles of old and new in milliseconds, of the last hundred queries."""
         return float(np.percentile(self.old_ms[-100:], 95)), float(np.percentile(self.new_ms[-100:], 95))
+
+    def _both(self, query: str) -> tuple[tuple[int, float] | str, tuple[int, float] | str]:
+        """What old and new answer, within the limit."""
+        migration = self.migration
+        old = self._in_time(migration.old, migration.old_vector, query) if self.old_answers else "it has no module"
+        return old, self._in_time(migration.new, migration.new_vector, query)
+
+    def _in_time(self, name: str, vector: str, query: str) -> tuple[int, float] | str:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="samespace-watch")
+        try:
+            return pool.submit(self._ask, name, vector, query).result(self.limit_s)
+        except TimeoutError:
+            return f"no answer within {self.limit_s:g} s"
+        finally:
+            pool.shutdown(wait=False)
 
     def _ask(self, name: str, vector: str, query: str) -> tuple[int, float] | str:
         """(results, milliseconds), or why there are none."""

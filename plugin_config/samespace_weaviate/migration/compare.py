@@ -29,15 +29,24 @@ class WriteWindow:
         moved_ms: the alias had not moved yet: what the target got before it, it got from us.
         young: objects of the source that were written since and that the last round saw: the target had them, so
             one that it lacks now was deleted there.
+        carried: objects that the target had got since, and had when the last round ended.
     """
 
     since_ms: int
     moved_ms: int
     young: frozenset[UUID] = frozenset()
+    carried: frozenset[UUID] = frozenset()
 
     def lacks(self, left: StoredObject) -> bool:
         """Whether the target, which has not got *left*, never had it."""
         return left.updated_ms >= self.since_ms and left.uuid not in self.young
+
+    def is_ours(self, right: StoredObject) -> bool:
+        """Whether *right*, which the source has not got, is what we carried, so that it was deleted there since.
+
+        By its time alone only where that is long before the move: clients may write by a node whose clock is behind.
+        """
+        return right.updated_ms < self.since_ms or (right.uuid in self.carried and right.updated_ms < self.moved_ms)
 
     def is_behind(self, left: StoredObject, right: StoredObject) -> bool:
         """Whether the target's *right* is older than what the source has; the last word counts."""
@@ -90,18 +99,18 @@ def changes(
         window: None before the alias has moved: the source is right about everything.
         same: whether an object of the source and one of the target need nothing done.
     """
-    for left, right in _paired(source, target):
+    for left, right in paired(source, target):
         if right is None:
             if left is not None and (window is None or window.lacks(left)):
                 yield Write(left)
         elif left is None:
-            if window is None or right.updated_ms < window.moved_ms:
+            if window is None or window.is_ours(right):
                 yield Delete(right.uuid)
         elif not same(left, right) and (window is None or window.is_behind(left, right)):
             yield Write(left)
 
 
-def _paired(
+def paired(
     source: Iterable[StoredObject], target: Iterable[StoredObject]
 ) -> Iterator[tuple[StoredObject | None, StoredObject | None]]:
     """Both sides side by side; None where only the other one has the id."""
@@ -162,3 +171,45 @@ def unlike_properties(source: Mapping[str, Any], target: Mapping[str, Any]) -> l
 def _types(entry: Mapping[str, Any], source: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
     """References to the collection itself are to the other one there."""
     return [target["class"] if kind == source["class"] else kind for kind in entry["dataType"]]
+
+
+_SETTINGS: Final = (
+    "invertedIndexConfig",
+    "replicationConfig",
+    "multiTenancyConfig",
+    "shardingConfig",
+    "objectTtlConfig",
+)
+_MEASURED: Final = ("shardingConfig.actualCount", "shardingConfig.actualVirtualCount")
+
+
+def settings_of(schema: Mapping[str, Any], vector: str) -> dict[str, Any]:
+    """What a copy takes over of a schema beside properties: each setting by its path. Pure.
+
+    Args:
+        vector: the one that is migrated; its settings have the same path in both collections.
+    """
+    found = {path: value for key in _SETTINGS for path, value in _leaves(key, schema.get(key))}
+    named = schema.get("vectorConfig") or {}
+    for name, config in (named or {vector: schema}).items():
+        path = "the vector's index" if name == vector else f"the index of {name}"
+        found[f"{path}: kind"] = config.get("vectorIndexType")
+        found |= dict(_leaves(path, config.get("vectorIndexConfig")))
+    return {path: value for path, value in found.items() if path not in _MEASURED}
+
+
+def changed_settings(planned: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Settings that *old* has got since they were *planned*, and *new* has not, a few words for each. Pure."""
+    return [
+        f"{path} is {old.get(path)!r}, was {planned.get(path)!r}, and is {new.get(path)!r} there"
+        for path in sorted({*planned, *old})
+        if planned and old.get(path) != planned.get(path) and old.get(path) != new.get(path)
+    ]
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(f"{path}.{key}", inner)
+    elif value is not None:
+        yield path, value

@@ -30,6 +30,7 @@ from ..pinning.spec import (
     shown,
     vector_name,
 )
+from .compare import settings_of
 from .plan import MARK, Migration, copied_schema, filled_vectors, resolved, target_schema
 from .transfer import Transfer
 from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable, replicated
@@ -79,11 +80,16 @@ def plan_move(
         guard=pin.adopted or GUARD_VECTOR in (schema.get("vectorConfig") or {}),
         carries=True,
         recipe=dict(pin.recipe) if pin.adopted else {},
+        settings=settings_of(schema, pin.vector),
     )
 
 
-def plan_return(done: Migration, migration_id: str) -> Migration:
-    """Back to the old name, once the old collection is deleted: the second copy of `--keep-name`. Pure."""
+def plan_return(done: Migration, migration_id: str, schema: Mapping[str, Any]) -> Migration:
+    """Back to the old name, once the old collection is deleted: the second copy of `--keep-name`. Pure.
+
+    Args:
+        schema: of the collection that was new.
+    """
     return replace(
         done,
         id=migration_id,
@@ -93,6 +99,7 @@ def plan_return(done: Migration, migration_id: str) -> Migration:
         makes_alias=False,
         carries=True,
         from_space=done.to_space,
+        settings=settings_of(schema, done.new_vector),
     )
 
 

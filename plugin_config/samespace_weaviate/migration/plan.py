@@ -16,6 +16,7 @@ from samespace.errors import MigrationBlocked, short
 
 from ..pinning.pin import find_pin, read_pins
 from ..pinning.spec import GUARD_VECTOR, CollectionSpec, collection_name
+from .compare import settings_of
 
 MARK: Final = "Copied by samespace, migration "
 _OLD_ENCODER: Final = ("vectorizer", "vectorIndexType", "vectorIndexConfig", "vectorConfig")
@@ -39,6 +40,7 @@ class Migration:
         guard: whether the new collection rejects vectors and queries that name no vector.
         carries: whether objects keep their vectors: nothing is encoded, both spaces are the same.
         recipe: how objects became texts, where their vector gets its space's name by this (an adoption); {} elsewhere.
+        settings: of the old collection when this was planned: see `compare.settings_of`.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Migration:
     guard: bool = False
     carries: bool = False
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For the journal."""
@@ -149,6 +152,7 @@ def plan_migration(
         text_property=text_property_of(wanted.text_property, old, schema),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
         guard=wanted.guard,
+        settings=settings_of(schema, vectors[0] if vectors else ""),
     )
 
 

@@ -77,6 +77,8 @@ class MigrationProgress:
             have been missed by it.
         moved_ms: Weaviate's clock right before the alias moved; later writes are clients' own.
         young: of each tenant, what that round carried of the objects that were written since `since_ms`.
+        carried: of each tenant, what the target had when that round ended of the objects it got since `since_ms`.
+        tenants: that there were when the alias moved.
         settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
     """
 
@@ -89,6 +91,8 @@ class MigrationProgress:
     since_ms: int = 0
     moved_ms: int = 0
     young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    carried: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    tenants: frozenset[str] = frozenset()
     settled_ms: int = 0
 
 
@@ -232,9 +236,18 @@ def advance(progress: MigrationProgress, event: str, facts: Mapping[str, Any]) -
         case "asleep":
             return replace(progress, woken=progress.woken - {(str(facts["collection"]), tenant)})
         case "switching" | "unswitching":
-            young = {name: frozenset(map(UUID, ids)) for name, ids in facts.get("young", {}).items()}
-            since_ms, moved_ms = int(facts["since_ms"]), int(facts["moved_ms"])
-            return replace(progress, since_ms=since_ms, moved_ms=moved_ms, young=young)
+            return replace(
+                progress,
+                since_ms=int(facts["since_ms"]),
+                moved_ms=int(facts["moved_ms"]),
+                young=_by_tenant(facts, "young"),
+                carried=_by_tenant(facts, "carried"),
+                tenants=frozenset(facts.get("tenants", ())),
+            )
         case "settled":
             return replace(progress, settled_ms=int(facts["at_ms"]))
     return progress
+
+
+def _by_tenant(facts: Mapping[str, Any], key: str) -> dict[str, frozenset[UUID]]:
+    return {tenant: frozenset(map(UUID, ids)) for tenant, ids in facts.get(key, {}).items()}

@@ -20,31 +20,33 @@ from ..access.database import Database, is_collection
 from ..audit import AuditReport
 from ..audit.words import verdict
 from ..replicas.alike import factor, require_alike
-from .compare import WriteWindow
 from .journal import MigrationJournal
 from .moving import require_encoding, verify_moved
 from .plan import Migration
 from .progress import BEFORE_SWITCH, NEW_IS_THERE, MigrationState, Step, Wish, next_step
-from .refusals import (
+from .refusals.aliases import (
     is_made_by,
     refuse_another,
+    refuse_elsewhere,
     refuse_if_named,
+    refuse_other_copies,
+    refuse_without_aliases,
+)
+from .refusals.findings import refuse_unsearchable, refuse_what_was_found
+from .refusals.late import refuse_late_writes
+from .refusals.schemas import (
+    refuse_changed_settings,
     refuse_if_referred_to,
-    refuse_late_writes,
     refuse_lost_vectors,
     refuse_unlike_properties,
-    refuse_unsearchable,
-    refuse_what_was_found,
-    refuse_without_aliases,
     refuse_without_module,
 )
+from .switch import ROUNDS, move_alias, settle
 from .transfer import CopyPace, CopyRoute, Moved, Transfer, put_to_sleep
 from .verification import Verification, counted, verify
 
 QUIET: Final = 64
 """A round that changes no more than this is followed by the switch; what comes later is carried over after it."""
-ROUNDS: Final = 20
-_TICK_S: Final = 0.1
 _RECOUNTS: Final = 5
 
 
@@ -135,14 +137,14 @@ class Migrator:
             case Step.CONFIRM:
                 self._confirm("switched", "not_switched", self.migration.new)
             case Step.SETTLE:
-                settled = self._settle(self._forth())
+                settled = settle(self._forth(), self.terms.settle_s)
                 self.journal.note("settled", at_ms=settled.latest_ms + 1)
             case Step.RETURN:
                 self._return()
             case Step.CONFIRM_BACK:
                 self._confirm("unswitched", "not_unswitched", self.migration.old)
             case Step.SETTLE_BACK:
-                self._settle(self._back())
+                settle(self._back(), self.terms.settle_s)
                 self.journal.note("settled_back")
             case Step.DISCARD:
                 self._discard()
@@ -165,6 +167,8 @@ class Migrator:
             except WeaviateError:
                 if not self._is_ours():  # else the answer to an earlier try got lost
                     raise
+        schemas = {name: self.database.schema(name) or {} for name in self.database.names()}
+        refuse_other_copies(migration, schemas, self.database.aliases())  # of somebody who planned at the same time
         self._require_encoding()
         if migration.makes_alias:
             self.database.point_alias(migration.alias, migration.old)
@@ -188,6 +192,8 @@ class Migrator:
                 refuse_unlike_properties(transfer)
                 if not self.terms.force:
                     refuse_lost_vectors(transfer, self.migration)
+                    if transfer.route.source == self.migration.old:
+                        refuse_changed_settings(self.database, self.migration)
                 return moved
         raise MigrationBlocked(
             collection=self.migration.old,
@@ -257,28 +263,7 @@ class Migrator:
             )
 
     def _switch(self, transfer: Transfer, intent: str) -> None:
-        """Move the alias to the route's target, right after a round that changed next to nothing."""
-        source, target = transfer.route.source, transfer.route.target
-        found = self.database.alias_target(self.migration.alias)
-        if found != source:
-            raise MigrationBlocked(
-                collection=self.migration.alias,
-                reason=f"the alias points to {found or 'nothing'}, not to {source}",
-                remedy=f"somebody else moved it; point it to {source} again, then run the same command",
-            )
-        moved = self._catch_up(transfer)
-        moved_ms = self._next_second()
-        young = {tenant: sorted(map(str, ids)) for tenant, ids in moved.young.items()}
-        self.journal.note(intent, since_ms=moved.since_ms, moved_ms=moved_ms, young=young)
-        self.database.point_alias(self.migration.alias, target)
-        self.terms.tell(f"{self.migration.alias} points to {target}.")
-
-    def _next_second(self) -> int:
-        """The beginning of a second by Weaviate's clock: what we wrote is older, what clients write next is not."""
-        before = self.database.now_ms()
-        while (now := self.database.now_ms()) <= before:
-            self.terms.pace.pause(_TICK_S)
-        return now
+        move_alias(transfer, self.migration, intent, lambda: self._catch_up(transfer), self.terms.tell)
 
     def _confirm(self, moved: str, not_moved: str, target: str) -> None:
         """Note where the alias really points: a crash may have come on either side of moving it."""
@@ -291,29 +276,13 @@ class Migrator:
             )
         self.journal.note(moved if found == target else not_moved)
 
-    def _settle(self, transfer: Transfer) -> Moved:
-        """Carry over what reached the source around the move, until nothing does any more; the last round."""
-        progress = self.journal.progress
-
-        def window(tenant: str) -> WriteWindow:
-            return WriteWindow(progress.since_ms, progress.moved_ms, progress.young.get(tenant, frozenset()))
-
-        for _ in range(ROUNDS):
-            self.terms.pace.pause(self.terms.settle_s)
-            moved = transfer.round(window)
-            if not moved.changed:
-                return moved
-        raise MigrationBlocked(
-            collection=transfer.route.source,
-            reason="clients still write to it although the alias has moved",
-            remedy=f"let them use {self.migration.alias}, then run the same command again",
-        )
-
     def _return(self) -> None:
         if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())
-        self._refuse_late_writes("they would be overwritten by the way back", "they would come back")
+        self._refuse_late_writes(
+            "they would be overwritten by the way back", "they would come back", "the way back would delete them"
+        )
         if self.journal.progress.state is MigrationState.SETTLED:
             self.journal.note("returning")
         self._switch(self._back(), "unswitching")
@@ -342,8 +311,11 @@ class Migrator:
             if not self.terms.force:
                 refuse_if_referred_to(self.database, migration)
                 refuse_lost_vectors(self._forth(), migration)
+                refuse_changed_settings(self.database, migration)
                 self._require_alike(self._forth())
-            self._refuse_late_writes(f"they are not in {migration.new}", f"they still are in {migration.new}")
+            self._refuse_late_writes(
+                f"they are not in {migration.new}", f"they still are in {migration.new}", "they would be gone for good"
+            )
             refuse_unsearchable(self._forth(), migration)
             self.database.delete_collection(migration.old)
         if migration.makes_alias and not self.terms.keep_name:
@@ -351,10 +323,11 @@ class Migrator:
         self.journal.note("finished")
         self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
 
-    def _refuse_late_writes(self, writes: str, deletions: str) -> None:
+    def _refuse_late_writes(self, *because: str) -> None:
+        """See `refusals.late.refuse_late_writes`."""
         progress = self.journal.progress
         if not self.terms.force and progress.state is MigrationState.SETTLED:
-            refuse_late_writes(self._forth(), self.migration, progress, (writes, deletions))
+            refuse_late_writes(self._forth(), self.migration, progress, because, self.terms.tell)
 
     def _forth(self) -> Transfer:
         migration = self.migration
@@ -371,7 +344,7 @@ class Migrator:
             migration.carries,
             migration.renamed,
         )
-        return Transfer(self.database, self.journal, route, self.terms.pace)
+        return self._transfer(route)
 
     def _back(self) -> Transfer:
         """The way back: the old collection's own module encodes what was written since the switch."""
@@ -384,7 +357,13 @@ class Migrator:
             carries=migration.carries,
             renamed=(migration.renamed[1], migration.renamed[0]) if migration.renamed else None,
         )
-        return Transfer(self.database, self.journal, route, self.terms.pace)
+        return self._transfer(route)
+
+    def _transfer(self, route: CopyRoute) -> Transfer:
+        def allowed() -> None:
+            refuse_elsewhere(self.database, self.migration, route.source)
+
+        return Transfer(self.database, self.journal, route, self.terms.pace, allowed)
 
     def _needed(self) -> Encoder:
         if self._encoder is None:

@@ -21,7 +21,7 @@ from .journal import MigrationJournal
 from .moving import plan_return, renamed_schema
 from .plan import Migration
 from .progress import MigrationState
-from .refusals import refuse_moved_alias
+from .refusals.aliases import refuse_moved_alias
 from .runner import Migrator, Terms
 
 Wish = Literal["migrate", "rollback", "finish"]
@@ -174,7 +174,7 @@ def _finish_names(stack: ExitStack, database: Database, done: Migration, order: 
                 reason="it was finished without --keep-name: the name is an alias by now",
                 remedy=f"delete that alias if nobody needs it, and run the same command again: {done.new} is copied",
             )
-        journal.note("planned", plan=plan_return(done, uuid4().hex[:12]).to_json())
+        journal.note("planned", plan=plan_return(done, uuid4().hex[:12], database.schema(done.new) or {}).to_json())
     migration = Migration(**journal.progress.plan)
     talk.tell(f"{migration.new} is made again from {migration.old}; until then only {migration.alias} is whole.")
     schema = None
@@ -227,11 +227,23 @@ class WatchOutcome(Protocol):
     def failed(self) -> str:
         """Which guard, and what it saw; "" where none did."""
 
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Guards that had nothing to look at, and why."""
+
 
 def _watch(database: Database, journal: MigrationJournal, migration: Migration, order: Order, talk: Talk) -> None:
     """Back to the old collection where a guard fails."""
     assert order.watch is not None
     watched = order.watch(migration)
+    if not watched.failed and watched.unseen:
+        raise MigrationBlocked(
+            collection=migration.alias,
+            reason=f"the switch was watched for {watched.seconds:.0f} s, and that shows nothing: "
+            f"{'; '.join(watched.unseen)}",
+            remedy=f"{migration.alias} is served from {migration.new}: let its encoder's server answer, and look with "
+            "`samespace weaviate check`; the same command with --rollback leads back",
+        )
     if not watched.failed:
         talk.tell(f"Watched for {watched.seconds:.0f} s, {watched.looks} times: every guard held.")
         return

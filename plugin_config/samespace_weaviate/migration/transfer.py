@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from samespace.errors import MigrationBlocked
 from samespace.vectors import Float32
@@ -69,6 +69,7 @@ class Moved:
         written, deleted: objects in the target.
         latest_ms: when the youngest object of the source was last written.
         young: of each tenant, the objects of the source that were written since `since_ms`; the target has them now.
+        carried: of each tenant, the objects that the target has got since `since_ms`, and has now.
     """
 
     since_ms: int = 0
@@ -76,6 +77,7 @@ class Moved:
     deleted: int = 0
     latest_ms: int = 0
     young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    carried: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:
@@ -107,15 +109,27 @@ class CopyPace:
 
 
 class Transfer:
-    """Passes along one route."""
+    """Passes along one route.
 
-    def __init__(self, database: Database, journal: MigrationJournal, route: CopyRoute, pace: CopyPace) -> None:
-        self.database, self.journal, self.route, self.pace = database, journal, route, pace
+    Args:
+        allowed: asked before each batch that is carried while the alias leads to the source; raises where it does not.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        journal: MigrationJournal,
+        route: CopyRoute,
+        pace: CopyPace,
+        allowed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.database, self.journal, self.route, self.pace, self._allowed = database, journal, route, pace, allowed
         self._started, self._done = pace.clock(), 0
         self._properties = frozenset[str]()  # of the target, as they were last seen
 
     def first_copy(self) -> None:
         """Copy everything, from where the journal says; every batch and every tenant is noted in it."""
+        self._allowed()
         for tenant in self.tenants():
             if tenant in self.journal.progress.done:
                 continue
@@ -133,8 +147,11 @@ class Transfer:
         Args:
             window: of a tenant, once the alias has moved.
         """
-        since_ms = self.database.now_ms() - MARGIN_MS
-        total = Moved(since_ms)
+        since_ms = None
+        if window is None:
+            self._allowed()
+            since_ms = self.stamp_ms(self.route.target) - MARGIN_MS
+        total = Moved(since_ms or 0)
         tenants = self.tenants()
         for tenant in tenants:
             if tenant and not self.database.tenant_state(self.route.source, tenant):
@@ -142,14 +159,16 @@ class Transfer:
             with self.awake(tenant, make=window is None):
                 one = self._pass(tenant, window=window(tenant) if window else None, since_ms=since_ms)
             total = Moved(
-                since_ms,
+                total.since_ms,
                 total.written + one.written,
                 total.deleted + one.deleted,
                 max(total.latest_ms, one.latest_ms),
                 {**total.young, **one.young},
+                {**total.carried, **one.carried},
             )
         if self.route.tenants and window is None:
             for tenant in sorted(set(self.database.tenant_states(self.route.target)) - set(tenants)):
+                self._allowed()
                 self.database.remove_tenant(self.route.target, tenant)
                 total = replace(total, deleted=total.deleted + 1)
         self.journal.note("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
@@ -164,6 +183,42 @@ class Transfer:
     def tenants(self) -> list[str]:
         """Of the source, in order; [""] without tenants."""
         return sorted(self.database.tenant_states(self.route.source)) if self.route.tenants else [""]
+
+    def stamp_ms(self, name: str, database: Database | None = None) -> int:
+        """When an object is written that is written to *name* now, and deleted again, by Weaviate's own stamp.
+
+        By these stamps objects are compared. The date of an answer may be that of a proxy in between.
+
+        Args:
+            name: source or target, whichever readers do not see at the moment.
+            database: of the node that is to write it; the connection's unless given.
+
+        Raises:
+            MigrationBlocked: Weaviate refused it.
+        """
+        tenants = self.tenants()
+        if not tenants:
+            return self.database.now_ms()  # no object to compare
+        with self.awake(tenants[0]):
+            own = (database or self.database).of_tenant(tenants[0])
+            like = self.database.of_tenant(tenants[0]).page(name, "", 1, vectors=True)
+            mark = StoredObject(self._mark, {}, vectors=dict(like[0].vectors) if like else {})
+            refused = own.write(name, [mark])
+            found = own.get(name, self._mark)
+            own.delete(name, [self._mark])
+        if found is None:
+            raise MigrationBlocked(
+                collection=name,
+                reason="Weaviate's clock cannot be read: an object that was written to it "
+                f"{f'was refused ({refused[0].reason})' if refused else 'is not there'}",
+                remedy="nothing was changed; fix the cause, and run the same command again",
+            )
+        return found.updated_ms
+
+    @property
+    def _mark(self) -> UUID:
+        """The id of the object that `stamp_ms` writes; one that a crash left is not carried."""
+        return uuid5(NAMESPACE_OID, f"samespace {self.journal.progress.plan.get('id')}")
 
     @contextmanager
     def awake(self, tenant: str, *, make: bool = True) -> Iterator[None]:
@@ -201,21 +256,30 @@ class Transfer:
         since_ms: int | None = None,
         note: Callable[[str, int], None] = lambda cursor, written: None,
     ) -> Moved:
-        route, total = self.route, Moved()
+        route, total, mark = self.route, Moved(), self._mark
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        latest_ms, young = 0, set[UUID]()
+        latest_ms, young, carried = 0, set[UUID](), set[UUID]()
 
         def translated() -> Iterator[StoredObject]:
             nonlocal latest_ms
             for record in stream(source, route.source, after, vectors=route.carries):
+                if record.uuid == mark:
+                    continue
                 latest_ms = max(latest_ms, record.updated_ms)
                 if since_ms is not None and record.updated_ms >= since_ms:
                     young.add(record.uuid)
                 yield self._translated(record)
 
-        target = stream(onto, route.target, after, vectors=route.carries) if has_target else iter(())
-        for batch, vectors in self._encoded(changes(translated(), target, window, route.same)):
+        def there() -> Iterator[StoredObject]:
+            for record in stream(onto, route.target, after, vectors=route.carries) if has_target else ():
+                if since_ms is not None and record.updated_ms >= since_ms:
+                    carried.add(record.uuid)
+                yield record
+
+        for batch, vectors in self._encoded(changes(translated(), there(), window, route.same)):
+            if window is None:
+                self._allowed()
             writes = [change.record for change in batch if isinstance(change, Write)]
             deletes = [change.uuid for change in batch if isinstance(change, Delete)]
             if writes and not has_target:
@@ -226,10 +290,17 @@ class Transfer:
             ]
             self._write(onto, writes)
             onto.delete(route.target, deletes)
+            carried |= {each.uuid for each in writes} if since_ms is not None else set()
+            carried -= set(deletes)
             note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
             self._keep_pace(len(writes))
-        return replace(total, latest_ms=latest_ms, young={tenant: frozenset(young)} if young else {})
+        return replace(
+            total,
+            latest_ms=latest_ms,
+            young={tenant: frozenset(young)} if young else {},
+            carried={tenant: frozenset(carried)} if carried else {},
+        )
 
     def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[UUID, Float32]]]:
         """Batches of changes, with the vector of each object that has a text; the next one is encoded meanwhile."""

@@ -50,7 +50,7 @@ class RepairReport:
         named: how many objects the audit named, by kind.
         mended: how many were written.
         gone: how many were deleted meanwhile, or have no text any more.
-        after: the audit that proves it; None for a dry run.
+        after: the audit that proves it; the only one, for a dry run; None where replicas differ.
         reconciled: what was done to bring replicas together; None for a collection without replicas.
     """
 
@@ -83,7 +83,7 @@ def repair(
     Args:
         encoder: of the pinned space.
         options: of both audits; all objects unless given, because what a sample does not see stays wrong.
-        dry_run: compare replicas and audit, and write nothing.
+        dry_run: compare replicas and audit, and write nothing; what a journal says is not asked.
         progress: gets "ids", "objects" or "mended" and how many more.
 
     Raises:
@@ -100,14 +100,12 @@ def repair(
         reconciled = reconcile(database, name, options.tenants or None, dry_run=dry_run)
         if not reconciled.alike:
             return RepairReport(name, {}, reconciled=reconciled)
-    if journal.mends is None:
-        offenders = audit(database, name, encoder, options, progress=progress).offenders
-        if dry_run:
-            return RepairReport(name, Counter(each.kind for each in offenders), reconciled=reconciled)
-        journal.plan(offenders)
-    named = Counter(each.kind for each in journal.mends or ())
     if dry_run:
-        return RepairReport(name, named, reconciled=reconciled)
+        seen = audit(database, name, encoder, options, progress=progress)
+        return RepairReport(name, Counter(each.kind for each in seen.offenders), after=seen, reconciled=reconciled)
+    if journal.mends is None:
+        journal.plan(audit(database, name, encoder, options, progress=progress).offenders)
+    named = Counter(each.kind for each in journal.mends or ())
     work = _Work(database, name, pin, encoder, declared(schema, pin), progress)
     mended, gone = 0, 0
     for page in _pages([each for each in journal.left if each.kind not in NOT_MENDABLE]):

@@ -19,7 +19,7 @@ from samespace_weaviate.access.values import Levels, Shard
 
 OF_OBJECTS = (
     "page", "write", "delete", "count", "near_text", "near_vector", "ids", "read", "nearest", "patch_vector",
-    "filtered",
+    "filtered", "get",
 )  # fmt: skip
 
 
@@ -169,6 +169,9 @@ class FakeWeaviate:
         found = sorted(self._awake(name, tenant).values(), key=lambda record: record.uuid)
         page = [record for record in found if str(record.uuid) > after][:limit]
         return page if vectors else [replace(record, vectors={}) for record in page]
+
+    def _get(self, tenant: str, name: str, uuid: UUID, *, vectors: bool = False) -> StoredObject | None:
+        return self._awake(name, tenant).get(uuid)
 
     def _write(self, tenant: str, name: str, objects: Sequence[StoredObject]) -> list[Failure]:
         refused: list[Failure] = []

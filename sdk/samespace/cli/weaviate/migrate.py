@@ -186,14 +186,19 @@ def _check_watch(wish: str, strategy: str, options: Mapping[str, Any]) -> None:
 
 def _watched(database: Database, options: Mapping[str, Any], migration: Migration) -> Watched:
     """Look at every guard until the time is up, or one fails."""
+    from samespace_weaviate.access.patience import NONE
     from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, judged_guard, own_queries, pin_guard, watch
+    from samespace_weaviate.pinning.routes import vectorizer_of
     from samespace_weaviate.replicas.alike import active_tenants
 
+    database = database.patient(NONE)  # an answer that has to be waited for is what a guard is there to see
     tenants = active_tenants(database, migration.new)
     own = database.of_tenant(tenants[0]) if tenants and tenants[0] else database
     guards = [pin_guard(database, migration)]
     if tenants and (asked := queries_of(options["queries"]) or own_queries(own, migration)):
-        guards.append(SwitchGuard("queries by text", QueryGuard(own, migration, asked).look))
+        module, _ = vectorizer_of(database.schema(migration.old) or {}, migration.old_vector)
+        queries = QueryGuard(own, migration, asked, old_answers=module != "none")
+        guards.append(SwitchGuard("queries by text", queries.look, queries.saw_nothing))
     else:
         say("Nothing is asked meanwhile: there is no text, or no tenant is active.")
     if options["judged"] is not None:
@@ -264,20 +269,21 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
         sentences,
         survey,
     )
-    from samespace_weaviate.migration.refusals import refuse_without_aliases
+    from samespace_weaviate.migration.refusals.aliases import refuse_other_copies, refuse_without_aliases
     from samespace_weaviate.replicas.alike import require_alike
 
     encoder, server = wanted.encoder, wanted.server
     if encoder is None or not server:
         raise RequestInvalid(field="--to and --server", reason="a new migration needs both")
     refuse_without_aliases(database)
-    schemas = {name: database.schema(name) or {} for name in database.names()}
+    schemas, aliases = {name: database.schema(name) or {} for name in database.names()}, database.aliases()
     migration = plan_migration(
         Wanted(wanted.name, encoder.space_id, wanted.alias, wanted.text_property, wanted.guard),
         uuid4().hex[:12],
         schemas,
-        database.aliases(),
+        aliases,
     )
+    refuse_other_copies(migration, schemas, aliases)
     require_alike(database, migration.old)
     new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):

@@ -186,7 +186,7 @@ def _planned(database: Database, name: str, alias: str, writer: _Writer, server:
     """The plan, printed."""
     from samespace_weaviate.migration import references_from_others, sentences
     from samespace_weaviate.migration.moving import moved_schema, plan_move
-    from samespace_weaviate.migration.refusals import refuse_without_aliases
+    from samespace_weaviate.migration.refusals.aliases import refuse_other_copies, refuse_without_aliases
     from samespace_weaviate.pinning.spec import collection_name
     from samespace_weaviate.replicas.alike import require_alike
 
@@ -198,6 +198,7 @@ def _planned(database: Database, name: str, alias: str, writer: _Writer, server:
     old = aliases.get(collection_name(name), collection_name(name))
     found = writer.adoption(database, old, schemas[old]) if old in schemas else None
     migration = plan_move(name, uuid4().hex[:12], schemas, aliases, alias=alias, space_id=writer.space_id, found=found)
+    refuse_other_copies(migration, schemas, aliases)
     if migration.renamed is not None and not writer.can_encode:
         raise RequestInvalid(
             field="--encoder",

@@ -45,7 +45,7 @@ def repair(
 
     Audits every object, encodes wrong and missing vectors again, writes unsearchable ones into the index again, and
     audits once more. Objects that the audit does not name stay as they are. Killed at any time, the same command goes
-    on where it was. Exit code 1 if anything is wrong afterwards.
+    on where it was. Exit code 1 if anything is wrong afterwards; with --dry-run, if anything is wrong.
 
     \b
     Example:
@@ -68,18 +68,20 @@ def repair(
         journal = stack.enter_context(RepairJournal(path, collection_name(name), running.space_id))
         options = AuditOptions(sample=None, tenants=tenants)
         report = run(store, name, running, journal, options, dry_run=dry_run, progress=progress_lines())
-    if report.after is not None or not journal.mends:
+    if (report.after is not None and not dry_run) or not journal.mends:
         path.unlink(missing_ok=True)  # the repair is over; the next one begins with an audit of its own
     for sentence in report.reconciled.sentences() if report.reconciled else ():
         echo(wrapped(sentence))
     if report.after is None and report.reconciled is not None and not report.reconciled.alike:
         echo("Vectors are audited when all replicas hold the same.")
-        sys.exit(0 if dry_run else 1)
+        sys.exit(1)
     for kind, count in sorted(report.named.items(), key=lambda pair: -pair[1]):
         echo(wrapped(f"{count} {kind.words}."))
-    if report.after is None:
+    if dry_run:
         echo(f"{sum(report.named.values())} objects would be repaired; nothing was written.")
-        return
+        echo(wrapped(f"Audited: {verdict(report.after)}" if report.after else ""))
+        sys.exit(0 if report.clean else 1)
+    assert report.after is not None
     echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
     echo(wrapped(f"Audited again: {verdict(report.after)}"))
     if not report.clean:

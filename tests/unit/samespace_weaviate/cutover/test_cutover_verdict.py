@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from samespace_weaviate.cutover.verdict import FEWEST, Decision, decide, decide_unjudged
+from samespace_weaviate.cutover.verdict import FEWEST, Decision, average_overlap, decide, decide_unjudged
 
 
 def scores(seed: int, queries: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def test_what_is_not_shown_is_not_decided() -> None:
 def test_few_queries_decide_nothing(queries: int) -> None:
     """Also where the few are the same."""
     assert decide(np.ones(queries), np.ones(queries)).decision is Decision.CANNOT_TELL
-    assert decide_unjudged([1.0] * queries).decision is Decision.CANNOT_TELL
+    assert decide_unjudged([1.0] * queries, [1.0] * queries, 1000).decision is Decision.CANNOT_TELL
 
 
 def test_judgements_of_other_ids_decide_nothing() -> None:
@@ -64,7 +64,35 @@ def test_judgements_of_other_ids_decide_nothing() -> None:
     assert found.decision is Decision.CANNOT_TELL and "ids" in found.why
 
 
+@pytest.mark.parametrize("right", [0, 1, 5, FEWEST - 1])
+def test_judgements_of_other_ids_do_not_narrow_the_interval(right: int) -> None:
+    """Five queries that fall from 1 to 0 beside 95 of ids that do not exist were "not worse"; so were five equal."""
+    for old, new in ((1.0, 0.0), (0.5, 0.5)):
+        found = decide(np.array([old] * right + [0.0] * 95), np.array([new] * right + [0.0] * 95))
+        assert found.decision is Decision.CANNOT_TELL, found.why
+    worse = decide(np.array([1.0] * 30 + [0.0] * 970), np.array([0.9] * 30 + [0.0] * 970))
+    assert worse.decision is Decision.NO_GO and "970 more do not count" in worse.why
+
+
 def test_without_judgements_only_the_same_answers_are_a_go() -> None:
-    assert decide_unjudged([1.0] * 50).decision is Decision.GO
-    assert decide_unjudged([1.0] * 49 + [0.9]).decision is Decision.CANNOT_TELL
-    assert decide_unjudged([0.0] * 50).decision is Decision.CANNOT_TELL
+    ones, many = [1.0] * 50, 1000
+    assert decide_unjudged(ones, ones, many).decision is Decision.GO
+    assert decide_unjudged([1.0] * 49 + [0.9], ones, many).decision is Decision.CANNOT_TELL
+    assert decide_unjudged([0.0] * 50, ones, many).decision is Decision.CANNOT_TELL
+
+
+def test_the_same_answers_upside_down_are_no_go() -> None:
+    """Nor the ten that a collection of ten has; neighbours that change places are."""
+    ten = [str(number) for number in range(10)]
+    swapped = ["1", "0", *ten[2:]]
+    backwards = [average_overlap(ten, ten[::-1])] * 50
+    assert decide_unjudged([1.0] * 50, backwards, 1000).decision is Decision.CANNOT_TELL
+    assert decide_unjudged([1.0] * 50, [1.0] * 50, 10).decision is Decision.CANNOT_TELL
+    near = [average_overlap(ten, ten)] * 45 + [average_overlap(ten, swapped)] * 5
+    assert decide_unjudged([1.0] * 50, near, 1000).decision is Decision.GO
+
+
+def test_average_overlap_is_that_of_the_paper() -> None:
+    """Worked by hand from its definition: shares 0, 1/2 and 1 at depths 1, 2 and 3."""
+    assert average_overlap(["a", "b", "c"], ["b", "c", "a"]) == pytest.approx((0 + 1 / 2 + 1) / 3)
+    assert average_overlap([], []) == 0.0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from samespace.errors import GuardFailed, WeaviateError
+from samespace.errors import GuardFailed, MigrationBlocked, WeaviateError
 from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
 from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, Watched, judged_guard, watch
 from samespace_weaviate.migration import Migration, MigrationState
@@ -125,6 +127,40 @@ def test_queries_are_asked_of_both(old: tuple[int, float] | str, new: tuple[int,
     assert (failed in found.failed) if failed else (found.failed == "")
 
 
+@pytest.mark.parametrize("old_answers", [True, False])
+@pytest.mark.parametrize("answers", ["connection refused", (10, 0.01)])
+def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: bool) -> None:
+    """A guard that had nothing to look at did not hold; an old collection without a module excuses no new one."""
+    clock = Clock()
+    asked = Asked(clock, "no module", answers)
+    asks = QueryGuard(asked, MIGRATION, ["a"], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
+    found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
+    if old_answers:
+        assert not found.failed and found.unseen == ("queries: neither A_old nor A_new answered any",)
+    elif isinstance(answers, str):
+        assert "A_new does not answer a query by text" in found.failed
+    else:
+        assert not found.failed and not found.unseen
+
+
+def test_an_encoder_that_hangs_does_not_hold_up_the_watch() -> None:
+    """Two looks of a tenth of a second, not a minute for each query."""
+    hung = Event()
+
+    class Hangs:
+        def near_text(self, name: str, vector: str, query: str, limit: int) -> list[int]:
+            if name == "A_new":
+                hung.wait(20)
+            return [1]
+
+    asks = QueryGuard(Hangs(), MIGRATION, ["a"], limit_s=0.1)  # type: ignore[arg-type]
+    began = time.monotonic()
+    found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
+    took = time.monotonic() - began
+    hung.set()
+    assert "no answer within 0.1 s" in found.failed and took < 10
+
+
 @dataclass
 class Heard:
     """A person who agrees."""
@@ -169,6 +205,18 @@ def test_readers_are_switched_back_where_a_guard_fails(
         sessions.carry(None, order, heard)  # type: ignore[arg-type]
         assert wishes == ["migrate"]
         assert heard.told == ["Watched for 15 s, 3 times: every guard held."]
+
+
+def test_a_watch_that_saw_nothing_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switch stays, because going back would not help; the command fails."""
+    monkeypatch.setattr(sessions, "_go_on", lambda *arguments: MigrationState.SETTLED)
+    monkeypatch.setattr(sessions, "_take_up", lambda *arguments: (None, MIGRATION))
+    order = sessions.Order(
+        "migrate", tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
+        watch=lambda migration: Watched(3, 15.0, unseen=("queries by text: neither answered any",)),
+    )  # fmt: skip
+    with pytest.raises(MigrationBlocked, match="watched for 15 s, and that shows nothing: queries by text"):
+        sessions.carry(None, order, Heard())  # type: ignore[arg-type]
 
 
 def test_what_is_no_watch_is_refused() -> None:

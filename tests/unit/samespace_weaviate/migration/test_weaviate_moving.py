@@ -204,7 +204,7 @@ def test_the_way_back_to_the_old_name(tmp_path: Path) -> None:
     assert world.run("finish", keep_name=True) is MigrationState.FINISHED
     assert "Article" not in world.door.pointers
     with MigrationJournal(world.path) as journal:
-        back = plan_return(Migration(**journal.progress.plan), "m2")
+        back = plan_return(Migration(**journal.progress.plan), "m2", {})
     assert (back.alias, back.old, back.new, back.makes_alias) == ("Articles", NEW, "Article", False)
     with MigrationJournal(tmp_path / "back") as journal:
         journal.note("planned", plan=back.to_json())

@@ -87,10 +87,19 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     """It says how many would be mended, and leaves neither a change nor a plan that the next run would believe."""
     database, _, named = spoiled()
     report = mended(database, tmp_path / "journal", dry_run=True)
-    assert sum(report.named.values()) == len(named) and report.after is None and not report.clean
+    assert sum(report.named.values()) == len(named) and report.after is not None and not report.clean
     assert database.patched == []
     with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
         assert journal.mends is None
+
+
+def test_a_dry_run_does_not_believe_a_journal(tmp_path: Path) -> None:
+    """A repair that was killed left a plan of nothing; since then objects went wrong."""
+    database, _, named = spoiled()
+    with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
+        journal.plan([])
+    report = mended(database, tmp_path / "journal", dry_run=True)
+    assert sum(report.named.values()) == len(named) and not report.clean
 
 
 def test_a_killed_repair_goes_on(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""What was found by verifying and searching the new collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from samespace.errors import MigrationBlocked
+
+from ...audit.searchable import SearchCheck
+from ..plan import Migration
+from ..transfer import Transfer
+from ..verification import Verification, made_searchable
+
+
+def refuse_what_was_found(found: Verification, migration: Migration) -> None:
+    """The new collection is not what it has to be."""
+    if found.wrong:
+        compared = "objects are not the same in both" if migration.carries else "vectors are not those of the encoder"
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"{len(found.wrong)} of {found.sampled} {compared}, the first {found.wrong[0]}",
+            remedy="did anybody else write to it, or was the encoder's build changed? Roll back and migrate again",
+        )
+    if found.queued:
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"{found.queued} vectors are still waiting to be indexed (asynchronous indexing)",
+            remedy="continue the migration when Weaviate has caught up",
+        )
+    if found.lost:
+        raise _unsearchable(migration, found.lost, found.searched)
+
+
+def refuse_unsearchable(transfer: Transfer, migration: Migration) -> None:
+    """Searches have to find all of the new collection before the old one goes.
+
+    They did before the switch, but a Weaviate that was killed since may have lost the end of its index.
+    """
+    found = SearchCheck()
+    for tenant in transfer.tenants():
+        with transfer.awake(tenant, make=False):
+            if not tenant or transfer.database.tenant_state(migration.new, tenant):
+                found += made_searchable(transfer.database.of_tenant(tenant), migration)[0]
+    for tenant in _made_since(transfer, migration):
+        found += made_searchable(transfer.database.of_tenant(tenant), migration)[0]
+    if found.lost:
+        raise _unsearchable(migration, found.lost, found.searched)
+
+
+def _made_since(transfer: Transfer, migration: Migration) -> list[str]:
+    """Active tenants that clients made in the new collection alone."""
+    states = transfer.database.tenant_states(migration.new) if migration.tenants else {}
+    old = set(transfer.tenants())
+    return sorted(tenant for tenant, state in states.items() if state == "HOT" and tenant not in old)
+
+
+def _unsearchable(migration: Migration, lost: Sequence[UUID | str], searched: int) -> MigrationBlocked:
+    return MigrationBlocked(
+        collection=migration.new,
+        reason=f"{len(lost)} of {searched} objects are stored and no search finds them, the first {lost[0]}",
+        remedy=f"fix them with `samespace weaviate repair {migration.new}`, then run the same command again",
+    )

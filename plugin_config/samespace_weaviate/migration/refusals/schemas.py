@@ -1,0 +1,70 @@
+"""What the schemas of both collections have to agree on, and what would be lost of one of them."""
+
+from __future__ import annotations
+
+from samespace.errors import MigrationBlocked
+
+from ...access.database import Database
+from ...pinning.routes import vectorizer_of
+from ..compare import changed_settings, settings_of, unlike_properties
+from ..plan import Migration, filled_vectors, references_from_others
+from ..transfer import Transfer
+
+
+def refuse_unlike_properties(transfer: Transfer) -> None:
+    """A property is defined in another way than where it comes from: filters and keyword search would change."""
+    source, target = (transfer.database.schema(name) or {} for name in (transfer.route.source, transfer.route.target))
+    if unlike := unlike_properties(source, target):
+        raise MigrationBlocked(
+            collection=transfer.route.target,
+            reason=f"its properties are defined otherwise than in {transfer.route.source}: {'; '.join(unlike)}",
+            remedy="somebody changed one of the two while it was copied, or Weaviate guessed (AUTOSCHEMA_ENABLED). "
+            "Roll back with --rollback, and migrate again",
+        )
+
+
+def refuse_lost_vectors(transfer: Transfer, migration: Migration) -> None:
+    """Somebody gave one collection another vector meanwhile, which the other one does not get."""
+    route = transfer.route
+    source, target = (transfer.database.schema(name) or {} for name in (route.source, route.target))
+    kept = {migration.old_vector, migration.new_vector, *(filled_vectors(target) if migration.carries else ())}
+    if lost := [name for name in filled_vectors(source) if name not in kept]:
+        raise MigrationBlocked(
+            collection=route.source,
+            reason=f"it has got another vector meanwhile, {', '.join(lost)}, which {route.target} does not get",
+            remedy="let nobody add vectors meanwhile; drop it, or give it up with --force",
+        )
+
+
+def refuse_if_referred_to(database: Database, migration: Migration) -> None:
+    """Other collections refer to the old one; their references would lead nowhere."""
+    referring = references_from_others(migration, {name: database.schema(name) or {} for name in database.names()})
+    if referring:
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"{', '.join(referring)} refer to it",
+            remedy=f"let them refer to {migration.new}, or give them up with --force",
+        )
+
+
+def refuse_without_module(database: Database, migration: Migration) -> None:
+    """Nothing encodes for the old collection, so what was written since the switch would have no vector there."""
+    module, _ = vectorizer_of(database.schema(migration.old) or {}, migration.old_vector)
+    if module == "none":
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason="it has no vectorizer: objects that were written or changed since the switch would get no vector",
+            remedy="write them again after the way back, with their vectors, and say so with --force",
+        )
+
+
+def refuse_changed_settings(database: Database, migration: Migration) -> None:
+    """Settings of the old collection were changed since the plan was made, and the new one has others."""
+    old = settings_of(database.schema(migration.old) or {}, migration.old_vector)
+    new = settings_of(database.schema(migration.new) or {}, migration.new_vector)
+    if changed := changed_settings(migration.settings, old, new):
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"its settings were changed meanwhile, and {migration.new} has others: {'; '.join(changed)}",
+            remedy=f"change them in {migration.new} too, then run the same command again, or give them up with --force",
+        )

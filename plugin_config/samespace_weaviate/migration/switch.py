@@ -1,0 +1,96 @@
+"""The one moment that readers notice: the alias moves, and what reached the other collection around it is carried over.
+
+All times are stamps that Weaviate puts on objects, because objects are compared by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from samespace.errors import MigrationBlocked
+
+from .compare import WriteWindow
+from .plan import Migration
+from .refusals.aliases import refuse_elsewhere
+from .transfer import MARGIN_MS, Moved, Transfer
+
+ROUNDS: Final = 20
+
+
+def move_alias(
+    transfer: Transfer, migration: Migration, intent: str, catch_up: Callable[[], Moved], tell: Callable[[str], None]
+) -> None:
+    """Move the alias to the route's target, right after a round that changed next to nothing.
+
+    Args:
+        intent: what the journal calls it.
+        catch_up: does that round.
+    """
+    database, source, target = transfer.database, transfer.route.source, transfer.route.target
+    refuse_elsewhere(database, migration, source)
+    moved = catch_up()
+    moved_ms = transfer.stamp_ms(target) + 1  # what we wrote is older, what clients write next is not
+    _require_one_time(transfer, moved_ms)
+    transfer.journal.note(
+        intent,
+        since_ms=moved.since_ms,
+        moved_ms=moved_ms,
+        young={tenant: sorted(map(str, ids)) for tenant, ids in moved.young.items()},
+        carried={tenant: sorted(map(str, ids)) for tenant, ids in moved.carried.items()},
+        tenants=transfer.tenants() if transfer.route.tenants else [],
+    )
+    refuse_elsewhere(database, migration, source)  # somebody may have moved it while the last round was made
+    database.point_alias(migration.alias, target)
+    tell(f"{migration.alias} points to {target}.")
+
+
+def _require_one_time(transfer: Transfer, now_ms: int) -> None:
+    """Raise where a node's clock is so far from the connection's that writes around the switch get mixed up."""
+    for address, node in transfer.database.each_node().items():
+        apart_ms = transfer.stamp_ms(transfer.route.target, node) - now_ms
+        if abs(apart_ms) > MARGIN_MS:
+            raise MigrationBlocked(
+                collection=transfer.route.source,
+                reason=f"the clock of {address} is {abs(apart_ms) / 1000:.1f} s {'ahead' if apart_ms > 0 else 'behind'}"
+                f" of the other nodes'; {MARGIN_MS / 1000:.0f} s are allowed",
+                remedy="nothing was switched; set the clocks (NTP), then run the same command again",
+            )
+
+
+def settle(transfer: Transfer, settle_s: float) -> Moved:
+    """Carry over what reached the source around the move, until nothing does any more; the last round."""
+    progress = transfer.journal.progress
+
+    def window(tenant: str) -> WriteWindow:
+        nothing = frozenset[UUID]()
+        young, carried = progress.young.get(tenant, nothing), progress.carried.get(tenant, nothing)
+        return WriteWindow(progress.since_ms, progress.moved_ms, young, carried)
+
+    for _ in range(ROUNDS):
+        transfer.pace.pause(settle_s)
+        _require_later(transfer, progress.moved_ms)
+        moved = transfer.round(window)
+        if not moved.changed:
+            return moved
+    raise MigrationBlocked(
+        collection=transfer.route.source,
+        reason="clients still write to it although the alias has moved",
+        remedy="let them use the alias, then run the same command again",
+    )
+
+
+def _require_later(transfer: Transfer, moved_ms: int) -> None:
+    """Raise where Weaviate's clock went back: what clients write now would look older than what was carried over."""
+    now_ms = transfer.stamp_ms(transfer.route.source)
+    if now_ms < moved_ms:
+        moment = datetime.fromtimestamp(moved_ms / 1000, UTC).isoformat(timespec="seconds")
+        raise MigrationBlocked(
+            collection=transfer.route.target,
+            reason=f"Weaviate's clock went back: the alias moved at {moment} by it, and it is "
+            f"{(moved_ms - now_ms) / 1000:.1f} s before that now",
+            remedy="set its clock (NTP). Nothing was deleted. What clients wrote since the switch looks older than what"
+            " was carried over: let them write it again, then run the same command again",
+        )
