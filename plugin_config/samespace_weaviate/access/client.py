@@ -77,6 +77,7 @@ class Store(QueryCalls):
         self.tenant = ""
         self.levels = levels or Levels()
         self.members = members
+        self.counted = {}
         self._nodes = {str(each): Rest.open(each, bearer=bearer) for each in members}
         self._clients: dict[str, WeaviateClient] = {}  # of nodes whose own index was asked
 

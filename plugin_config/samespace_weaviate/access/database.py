@@ -84,6 +84,9 @@ class SchemaDatabase(TenantBound, Protocol):
     def aliases(self) -> dict[str, str]:
         """From each alias to its collection; none where this Weaviate knows no aliases."""
 
+    def make_alias(self, alias: str, name: str) -> None:
+        """Make an alias; refused where there is one of that name."""
+
     def point_alias(self, alias: str, name: str) -> None:
         """Make *alias* point to the collection *name*, in one atomic step; it is made if it is not there."""
 
@@ -149,6 +152,9 @@ class ReadDatabase(TenantBound, Protocol):
 
     def count(self, name: str) -> int:
         """How many objects there are, as one replica of each shard counts them."""
+
+    def replicas(self, name: str) -> int:
+        """How many replicas a shard has at most, wherever they stand; 0 where there is no such collection."""
 
 
 class WriteDatabase(TenantBound, Protocol):

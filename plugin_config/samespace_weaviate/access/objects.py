@@ -11,6 +11,7 @@ one node's address is known, each object that this node lists is read like that,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self, TypeVar
@@ -24,14 +25,16 @@ from samespace.vectors import Float32
 from .aligned import aligned
 from .rest import GOOD, Rest, class_path
 from .schemas import SchemaCalls
-from .values import Consistency, Failure, Levels, StoredObject
+from .values import Consistency, Failure, Levels, StoredObject, most_replicas
 
 _Answer = TypeVar("_Answer")
 _Asked = TypeVar("_Asked")
 _DELETED_ELSEWHERE: Final = "has been deleted on another replica"
 """What 1.34.2 answers (500) where replicas disagree about a deletion; newer versions settle it, or answer 404."""
 _BEACON: Final = "weaviate://localhost/"
+_REFERENCE_KEYS: Final = frozenset({"beacon", "href", "class", "schema", "classification"})
 _READERS: Final = 8
+_COUNTED_S: Final = 15.0
 """Objects that are read by id at a time."""
 
 
@@ -41,6 +44,8 @@ class ObjectCalls(SchemaCalls):
     rest: Rest
     tenant: str
     levels: Levels
+    counted: dict[str, tuple[int, float]]
+    """Replicas of each collection, and when they were counted."""
 
     def each_node(self) -> dict[str, Self]:
         """From the address of each node that is known to the same connection, to this one node alone."""
@@ -115,9 +120,27 @@ class ObjectCalls(SchemaCalls):
         return self.rest.send("HEAD", _path(name, uuid), query=query, allowed=(204, 404))[0] == 204
 
     def replicas(self, name: str) -> int:
-        """How many replicas each shard of a collection has; 0 where there is no such collection."""
+        """How many replicas a shard of a collection has at most; 0 where there is no such collection.
+
+        The schema says how many were asked for. A replica that was copied to another node (Weaviate's replica movement)
+        is counted where it stands. Asked for once in a while.
+        """
+        known, at_s = self.counted.get(name, (0, 0.0))
+        if not known or time.monotonic() - at_s > _COUNTED_S:
+            known = self._replicas(name)
+            self.counted[name] = (known, time.monotonic())
+        return known
+
+    def _replicas(self, name: str) -> int:
         schema = self.schema(name)
-        return 0 if schema is None else int((schema.get("replicationConfig") or {}).get("factor") or 1)
+        if schema is None:
+            return 0
+        try:
+            return most_replicas(schema, self.shards(str(schema["class"])))
+        except WeaviateUnavailable:
+            raise
+        except WeaviateError:  # the key in use may not see where replicas stand
+            return most_replicas(schema, ())
 
     def write(
         self, name: str, objects: Sequence[StoredObject], consistency: Consistency | None = None
@@ -213,7 +236,7 @@ def _include(vectors: bool) -> dict[str, str]:
 def _object(entry: Mapping[str, Any]) -> StoredObject:
     properties, references = {}, {}
     for key, value in (entry.get("properties") or {}).items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping) and "beacon" in value[0]:
+        if _is_references(value):
             references[key] = tuple(str(each["beacon"]) for each in value)
         elif value is not None:  # an empty list is a value; one of references is written back like any other
             properties[key] = value
@@ -224,6 +247,16 @@ def _object(entry: Mapping[str, Any]) -> StoredObject:
         vectors={key: np.asarray(rows, dtype=np.float32) for key, rows in named if rows},
         references=references,
         updated_ms=int(entry["lastUpdateTimeUnix"]),
+    )
+
+
+def _is_references(value: Any) -> bool:
+    """Whether a property holds references; a nested object may have a field of that name, too."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, Mapping) and each.keys() <= _REFERENCE_KEYS for each in value)
+        and all(str(each.get("beacon")).startswith("weaviate://") for each in value)
     )
 
 

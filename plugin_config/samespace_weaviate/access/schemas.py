@@ -111,12 +111,16 @@ class SchemaCalls:
         status, answer = self.rest.send("GET", f"/aliases/{class_path(alias)}", allowed=(*GOOD, 404))
         return str(answer["class"]) if status in GOOD else ""
 
+    def make_alias(self, alias: str, name: str) -> None:
+        """Make an alias; refused where there is one of that name."""
+        self.rest.ask("POST", "/aliases", {"alias": alias, "class": name})
+
     def point_alias(self, alias: str, name: str) -> None:
         """Make *alias* point to the collection *name*, in one atomic step; it is made if it is not there."""
         if self.alias_target(alias):
             self.rest.ask("PUT", f"/aliases/{class_path(alias)}", {"class": name})
         else:
-            self.rest.ask("POST", "/aliases", {"alias": alias, "class": name})
+            self.make_alias(alias, name)
 
     def delete_alias(self, alias: str) -> None:
         """Delete an alias; no error where there is none."""

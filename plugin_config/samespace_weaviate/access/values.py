@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -148,3 +149,9 @@ class Node:
 def object_uuid(collection: str, passage: str) -> UUID:
     """The id of a passage's object: the same for the same passage, so that importing again changes nothing."""
     return uuid5(NAMESPACE_URL, f"samespace:{collection}/{passage}")
+
+
+def most_replicas(schema: Mapping[str, Any], shards: Iterable[Shard]) -> int:
+    """How many replicas a shard has at most: as the schema says, or as they stand on nodes."""
+    asked_for = int((schema.get("replicationConfig") or {}).get("factor") or 1)
+    return max([asked_for, *Counter(shard.name for shard in shards).values()])

@@ -196,10 +196,19 @@ def _holds_rows(database: Database, name: str, vector: str) -> bool:
     return bool(((config.get("vectorIndexConfig") or {}).get("multivector") or {}).get("enabled"))
 
 
-def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> None:
-    """Bring vectors that are stored and in no index into it, without changing their direction."""
-    rows = _holds_rows(database, name, vector)
+def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> list[UUID]:
+    """Bring vectors that are stored and in no index into it, without changing their direction.
+
+    Returns:
+        Objects that a client changed in that moment: their vector may be that of the text before.
+    """
+    rows, changed = _holds_rows(database, name, vector), list[UUID]()
     for each in database.read(name, vector, uuids, []):
-        if each.vector is not None:
+        before = database.get(name, each.uuid)
+        if each.vector is not None and before is not None:
             scaled = each.vector * HAIR
             database.patch_vector(name, each.uuid, vector, scaled if rows else scaled[0])
+            after = database.get(name, each.uuid)
+            if after is not None and not after.same_content(before):
+                changed.append(each.uuid)
+    return changed

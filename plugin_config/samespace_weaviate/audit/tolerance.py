@@ -82,7 +82,7 @@ def bounds_of(encoder: Encoder) -> tuple[Bound, tuple[Bound, ...]]:
             for build in artifact.manifest.builds
         )
     elif isinstance(encoder, ProviderEncoder):
-        reader, others = Bound(f"of {encoder.name}", encoder.manifest.bound), ()
+        reader, others = Bound(encoder.name, encoder.manifest.bound), ()
     else:
         reader = Bound("exact", EXACT)
         others = ()

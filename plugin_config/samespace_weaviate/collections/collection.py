@@ -129,6 +129,21 @@ class PinnedCollection:
         self.pin, self._properties, self._multi_tenant = self._read()
         return self.pin
 
+    @property
+    def target(self) -> Target:
+        """Where passages go."""
+        return Target(
+            collection=self.name,
+            vector=self.pin.vector,
+            space_id=self.space_id,
+            text_property=self.text_property,
+            id_property=self.id_property,
+            properties=self._properties,
+            long_texts=self.pin.long_texts,
+            multi_tenant=self._multi_tenant,
+            tenant=self.tenant,
+        )
+
     def import_passages(
         self,
         passages: Iterable[Passage],
@@ -158,19 +173,8 @@ class PinnedCollection:
             )
         self.verify()
         require_text_alone(self.database.schema(self.name) or {}, self.pin, self.text_property)
-        target = Target(
-            collection=self.name,
-            vector=self.pin.vector,
-            space_id=self.space_id,
-            text_property=self.text_property,
-            id_property=self.id_property,
-            properties=self._properties,
-            long_texts=self.pin.long_texts,
-            multi_tenant=self._multi_tenant,
-            tenant=self.tenant,
-        )
         return import_passages(
-            self.database, target, self.encoder, passages, batch=batch, options=options, progress=progress
+            self.database, self.target, self.encoder, passages, batch=batch, options=options, progress=progress
         )
 
     def of_tenant(self, tenant: str) -> PinnedCollection:

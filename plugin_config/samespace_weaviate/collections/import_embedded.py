@@ -25,12 +25,12 @@ from ..importing.importer import ImportOptions
 from ..importing.journal import FinishedBatch, ImportJournal, write_failures
 from ..importing.pipeline import Crew
 from ..importing.report import ImportReport
+from ..importing.resumed import holds
 from ..importing.windows import ASKED_FOR
 from .collection import PinnedCollection
 
 OpenDatabase = Callable[[], AbstractContextManager[Database]]
 """Opens a Weaviate, in this process or in one of Ray's actors, which get a copy of it."""
-_CHECKED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,14 @@ def import_parts(
     began = time.monotonic()
     with open_database() as database:
         form = _check(job, database)
-        journal = _journal(job, database, state)
-    todo, skipped = [], 0
-    for number, digest in enumerate(job.folder.digests):
-        done = journal.has(number, digest)
-        if done is None or done.failed:
-            todo.append(number)
-        else:
-            skipped += job.folder.texts[number]
-            progress(job.folder.texts[number])
+        journal = _journal(job, state)
+        todo, skipped = [], 0
+        for number in range(len(job.folder.digests)):
+            if _is_done(job, database, journal, number):
+                skipped += job.folder.texts[number]
+                progress(job.folder.texts[number])
+            else:
+                todo.append(number)
     reports: list[ImportReport] = []
     try:
         for number, first, report in _each(job, open_database, todo, cluster):
@@ -165,7 +164,19 @@ def _check(job: PartImport, database: Database) -> Any:
     return collection.pin.long_texts
 
 
-def _journal(job: PartImport, database: Database, state: Path) -> ImportJournal:
+def _is_done(job: PartImport, database: Database, journal: ImportJournal, number: int) -> bool:
+    """Whether the journal says so of a part, and the collection has it."""
+    done = journal.has(number, job.folder.digests[number])
+    if done is None or done.failed:
+        return False
+    collection = PinnedCollection.open(database, job.collection, job.folder.space_id)
+    if job.tenant:
+        collection = collection.of_tenant(job.tenant)
+    passages = [document.passage for document in read_documents(job.folder, number)]
+    return holds(database, collection.target, passages, job.tenant_property)
+
+
+def _journal(job: PartImport, state: Path) -> ImportJournal:
     key = {
         "collection": job.collection,
         "space": job.folder.space_id,
@@ -174,12 +185,6 @@ def _journal(job: PartImport, database: Database, state: Path) -> ImportJournal:
         "tenantProperty": job.tenant_property,
     }
     journal = ImportJournal.open(Path(f"{state}.journal"), key)
-    for done in journal.some(_CHECKED):
-        assert done.uuid is not None
-        door = database.of_tenant(done.tenant) if done.tenant else database
-        if not door.has(job.collection, done.uuid, consistency="QUORUM"):
-            journal.finished.clear()  # the collection was deleted or emptied since
-            break
     journal.begin()
     return journal
 

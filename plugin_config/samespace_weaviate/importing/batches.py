@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -46,15 +46,19 @@ def batches(
     *,
     tenant_property: str = "",
     chars: int = CHARS,
+    holds: Callable[[Sequence[Passage]], bool] = lambda finished: True,
 ) -> Iterator[PassageBatch]:
     """*passages* in batches of *size*; of those that the journal has, only what failed.
 
-    An id may come once, or once for each value of *tenant_property*.
+    An id may come once, or once for each value of *tenant_property*. A batch whose finished passages the collection
+    does not hold any more is done again.
     """
     seen = set[tuple[str, str]]()
     for number, chunk in enumerate(_chunks(passages, size, chars)):
         digest = _digest(chunk)
         done = journal.has(number, digest) if journal else None
+        if done is not None and not holds([passage for passage in chunk if passage.id not in done.failed]):
+            done = None
         left = [passage for passage in chunk if done is None or passage.id in done.failed]
         good, refused = [], []
         for passage in chunk:

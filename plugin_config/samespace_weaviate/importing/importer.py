@@ -30,9 +30,10 @@ from ..access.values import Passage
 from ..audit.searchable import SearchCheck, check_searchable, wait_for_index
 from ..pinning.spec import DOCUMENT_PROPERTY
 from .batches import batches
-from .journal import FinishedBatch, ImportJournal, write_failures
+from .journal import ImportJournal, write_failures
 from .pipeline import Crew, run
 from .report import ImportReport, Tally
+from .resumed import holds
 from .stages import Stages, Written, door_of
 from .windows import Target
 
@@ -40,8 +41,6 @@ BATCH: Final = 256
 """Passages of one batch, and objects of one write; a few megabytes, well below gRPC's limit."""
 _INDEX_WAIT_S: Final = 600.0
 """How long an asynchronous index may take after the last write."""
-_CHECKED: Final = 16
-"""Finished batches that are looked for before a journal is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +107,17 @@ def import_passages(
     _check(target, options, batch)
     start, tally, database = time.monotonic(), Tally(), database.patient(outages.counted)
     work = Stages(database, target, encoder, batch, options.tenant_property, outages.counted)
-    journal = _journal(database, target, options, batch)
+    journal = _journal(target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
     wanted = _wanted(passages, options.only)
-    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property)
+    source = batches(
+        wanted,
+        target.collection,
+        batch,
+        journal,
+        tenant_property=options.tenant_property,
+        holds=lambda finished: holds(database, target, finished, options.tenant_property),
+    )
     try:
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
@@ -194,8 +200,8 @@ def _check(target: Target, options: ImportOptions, batch: int) -> None:
         )
 
 
-def _journal(database: Database, target: Target, options: ImportOptions, batch: int) -> ImportJournal | None:
-    """The journal to go on with; empty where the collection no longer has what it says."""
+def _journal(target: Target, options: ImportOptions, batch: int) -> ImportJournal | None:
+    """The journal to go on with; each batch of it is held against the collection when its passages are read."""
     if options.journal is None:
         return None
     key = {
@@ -207,20 +213,8 @@ def _journal(database: Database, target: Target, options: ImportOptions, batch: 
         "tenantProperty": options.tenant_property,
     }
     journal = ImportJournal.open(options.journal, key)
-    if not all(_is_there(database, target, done) for done in journal.some(_CHECKED)):
-        journal.finished.clear()  # the collection was deleted or emptied since
     journal.begin()
     return journal
-
-
-def _is_there(database: Database, target: Target, done: FinishedBatch) -> bool:
-    assert done.uuid is not None
-    try:
-        return door_of(database, target, done.tenant).has(target.collection, done.uuid, consistency="QUORUM")
-    except WeaviateUnavailable:
-        raise
-    except WeaviateError:  # no such tenant any more
-        return False
 
 
 def _count(tally: Tally, done: Written) -> None:

@@ -89,12 +89,6 @@ class ImportJournal:
         done = self.finished.get(number)
         return done if done is not None and done.digest == digest else None
 
-    def some(self, most: int) -> list[FinishedBatch]:
-        """A few finished batches that wrote something, spread over all."""
-        wrote = [done for done in self.finished.values() if done.uuid is not None]
-        step = max(1, -(-len(wrote) // most))
-        return wrote[::step] + (wrote[-1:] if wrote and (len(wrote) - 1) % step else [])
-
     def note(self, done: FinishedBatch) -> None:
         """Note a finished batch; it is on the disk when this returns.
 

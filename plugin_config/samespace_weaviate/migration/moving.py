@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from samespace.errors import MigrationBlocked, short
+from samespace.errors import MigrationBlocked, RequestInvalid, short
 
 from ..access.database import Database
 from ..audit.searchable import wait_for_index
@@ -45,6 +45,7 @@ def plan_move(
     alias: str = "",
     space_id: str = "",
     found: Adoption | None = None,
+    guard: bool | None = None,
 ) -> Migration:
     """Which collection is copied where, so that its pin can have another address. Pure.
 
@@ -56,13 +57,17 @@ def plan_move(
         alias: to make, where *name* is a collection.
         space_id: whose address changes, where the collection is pinned to several.
         found: what was found out about a vector that nobody pinned.
+        guard: whether the copy of such a vector has the guard; None for yes.
 
     Raises:
         MigrationBlocked: it cannot be done.
+        RequestInvalid: *guard* is given for a pinned vector, whose copy is as it is.
     """
     alias, old = resolved(collection_name(name), collection_name(alias), schemas, aliases)
     schema = schemas[old]
     pin = _moved_pin(old, schema, space_id) if found is None else adopted_pin(schema, found)
+    if guard is not None and not pin.adopted:
+        raise RequestInvalid(field="--guard", reason="is for a vector that nobody pinned; another copy is as it is")
     base = f"{alias}_{short(pin.space)}"
     names = [base, *(f"{base}_{number}" for number in range(2, len(schemas) + len(aliases) + 3))]
     return Migration(
@@ -77,7 +82,7 @@ def plan_move(
         to_space=pin.space,
         text_property=next(iter(pin.sources), ""),
         tenants=bool((schema.get("multiTenancyConfig") or {}).get("enabled")),
-        guard=pin.adopted or GUARD_VECTOR in (schema.get("vectorConfig") or {}),
+        guard=guard is not False if pin.adopted else GUARD_VECTOR in (schema.get("vectorConfig") or {}),
         carries=True,
         recipe=dict(pin.recipe) if pin.adopted else {},
         settings=settings_of(schema, pin.vector),
@@ -147,6 +152,7 @@ def _named_schema(old: Mapping[str, Any], migration: Migration, server: str) -> 
         text_property=migration.text_property,
         long_texts="pool",
         route="transformers" if plain else "none",
+        guard=migration.guard,
     )
     schema = target_schema(old, migration, spec)
     if not plain:

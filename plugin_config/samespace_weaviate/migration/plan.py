@@ -267,7 +267,8 @@ def _switched(migration: Migration) -> list[str]:
 
 
 def _given_up(migration: Migration, referring: Sequence[str]) -> list[str]:
-    lines = [] if migration.carries else [_what_clients_see(migration)]
+    renamed = migration.renamed is not None
+    lines = [_what_clients_see(migration)] if renamed or not migration.carries else []
     if migration.recipe and dict(migration.recipe) != {"properties": [migration.text_property]}:
         lines.append(
             "Its vectors are of texts that Weaviate's module does not make, so the copy has no module: --server is "

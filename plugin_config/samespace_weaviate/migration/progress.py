@@ -79,6 +79,7 @@ class MigrationProgress:
         young: of each tenant, what that round carried of the objects that were written since `since_ms`.
         carried: of each tenant, what the target had when that round ended of the objects it got since `since_ms`.
         tenants: that there were when the alias moved.
+        returned: objects that the way back has carried to the old collection.
         settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
     """
 
@@ -93,6 +94,7 @@ class MigrationProgress:
     young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     carried: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     tenants: frozenset[str] = frozenset()
+    returned: frozenset[UUID] = frozenset()
     settled_ms: int = 0
 
 
@@ -129,6 +131,7 @@ _EVENTS: Final[dict[str, tuple[tuple[MigrationState, ...], MigrationState | None
     "switched": ((MigrationState.SWITCHING,), MigrationState.SWITCHED),
     "settled": ((MigrationState.SWITCHED,), MigrationState.SETTLED),
     "finished": ((MigrationState.SETTLED,), MigrationState.FINISHED),
+    "returned": ((MigrationState.RETURNING,), None),
     "returning": ((MigrationState.SETTLED,), MigrationState.RETURNING),
     "unswitching": ((MigrationState.RETURNING,), MigrationState.UNSWITCHING),
     "not_unswitched": ((MigrationState.UNSWITCHING,), MigrationState.RETURNING),
@@ -244,6 +247,8 @@ def advance(progress: MigrationProgress, event: str, facts: Mapping[str, Any]) -
                 carried=_by_tenant(facts, "carried"),
                 tenants=frozenset(facts.get("tenants", ())),
             )
+        case "returned":
+            return replace(progress, returned=progress.returned.union(map(UUID, facts["ids"])))
         case "settled":
             return replace(progress, settled_ms=int(facts["at_ms"]))
     return progress

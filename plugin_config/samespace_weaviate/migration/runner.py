@@ -26,8 +26,10 @@ from .plan import Migration
 from .progress import BEFORE_SWITCH, NEW_IS_THERE, MigrationState, Step, Wish, next_step
 from .refusals.aliases import (
     is_made_by,
+    make_alias,
     refuse_another,
     refuse_elsewhere,
+    refuse_gone,
     refuse_if_named,
     refuse_other_copies,
     refuse_without_aliases,
@@ -42,7 +44,7 @@ from .refusals.schemas import (
     refuse_without_module,
 )
 from .switch import ROUNDS, move_alias, settle
-from .transfer import CopyPace, CopyRoute, Moved, Transfer, put_to_sleep
+from .transfer import CopyPace, CopyRoute, Limits, Moved, Transfer, put_to_sleep
 from .verification import Verification, counted, verify
 
 QUIET: Final = 64
@@ -171,7 +173,7 @@ class Migrator:
         refuse_other_copies(migration, schemas, self.database.aliases())  # of somebody who planned at the same time
         self._require_encoding()
         if migration.makes_alias:
-            self.database.point_alias(migration.alias, migration.old)
+            make_alias(self.database, migration.alias, migration.old)
             self.terms.tell(f"{migration.alias} is an alias of {migration.old} now: let clients use it.")
         self.journal.note("created")
 
@@ -277,6 +279,7 @@ class Migrator:
         self.journal.note(moved if found == target else not_moved)
 
     def _return(self) -> None:
+        refuse_gone(self.database, self.migration)
         if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())
@@ -307,6 +310,7 @@ class Migrator:
                 remedy="point it there, then run the command again",
             )
         if is_collection(self.database, migration.old):
+            refuse_unsearchable(self._forth(), migration)  # which takes longest, so the others come after it
             refuse_if_named(self.database, migration.old)
             if not self.terms.force:
                 refuse_if_referred_to(self.database, migration)
@@ -316,17 +320,16 @@ class Migrator:
             self._refuse_late_writes(
                 f"they are not in {migration.new}", f"they still are in {migration.new}", "they would be gone for good"
             )
-            refuse_unsearchable(self._forth(), migration)
             self.database.delete_collection(migration.old)
         if migration.makes_alias and not self.terms.keep_name:
-            self.database.point_alias(migration.old, migration.new)
+            make_alias(self.database, migration.old, migration.new)
         self.journal.note("finished")
         self.terms.tell(f"Finished: {migration.old} is gone, {migration.alias} is {migration.new}.")
 
     def _refuse_late_writes(self, *because: str) -> None:
         """See `refusals.late.refuse_late_writes`."""
         progress = self.journal.progress
-        if not self.terms.force and progress.state is MigrationState.SETTLED:
+        if not self.terms.force and progress.state in (MigrationState.SETTLED, MigrationState.RETURNING):
             refuse_late_writes(self._forth(), self.migration, progress, because, self.terms.tell)
 
     def _forth(self) -> Transfer:
@@ -357,13 +360,14 @@ class Migrator:
             carries=migration.carries,
             renamed=(migration.renamed[1], migration.renamed[0]) if migration.renamed else None,
         )
-        return self._transfer(route)
+        settled_ms = 0 if self.terms.force else self.journal.progress.settled_ms
+        return self._transfer(route, settled_ms)
 
-    def _transfer(self, route: CopyRoute) -> Transfer:
+    def _transfer(self, route: CopyRoute, late_ms: int = 0) -> Transfer:
         def allowed() -> None:
             refuse_elsewhere(self.database, self.migration, route.source)
 
-        return Transfer(self.database, self.journal, route, self.terms.pace, allowed)
+        return Transfer(self.database, self.journal, route, self.terms.pace, Limits(allowed, late_ms))
 
     def _needed(self) -> Encoder:
         if self._encoder is None:

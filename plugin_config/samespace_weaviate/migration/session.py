@@ -22,6 +22,7 @@ from .moving import plan_return, renamed_schema
 from .plan import Migration
 from .progress import MigrationState
 from .refusals.aliases import refuse_moved_alias
+from .refusals.wishes import Asked, refuse_other_names, refuse_other_wishes
 from .runner import Migrator, Terms
 
 Wish = Literal["migrate", "rollback", "finish"]
@@ -46,6 +47,7 @@ class Order:
     """What a command asks for.
 
     Attributes:
+        asked: what the command was given, held against a migration under way.
         path: of the journal.
         plan: makes and shows the plan of a new one.
         schema: of the new collection, where enough was said to make it; None otherwise.
@@ -56,6 +58,7 @@ class Order:
     """
 
     wish: Wish
+    asked: Asked
     path: Path
     plan: Callable[[], Migration]
     schema: Callable[[Migration], dict[str, Any] | None]
@@ -124,6 +127,8 @@ def _take_up(
         return journal, migration
     migration = Migration(**journal.progress.plan)
     state = journal.progress.state
+    asked = order.asked if order.wish == "migrate" else replace(order.asked, server="")
+    refuse_other_wishes(database, migration, asked, order.path)
     talk.tell(f"{order.path}: {migration.alias} to space {migration.to_space[:12]} is {state}.")
     if order.dry_run:
         return None
@@ -143,6 +148,7 @@ def _is_over(journal: MigrationJournal, order: Order) -> bool:
     if journal.progress.state is not MigrationState.FINISHED or order.wish != "migrate":
         return False
     done = Migration(**journal.progress.plan)
+    refuse_other_names(done, order.asked, order.path)
     return done.carries or (order.encoder is not None and order.encoder.space_id != done.to_space)
 
 

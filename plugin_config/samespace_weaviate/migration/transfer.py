@@ -23,6 +23,7 @@ from ..access.values import PAGE, StoredObject
 from .compare import Change, Delete, Same, Write, WriteWindow, changes, new_properties, same_with_vectors
 from .cost import pause_s
 from .journal import MigrationJournal
+from .refusals.overwriting import refuse_overwriting
 
 MARGIN_MS: Final = 2000
 """How far the clocks of Weaviate's nodes may differ, and its second is cut off."""
@@ -108,12 +109,22 @@ class CopyPace:
         self.patience.pause(seconds)
 
 
-class Transfer:
-    """Passes along one route.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a pass must not do while the alias leads to the source.
 
-    Args:
-        allowed: asked before each batch that is carried while the alias leads to the source; raises where it does not.
+    Attributes:
+        allowed: asked before each batch; raises where the alias leads elsewhere.
+        late_ms: what the target has got since then, by Weaviate's clock, it got by its own name and not from us: it is
+            not overwritten or deleted; 0 where that cannot be.
     """
+
+    allowed: Callable[[], None] = lambda: None
+    late_ms: int = 0
+
+
+class Transfer:
+    """Passes along one route."""
 
     def __init__(
         self,
@@ -121,15 +132,16 @@ class Transfer:
         journal: MigrationJournal,
         route: CopyRoute,
         pace: CopyPace,
-        allowed: Callable[[], None] = lambda: None,
+        limits: Limits | None = None,
     ) -> None:
-        self.database, self.journal, self.route, self.pace, self._allowed = database, journal, route, pace, allowed
+        self.database, self.journal, self.route, self.pace = database, journal, route, pace
+        self._limits = limits or Limits()
         self._started, self._done = pace.clock(), 0
         self._properties = frozenset[str]()  # of the target, as they were last seen
 
     def first_copy(self) -> None:
         """Copy everything, from where the journal says; every batch and every tenant is noted in it."""
-        self._allowed()
+        self._limits.allowed()
         for tenant in self.tenants():
             if tenant in self.journal.progress.done:
                 continue
@@ -149,7 +161,7 @@ class Transfer:
         """
         since_ms = None
         if window is None:
-            self._allowed()
+            self._limits.allowed()
             since_ms = self.stamp_ms(self.route.target) - MARGIN_MS
         total = Moved(since_ms or 0)
         tenants = self.tenants()
@@ -168,7 +180,7 @@ class Transfer:
             )
         if self.route.tenants and window is None:
             for tenant in sorted(set(self.database.tenant_states(self.route.target)) - set(tenants)):
-                self._allowed()
+                self._limits.allowed()
                 self.database.remove_tenant(self.route.target, tenant)
                 total = replace(total, deleted=total.deleted + 1)
         self.journal.note("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
@@ -202,10 +214,10 @@ class Transfer:
         with self.awake(tenants[0]):
             own = (database or self.database).of_tenant(tenants[0])
             like = self.database.of_tenant(tenants[0]).page(name, "", 1, vectors=True)
-            mark = StoredObject(self._mark, {}, vectors=dict(like[0].vectors) if like else {})
+            mark = StoredObject(self.mark, {}, vectors=dict(like[0].vectors) if like else {})
             refused = own.write(name, [mark])
-            found = own.get(name, self._mark)
-            own.delete(name, [self._mark])
+            found = own.get(name, self.mark)
+            own.delete(name, [self.mark])
         if found is None:
             raise MigrationBlocked(
                 collection=name,
@@ -216,7 +228,7 @@ class Transfer:
         return found.updated_ms
 
     @property
-    def _mark(self) -> UUID:
+    def mark(self) -> UUID:
         """The id of the object that `stamp_ms` writes; one that a crash left is not carried."""
         return uuid5(NAMESPACE_OID, f"samespace {self.journal.progress.plan.get('id')}")
 
@@ -235,7 +247,9 @@ class Transfer:
             raise MigrationBlocked(
                 collection=source,
                 reason=f"tenant {tenant!r} is {found or 'gone'}",
-                remedy="bring it back to ACTIVE or INACTIVE, or delete it; then run the same command again",
+                remedy="bring it back to ACTIVE or INACTIVE, or delete it; then run the same command again"
+                if found
+                else "run the same command again, which goes on without it",
             )
         names = [source, target] if make or self.database.tenant_state(target, tenant) else [source]
         for name in names:
@@ -256,10 +270,10 @@ class Transfer:
         since_ms: int | None = None,
         note: Callable[[str, int], None] = lambda cursor, written: None,
     ) -> Moved:
-        route, total, mark = self.route, Moved(), self._mark
+        route, total, mark, returned = self.route, Moved(), self.mark, self.journal.progress.returned
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        latest_ms, young, carried = 0, set[UUID](), set[UUID]()
+        latest_ms, young, carried, late = 0, set[UUID](), set[UUID](), set[UUID]()
 
         def translated() -> Iterator[StoredObject]:
             nonlocal latest_ms
@@ -275,11 +289,14 @@ class Transfer:
             for record in stream(onto, route.target, after, vectors=route.carries) if has_target else ():
                 if since_ms is not None and record.updated_ms >= since_ms:
                     carried.add(record.uuid)
+                if 0 < self._limits.late_ms <= record.updated_ms and record.uuid not in returned:
+                    late.add(record.uuid)
                 yield record
 
         for batch, vectors in self._encoded(changes(translated(), there(), window, route.same)):
             if window is None:
-                self._allowed()
+                self._limits.allowed()
+                refuse_overwriting(route.target, [change.uuid for change in batch if change.uuid in late - {mark}])
             writes = [change.record for change in batch if isinstance(change, Write)]
             deletes = [change.uuid for change in batch if isinstance(change, Delete)]
             if writes and not has_target:
@@ -288,6 +305,8 @@ class Transfer:
                 replace(each, vectors={route.vector: vectors[each.uuid]}) if each.uuid in vectors else each
                 for each in writes
             ]
+            if self._limits.late_ms and window is None:
+                self.journal.note("returned", ids=[str(each.uuid) for each in writes])
             self._write(onto, writes)
             onto.delete(route.target, deletes)
             carried |= {each.uuid for each in writes} if since_ms is not None else set()

@@ -23,7 +23,7 @@ from ..access.values import Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, wait_for_index
 from ..replicas.alike import factor
 from .cost import Cost, EncodingTrial, estimate
-from .plan import Migration
+from .plan import Migration, filled_vectors
 from .transfer import Transfer, text_of
 
 BOUND: Final = 2e-3
@@ -139,17 +139,29 @@ def verify(
 
 
 def made_searchable(own: Database, migration: Migration) -> tuple[SearchCheck, int]:
-    """(what searching for every object of the new collection found, how many were brought into the index for it)."""
-    name, vector = migration.new, migration.new_vector
+    """(what searching for every object of the new collection found, how many were brought into the index for it).
+
+    Each vector that was carried has an index of its own, and all of them are searched.
+    """
+    found, indexed = SearchCheck(), 0
+    carried = filled_vectors(own.schema(migration.new) or {}) if migration.carries else ()
+    for vector in dict.fromkeys((migration.new_vector, *carried)):
+        searched, again = _made_searchable(own, migration.new, vector)
+        found, indexed = found + searched, indexed + again
+    return found, indexed
+
+
+def _made_searchable(own: Database, name: str, vector: str) -> tuple[SearchCheck, int]:
     found, indexed = check_searchable(own, name, vector, own.ids(name)), 0
+    changed: set[UUID] = set()
     for _ in range(_INDEX_ROUNDS):
         if not found.lost:
             break
-        index_again(own, name, vector, found.lost)
+        changed |= set(index_again(own, name, vector, found.lost))
         again = check_searchable(own, name, vector, found.lost)
         indexed += len(found.lost) - len(again.lost)
         found = replace(found, lost=again.lost)
-    return found, indexed
+    return replace(found, lost=tuple(sorted({*found.lost, *changed}))), indexed
 
 
 def counted(transfer: Transfer) -> tuple[int, int]:

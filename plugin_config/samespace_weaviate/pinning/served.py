@@ -23,6 +23,8 @@ from .sameness import Sameness, SpaceSide
 from .spec import shown
 
 _TIMEOUT_S: Final = 3.0
+ASKED: Final = 5
+"""Times that a server is asked what it serves."""
 _ENCODING_S: Final = 30.0
 _MOST_BYTES: Final = 1_000_000
 _MOST_VECTOR_BYTES: Final = 32_000_000
@@ -47,7 +49,7 @@ class ServedSpaces:
 
 
 class Servers:
-    """The encoder servers that schemas name; each is asked once.
+    """The encoder servers that schemas name; each is asked a few times.
 
     Args:
         instead: address at which this machine reaches the encoder, where it is another one than Weaviate uses.
@@ -61,7 +63,7 @@ class Servers:
         if instead and urlsplit(instead).scheme not in ("http", "https"):
             raise ConfigInvalid(key="--encoder-url", reason=f"{shown(instead)!r}; expected http://HOST:PORT")
         self._instead, self._ca, self._timeout_s = instead.rstrip("/"), ca, timeout_s
-        self._answers: dict[str, ServedSpaces] = {}
+        self._answers: dict[str, tuple[ServedSpaces, ...]] = {}
         self._sameness = Sameness(right)
 
     def judge(self, pin: Pin) -> list[Finding]:
@@ -77,9 +79,13 @@ class Servers:
 
     def _of(self, pin: Pin, address: str) -> list[Finding]:
         if address not in self._answers:
-            self._answers[address] = _ask(address, self._ca, self._timeout_s)
-        answer = self._answers[address]
-        findings = [_judged(pin, shown(address), answer)]
+            self._answers[address] = _ask_again(address, self._ca, self._timeout_s)
+        answers = self._answers[address]
+        findings = list(dict.fromkeys(_judged(pin, shown(address), answer) for answer in answers))
+        if len(findings) > 1:
+            several = f"{shown(address)} gave {len(findings)} answers to {len(answers)} questions: several servers"
+            findings.append(_named(pin, Finding(Severity.UNSAFE, f"{several} are behind it, and they differ")))
+        answer = answers[0]
         for space in answer.spaces or ():
             if space.startswith(pin.space):
                 side = SpaceSide(
@@ -125,6 +131,14 @@ def _judged(pin: Pin, where: str, answer: ServedSpaces) -> Finding:
         Severity.BROKEN,
         f"{where} does not serve space {pin.space} but {serves}: queries, and objects without a vector, are refused",
     )
+
+
+def _ask_again(base: str, ca: str, timeout_s: float) -> tuple[ServedSpaces, ...]:
+    """Over connections of their own: several servers may be behind one address, in turns."""
+    first = _ask(base, ca, timeout_s)
+    if first.spaces is None:
+        return (first,)
+    return (first, *(_ask(base, ca, timeout_s) for _ in range(ASKED - 1)))
 
 
 def _ask(base: str, ca: str, timeout_s: float) -> ServedSpaces:

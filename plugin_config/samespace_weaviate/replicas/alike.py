@@ -7,11 +7,10 @@ about a part of what is stored, and says nothing of it.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from samespace.errors import ReplicasDiffer, ReplicasUnknown, WeaviateError, WeaviateUnavailable
+from samespace.errors import ReplicasDiffer, ReplicasUnknown
 
 from ..access.database import Database
 from ..access.objects import spare
@@ -28,22 +27,8 @@ AS_READ: Final[dict[Consistency, str]] = {
 
 
 def factor(database: Database, name: str) -> int:
-    """How many replicas an object has at most; 1 where there is no such collection.
-
-    The schema says how many were asked for. A replica that was copied to another node (Weaviate's replica movement) is
-    counted where it stands.
-    """
-    schema = database.schema(name)
-    if schema is None:
-        return 1
-    asked_for = int((schema.get("replicationConfig") or {}).get("factor") or 1)
-    try:
-        copies = Counter(shard.name for shard in database.shards(str(schema["class"])))
-    except WeaviateUnavailable:
-        raise
-    except WeaviateError:  # the key in use may not see where replicas stand
-        return asked_for
-    return max([asked_for, *copies.values()])
+    """How many replicas an object has at most; 1 where there is no such collection."""
+    return max(1, database.replicas(name))
 
 
 def as_read(database: Database, name: str) -> str:

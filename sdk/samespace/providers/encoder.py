@@ -23,6 +23,7 @@ from .wire import ProviderWire, unit_rows, wire_of
 CHARS_A_TOKEN: Final = 4
 """A rough estimate for costs; the provider's own count is what is billed."""
 TRIES: Final = 6
+REMEDY: Final = "it is the provider's; try again later, or look at its status page"
 _LONGEST_WAIT_S: Final = 60.0
 _MAY_PASS: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 
@@ -71,7 +72,7 @@ class ProviderDoor:
         """
         made = [self._request(some, role) for some in _pieces(texts, self.wire.most)]
         if len({part.shape[1] for part in made}) > 1:
-            raise ServerUnavailable(address=self.address, reason="answers vectors of several lengths")
+            raise ServerUnavailable(address=self.address, reason="answers vectors of several lengths", remedy=REMEDY)
         return np.concatenate(made) if made else np.empty((0, 0), dtype=np.float32)
 
     def close(self) -> None:
@@ -160,7 +161,7 @@ def _json(reply: WebReply, address: str) -> object:
     try:
         return reply.json()
     except ValueError as error:
-        raise ServerUnavailable(address=address, reason="answers with status 200 and no JSON") from error
+        raise ServerUnavailable(address=address, reason="answers with status 200 and no JSON", remedy=REMEDY) from error
 
 
 def _refusal(reply: WebReply, address: str, key: str) -> SamespaceError:
@@ -169,7 +170,8 @@ def _refusal(reply: WebReply, address: str, key: str) -> SamespaceError:
         return ConfigInvalid(key=key, reason=f"was refused by {address} with status {reply.status}")
     if reply.status in _MAY_PASS:
         why = "the rate limit" if reply.status == 429 else "an outage"
-        return ServerUnavailable(address=address, reason=f"status {reply.status} after {TRIES} tries ({why})")
+        reason = f"status {reply.status} after {TRIES} tries ({why})"
+        return ServerUnavailable(address=address, reason=reason, remedy=REMEDY)
     return RequestInvalid(field="texts", reason=f"{address} refused them with status {reply.status}")
 
 

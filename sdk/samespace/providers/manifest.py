@@ -25,6 +25,8 @@ from ..vectors import Float32
 
 FILE: Final = "provider.json"
 FORMAT: Final = 1
+MOST_BOUND: Final = 5e-3
+"""1 - cos: more is no noise but another model."""
 _MOST_BYTES: Final = 64 << 20
 
 
@@ -124,6 +126,11 @@ def read_provider(folder: Path | str) -> ProviderManifest:
         raise ManifestInvalid(file=str(path), reason=f"is no manifest of a provider: {error}") from error
     if said.get("format") != FORMAT:
         raise ManifestInvalid(file=str(path), reason=f"format {said.get('format')!r}, expected {FORMAT}")
+    if not 0 <= found.bound <= MOST_BOUND:
+        raise ManifestInvalid(
+            file=str(path),
+            reason=f"says that 1 - cos up to {found.bound:g} is the same; {MOST_BOUND:g} is the most that a pin allows",
+        )
     if said.get("space_id") != found.space_id or said["identity"] != json.loads(json.dumps(found.identity())):
         raise ManifestInvalid(
             file=str(path), reason=f"says space {said.get('space_id')}, and what it holds is {found.space_id}"

@@ -27,6 +27,12 @@ from .manifest import FILE, ProviderManifest
 
 PROBES: Final = tuple(text for text in (*SENTENCES, *SHORT) if len(text) > 8)[:32]
 REPEATS: Final = 5
+A_REQUEST: Final = 4
+"""Probes of one request: where a provider answers with several models, each request may meet another one."""
+MOST_NOISE: Final = 1e-3
+"""1 - cos of answers to the same text, beyond which they are of several models."""
+FAR: Final = 0.01
+"""1 - cos of an answer that no other answer excuses: it is of another model."""
 MARGIN: Final = 5.0
 """How many times the noise that was seen counts as the same: rare answers are farther off than a few repeats show."""
 LEAST: Final = 1e-6
@@ -42,7 +48,7 @@ class ProviderCheck:
     Attributes:
         worst: the largest 1 - cos of a probe, of its nearest answer; infinite where lengths differ.
         bound: that counts as the same.
-        drifted: texts whose answers all were beyond it.
+        drifted: texts whose answers all were beyond it, or of which one was farther than `FAR`.
         dims: of the vectors that came.
         asked: probes that were sent, repeats included.
     """
@@ -78,7 +84,7 @@ def pin_provider(
 
     Raises:
         RequestInvalid: too few repeats.
-        ServerUnavailable: it stayed away, or gives vectors of several lengths.
+        ServerUnavailable: it stayed away, gives vectors of several lengths, or answers as several models would.
     """
     if repeats < 2:
         raise RequestInvalid(field="repeats", reason=f"{repeats}; expected 2 or more, or the noise is not seen")
@@ -92,6 +98,12 @@ def pin_provider(
     stacked = np.stack(answers)
     mean = normalise(stacked.mean(axis=0, dtype=np.float64).astype(np.float32))
     noise = max(float(cosine_distance(each, mean).max()) for each in stacked)
+    if noise > MOST_NOISE:
+        raise ServerUnavailable(
+            address=door.address,
+            reason=f"answers to the same text differ by up to {noise:.1e} (1 - cos), and {MOST_NOISE:.0e} is allowed",
+            remedy="two models seem to answer there (a rolling update, two regions); nothing was pinned, try later",
+        )
     if float(np.abs(mean @ mean.T - 1).max()) < 1e-3:
         raise ServerUnavailable(address=door.address, reason="answers the same vector to every text")
     found = ProviderManifest(
@@ -119,17 +131,19 @@ def check_provider(manifest: ProviderManifest, door: ProviderDoor) -> ProviderCh
         ServerUnavailable: it stayed away.
     """
     nearest = np.full(len(manifest.texts), np.inf)
-    left, asked, dims = list(range(len(manifest.texts))), 0, manifest.dims
+    left, asked, dims, foreign = list(range(len(manifest.texts))), 0, manifest.dims, set[int]()
     for _ in range(1 + AGAIN):
         rows = _ask(door, [manifest.texts[i] for i in left], [manifest.roles[i] for i in left])
         asked, dims = asked + len(left), int(rows.shape[1])
         if dims != manifest.dims:
             return ProviderCheck(float("inf"), manifest.bound, manifest.texts, dims, asked)
-        nearest[left] = np.minimum(nearest[left], cosine_distance(rows, manifest.vectors[left]))
+        distances = cosine_distance(rows, manifest.vectors[left])
+        nearest[left] = np.minimum(nearest[left], distances)
+        foreign |= {place for place, far in zip(left, distances, strict=True) if far > FAR}
         left = [place for place in left if nearest[place] > manifest.bound]
         if not left:
             break
-    drifted = tuple(manifest.texts[place] for place in left)
+    drifted = tuple(manifest.texts[place] for place in sorted({*left, *foreign}))
     return ProviderCheck(float(nearest.max()), manifest.bound, drifted, dims, asked)
 
 
@@ -138,8 +152,9 @@ def _ask(door: ProviderDoor, texts: tuple[str, ...] | list[str], roles: tuple[Ro
     found: dict[int, Float32] = {}
     for role in ROLES:
         places = [place for place, each in enumerate(roles) if each == role]
-        if places:
-            found |= dict(zip(places, door.rows([texts[place] for place in places], role), strict=True))
+        for start in range(0, len(places), A_REQUEST):
+            some = places[start : start + A_REQUEST]
+            found |= dict(zip(some, door.rows([texts[place] for place in some], role), strict=True))
     lengths = {row.shape for row in found.values()}
     if len(lengths) > 1:
         raise ServerUnavailable(address=door.address, reason="answers vectors of several lengths")

@@ -13,7 +13,7 @@ from samespace.encoder import Encoded, EncodeOptions, Encoder
 from samespace.text import Role
 from samespace.vectors import Float32, Vectors, normalise
 from samespace_weaviate import StoredObject
-from samespace_weaviate.access.values import Consistency, Levels, Shard
+from samespace_weaviate.access.values import Consistency, Levels, Shard, most_replicas
 
 from .database import SPACE
 
@@ -114,6 +114,9 @@ class AuditedFake:
         return self._active
 
     levels = Levels()
+
+    def replicas(self, name: str) -> int:
+        return most_replicas(self.schema(name) or {}, self.shards(name))
 
     def shards(self, name: str) -> list[Shard]:
         return [Shard(tenant or "one", "node1", len(objects), "READY") for tenant, objects in self.objects.items()]

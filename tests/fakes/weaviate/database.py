@@ -170,6 +170,9 @@ class FakeDatabase:
         self.sent.append(f"add_tenant {tenant}")
         self.of_tenant(tenant)
 
+    def replicas(self, name: str) -> int:
+        return 1 if name in self.schemas else 0
+
     def has(self, name: str, uuid: UUID, consistency: Consistency | None = None) -> bool:
         return uuid in self.objects[name]
 

@@ -108,6 +108,14 @@ class FakeWeaviate:
     def alias_target(self, alias: str) -> str:
         return self.pointers.get(alias, "")
 
+    def make_alias(self, alias: str, name: str) -> None:
+        def effect() -> None:
+            if alias in self.pointers or alias in self.schemas or name not in self.schemas:
+                raise WeaviateError(f"alias {alias} to {name}")
+            self.pointers[alias] = name
+
+        self._effect("make_alias", effect)
+
     def point_alias(self, alias: str, name: str) -> None:
         def effect() -> None:
             if alias in self.schemas or name not in self.schemas:
@@ -237,6 +245,9 @@ class FakeWeaviate:
                 there[uuid] = replace(there[uuid], vectors={**there[uuid].vectors, vector: row})
 
         self._effect("patch_vector", effect)
+
+    def replicas(self, name: str) -> int:
+        return 1 if self.real(name) in self.schemas else 0
 
     def shards(self, name: str) -> list[Shard]:
         return []

@@ -11,7 +11,7 @@ from uuid import UUID
 from samespace.errors import ReplicasDiffer, WeaviateUnavailable
 from samespace_weaviate import StoredObject
 from samespace_weaviate.access.patience import NONE
-from samespace_weaviate.access.values import Consistency, Levels, Shard
+from samespace_weaviate.access.values import Consistency, Levels, Shard, most_replicas
 
 
 class FakeNode:
@@ -68,6 +68,9 @@ class FakeCluster:
 
     def schema(self, name: str) -> dict[str, Any] | None:
         return copy.deepcopy(self._schema) if name == self._schema["class"] else None
+
+    def replicas(self, name: str) -> int:
+        return most_replicas(self.schema(name) or {}, self.shards(name))
 
     def shards(self, name: str) -> list[Shard]:
         """Those that a test puts into `stand`."""

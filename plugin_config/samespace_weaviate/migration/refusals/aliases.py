@@ -95,6 +95,31 @@ def refuse_elsewhere(database: Database, migration: Migration, source: str) -> N
     )
 
 
+def refuse_gone(database: Database, migration: Migration) -> None:
+    """There is nothing to go back to."""
+    if not is_collection(database, migration.old):
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason="somebody deleted it, so there is no way back",
+            remedy=f"end the migration with --finish, or migrate {migration.alias} to the old encoder anew",
+        )
+
+
+def make_alias(database: Database, alias: str, name: str) -> None:
+    """Make *alias*, which the plan says is free; one that somebody made meanwhile is theirs."""
+    found = database.alias_target(alias)
+    if found == name:
+        return
+    if found:
+        raise MigrationBlocked(
+            collection=alias,
+            reason=f"the alias would be made, and somebody made it meanwhile: it points to {found}",
+            remedy=f"delete that alias if nobody needs it, and run the same command again; with another --alias and "
+            f"another --journal, {name} gets another name",
+        )
+    database.make_alias(alias, name)
+
+
 def refuse_other_copies(
     migration: Migration, schemas: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]
 ) -> None:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from samespace.errors import MigrationBlocked
 
-from ...audit.searchable import SearchCheck
+from ...audit.searchable import SearchCheck, wait_for_index
 from ..plan import Migration
 from ..transfer import Transfer
-from ..verification import Verification, made_searchable
+from ..verification import INDEX_WAIT_S, Verification, made_searchable
 
 
 def refuse_what_was_found(found: Verification, migration: Migration) -> None:
@@ -38,6 +38,7 @@ def refuse_unsearchable(transfer: Transfer, migration: Migration) -> None:
     They did before the switch, but a Weaviate that was killed since may have lost the end of its index.
     """
     found = SearchCheck()
+    wait_for_index(transfer.database, migration.new, INDEX_WAIT_S)
     for tenant in transfer.tenants():
         with transfer.awake(tenant, make=False):
             if not tenant or transfer.database.tenant_state(migration.new, tenant):

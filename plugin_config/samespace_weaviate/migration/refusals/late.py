@@ -84,9 +84,13 @@ def _apart(transfer: Transfer, migration: Migration, times: MigrationProgress) -
             has_new = not tenant or bool(database.tenant_state(migration.new, tenant))
             new = stream(own, migration.new) if has_new else iter(())
             for left, right in paired(stream(own, migration.old), new):
+                if transfer.mark in (each.uuid for each in (left, right) if each is not None):
+                    continue  # which a crash may have left
                 found.objects += left is not None
                 if left is not None and left.updated_ms >= times.settled_ms:
-                    found.written.append(left.uuid)
+                    # What is the same in both, or what a way back has carried before it was stopped, is not late.
+                    same = left.uuid in times.returned or (right is not None and left.same_content(right))
+                    found.written += [] if same else [left.uuid]
                 elif left is not None and right is None:
                     found.missing.append(left.uuid)
                 elif left is None and right is not None and right.updated_ms < times.moved_ms - apart_ms:

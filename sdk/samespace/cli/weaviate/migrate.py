@@ -97,9 +97,8 @@ def ways_to_end(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--guard/--no-guard",
-    default=True,
-    show_default=True,
-    help="Make the new collection reject vectors and queries that name no vector.",
+    default=None,
+    help="Make the new collection reject vectors and queries that name no vector [default: guard].",
 )
 @click.option(
     "--watch",
@@ -125,7 +124,7 @@ def migrate(
     alias: str,
     text_property: str,
     journal_path: Path | None,
-    guard: bool,
+    guard: bool | None,
     weaviate: NamedWeaviate,
     **terms: Any,
 ) -> None:
@@ -147,6 +146,7 @@ def migrate(
     """
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
+    from samespace_weaviate.migration.refusals.wishes import Asked
     from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
     from ..encoders import open_encoder
@@ -159,12 +159,13 @@ def migrate(
         require_rights(store, "migrate", name, f"{alias or name}_new")
         database = store.patient(Patience())
         encoder = stack.enter_context(open_encoder(to)) if to else None
-        wanted = _Wanted(name, alias, text_property, guard, encoder, server)
+        wanted = _Wanted(name, alias, text_property, guard is not False, encoder, server)
         if strategy == "named-vector":
             _second_vector(database, wanted, wish, terms)
             return
         order = Order(
             wish=wish,
+            asked=Asked(name, False, alias, text_property, server or "", guard),
             path=path,
             plan=partial(_planned, database, wanted, terms["max_objects_per_s"]),
             schema=partial(_schema, database, wanted),

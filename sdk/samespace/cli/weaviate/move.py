@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     "named after a space.",
 )
 @click.option(
+    "--guard/--no-guard",
+    default=None,
+    help="With --encoder: make the copy reject vectors and queries that name no vector [default: guard].",
+)
+@click.option(
     "--journal",
     "journal_path",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -66,6 +71,7 @@ def move(
     server: str | None,
     alias: str,
     encoder: str | None,
+    guard: bool | None,
     journal_path: Path | None,
     dry_run: bool,
     rollback: bool,
@@ -95,6 +101,7 @@ def move(
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
     from samespace_weaviate.migration.moving import moved_schema
+    from samespace_weaviate.migration.refusals.wishes import Asked
     from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
     path = journal_path or Path(f"{name}.move")
@@ -111,8 +118,9 @@ def move(
         writer = _Writer(stack, encoder)
         order = Order(
             wish=wish,
+            asked=Asked(name, True, alias, server=server or "", guard=guard),
             path=path,
-            plan=lambda: _planned(database, name, alias, writer, server),
+            plan=lambda: _planned(database, name, alias, writer, server, guard),
             schema=schema,
             encoder=None,
             terms=_terms(writer.audit(database), keep_name, **terms),
@@ -182,7 +190,9 @@ class _Writer:
         return self._opened
 
 
-def _planned(database: Database, name: str, alias: str, writer: _Writer, server: str | None) -> Migration:
+def _planned(
+    database: Database, name: str, alias: str, writer: _Writer, server: str | None, guard: bool | None
+) -> Migration:
     """The plan, printed."""
     from samespace_weaviate.migration import references_from_others, sentences
     from samespace_weaviate.migration.moving import moved_schema, plan_move
@@ -197,7 +207,9 @@ def _planned(database: Database, name: str, alias: str, writer: _Writer, server:
     aliases = database.aliases()
     old = aliases.get(collection_name(name), collection_name(name))
     found = writer.adoption(database, old, schemas[old]) if old in schemas else None
-    migration = plan_move(name, uuid4().hex[:12], schemas, aliases, alias=alias, space_id=writer.space_id, found=found)
+    migration = plan_move(
+        name, uuid4().hex[:12], schemas, aliases, alias=alias, space_id=writer.space_id, found=found, guard=guard
+    )
     refuse_other_copies(migration, schemas, aliases)
     if migration.renamed is not None and not writer.can_encode:
         raise RequestInvalid(

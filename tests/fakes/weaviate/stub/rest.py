@@ -177,7 +177,11 @@ def _batched(state: StubState, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         (
             f"msg:no object with id found for reference {key}"
             for key, value in properties.items()
-            if isinstance(value, list) and value and isinstance(value[0], Mapping) and "beacon" in value[0]
+            if isinstance(value, list)
+            and value
+            and isinstance(value[0], Mapping)
+            and set(value[0]) == {"beacon"}
+            and str(value[0]["beacon"]).startswith("weaviate://")
         ),
         "",
     )

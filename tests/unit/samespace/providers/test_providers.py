@@ -119,6 +119,44 @@ def test_what_changes_is_seen_in_one_check(change: str, hosted: Hosted, tmp_path
             encoder.encode(["x"], "query")
 
 
+class TwoModels(ProviderDoor):
+    """Each request is answered by one of two models: a rolling update, two regions."""
+
+    def __init__(self, share: float) -> None:
+        self.model, self.dims, self.address = "model-1", 0, "http://nowhere"
+        self.share, self.chance = share, np.random.default_rng(5)
+
+    def rows(self, texts, role):  # type: ignore[no-untyped-def]
+        model = 2 if self.chance.random() < self.share else 1
+        made = np.stack([np.random.default_rng([model, *text.encode()]).normal(size=64) for text in texts])
+        return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_two_models_behind_one_name_are_not_pinned(tmp_path: Path) -> None:
+    """Their distance would become the noise, and every vector the same."""
+    with pytest.raises(ServerUnavailable, match="two models seem to answer there"):
+        pin_provider(TwoModels(0.5), "openai", tmp_path / "out", token_limit=10)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_model_is_seen_although_the_first_answers_too(tmp_path: Path) -> None:
+    """Asked until it gives the right answer, it would be the same in 19 of 20 checks."""
+    manifest = pin_provider(TwoModels(0.0), "openai", tmp_path / "out", token_limit=10)
+    assert check_provider(manifest, TwoModels(0.0)).same
+    checks = [check_provider(manifest, TwoModels(0.5)) for _ in range(20)]
+    assert not any(each.same for each in checks)
+
+
+def test_a_bound_that_was_edited_acquits_nobody(hosted: Hosted, tmp_path: Path) -> None:
+    """It is not in the id, because it is measured; so it has a limit of its own."""
+    pinned(hosted, tmp_path)
+    file = tmp_path / "openai" / FILE
+    for bound in (1.9, -1.0, float("nan")):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "bound": bound}))
+        with pytest.raises(ManifestInvalid, match="is the most that a pin allows"):
+            read_provider(tmp_path / "openai")
+
+
 def test_outages_are_waited_for_and_refusals_are_not(hosted: Hosted, tmp_path: Path) -> None:
     """429 and 503 pass; a wrong key, a refused text and an endless outage end in one line without key or text."""
     manifest = pinned(hosted, tmp_path)

@@ -12,6 +12,7 @@ from fakes.weaviate.stub import Fault, StubObject, StubWeaviate
 from samespace.errors import WeaviateError, WeaviateUnavailable
 from samespace_weaviate import Store, StoredObject
 from samespace_weaviate.access.database import stream
+from samespace_weaviate.access.values import Shard
 
 NAME = "Article"
 A, B = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
@@ -42,6 +43,18 @@ def test_an_object_comes_back_as_it_was_written(stub: StubWeaviate, store: Store
     assert found.updated_ms == stub.clock_ms
     (bare,) = store.page(NAME, "", 10)
     assert (bare.vectors, bare.references) == ({}, {"next": (BEACON, BEACON)})
+
+
+@pytest.mark.parametrize(
+    "sensors",
+    [[{"beacon": "B9"}], [{"beacon": "B9", "room": 4}, {"room": 5}], [{"beacon": BEACON, "room": 4}]],
+)
+def test_a_nested_field_named_beacon_is_no_reference(sensors: list[Any], stub: StubWeaviate, store: Store) -> None:
+    """It was sent as one, and refused for ever."""
+    whole = StoredObject(UUID(int=1), {"sensors": sensors}, vectors={"e_a": A})
+    assert store.write(NAME, [whole]) == []
+    (found,) = store.page(NAME, "", 10)
+    assert (found.properties, found.references) == ({"sensors": sensors}, {})
 
 
 def test_references_lead_to_what_is_not_there_yet(stub: StubWeaviate, store: Store) -> None:
@@ -176,8 +189,17 @@ def test_a_page_whose_objects_are_all_deleted_elsewhere_is_not_the_last(
 
 
 def test_a_single_replica_is_not_asked_twice(stub: StubWeaviate, store: Store) -> None:
-    """Level ALL of one replica is one replica."""
+    """Level ALL of one replica is one replica; how many there are is asked once in a while."""
     store.write(NAME, [entry(number) for number in range(1, 9)])
     stub.calls.clear()
-    assert len(store.page(NAME, "", 9)) == 8
-    assert [call.what for call in stub.calls] == [f"GET /v1/schema/{NAME}", "GET /v1/objects"]
+    assert len(store.page(NAME, "", 9)) == len(store.page(NAME, "", 9)) == 8
+    asked = [f"GET /v1/schema/{NAME}", f"GET /v1/nodes/{NAME}", "GET /v1/objects", "GET /v1/objects"]
+    assert [call.what for call in stub.calls] == asked
+
+
+def test_a_replica_that_was_copied_to_another_node_is_a_replica(stub: StubWeaviate, store: Store) -> None:
+    """The schema says one; each node that holds it has lists and indexes of its own."""
+    shards = [Shard("s", "node1", 8, "READY"), Shard("s", "node3", 8, "READY")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store), "shards", lambda self, name: shards)
+        assert store.replicas(NAME) == 2

@@ -17,6 +17,7 @@ from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
 from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, Watched, judged_guard, watch
 from samespace_weaviate.migration import Migration, MigrationState
 from samespace_weaviate.migration import session as sessions
+from samespace_weaviate.migration.refusals.wishes import Asked
 
 
 @dataclass
@@ -91,7 +92,7 @@ MIGRATION = Migration("m", "A", False, "A_old", "A_new", "e_1", "e_2", "1", "2",
 
 
 @dataclass
-class Asked:
+class Both:
     """Two collections: how many each finds and how many seconds it takes, or why it does not answer."""
 
     clock: Clock
@@ -122,7 +123,7 @@ class Asked:
 def test_queries_are_asked_of_both(old: tuple[int, float] | str, new: tuple[int, float] | str, failed: str) -> None:
     """What the old collection does and the new one does not is a failure; what neither does is none."""
     clock = Clock()
-    asks = QueryGuard(Asked(clock, old, new), MIGRATION, ["a", "b", "c"], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(Both(clock, old, new), MIGRATION, ["a", "b", "c"], clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look))
     assert (failed in found.failed) if failed else (found.failed == "")
 
@@ -132,7 +133,7 @@ def test_queries_are_asked_of_both(old: tuple[int, float] | str, new: tuple[int,
 def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: bool) -> None:
     """A guard that had nothing to look at did not hold; an old collection without a module excuses no new one."""
     clock = Clock()
-    asked = Asked(clock, "no module", answers)
+    asked = Both(clock, "no module", answers)
     asks = QueryGuard(asked, MIGRATION, ["a"], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     if old_answers:
@@ -193,7 +194,7 @@ def test_readers_are_switched_back_where_a_guard_fails(
     monkeypatch.setattr(sessions, "_go_on", go_on)
     monkeypatch.setattr(sessions, "_take_up", lambda *arguments: (None, MIGRATION))
     order = sessions.Order(
-        "migrate", tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
+        "migrate", Asked("A"), tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
         watch=lambda migration: Watched(3, 15.0, failed),
     )  # fmt: skip
     heard = Heard()
@@ -212,7 +213,7 @@ def test_a_watch_that_saw_nothing_is_no_success(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sessions, "_go_on", lambda *arguments: MigrationState.SETTLED)
     monkeypatch.setattr(sessions, "_take_up", lambda *arguments: (None, MIGRATION))
     order = sessions.Order(
-        "migrate", tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
+        "migrate", Asked("A"), tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
         watch=lambda migration: Watched(3, 15.0, unseen=("queries by text: neither answered any",)),
     )  # fmt: skip
     with pytest.raises(MigrationBlocked, match="watched for 15 s, and that shows nothing: queries by text"):

@@ -232,6 +232,26 @@ def test_a_collection_that_was_made_anew_is_imported_from_the_beginning(tmp_path
     assert (report.written, report.skipped) == (10, 0)
 
 
+@pytest.mark.parametrize("changed", [1, 10])
+def test_other_texts_of_the_same_ids_are_imported_again(changed: int, tmp_path: Path) -> None:
+    """A backup of an earlier edition was restored, or it is another Weaviate: one object of a batch, or all."""
+    options = ImportOptions(state=tmp_path / "run")
+    store = database(
+        refuse=lambda entry, attempt: "no" if entry.properties["passageId"] == "9" and attempt == 1 else None
+    )
+    import_passages(store, TARGET, FakeEncoder(), PASSAGES, batch=4, options=options)
+    for passage in PASSAGES[:changed]:
+        key = object_uuid("Article", passage.id)
+        if key in store.objects["Article"]:
+            old = store.objects["Article"][key]
+            store.objects["Article"][key] = replace(old, properties={**old.properties, "text": "of the first edition"})
+    report = import_passages(store, TARGET, FakeEncoder(), PASSAGES, batch=4, options=options)
+    assert not report.failed
+    stored = {each.properties["passageId"]: each.properties["text"] for each in store.objects["Article"].values()}
+    assert stored == {passage.id: passage.text for passage in PASSAGES}
+    assert report.skipped == (5 if changed == 1 else 0)
+
+
 def test_only_some_passages_can_be_imported(tmp_path: Path) -> None:
     """The ids of an earlier import's failures, without its journal."""
     options = ImportOptions(state=tmp_path / "run", only=frozenset({"3", "5"}))

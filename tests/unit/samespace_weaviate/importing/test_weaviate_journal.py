@@ -90,14 +90,6 @@ def test_a_damaged_journal_is_an_error_and_two_imports_do_not_share_one(tmp_path
         ImportJournal.open(path, KEY)
 
 
-def test_a_few_batches_stand_for_all(tmp_path: Path) -> None:
-    """The first and the last are among them, and no more than were asked for, and one."""
-    journal = ImportJournal(tmp_path / "x", KEY, {number: done(number) for number in range(50)})
-    some = [each.number for each in journal.some(8)]
-    assert (some[0], some[-1]) == (0, 49)
-    assert len(some) <= 9
-
-
 def test_batches_come_out_the_same_and_those_that_are_done_are_left_out() -> None:
     """A batch counts as done with just its own input; of one that failed in part, the failed are left to do."""
     first = list(batches(PASSAGES, "Article", 3))

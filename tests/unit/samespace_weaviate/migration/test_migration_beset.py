@@ -122,6 +122,22 @@ def test_two_operators_who_plan_at_the_same_time_are_told_when_the_copies_are_ma
     assert world.door.pointers["Articles"] == "Article_old"
 
 
+def test_an_alias_that_somebody_made_meanwhile_is_theirs(tmp_path: Path) -> None:
+    """While a person thought about the plan, or the journal lay about for days."""
+    world = World(tmp_path, named=False)
+    create = world.door.create
+
+    def meanwhile(schema: Any) -> None:
+        create(schema)
+        create({"class": "Others"})
+        world.door.pointers["Articles"] = "Others"
+
+    world.door.create = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(MigrationBlocked, match="somebody made it meanwhile: it points to Others"):
+        world.run()
+    assert world.door.pointers["Articles"] == "Others"
+
+
 # -- clocks
 
 
@@ -212,6 +228,62 @@ def test_a_tenant_that_clients_made_since_is_searched_before_the_old_collection_
     with pytest.raises(MigrationBlocked, match="stored and no search finds them"):
         world.run("finish")
     assert "Article_old" in world.door.schemas
+
+
+@pytest.mark.parametrize("call", ["after set_tenant", "before write", "page"])
+def test_a_way_back_does_not_delete_what_is_written_by_the_old_name_meanwhile(world: World, call: str) -> None:
+    """ "We are going back to it": killed and run again, or while it runs; 30 acknowledged writes were deleted."""
+    world.run()
+    world.client_writes("", record(3, "changed since"))
+    world.door.clock_ms += 10_000
+    late = [record(number) for number in range(5000, 5030)]
+    if call == "after set_tenant":  # killed right after the note that it begins
+        point = world.door.alias_target
+        world.door.alias_target = lambda alias: (_ for _ in ()).throw(Killed())  # type: ignore[method-assign]
+        with pytest.raises(Killed):
+            world.run("rollback", force=True)
+        world.door.alias_target = point  # type: ignore[method-assign]
+        for each in late:
+            world.door.put("Article_old", "", each)
+    else:
+        left = [3]
+
+        def meanwhile(name: str) -> None:
+            left[0] -= name == call
+            if left[0] == 0 and name == call:
+                for each in late:
+                    world.door.put("Article_old", "", each)
+
+        left[0] = 3 if call == "page" else 1
+        world.door.on_call = meanwhile
+    with pytest.raises(MigrationBlocked, match="written after the switch, by its own name"):
+        world.run("rollback")
+    world.door.on_call = lambda name: None
+    assert all(each.uuid in world.door.objects["Article_old"][""] for each in late)
+
+
+def test_writes_that_come_while_everything_is_searched_are_seen_before_the_drop(world: World) -> None:
+    """The search of a large collection takes an hour; late writes are looked for after it."""
+    world.run()
+    world.door.clock_ms += 10_000
+    nearest = FakeWeaviate._nearest
+    with pytest.MonkeyPatch.context() as patch:
+
+        def searched(self: FakeWeaviate, *arguments: Any) -> Any:
+            self.put("Article_old", "", record(5000))
+            return nearest(self, *arguments)
+
+        patch.setattr(FakeWeaviate, "_nearest", searched)
+        with pytest.raises(MigrationBlocked, match="1 of its objects were written after the switch"):
+            world.run("finish")
+    assert "Article_old" in world.door.schemas
+
+
+def test_an_old_collection_that_is_gone_is_said_to_be(world: World) -> None:
+    world.run()
+    world.door.delete_collection("Article_old")
+    with pytest.raises(MigrationBlocked, match="somebody deleted it, so there is no way back"):
+        world.run("rollback")
 
 
 CHANGES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -16,10 +17,11 @@ import pytest
 from fakes.weaviate.database import OTHER_SPACE, SPACE
 from samespace.errors import ConfigInvalid
 from samespace_weaviate import CollectionSpec, PinCheck, Severity
+from samespace_weaviate.pinning import served as served_module
 from samespace_weaviate.pinning.check import Inventory, check_all
 from samespace_weaviate.pinning.collisions import colliding_names
 from samespace_weaviate.pinning.sameness import SpaceSide
-from samespace_weaviate.pinning.served import Servers
+from samespace_weaviate.pinning.served import ASKED, Servers
 from samespace_weaviate.pinning.unpinned import unpinned_vectors
 
 SERVER = "http://encoder:8080"
@@ -122,6 +124,18 @@ def test_the_server_behind_the_url_is_asked(status: int, body: Any, worst: Sever
     assert expected in says(found, worst)
 
 
+def test_several_servers_behind_one_address_are_seen() -> None:
+    """A load balancer in the middle of a deployment: every other connection leads to a server of another space."""
+    with meta(200, served(SPACE)) as (right, _), meta(200, served(OTHER_SPACE)) as (wrong, _):
+        turns = itertools.cycle((right, wrong))
+        ask = served_module._ask
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served_module, "_ask", lambda base, ca, timeout_s: ask(next(turns), ca, timeout_s))
+            (found,) = check_all(inventory(CollectionSpec("A", SPACE, right)), servers=Servers())
+    assert found.worst is Severity.BROKEN
+    assert "several servers are behind it, and they differ" in says(found, Severity.UNSAFE)
+
+
 def one(place: int) -> list[float]:
     return [1.0, 0.0, float(place)]
 
@@ -173,14 +187,14 @@ def test_the_server_that_queries_go_to_is_asked_too() -> None:
     assert f"{queries} does not serve space" in says(found, Severity.BROKEN)
 
 
-def test_a_server_is_asked_once_and_with_the_token_of_the_url() -> None:
-    """Two collections of one server cost one request; the token is sent and not printed."""
+def test_a_server_is_asked_for_all_its_collections_and_with_the_token_of_the_url() -> None:
+    """Two collections of one server cost no more than one; the token is sent and not printed."""
     with meta(200, served(SPACE)) as (address, seen):
         url = address.replace("//", "//weaviate:a%2Ftoken@")
         found = check_all(
             inventory(CollectionSpec("A", SPACE, url), CollectionSpec("B", SPACE, url)), servers=Servers()
         )
-    assert seen == ["Basic d2VhdmlhdGU6YS90b2tlbg=="]
+    assert seen == ["Basic d2VhdmlhdGU6YS90b2tlbg=="] * ASKED
     assert "token" not in "".join(says(each, Severity.FINE) for each in found)
 
 

@@ -1,0 +1,19 @@
+"""What the way back must not write over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from samespace.errors import MigrationBlocked
+
+
+def refuse_overwriting(name: str, late: Sequence[UUID]) -> None:
+    """Somebody wrote these objects to the old collection *name* by its own name, while it was not served."""
+    if late:
+        raise MigrationBlocked(
+            collection=name,
+            reason=f"{len(late)} of its objects were written after the switch, by its own name ({late[0]}, ...); "
+            "the way back would overwrite or delete them",
+            remedy="let all clients use the alias, do the same there, or give it up with --force",
+        )
