@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -110,14 +111,8 @@ def import_passages(
     journal = _journal(target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
     wanted = _wanted(passages, options.only)
-    source = batches(
-        wanted,
-        target.collection,
-        batch,
-        journal,
-        tenant_property=options.tenant_property,
-        holds=lambda finished: holds(database, target, finished, options.tenant_property),
-    )
+    there = partial(holds, database, target, tenant_property=options.tenant_property)
+    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property, holds=there)
     try:
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)

@@ -44,7 +44,7 @@ from .refusals.schemas import (
     refuse_without_module,
 )
 from .switch import ROUNDS, move_alias, settle
-from .transfer import CopyPace, CopyRoute, Limits, Moved, Transfer, put_to_sleep
+from .transfer import CopyPace, CopyRoute, Moved, PassLimits, Transfer, put_to_sleep
 from .verification import Verification, counted, verify
 
 QUIET: Final = 64
@@ -367,7 +367,7 @@ class Migrator:
         def allowed() -> None:
             refuse_elsewhere(self.database, self.migration, route.source)
 
-        return Transfer(self.database, self.journal, route, self.terms.pace, Limits(allowed, late_ms))
+        return Transfer(self.database, self.journal, route, self.terms.pace, PassLimits(allowed, late_ms))
 
     def _needed(self) -> Encoder:
         if self._encoder is None:

@@ -110,7 +110,7 @@ class CopyPace:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PassLimits:
     """What a pass must not do while the alias leads to the source.
 
     Attributes:
@@ -132,10 +132,10 @@ class Transfer:
         journal: MigrationJournal,
         route: CopyRoute,
         pace: CopyPace,
-        limits: Limits | None = None,
+        limits: PassLimits | None = None,
     ) -> None:
         self.database, self.journal, self.route, self.pace = database, journal, route, pace
-        self._limits = limits or Limits()
+        self._limits = limits or PassLimits()
         self._started, self._done = pace.clock(), 0
         self._properties = frozenset[str]()  # of the target, as they were last seen
 
@@ -188,9 +188,9 @@ class Transfer:
 
     def differences(self, tenant: str) -> Iterator[Change]:
         """What a pass over the tenant would do now; nothing is written."""
-        own, vectors = self.database.of_tenant(tenant), self.route.carries
-        source = map(self._translated, stream(own, self.route.source, vectors=vectors))
-        yield from changes(source, stream(own, self.route.target, vectors=vectors), same=self.route.same)
+        own, route = self.database.of_tenant(tenant), self.route
+        source = map(self._translated, stream(own, route.source, vectors=route.carries))
+        yield from changes(source, stream(own, route.target, vectors=route.carries), same=route.same)
 
     def tenants(self) -> list[str]:
         """Of the source, in order; [""] without tenants."""
@@ -199,11 +199,8 @@ class Transfer:
     def stamp_ms(self, name: str, database: Database | None = None) -> int:
         """When an object is written that is written to *name* now, and deleted again, by Weaviate's own stamp.
 
-        By these stamps objects are compared. The date of an answer may be that of a proxy in between.
-
-        Args:
-            name: source or target, whichever readers do not see at the moment.
-            database: of the node that is to write it; the connection's unless given.
+        By these stamps objects are compared. The date of an answer may be that of a proxy in between. *name* is source
+        or target, whichever readers do not see; *database* that of the node which is to write, else the connection's.
 
         Raises:
             MigrationBlocked: Weaviate refused it.
@@ -309,8 +306,7 @@ class Transfer:
                 self.journal.note("returned", ids=[str(each.uuid) for each in writes])
             self._write(onto, writes)
             onto.delete(route.target, deletes)
-            carried |= {each.uuid for each in writes} if since_ms is not None else set()
-            carried -= set(deletes)
+            carried = (carried | {each.uuid for each in writes}) - set(deletes)
             note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
             self._keep_pace(len(writes))
@@ -318,7 +314,7 @@ class Transfer:
             total,
             latest_ms=latest_ms,
             young={tenant: frozenset(young)} if young else {},
-            carried={tenant: frozenset(carried)} if carried else {},
+            carried={tenant: frozenset(carried)} if carried and window is None else {},
         )
 
     def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[UUID, Float32]]]:

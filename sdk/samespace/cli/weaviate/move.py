@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -100,7 +101,6 @@ def move(
     """
     require_weaviate()
     from samespace_weaviate.access.patience import Patience
-    from samespace_weaviate.migration.moving import moved_schema
     from samespace_weaviate.migration.refusals.wishes import Asked
     from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
@@ -109,25 +109,27 @@ def move(
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
         require_rights(store, "move", name, f"{alias or name}_new")
-        database = store.patient(Patience())
-
-        def schema(migration: Migration) -> dict[str, Any] | None:
-            old = database.schema(migration.old)
-            return moved_schema(old, migration, server) if server and old is not None else None
-
-        writer = _Writer(stack, encoder)
+        database, writer = store.patient(Patience()), _Writer(stack, encoder)
         order = Order(
             wish=wish,
             asked=Asked(name, True, alias, server=server or "", guard=guard),
             path=path,
             plan=lambda: _planned(database, name, alias, writer, server, guard),
-            schema=schema,
+            schema=partial(_schema, database, server),
             encoder=None,
             terms=_terms(writer.audit(database), keep_name, **terms),
             dry_run=dry_run,
             yes=yes,
         )
         carry(database, order, Person())
+
+
+def _schema(database: Database, server: str | None, migration: Migration) -> dict[str, Any] | None:
+    """Of the new collection, where the address is known."""
+    from samespace_weaviate.migration.moving import moved_schema
+
+    old = database.schema(migration.old)
+    return moved_schema(old, migration, server) if server and old is not None else None
 
 
 def _terms(
