@@ -77,9 +77,12 @@ def test_results_come_in_the_rerankers_order(tiny_artifact: Path, reranker: Path
 
 def by_weaviate(store: Store, encoder: Encoder) -> list[str]:
     """What Weaviate's module makes of the same search."""
+    from weaviate.classes.config import Reconfigure
     from weaviate.classes.query import MetadataQuery, Rerank
 
     articles = store.client.collections.get("Reranked")
+    articles.config.update(reranker_config=Reconfigure.Reranker.transformers())
+    assert PinnedCollection.open(store, "Reranked", encoder).verify().space == encoder.space_id
     found = articles.query.near_vector(
         np.asarray(encoder.encode([QUERY], "query"))[0].tolist(),
         target_vector=f"e_{encoder.space_id[:12]}",
