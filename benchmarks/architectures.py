@@ -41,7 +41,7 @@ from samespace.model.modules import POOLING_NAMES
 POOLINGS: Final = (*POOLING_NAMES, "attention")
 SCALE, ROWS, TOKENS, ROUNDS = 8, 8, 128, 15
 """Of the timings: 256 dims (2 layers), one batch of 8 x 128 tokens, the fastest of 15 runs in turns."""
-PACKAGES: Final = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "optimum")
+PACKAGES: Final = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
 RUNTIMES: Final = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
 INT8_RUNTIMES: Final = ("onnxruntime", "openvino")
 BEGIN, END = "<!-- tables: written by benchmarks/architectures.py -->", "<!-- end of tables -->"

@@ -30,6 +30,7 @@ from .rpc.admin import AdminServer
 from .settings import Settings
 from .spaces.loader import Loader, open_artifacts
 from .spaces.registry import AnyEngine, Spaces, full_id
+from .spaces.rerankers import RerankEngine
 
 if TYPE_CHECKING:
     from .observing.tracing import Tracer
@@ -78,7 +79,8 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     artifacts = open_artifacts(settings.artifacts)
     default_space = settings.default_space
     if default_space is not None:  # a wrong one is told before anything slow is done
-        default_space = full_id(default_space, tuple(artifact.space_id for artifact in artifacts))
+        spaces_of = [each.space_id for each in artifacts if each.manifest.reranker is None]
+        default_space = full_id(default_space, tuple(spaces_of))
     telemetry = Telemetry()
     listener = listen(settings.host, settings.http_port)
     spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
@@ -96,7 +98,9 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
     try:
         ports = await doors.open(listener)
         for artifact in artifacts:
-            await loader.load(artifact, settings.choice)
+            await (loader.load if artifact.manifest.reranker is None else loader.load_reranker)(
+                artifact, settings.choice
+            )
             if stop.is_set():
                 return 0
         spaces.set_default(default_space)
@@ -104,16 +108,9 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         if admin is not None and settings.admin_port is not None:
             ports["admin_port"] = await admin.start(settings.admin_port)
         spaces.state = "ready"
-        tell("ready", spaces=len(spaces.ids), **{name: port for name, port in ports.items() if port is not None})
-        announce(
-            {
-                "ready": True,
-                "host": settings.host,
-                **ports,
-                "spaces": [_told(engine) for engine in spaces],
-                "pid": os.getpid(),
-            }
-        )
+        counts = {"spaces": len(spaces.ids)} | ({"rerankers": len(spaces.rerankers)} if spaces.rerankers else {})
+        tell("ready", **counts, **{name: port for name, port in ports.items() if port is not None})
+        announce({"ready": True, "host": settings.host, **ports, **_all_told(spaces), "pid": os.getpid()})
         await stop.wait()
         spaces.state = "draining"
         tell("draining", requests=spaces.at_work)
@@ -140,6 +137,26 @@ async def _drain(spaces: Spaces, hurry: asyncio.Event, timeout_ms: int) -> int:
         return 1
     tell("drained")
     return 0
+
+
+def _all_told(spaces: Spaces) -> dict[str, Any]:
+    """Spaces, and rerankers where there are any."""
+    told: dict[str, Any] = {"spaces": [_told(engine) for engine in spaces]}
+    return told | ({"rerankers": [_told_reranker(each) for each in spaces.rerankers]} if spaces.rerankers else {})
+
+
+def _told_reranker(engine: RerankEngine) -> dict[str, Any]:
+    loaded = engine.loaded
+    return {
+        "reranker_id": engine.reranker_id,
+        "name": loaded.artifact.manifest.name,
+        "activation": engine.activation,
+        "build": loaded.build_name,
+        "runtime": loaded.runtime,
+        "precision": loaded.precision,
+        "worst": loaded.worst,
+        "why": loaded.why,
+    }
 
 
 def _told(engine: AnyEngine) -> dict[str, Any]:

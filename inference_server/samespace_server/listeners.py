@@ -21,6 +21,7 @@ from .http.about import add_about, add_meta
 from .http.browsers import Origins
 from .http.hosts import KnownHosts
 from .http.openapi import add_openapi
+from .http.reranking import add_rerankers
 from .http.routes import HttpApp, add_encoder, add_health, add_metrics
 from .http.server import HttpServer
 from .http.status_page import add_status
@@ -52,6 +53,7 @@ class Doors:
         add_health(app, spaces)
         add_meta(app, spaces)
         add_encoder(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
+        add_rerankers(app, spaces, watch, most_texts=settings.limits.max_texts_per_request)
         add_about(app, spaces, most_texts=settings.limits.max_texts_per_request)
         if not apart:
             add_metrics(app, telemetry)

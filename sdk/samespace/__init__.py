@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .encoder import Encoded, Encoder
 from .errors import SamespaceError, SpaceMismatch
+from .reranking.reranker import Reranker
 from .rpc.access import Access, Tls
 from .vector_files import StoredVectors, read_vectors, write_vectors
 from .vectors import Vectors
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Access", "AsyncEncoder", "Encoded", "Encoder", "SamespaceError", "SpaceMismatch", "StoredVectors", "Tls",
-    "Vectors", "__version__", "adapt", "evaluate", "export", "read_vectors", "serve", "train", "weaviate",
+    "Access", "AsyncEncoder", "Encoded", "Encoder", "Reranker", "SamespaceError", "SpaceMismatch", "StoredVectors",
+    "Tls", "Vectors", "__version__", "adapt", "evaluate", "export", "read_vectors", "serve", "train", "weaviate",
     "write_vectors",
 ]  # fmt: skip
 _LATER = dict.fromkeys(("adapt", "evaluate", "export", "serve", "train"), "commands") | {"AsyncEncoder": "asynchronous"}

@@ -19,6 +19,7 @@ from .text import (
     BY_WINDOW,
     LONG_TEXTS,
     ROLES,
+    WINDOW_MEAN,
     Int64,
     LongTexts,
     Role,
@@ -94,7 +95,7 @@ def embed_texts(
             progress(sum(missing[text] == 0 for text in {owners[row] for row in rows}))
 
     vectors = run_windows(run, windows, dims=dims, batch_tokens=batch_tokens, done=done)
-    return assemble(tokenized, vectors, long_texts)
+    return assemble(tokenized, vectors, long_texts, text_encoder.recipe.combine)
 
 
 def run_windows(
@@ -139,8 +140,14 @@ def embed_roles(
     return vectors
 
 
-def assemble(tokenized: Sequence[TokenizedText], vectors: Float32, long_texts: LongTexts) -> Embedded:
-    """Put the vectors of all windows, in text order, together into the answer that was asked for."""
+def assemble(
+    tokenized: Sequence[TokenizedText], vectors: Float32, long_texts: LongTexts, combine: str = WINDOW_MEAN
+) -> Embedded:
+    """Put the vectors of all windows, in text order, together into the answer that was asked for.
+
+    Args:
+        combine: of the recipe, see `pool_windows`.
+    """
     tokens = tuple(text.tokens for text in tokenized)
     counts = tuple(len(text.windows) for text in tokenized)
     if long_texts in BY_WINDOW:
@@ -153,7 +160,7 @@ def assemble(tokenized: Sequence[TokenizedText], vectors: Float32, long_texts: L
     row = 0
     for index, text in enumerate(tokenized):
         last = row + len(text.windows)
-        pooled[index] = pool_windows(vectors[row:last], [window.content for window in text.windows])
+        pooled[index] = pool_windows(vectors[row:last], [window.content for window in text.windows], combine)
         row = last
     return Embedded(pooled, tokens, counts, spans)
 

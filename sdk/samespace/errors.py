@@ -4,6 +4,8 @@
     ├── SpaceMismatch          vectors or a request of one space met another space
     ├── VectorsDisagree        two sides say one space, and give different vectors
     ├── UnknownSpace           a space was asked for that is not loaded here
+    ├── UnknownReranker        a reranker was asked for that is not loaded here
+    ├── WrongKind              a reranker where an encoder is needed, or the other way round
     ├── ArtifactError          an artifact cannot be trusted
     │   ├── ArtifactDamaged    a file is missing, truncated or altered
     │   ├── ManifestInvalid    the manifest does not say what a manifest has to say
@@ -104,6 +106,24 @@ class UnknownSpace(SamespaceError):
             f"space {requested} is not served here{few}; served: {have}. Use the encoder that wrote the "
             "vectors, or start a server with its artifact: `samespace serve ARTIFACT`"
         )
+
+
+class UnknownReranker(SamespaceError):
+    """A reranker was asked for that is not loaded here, or (*requested* is empty) none was named."""
+
+    def __init__(self, *, requested: str, served: tuple[str, ...]) -> None:
+        self.requested, self.served = requested, served
+        what = f"reranker {requested} is not served here" if requested else "no reranker is named: /e/ID/rerank"
+        super().__init__(f"{what}; served: {', '.join(served) or 'none'}. Serve one: `samespace serve RERANKER`")
+
+
+class WrongKind(SamespaceError):
+    """A reranker where an encoder is needed, or the other way round."""
+
+    def __init__(self, *, where: str, found: str, wanted: str) -> None:
+        self.where, self.found, self.wanted = where, found, wanted
+        names = {"encoder": "an encoder, which gives vectors", "reranker": "a reranker, which gives scores of pairs"}
+        super().__init__(f"{where}: is {names.get(found, found)}; needed is {names.get(wanted, wanted)}: name one")
 
 
 class ArtifactError(SamespaceError):

@@ -37,6 +37,9 @@ _OBEYED: Final = frozenset(
 LONG_TEXTS: Final[tuple[LongTexts, ...]] = ("pool", "windows", "slices", "reject")
 PROMPT_MASK: Final = 2
 """In a mask: a token of the prompt, attended to and left out of pooling; 1 stands for any other token, 0 for none."""
+WINDOW_MEAN: Final = "token_weighted_mean"
+BEST_WINDOW: Final = "max"
+"""How windows of a text become one row: an encoder's vectors by their mean, a reranker's scores by the best."""
 BY_WINDOW: Final[frozenset[str]] = frozenset({"windows", "slices"})
 """With these an answer has one row a window, not one a text."""
 
@@ -49,14 +52,14 @@ class Recipe:
         prompts: what is put in front of a text, by role; "" for none.
         token_limit: the most tokens a model input may have, special tokens and prompt included.
         window_overlap: tokens that neighbouring windows share at least.
-        combine: how window vectors become one; "token_weighted_mean" is the only way so far.
+        combine: how window vectors become one: "token_weighted_mean"; "max" of the scores of a reranker alone.
         pool_prompt: whether the prompt's tokens are pooled with the others, as in most encoders.
     """
 
     prompts: Mapping[str, str]
     token_limit: int
     window_overlap: int
-    combine: str = "token_weighted_mean"
+    combine: str = WINDOW_MEAN
     pool_prompt: bool = True
 
     def __post_init__(self) -> None:
@@ -76,9 +79,9 @@ class Recipe:
                 field="recipe.window_overlap",
                 reason=f"{self.window_overlap}; expected 0 to below the token limit {self.token_limit}",
             )
-        if self.combine != "token_weighted_mean":
+        if self.combine not in (WINDOW_MEAN, BEST_WINDOW):
             raise RequestInvalid(
-                field="recipe.combine", reason=f"{self.combine!r}; this samespace knows 'token_weighted_mean'"
+                field="recipe.combine", reason=f"{self.combine!r}; this samespace knows {WINDOW_MEAN!r}"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,6 +172,15 @@ def lone_surrogate(text: str) -> int | None:
     return None
 
 
+def check_text(text: object, index: int) -> str:
+    """*text*, the one at *index*; raises `RequestInvalid` where it is no string that UTF-8 can carry."""
+    if not isinstance(text, str):
+        raise RequestInvalid(field=f"texts[{index}]", reason=f"expected a string, got {type(text).__name__}")
+    if (place := lone_surrogate(text)) is not None:
+        raise RequestInvalid(field=f"texts[{index}]", reason=f"character {place} is a lone surrogate, not text")
+    return text
+
+
 def printable(text: str) -> str:
     r"""*text* with every control character but line feed and tab as an escape such as \u001b: terminals obey them.
 
@@ -218,6 +230,10 @@ class TextEncoder:
         """The tokenizer itself."""
         return self._tokenizer
 
+    def as_input(self, text: str) -> str:
+        """What is tokenised to see how the model takes *text*: itself."""
+        return text
+
     def tokenize(self, texts: Sequence[str], role: Role) -> list[TokenizedText]:
         """Model inputs for each text, in order.
 
@@ -229,11 +245,7 @@ class TextEncoder:
         prompt = self.recipe.prompts[role]
         prompted = []
         for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise RequestInvalid(field=f"texts[{index}]", reason=f"expected a string, got {type(text).__name__}")
-            if (place := lone_surrogate(text)) is not None:
-                raise RequestInvalid(field=f"texts[{index}]", reason=f"character {place} is a lone surrogate, not text")
-            prompted.append(prompt + text)
+            prompted.append(prompt + check_text(text, index))
         encodings = self._tokenizer.encode_batch(prompted)
         for index, encoding in enumerate(encodings):
             if not encoding.ids:  # only without special tokens: decoders' tokenizers often have none
@@ -320,17 +332,20 @@ def pad(windows: Sequence[Window]) -> tuple[Int64, Int64]:
     return ids, mask
 
 
-def pool_windows(vectors: Float32, weights: Sequence[int]) -> Float32:
+def pool_windows(vectors: Float32, weights: Sequence[int], combine: str = WINDOW_MEAN) -> Float32:
     """One unit vector for a text from its windows' vectors: their token-weighted mean, normalised.
 
     Args:
         vectors: (windows, dim), float32, unit rows.
         weights: content tokens of each window.
+        combine: of the recipe; with `BEST_WINDOW` rows are scores, (windows, 1), and the highest is given.
 
     Returns:
         (dim,), float32, unit length.
     """
     if len(weights) == 1:
         return np.asarray(vectors[0], dtype=np.float32)
+    if combine == BEST_WINDOW:
+        return np.asarray(vectors.max(axis=0), dtype=np.float32)
     mean = np.average(vectors.astype(np.float64), axis=0, weights=np.asarray(weights, dtype=np.float64))
     return np.asarray(normalise(mean[None, :])[0], dtype=np.float32)

@@ -12,7 +12,8 @@ from samespace.runtime import LoadedBuild, each_build
 from samespace.runtime.speeds.race import ranked
 from samespace.text import TextEncoder
 
-from ..spaces.registry import AnyEngine, Spaces
+from ..spaces.registry import AnyEngine, ServedEngine, Spaces
+from ..spaces.rerankers import RerankEngine
 from .bodies import read_object
 from .dialects.dialect import named_space
 from .dialects.fields import text_or_texts
@@ -37,9 +38,12 @@ def add_about(app: HttpApp, spaces: Spaces, *, most_texts: int) -> None:
 def _meta(spaces: Spaces) -> Work:
     async def meta(request: Request) -> Response:
         try:
-            engines = list(spaces) if request.space is None else [spaces.find(request.space)]
+            served: list[ServedEngine] = [*spaces, *spaces.rerankers]
+            if request.space is not None:
+                served = [spaces.served(request.space)]
         except SamespaceError as error:
             return flat_refusal(error)
+        rerankers = [_reranker(engine) for engine in served if isinstance(engine, RerankEngine)]
         told = [
             {
                 "space_id": engine.space_id,
@@ -49,11 +53,24 @@ def _meta(spaces: Spaces) -> Work:
                 "build": engine.loaded.build_name,
                 "bound": engine.loaded.bound,
             }
-            for engine in engines
+            for engine in served
+            if not isinstance(engine, RerankEngine)
         ]
-        return json_response({"server": "samespace", "version": __version__, "spaces": told})
+        more = {"rerankers": rerankers} if rerankers else {}
+        return json_response({"server": "samespace", "version": __version__, "spaces": told, **more})
 
     return meta
+
+
+def _reranker(engine: RerankEngine) -> dict[str, Any]:
+    return {
+        "reranker_id": engine.reranker_id,
+        "name": engine.loaded.artifact.manifest.name,
+        "activation": engine.activation,
+        "builds": [_build(engine.loaded)],
+        "build": engine.loaded.build_name,
+        "bound": engine.loaded.bound,
+    }
 
 
 def _build(loaded: LoadedBuild) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from samespace import __version__
 
 from .dialects import Dialect, all_dialects
+from .dialects.rerank import RERANKERS, RerankDialect
 from .dialects.schema import ERROR, INTEGER, MODEL, STRING, TEXT_OR_TEXTS, Schema, body, list_of
 from .messages import Request, Response, json_response
 from .routes import HttpApp, Route
@@ -67,7 +68,8 @@ def add_openapi(app: HttpApp, prefix: str = "") -> None:
 
 def document(paths: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
     """The OpenAPI document of those of *paths* that are described here."""
-    dialects = {path: dialect for dialect in all_dialects() for path in dialect.routes}
+    known: tuple[Dialect | RerankDialect, ...] = (*all_dialects(), *RERANKERS)
+    dialects = {path: dialect for dialect in known for path in dialect.routes}
     found: dict[str, Any] = {}
     for path in paths:
         if path in dialects:
@@ -107,18 +109,22 @@ def _operation(path: str, told: dict[str, Any]) -> dict[str, Any]:
     return {**told, "security": security, "parameters": [*named, *told.get("parameters", [])]}
 
 
-def _of_dialect(dialect: Dialect) -> dict[str, Any]:
+def _of_dialect(dialect: Dialect | RerankDialect) -> dict[str, Any]:
     deadline = {
         "name": "x-timeout-ms", "in": "header", "required": False, "schema": INTEGER,
         "description": "Milliseconds after which nobody waits any more.",
     }  # fmt: skip
     statuses = {400, 401, 413, dialect.space_status, dialect.busy_status, 503, 504}
     refusals = {str(status): _answer(_STATUSES[status], {"$ref": "#/components/schemas/Error"}) for status in statuses}
+    gives = "A score for every passage." if isinstance(dialect, RerankDialect) else "A vector for every text."
     return {
         "summary": dialect.about,
         "parameters": [deadline],
         "requestBody": _request(dialect.request, dialect.example),
-        "responses": {"200": _answer("A vector for every text.", dialect.reply), **dict(sorted(refusals.items()))},
+        "responses": {
+            "200": _answer(gives, dialect.reply),
+            **dict(sorted(refusals.items())),
+        },
     }
 
 

@@ -23,7 +23,9 @@ from samespace.errors import (
     ServerUnavailable,
     SpaceMismatch,
     Unauthenticated,
+    UnknownReranker,
     UnknownSpace,
+    WrongKind,
 )
 from samespace.rpc.status import status_of
 from samespace.text import ROLES, Role
@@ -39,6 +41,7 @@ from .browsers import Origins
 from .dialects import Dialect, RequestContext, all_dialects, flat_error, named_space
 from .dialects.dialect import Rows
 from .dialects.numbers import json_rows
+from .dialects.rerank import RerankDialect
 from .hosts import KnownHosts
 from .messages import Request, Response, Work, error_body, json_response
 
@@ -152,8 +155,7 @@ class HttpApp:
 
     def _answer(self, request: Request, methods: dict[str, Route]) -> Work | Response:
         if not methods:
-            what = "no reranker is served here" if request.path.rstrip("/").endswith("/rerank") else "no such path"
-            return _plain(request, 404, f"{what}: {request.path[:200]}")
+            return _plain(request, 404, f"no such path: {request.path[:200]}")
         route = methods.get(request.method)
         if route is None:
             offered = ", ".join(methods)
@@ -207,7 +209,7 @@ def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
 def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) -> Work:
     async def answer(request: Request) -> Response:
         try:
-            with watch.request(dialect.routes[0], _parent(request)) as seen:
+            with watch.request(dialect.routes[0], parent_of(request)) as seen:
                 engine = None if request.space is None else spaces.find(request.space)
                 seen.space_id = None if engine is None else engine.space_id
                 body = await read_object(request.body, most_texts=most_texts)
@@ -220,13 +222,13 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) 
                         ask.role,
                         long_texts=ask.long_texts,
                         dims=ask.dims,
-                        deadline_us=_deadline_us(request.headers.get(b"x-timeout-ms")),
+                        deadline_us=deadline_us(request.headers.get(b"x-timeout-ms")),
                         client=request.client,
                     )
                     rows = await _rows(found.vectors, ask.kinds)
                     return json_response(dialect.render(ask, found, rows), headers=dialect.headers)
         except SamespaceError as error:
-            return _refusal(dialect, error)
+            return refusal(dialect, error)
 
     return answer
 
@@ -262,18 +264,19 @@ def _named_engine(spaces: Spaces, engine: AnyEngine | None, named: str | None) -
     return engine
 
 
-def _parent(request: Request) -> Parent:
+def parent_of(request: Request) -> Parent:
+    """The trace that a request is part of."""
     traceparent = request.headers.get(b"traceparent")
     if traceparent is None:
         return NO_PARENT
     return Parent(traceparent.decode("latin-1"), request.headers.get(b"tracestate", b"").decode("latin-1") or None)
 
 
-def _refusal(dialect: Dialect, error: SamespaceError) -> Response:
+def refusal(dialect: Dialect | RerankDialect, error: SamespaceError) -> Response:
     """The error's body and status; what may be tried again says so in the way that the dialect's clients read."""
     status, message = status_of(error).http, str(error)
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if isinstance(error, SpaceMismatch | UnknownSpace):
+    if isinstance(error, SpaceMismatch | UnknownSpace | UnknownReranker | WrongKind):
         status = dialect.space_status
     elif isinstance(error, Overloaded | ServerUnavailable):
         message = f"{dialect.retry_words}{message}"
@@ -284,7 +287,7 @@ def _refusal(dialect: Dialect, error: SamespaceError) -> Response:
     return json_response(dialect.render_error(message, error), status=status, headers=headers)
 
 
-def _deadline_us(timeout_ms: bytes | None) -> int | None:
+def deadline_us(timeout_ms: bytes | None) -> int | None:
     """When the client stops waiting, by its header x-timeout-ms."""
     if timeout_ms is None:
         return None
@@ -306,7 +309,7 @@ def _ready(spaces: Spaces, *, status: int = 204) -> Work:
             if request.space is None or spaces.state == "loading":
                 ready = spaces.ready
             else:
-                ready = spaces.is_ready(spaces.find(request.space))
+                ready = spaces.is_ready(spaces.served(request.space))
         except SamespaceError as error:
             return flat_refusal(error)
         return Response(status if ready else 503)

@@ -9,6 +9,7 @@ import grpc
 
 from samespace.errors import Unauthenticated
 
+from ..observing.observe import NO_PARENT, Parent
 from ..security.tls import ServerTls
 from ..security.tokens import Guard
 from ..settings import HttpLimits
@@ -137,3 +138,9 @@ class Certificates:
 
 def _configuration(tls: ServerTls) -> Any:
     return grpc.ssl_server_certificate_configuration([(tls.key, tls.cert)], tls.client_ca)
+
+
+def parent_of(context: Any) -> Parent:
+    """The trace that a call is part of."""
+    told = {key: value for key, value in context.invocation_metadata() or () if key in ("traceparent", "tracestate")}
+    return Parent(told.get("traceparent"), told.get("tracestate")) if told else NO_PARENT

@@ -21,21 +21,24 @@ from grpc_reflection.v1alpha import reflection
 from samespace.errors import ConfigInvalid, RequestInvalid
 from samespace.rpc.v1 import encoder_pb2 as pb
 from samespace.rpc.v1.encoder_pb2_grpc import EncoderServicer, add_EncoderServicer_to_server
+from samespace.rpc.v1.reranker_pb2_grpc import add_RerankerServicer_to_server
 from samespace.text import LongTexts, Role
 from samespace.vectors import Vectors, WireType
 
-from ..observing.observe import NO_PARENT, Parent, Watch
+from ..observing.observe import Parent, Watch
 from ..observing.telemetry import Telemetry
 from ..scheduling.engine import Answer, now_us
 from ..security.tls import ServerTls
 from ..security.tokens import Guard
 from ..settings import Settings
 from ..spaces.registry import AnyEngine, Spaces
-from .access import Certificates, RefuseUnknown, bounds, client_of
+from .access import Certificates, RefuseUnknown, bounds, client_of, parent_of
 from .calls import ReadWithin
 from .floods import FloodGuard
 from .health import Health
 from .reading import Reads
+from .reranking import SERVICE as RERANKER
+from .reranking import RerankerService
 from .sockets import Sockets
 
 SERVICE: Final = "samespace.v1.Encoder"
@@ -102,13 +105,13 @@ class EncoderService(EncoderServicer):
         left_s = context.time_remaining()
         deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        return await self._answer(request, "Embed", _parent(context), client, deadline_us=deadline_us)
+        return await self._answer(request, "Embed", parent_of(context), client, deadline_us=deadline_us)
 
     async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
         """Many lists of texts, answered in order; the first failure ends the stream."""
         answers: asyncio.Queue[asyncio.Task[pb.EmbedReply] | None] = asyncio.Queue()
         slots = asyncio.Semaphore(READ_AHEAD)
-        parent = _parent(context)
+        parent = parent_of(context)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
         number = next(self._numbers)
 
@@ -223,8 +226,11 @@ class GrpcServer:
         service = EncoderService(spaces, watch, telemetry, reads, guard)
         self._streams = service.streams
         add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
+        add_RerankerServicer_to_server(RerankerService(spaces, watch, guard), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection(
+            (SERVICE, RERANKER, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that it came to be. Raises `ConfigInvalid` where it is taken."""
@@ -255,11 +261,6 @@ class GrpcServer:
             await asyncio.wait_for(self._streams.settled(), grace_ms / 1000)
         await self._server.stop(grace_ms / 1000)
         self._floods.close()
-
-
-def _parent(context: Any) -> Parent:
-    told = {key: value for key, value in context.invocation_metadata() or () if key in ("traceparent", "tracestate")}
-    return Parent(told.get("traceparent"), told.get("tracestate")) if told else NO_PARENT
 
 
 def _held_bytes(request: pb.EmbedRequest) -> int:

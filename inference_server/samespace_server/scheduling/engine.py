@@ -258,7 +258,7 @@ class Engine:
         await self._admit(job, guessed_tokens(ask.texts))
         await self._wait_for(job)
         assert job.vectors is not None
-        return assemble(job.tokenized, job.vectors, ask.long_texts), self._measure(job)
+        return assemble(job.tokenized, job.vectors, ask.long_texts, self.recipe.combine), self._measure(job)
 
     async def _admit(self, job: Job, guess: int) -> None:
         left_us = None if job.deadline_us is None else job.deadline_us - job.arrived_us

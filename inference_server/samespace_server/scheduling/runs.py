@@ -47,8 +47,12 @@ class Ran:
     fault: str | None
 
 
-def run(session: Session, rows: Rows, *, dims: int, clock_us: Callable[[], int]) -> Ran:
-    """Run the model on the windows of *rows*; never raises."""
+def run(session: Session, rows: Rows, *, dims: int, clock_us: Callable[[], int], unit: bool = True) -> Ran:
+    """Run the model on the windows of *rows*; never raises.
+
+    Args:
+        unit: whether what it gives are unit vectors; else they are numbers that have to be finite.
+    """
     windows = [job.windows[row] for job, row in rows]
     ids, mask = pad(windows)
     sound, raised, fault = [False] * len(rows), False, None
@@ -65,8 +69,9 @@ def run(session: Session, rows: Rows, *, dims: int, clock_us: Callable[[], int])
     elif not raised:
         # NaN and infinity are of no length that compares, so one check finds them too.
         squared = np.einsum("nd,nd->n", vectors, vectors)
-        sound = (np.abs(squared - 1.0) < UNIT).tolist()
+        sound = (np.abs(squared - 1.0) < UNIT if unit else np.isfinite(squared)).tolist()
         if not all(sound):
-            fault = "the model gave a vector that is not finite or not of unit length"
+            what = "vector that is not finite or not of unit length" if unit else "score that is not finite"
+            fault = f"the model gave a {what}"
     tokens = sum(len(window.ids) for window in windows)
     return Ran(rows, vectors, sound, tokens, int(ids.size), started_us, ended_us, raised, fault)

@@ -32,7 +32,8 @@ def warm_up(loaded: LoadedBuild, limits: Limits, speed: Speed, *, clock_us: Call
     Raises:
         BuildUnavailable: the model loads and does not run.
     """
-    (text,) = loaded.text_encoder.tokenize(["a " * ROW_TOKENS], "passage")
+    encoder = loaded.text_encoder
+    (text,) = encoder.tokenize([encoder.as_input("a " * ROW_TOKENS)], "passage")
     row = np.resize(np.array(text.windows[0].ids, dtype=np.int64), min(ROW_TOKENS, loaded.artifact.token_limit))
     tokens, took_us = SMALLEST, 0
     while tokens <= limits.batch_tokens and (took_us < ENOUGH_US or tokens <= KNOWN_TOKENS):

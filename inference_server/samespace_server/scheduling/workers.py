@@ -62,7 +62,8 @@ class Workers:
     def __init__(self, bench: Bench, delivery: Delivery, *, name: str) -> None:
         """Start the threads; *name* is what they are called."""
         self._bench, self._delivery, self._name = bench, delivery, name
-        self._dims = bench.loaded.artifact.manifest.identity.dims
+        identity = bench.loaded.artifact.manifest.encoder
+        self._dims, self._unit = identity.dims, identity.normalise
         # Under the lock: what came in, the planner, whose window each of its items is, and who has nothing to do.
         self._wake = threading.Condition(threading.Lock())
         self._fresh: list[Job] = []
@@ -219,7 +220,7 @@ class Workers:
 
     def _run(self, rows: Rows) -> None:
         bench = self._bench
-        done = run(bench.loaded.session, rows, dims=self._dims, clock_us=bench.clock_us)
+        done = run(bench.loaded.session, rows, dims=self._dims, clock_us=bench.clock_us, unit=self._unit)
         self._failed_runs = self._failed_runs + 1 if done.raised else 0
         fault = done.fault
         if self._failed_runs >= FAILED_RUNS:

@@ -27,6 +27,7 @@ from ..scheduling.engine import Engine
 from ..scheduling.meters import Meters
 from ..settings import Choice, Limits
 from .registry import AnyEngine, Spaces
+from .rerankers import RerankEngine
 
 
 class Loader:
@@ -48,9 +49,7 @@ class Loader:
             ServerUnavailable: the server is shutting down.
             ArtifactError, BuildError: it cannot be trusted, or computes other vectors here.
         """
-        if self._trusted is not None:
-            signer = await asyncio.to_thread(require_certified, artifact, self._trusted)
-            tell("signed", space=short(artifact.space_id), key=signer[:12])
+        await self._require_signed(artifact)
         async with self._turn:
             if not replace and artifact.space_id in self._spaces.ids:
                 raise RequestInvalid(
@@ -74,6 +73,28 @@ class Loader:
                 self._let_go(left)
             return engine
 
+    async def load_reranker(self, artifact: Artifact, choice: Choice) -> RerankEngine:
+        """Serve a reranker once its probes have passed; raises what `load` raises."""
+        await self._require_signed(artifact)
+        async with self._turn:
+            self._spaces.check_not_draining()
+            loaded = await asyncio.to_thread(_load, artifact, choice)
+            assert isinstance(loaded, LoadedBuild)  # a reranker has one graph
+            engine = RerankEngine(loaded, self._limits, self._meters)
+            try:
+                await engine.warm_up()
+                self._spaces.check_not_draining()
+            except SamespaceError:
+                await asyncio.to_thread(engine.close)
+                raise
+            self._spaces.put_reranker(engine)
+            return engine
+
+    async def _require_signed(self, artifact: Artifact) -> None:
+        if self._trusted is not None:
+            signer = await asyncio.to_thread(require_certified, artifact, self._trusted)
+            tell("signed", space=short(artifact.space_id), key=signer[:12])
+
     async def unload(self, space: str, *, timeout_ms: int) -> int:
         """Take *space* off, and wait up to *timeout_ms* for what it accepted, which is answered in any case.
 
@@ -93,7 +114,7 @@ class Loader:
         """Close every engine, idle or not; the loader is of no use afterwards."""
         for task in tuple(self._leaving.values()):
             task.cancel()
-        for engine in (*self._spaces, *self._leaving):
+        for engine in (*self._spaces, *self._spaces.rerankers, *self._leaving):
             await asyncio.to_thread(engine.close)  # waits for the run that is under way
 
     def _let_go(self, engine: AnyEngine) -> asyncio.Task[None]:
@@ -118,7 +139,7 @@ def open_artifacts(folders: Sequence[Path]) -> list[Artifact]:
     """
     opened: dict[str, Artifact] = {}
     for folder in folders:
-        artifact = open_artifact(folder)
+        artifact = open_artifact(folder, kind="any")
         twin = opened.setdefault(artifact.space_id, artifact)
         if twin is not artifact:
             raise ConfigInvalid(

@@ -17,12 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
-from samespace.errors import RequestInvalid, ServerUnavailable, UnknownSpace
+from samespace.errors import RequestInvalid, ServerUnavailable, UnknownReranker, UnknownSpace, WrongKind
 
 from ..scheduling.composite import CompositeEngine
 from ..scheduling.engine import Engine
+from .rerankers import RerankEngine
 
 AnyEngine = Engine | CompositeEngine
+ServedEngine = AnyEngine | RerankEngine
 State = Literal["loading", "ready", "draining"]
 _SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
 _LOADING: Final = "the server is still loading"
@@ -57,8 +59,9 @@ class Spaces:
         self._address = address
         self._state: State = "loading"
         self._engines: dict[str, AnyEngine] = {}
+        self._rerankers: dict[str, RerankEngine] = {}
         self._default: str | None = None
-        self._inside: dict[AnyEngine, int] = {}  # an engine that left may still be at work
+        self._inside: dict[ServedEngine, int] = {}  # an engine that left may still be at work
         self._changed, self._emptied = _Bell(), _Bell()
 
     def __iter__(self) -> Iterator[AnyEngine]:
@@ -68,6 +71,11 @@ class Spaces:
     def ids(self) -> tuple[str, ...]:
         """The full ids of what is served, in the order of loading."""
         return tuple(self._engines)
+
+    @property
+    def rerankers(self) -> tuple[RerankEngine, ...]:
+        """The rerankers, in the order of loading: no spaces, and found by `find_reranker` alone."""
+        return tuple(self._rerankers.values())
 
     # -- which are served
 
@@ -87,6 +95,11 @@ class Spaces:
         self._engines[engine.space_id] = engine
         self._changed.ring()
         return former
+
+    def put_reranker(self, engine: RerankEngine) -> None:
+        """Serve *engine* from now on."""
+        self._rerankers[engine.reranker_id] = engine
+        self._changed.ring()
 
     def remove(self, space: str) -> AnyEngine:
         """Take *space* off, and give back its engine, which may still be at work.
@@ -124,6 +137,7 @@ class Spaces:
 
         Raises:
             UnknownSpace: not served; or none named, and there is no default.
+            WrongKind: it is a reranker.
             RequestInvalid: the digits fit several spaces.
             ServerUnavailable: still loading.
         """
@@ -135,8 +149,36 @@ class Spaces:
             raise UnknownSpace(requested="", served=self.ids)
         return self._engines[self._default]
 
+    def find_reranker(self, reranker: str | None) -> RerankEngine:
+        """The reranker that a caller means, by full id or at least 12 digits; there is no default.
+
+        Raises:
+            UnknownReranker: not served, or none named.
+            WrongKind: it is a space.
+            RequestInvalid: the digits fit several.
+            ServerUnavailable: still loading.
+        """
+        if self._state == "loading":
+            raise self._not_now()
+        served = tuple(self._rerankers)
+        try:
+            return self._rerankers[full_id(reranker or "", served)]
+        except UnknownSpace:
+            if reranker and _fits(reranker, self.ids):
+                raise WrongKind(where=reranker[:80], found="encoder", wanted="reranker") from None
+            raise UnknownReranker(requested=(reranker or "")[:80], served=served) from None
+
+    def served(self, name: str) -> ServedEngine:
+        """What *name* is the id of, space or reranker; raises what `find` raises."""
+        return self.find_reranker(name) if _fits(name, tuple(self._rerankers)) else self.find(name)
+
     def _named(self, space: str) -> AnyEngine:
-        return self._engines[full_id(space, self.ids)]
+        try:
+            return self._engines[full_id(space, self.ids)]
+        except UnknownSpace:
+            if _fits(space, tuple(self._rerankers)):
+                raise WrongKind(where=space[:80], found="reranker", wanted="encoder") from None
+            raise
 
     def check_not_draining(self) -> None:
         """Raise `ServerUnavailable` while the server shuts down."""
@@ -152,9 +194,10 @@ class Spaces:
     @property
     def ready(self) -> bool:
         """Whether every request for any space that is served would be answered."""
-        return self._state == "ready" and bool(self._engines) and not any(each.broken for each in self)
+        engines = (*self, *self.rerankers)
+        return self._state == "ready" and bool(engines) and not any(each.broken for each in engines)
 
-    def is_ready(self, engine: AnyEngine) -> bool:
+    def is_ready(self, engine: ServedEngine) -> bool:
         """Whether every request for this one would be answered."""
         return self._state == "ready" and not engine.broken
 
@@ -171,7 +214,7 @@ class Spaces:
     # -- what is inside
 
     @contextmanager
-    def request(self, engine: AnyEngine) -> Iterator[None]:
+    def request(self, engine: ServedEngine) -> Iterator[None]:
         """Count one request as accepted by *engine*, which was found just now.
 
         Raises:
@@ -201,6 +244,11 @@ class Spaces:
         """Return when nothing is at work, or nothing of *engine*."""
         while self._inside if engine is None else engine in self._inside:
             await self._emptied.heard()
+
+
+def _fits(name: str, served: tuple[str, ...]) -> bool:
+    """Whether *name* begins one of the ids."""
+    return bool(_SPACE.fullmatch(name.lower())) and any(each.startswith(name.lower()) for each in served)
 
 
 class _Bell:

@@ -27,6 +27,7 @@ from ..rpc.address import ServerAddress
 
 if TYPE_CHECKING:
     from ..encoder import Encoder
+    from ..reranking.reranker import Reranker
 
 SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -64,6 +65,26 @@ def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encod
     from ..model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 
     return CheckpointEncoder(load_checkpoint(name, Overrides(**chosen)))
+
+
+def open_reranker(name: str) -> Reranker:
+    """The reranker that *name* means: an artifact, or a server as HOST:PORT or HOST:PORT/RERANKER_ID.
+
+    Raises:
+        SamespaceError: there is no such thing, it cannot be used, or an extra for it is missing.
+        WrongKind: it is an encoder.
+    """
+    from ..reranking.reranker import Reranker
+
+    if Path(name).exists():
+        require_extra("cpu", feature="running a reranker", modules=("onnxruntime",))
+        return Reranker.load(Path(name))
+    if not ServerAddress.is_one(name):
+        raise RequestInvalid(
+            field="--rerank", reason=f"{name!r}; expected the folder of a reranker, or a server's host:port (gRPC)"
+        )
+    require_extra("rpc", feature="talking to a server", modules=("grpc", "google.protobuf"))
+    return Reranker.connect(name, access=access_from(os.environ))
 
 
 def _refuse(name: str, chosen: Mapping[str, Any], what: str) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from ..vectors import Float32, cosine_distance
-from .probes import SENTENCES
+from .probes import SENTENCES, Distance
 
 COUNT: Final = 8
 """How many texts are sent to servers, where each costs somebody time."""
@@ -53,16 +53,17 @@ class Nearness:
         return WORST_OF_BOUND * self.bound
 
 
-def nearness(found: Float32, wanted: Float32, *, bound: float) -> Nearness:
+def nearness(found: Float32, wanted: Float32, *, bound: float, distance: Distance = cosine_distance) -> Nearness:
     """Compare (n, dims) with (n, dims), row by row.
 
     Args:
         bound: what both sides together may differ on average, as 1 - cos.
+        distance: what is measured instead, where the rows are no vectors.
     """
     bound = min(max(bound, _LEAST), _MOST)
     if found.shape != wanted.shape or not (np.isfinite(found).all() and np.isfinite(wanted).all()):
         return Nearness(float("inf"), float("inf"), bound)
-    distances = cosine_distance(found, wanted)
+    distances = distance(found, wanted)
     return Nearness(float(np.mean(distances)), float(np.max(distances)), bound)
 
 

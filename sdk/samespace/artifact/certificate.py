@@ -101,7 +101,7 @@ def certify(folder: Path | str, key_file: Path | str) -> str:
         ArtifactError: the folder is no artifact.
         ConfigInvalid: the file holds no ed25519 private key in PEM without a passphrase.
     """
-    artifact = open_artifact(folder)
+    artifact = open_artifact(folder, kind="any")
     key = _private_key(Path(key_file))
     own, statement = key_id(key.public_key()), _statement(artifact)
     path = artifact.folder / CERTIFICATE

@@ -13,11 +13,11 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from ..vectors import cosine_distance
 from .composite import Composite
 from .fingerprint import Identity
 from .layout import Artifact
 from .manifest import Manifest
+from .reranker import RerankerIdentity
 from .structure import describe
 
 Verdict = Literal["same", "rebuilt", "contradiction", "different"]
@@ -28,11 +28,16 @@ _SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How near the probes of two artifacts are: mean and smallest cosine over the texts that both have."""
+    """How near the probes of two artifacts are: mean and smallest cosine over the texts that both have.
+
+    Attributes:
+        measure: "cosine", or of rerankers what their logits are compared by.
+    """
 
     texts: int
     mean: float
     worst: float
+    measure: str = "cosine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,14 @@ def compare(left: Artifact, right: Artifact) -> SpaceComparison:
 
 def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, str]]:
     one, two = left.identity, right.identity
-    if isinstance(one, Composite) or isinstance(two, Composite):
+    if isinstance(one, Composite) or isinstance(two, Composite) or one.kind != two.kind:
         return _composites(one, two)
     found = _weights({w.name: w for w in one.weights}, {w.name: w for w in two.weights})
     found += [("architecture", text) for text in _mapping(one.architecture, two.architecture)]
     if one.tokenizer != two.tokenizer:
         found.append(("tokenizer", f"sha256 {one.tokenizer[:12]} and {two.tokenizer[:12]}"))
+    if isinstance(one, RerankerIdentity) and isinstance(two, RerankerIdentity) and one.activation != two.activation:
+        found.append(("activation", f"{one.activation} and {two.activation}"))
     for part in ("pooling", "layers", "transform", "normalise", "dims"):
         a, b = getattr(one, part), getattr(two, part)
         if a != b:
@@ -84,7 +91,7 @@ def _identity_differences(left: Manifest, right: Manifest) -> list[tuple[str, st
 
 def _composites(one: Identity | Composite, two: Identity | Composite) -> list[tuple[str, str]]:
     """What differs where at least one is a composite: its kind, or its parts by their space ids and weights."""
-    kinds = [each.kind if isinstance(each, Composite) else "encoder" for each in (one, two)]
+    kinds = [one.kind, two.kind]
     if kinds[0] != kinds[1]:
         return [("kind", f"{kinds[0]} and {kinds[1]}")]
     assert isinstance(one, Composite)
@@ -161,12 +168,14 @@ def _graphs(left: Artifact, right: Artifact) -> list[tuple[str, str]]:
 
 def _probes(left: Artifact, right: Artifact) -> Agreement | None:
     one, two = left.probes(), right.probes()
-    if one.vectors.shape[1] != two.vectors.shape[1]:
+    rerankers = [each.manifest.reranker is not None for each in (left, right)]
+    if one.vectors.shape[1] != two.vectors.shape[1] or len(set(rerankers)) > 1:
         return None
     rows = {key: row for row, key in enumerate(zip(two.texts, two.roles, strict=True))}
     shared = [(row, rows[key]) for row, key in enumerate(zip(one.texts, one.roles, strict=True)) if key in rows]
     if not shared:
         return None
     here, there = np.array(shared).T
-    cosines = 1.0 - cosine_distance(one.vectors[here], two.vectors[there])
-    return Agreement(len(shared), float(cosines.mean()), float(cosines.min()))
+    near = 1.0 - one.distance(one.vectors[here], two.vectors[there])
+    measure = "1 - |a - b| / (1 + |b|) of the logits" if all(rerankers) else "cosine"
+    return Agreement(len(shared), float(near.mean()), float(near.min()), measure)

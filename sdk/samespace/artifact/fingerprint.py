@@ -15,13 +15,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ManifestInvalid, RequestInvalid
-from ..text import Recipe
+from ..text import WINDOW_MEAN, Recipe
+from ..vectors import cosine_distance
 
 SCHEME: Final = 1
 POOLINGS: Final = ("mean", "cls", "max", "last", "weighted_mean", "mean_sqrt_len", "attention")
@@ -82,11 +83,13 @@ class Identity:
     dims: int
     recipe: Recipe
 
+    kind: ClassVar[str] = "encoder"
+
     def to_dict(self) -> dict[str, Any]:
         """The plain form: what is digested, and what the manifest holds."""
         return {
             "scheme": SCHEME,
-            "kind": "encoder",
+            "kind": self.kind,
             "weights": [[w.name, w.dtype, list(w.shape), w.sha256] for w in self.weights],
             "architecture": dict(self.architecture),
             "tokenizer": self.tokenizer,
@@ -130,7 +133,16 @@ class Identity:
             raise ManifestInvalid(
                 file="manifest.json", reason=f"pooling {identity.pooling!r} with {identity.dims} dims is not known here"
             )
+        if identity.recipe.combine != WINDOW_MEAN:
+            raise ManifestInvalid(
+                file="manifest.json",
+                reason=f"recipe.combine is {identity.recipe.combine!r}, an encoder has {WINDOW_MEAN!r}",
+            )
         return identity
+
+    def distance(self, found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """How far apart what two builds give is, (n, dims) each: 1 - cos of each row, (n,) float64."""
+        return cosine_distance(found, wanted)
 
     def space_id(self) -> str:
         """sha256 over the canonical JSON of `to_dict()`."""

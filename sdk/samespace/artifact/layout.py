@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tokenizers import Tokenizer
 
-from ..errors import ArtifactDamaged, ArtifactError, ManifestInvalid, RequestInvalid
+from ..errors import ArtifactDamaged, ArtifactError, ManifestInvalid, RequestInvalid, WrongKind
 from ..folders import require_room, whole_folder
+from ..reranking.pairs import PairEncoder
 from ..text import Recipe, TextEncoder
+from ..vectors import cosine_distance
 from . import manifest as manifests
 from .fingerprint import Identity
 from .graph_check import Graph, GraphFile, check_file
@@ -152,8 +154,9 @@ class Artifact:
 
     def text_encoder(self) -> TextEncoder:
         """The text path, from the verified tokenizer."""
+        kind = TextEncoder if self.manifest.reranker is None else PairEncoder
         try:
-            return TextEncoder(self._tokenizer, self.recipe)
+            return kind(self._tokenizer, self.recipe)
         except RequestInvalid as error:
             file = self.folder / manifests.MANIFEST
             raise ManifestInvalid(file=str(file), reason=f"does not fit {manifests.TOKENIZER}: {error}") from error
@@ -169,20 +172,33 @@ class Artifact:
     @cached_property
     def _probes(self) -> Probes:
         file = str(self.folder / manifests.PROBES)
-        return Probes.from_bytes(self.read(manifests.PROBES), dims=self.manifest.identity.dims, file=file)
+        identity = self.manifest.identity
+        distance = identity.distance if isinstance(identity, Identity) else cosine_distance
+        return Probes.from_bytes(self.read(manifests.PROBES), dims=identity.dims, file=file, distance=distance)
 
 
-def open_artifact(folder: Path | str) -> Artifact:
+Kind = Literal["encoder", "reranker", "any"]
+
+
+def open_artifact(folder: Path | str, *, kind: Kind = "encoder") -> Artifact:
     """Read the manifest and look at every file that it lists, without hashing the big ones yet.
+
+    Args:
+        kind: what the caller can use; a composite is an encoder too.
 
     Raises:
         ArtifactError: with the file and what is wrong with it.
+        WrongKind: it is a reranker where an encoder is needed, or the other way round.
     """
     root = Path(folder)
     if not root.is_dir():
         raise ArtifactDamaged(file=str(root), reason="no such folder; check the path")
     listing = _listing(root / manifests.MANIFEST)
-    return _opened(root, _parsed(listing, root / manifests.MANIFEST), listing)
+    manifest = _parsed(listing, root / manifests.MANIFEST)
+    found: Kind = "encoder" if manifest.reranker is None else "reranker"
+    if kind not in ("any", found):
+        raise WrongKind(where=str(root), found=found, wanted=kind)
+    return _opened(root, manifest, listing)
 
 
 def _listing(path: Path) -> bytes:
@@ -224,6 +240,8 @@ def _open_parts(root: Path, manifest: Manifest) -> tuple[Artifact, ...]:
         inner = _parsed(listing, listed)
         if inner.composite is not None:
             raise ArtifactDamaged(file=str(listed), reason="is a composite itself; the parts have to be encoders")
+        if inner.reranker is not None:
+            raise ArtifactDamaged(file=str(listed), reason="is a reranker; the parts have to be encoders")
         if (inner.space_id, inner.identity.dims) != (part.space_id, part.dims):
             raise ArtifactDamaged(
                 file=str(listed),
@@ -288,7 +306,7 @@ def write_artifact(
         manifests.parse(data)
         _check_builds(work, made)
         (work / manifests.MANIFEST).write_bytes(data)
-    return open_artifact(target)
+    return open_artifact(target, kind="any")
 
 
 def _copy_part(part: Artifact, folder: Path) -> None:

@@ -17,6 +17,7 @@ from ..errors import ArtifactDamaged, FormatTooNew, ManifestInvalid
 from ..text import printable
 from .composite import Composite, composite_from_dict
 from .fingerprint import Identity
+from .reranker import RERANKER, RerankerIdentity, reranker_from_dict
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -76,7 +77,7 @@ class Manifest:
     """A whole manifest, valid from birth.
 
     Attributes:
-        identity: of an encoder, which has builds, or of a composite, which has parts.
+        identity: of an encoder or a reranker, which have builds, or of a composite, which has parts.
         parts: sub-folder -> sha256 of the part's own manifest, which pins everything else in it.
     """
 
@@ -91,7 +92,7 @@ class Manifest:
 
     @property
     def encoder(self) -> Identity:
-        """The identity of an encoder; only for manifests that have builds."""
+        """The identity of an encoder or a reranker; only for manifests that have builds."""
         assert isinstance(self.identity, Identity)
         return self.identity
 
@@ -101,8 +102,13 @@ class Manifest:
         return self.identity if isinstance(self.identity, Composite) else None
 
     @property
+    def reranker(self) -> RerankerIdentity | None:
+        """The identity of a reranker, or None for what gives vectors."""
+        return self.identity if isinstance(self.identity, RerankerIdentity) else None
+
+    @property
     def space_id(self) -> str:
-        """Recomputed from the identity, never read."""
+        """Of an encoder the space id, of a reranker its own id; recomputed from the identity, never read."""
         return self.identity.space_id()
 
     def build(self, name: str) -> Build | None:
@@ -114,7 +120,7 @@ class Manifest:
         data = {
             "format": FORMAT,
             "name": self.name,
-            "space_id": self.space_id,
+            _id_key(self.identity): self.space_id,
             "dims": self.identity.dims,
             "matryoshka_dims": list(self.matryoshka_dims),
             "identity": self.identity.to_dict(),
@@ -186,10 +192,12 @@ def parse(data: bytes, *, file: str = MANIFEST) -> Manifest:
         raise ManifestInvalid(file=file, reason=f"does not fit format {number}: {error!r}") from error
     except ManifestInvalid as error:
         raise ManifestInvalid(file=file, reason=error.reason) from error
-    if value["space_id"] != manifest.space_id:
+    key = _id_key(manifest.identity)
+    if value[key] != manifest.space_id:
         raise ManifestInvalid(
             file=file,
-            reason=f"says space id {value['space_id']}, but its identity gives {manifest.space_id}: it was edited",
+            reason=f"says {key.replace('_', ' ')} {value[key]}, but its identity gives {manifest.space_id}: "
+            "it was edited",
         )
     if value["dims"] != manifest.identity.dims:
         raise ManifestInvalid(file=file, reason=f"says {value['dims']} dims, its identity {manifest.identity.dims}")
@@ -197,12 +205,13 @@ def parse(data: bytes, *, file: str = MANIFEST) -> Manifest:
 
 
 def _manifest(value: Mapping[str, Any]) -> Manifest:
+    identity = _identity(value["identity"])
     known = {
-        "format", "name", "space_id", "dims", "matryoshka_dims", "identity", "files", "builds", "provenance", "scores",
+        "format", "name", _id_key(identity), "dims", "matryoshka_dims", "identity", "files", "builds", "provenance",
+        "scores",
     }  # fmt: skip
     if set(value) - {"parts"} != known:
         raise ValueError(f"keys {sorted(set(value) ^ known)} are missing or unknown")
-    identity = _identity(value["identity"])
     files = {_name(name): _file(entry) for name, entry in value["files"].items()}
     builds = tuple(_build(entry) for entry in value["builds"])
     if len({build.name for build in builds}) != len(builds):
@@ -235,7 +244,14 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
 def _identity(value: Mapping[str, Any]) -> Identity | Composite:
     if isinstance(value, dict) and value.get("kind") in ("concatenation", "two_tower"):
         return composite_from_dict(value)
+    if isinstance(value, dict) and value.get("kind") == RERANKER:
+        return reranker_from_dict(value)
     return Identity.from_dict(value)
+
+
+def _id_key(identity: Identity | Composite) -> str:
+    """The manifest's name for the id: what is no space is not called one."""
+    return "reranker_id" if isinstance(identity, RerankerIdentity) else "space_id"
 
 
 def _build(entry: Mapping[str, Any]) -> Build:

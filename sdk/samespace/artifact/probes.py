@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ArtifactDamaged
 from ..npz import read_arrays
@@ -71,19 +72,27 @@ SENTENCES: Final = (
 )
 
 
+Distance = Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[np.float64]]
+
+
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Texts, their roles, and the vectors that the fp32 reference gave them; (n, dim) float32."""
+    """Texts, their roles, and the vectors that the fp32 reference gave them; (n, dim) float32.
+
+    Attributes:
+        distance: of rows from rows, as the artifact's kind measures it.
+    """
 
     texts: tuple[str, ...]
     roles: tuple[Role, ...]
     vectors: Float32
+    distance: Distance = cosine_distance
 
     def worst(self, vectors: Float32) -> float:
-        """The largest 1 - cos between *vectors* and the reference; infinite where any is not finite."""
+        """The largest distance between *vectors* and the reference; infinite where any is not finite."""
         if vectors.shape != self.vectors.shape or not np.isfinite(vectors).all():
             return float("inf")
-        return float(cosine_distance(vectors, self.vectors).max())
+        return float(self.distance(vectors, self.vectors).max())
 
     def to_bytes(self) -> bytes:
         """The bytes of `probes.npz`; equal probes give equal bytes."""
@@ -94,7 +103,7 @@ class Probes:
         return buffer.getvalue()
 
     @staticmethod
-    def from_bytes(data: bytes, *, dims: int, file: str) -> Probes:
+    def from_bytes(data: bytes, *, dims: int, file: str, distance: Distance = cosine_distance) -> Probes:
         """The inverse; refuses anything that is not a set of probes of *dims* dims."""
         try:
             arrays = read_arrays(io.BytesIO(data), _ARRAYS, most_bytes=MAX_UNPACKED_BYTES)
@@ -115,7 +124,7 @@ class Probes:
             )
         if not np.isfinite(vectors).all():
             raise ArtifactDamaged(file=file, reason="a probe vector is not finite")
-        return Probes(tuple(texts), tuple(roles), vectors)
+        return Probes(tuple(texts), tuple(roles), vectors, distance)
 
 
 def probe_texts(recipe: Recipe) -> tuple[tuple[str, ...], tuple[Role, ...]]:
@@ -131,6 +140,20 @@ def probe_texts(recipe: Recipe) -> tuple[tuple[str, ...], tuple[Role, ...]]:
         texts.append(_of_length(int(recipe.token_limit * share)))
         roles.append("passage")
     return tuple(texts), tuple(roles)
+
+
+def pair_probes(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    """(query, passage) pairs of a new reranker: each text as both, equal ones, and passages around the token limit."""
+    texts = (*SHORT, *SENTENCES)
+    pairs = [(texts[place - 1], text) for place, text in enumerate(texts)]
+    pairs += [(text, text) for text in SENTENCES] + [("", SENTENCES[0]), (SENTENCES[0], "")]
+    pairs += [(SENTENCES[1], _of_length(int(recipe.token_limit * share))) for share in (0.4, 0.8, 1.8)]
+    return tuple((_short_query(query, recipe), passage) for query, passage in pairs)
+
+
+def _short_query(query: str, recipe: Recipe) -> str:
+    """A query that leaves room: a letter may be a token, and so may each of its bytes."""
+    return query[: max(4, recipe.token_limit // 8)]
 
 
 def _of_length(words: int) -> str:

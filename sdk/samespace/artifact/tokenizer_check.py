@@ -67,6 +67,9 @@ def _check(data: bytes) -> None:
         size = len(step["single"]) + sum(len(each["ids"]) for each in step["special_tokens"].values())
         if size > MAX_TEMPLATE or sum("Sequence" in part for part in step["single"]) != 1:
             raise ValueError(f"its template has {size} parts, expected the text once and at most {MAX_TEMPLATE}")
+        texts = [part["Sequence"]["id"] for part in step["pair"] if "Sequence" in part]
+        if len(step["pair"]) > MAX_TEMPLATE or len(texts) != len(set(texts)):
+            raise ValueError(f"its template of pairs has {len(step['pair'])} parts, expected each text at most once")
 
 
 def _growth(step: dict[str, Any]) -> float:

@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "certify": ("samespace.cli.artifacts.certify:certify", "Sign an artifact's manifest."),
     "combine": ("samespace.cli.artifacts.combine:combine", "Make one artifact of several encoders."),
     "diff": ("samespace.cli.artifacts.diff:diff", "Say whether two artifacts are the same space, and what differs."),
+    "pipeline": ("samespace.cli.artifacts.pipeline:pipeline", "Print the one id of a pipeline."),
     "embed": ("samespace.cli.serving.embed:embed", "Turn files of texts into files of vectors."),
     "serve": ("samespace.cli.serving.serve:serve", "Serve artifacts over gRPC and HTTP."),
     "spaces": ("samespace.cli.serving.spaces:spaces", "List, load and unload the spaces of a running server."),

@@ -57,7 +57,9 @@ class ExportFailed(Exception):
     """torch's exporter gave up; the message is the first line of its reason."""
 
 
-def to_onnx(module: torch.nn.Module, opset: int, *, token_limit: int, positions: int | None = None) -> bytes:
+def to_onnx(
+    module: torch.nn.Module, opset: int, *, token_limit: int, positions: int | None = None, output: str = OUTPUT
+) -> bytes:
     """The bytes of an ONNX file that takes any batch and any number of tokens up to *positions*.
 
     Args:
@@ -65,6 +67,7 @@ def to_onnx(module: torch.nn.Module, opset: int, *, token_limit: int, positions:
         opset: of ONNX.
         token_limit: tokens of one model input at most; the example that is traced is not longer.
         positions: entries of the model's position table; None where it has no such limit.
+        output: the name of what the graph gives.
 
     Raises:
         ExportFailed: torch cannot export this module at this opset.
@@ -86,7 +89,7 @@ def to_onnx(module: torch.nn.Module, opset: int, *, token_limit: int, positions:
                 dynamo=True,
                 opset_version=opset,
                 input_names=INPUTS,
-                output_names=[OUTPUT],
+                output_names=[output],
                 dynamic_shapes=shapes,
                 verbose=False,
                 external_data=False,

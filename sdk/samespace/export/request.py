@@ -11,11 +11,13 @@ from ..errors import RequestInvalid
 from ..evaluation import load_dataset
 from ..folders import writes
 from ..model.checkpoint import Overrides, load_towers
+from ..model.reranker import is_reranker_folder, load_reranker
 from ..model.transform import Transform
 from .builds.calibration import load_calibration
 from .composites.towers import export_towers
 from .package import Exported, Say, export_artifact
 from .provenance import require_better, training_record
+from .rerankers import export_reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class ExportRequest:
     """What is to be exported, and how.
 
     Attributes:
-        model: a sentence-transformers folder, a transformers folder (with a pooling in *overrides*) or a hub name.
+        model: a sentence-transformers folder, a transformers folder (with a pooling in *overrides*) or a hub name; a
+            sequence classifier without a pooling is exported as a reranker.
         out: folder of the artifact.
         name: display name; None for that of *out*.
         builds: beside fp32, which is always written: "fp16", "int8".
@@ -63,6 +66,8 @@ def export_model(wanted: ExportRequest, *, say: Say = lambda _: None) -> Exporte
     gate = load_dataset(wanted.gate_data, wanted.gate_split) if wanted.gate_data else None
     calibration = load_calibration(wanted.calibration_data, gate=gate) if wanted.calibration_data else None
     say(f"Reading {wanted.model}.")
+    if wanted.overrides.pooling is None and is_reranker_folder(wanted.model):
+        return _export_reranker(wanted, say)
     checkpoint, *others = load_towers(wanted.model, wanted.overrides)
     common: dict[str, Any] = {
         "name": wanted.name,
@@ -83,3 +88,15 @@ def export_model(wanted: ExportRequest, *, say: Say = lambda _: None) -> Exporte
             "fitted on one encoder. Leave it out",
         )
     return export_towers((checkpoint, *others), wanted.out, **common)
+
+
+def _export_reranker(wanted: ExportRequest, say: Say) -> Exported:
+    """A cross-encoder; what is of encoders alone is refused by the option's name."""
+    for option, value in (("--transform", wanted.transform), ("--gate-data", wanted.gate_data)):
+        if value is not None:
+            raise RequestInvalid(field=option, reason=f"{wanted.model} is a cross-encoder, and becomes a reranker")
+    builds = ("fp32", *(build for build in wanted.builds if build != "fp32"))
+    checkpoint = load_reranker(wanted.model, wanted.overrides)
+    return export_reranker(
+        checkpoint, wanted.out, name=wanted.name, builds=builds, replace_existing=wanted.replace, say=say
+    )

@@ -21,6 +21,7 @@ from ..heads import DenseLayer, Head
 from ..model.architecture import read_architecture
 from ..model.modules import NORMALISE, Dense, EncoderModule
 from ..model.rebuilt import rebuilt
+from ..model.reranker import CrossEncoderModule
 from .graph import ExportFailed, to_onnx
 from .heads import extended
 
@@ -42,7 +43,7 @@ def difference_to_rewritten(artifact: Artifact) -> str:
     module, limit = rebuilt(artifact), identity.recipe.token_limit
     different = ""
     try:
-        for graph in _graphs(module, identity.layers, build.opset, limit):
+        for graph in _written(module, identity.layers, build.opset, limit):
             differences = found.differences(describe(graph, file="the graph written here"))
             if not differences:
                 return ""
@@ -59,6 +60,18 @@ def _other_writers(artifact: Artifact) -> str:
     others = [f"{name} {told.get(name, 'unknown')} and not {version(name)}" for name in WRITERS
               if str(told.get(name)) != version(name)]  # fmt: skip
     return f" (it says that it was written by {', '.join(others)})" if others else ""
+
+
+def _written(
+    module: EncoderModule | CrossEncoderModule, layers: Sequence[Mapping[str, Any]], opset: int, token_limit: int
+) -> Iterator[bytes]:
+    """`_graphs` of an encoder, or the one graph of a cross-encoder."""
+    if isinstance(module, EncoderModule):
+        yield from _graphs(module, layers, opset, token_limit)
+        return
+    base: Any = module.model
+    positions = read_architecture(base.config, "the identity").measured(base.base_model).positions
+    yield to_onnx(module, opset, token_limit=token_limit, positions=positions, output="logits")
 
 
 def _graphs(

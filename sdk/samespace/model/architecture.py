@@ -1,7 +1,7 @@
 """Facts about a transformer that configurations name differently: vocabulary, token vectors, positions.
 
-The names come from optimum's `NormalizedConfigManager`. For a model type that it does not list, the common
-names are tried, also through transformers' own `attribute_map`; what still has no vocabulary is no text encoder.
+The names come from transformers' own `attribute_map`, by which `hidden_size` is `d_model` or `dim` where a model calls
+it so; what has no vocabulary under that name is no text encoder.
 """
 
 from __future__ import annotations
@@ -54,8 +54,6 @@ def read_architecture(config: Any, source: str) -> Architecture:
     Raises:
         ModelUnsupported: it sees or hears, or has no vocabulary or width under any known name.
     """
-    from optimum.utils import NormalizedConfigManager, NormalizedTextConfig
-
     model_type = str(config.model_type)
     senses = [name for name in _SENSES if getattr(config, name, None) is not None]
     if senses:
@@ -66,17 +64,11 @@ def read_architecture(config: Any, source: str) -> Architecture:
         )
     text = config.get_text_config()
     try:
-        names = NormalizedConfigManager.get_normalized_config_class(text.model_type)
-    except KeyError:
-        names = NormalizedTextConfig
-    normalised = names(text)
-    try:
-        vocabulary, hidden_size = int(normalised.vocab_size), int(normalised.hidden_size)
+        vocabulary, hidden_size = int(text.vocab_size), int(text.hidden_size)
     except (AttributeError, TypeError, ValueError) as error:
         raise ModelUnsupported(
             model=source,
-            reason=f"{model_type} is not known as a text encoder: its configuration has no vocab_size and "
-            "hidden_size under any name that optimum knows",
+            reason=f"{model_type} is not known as a text encoder: its configuration has no vocab_size and hidden_size",
             remedy="use a text encoder, or please report the architecture",
         ) from error
     positions = getattr(text, "max_position_embeddings", None)

@@ -24,7 +24,7 @@ def load_config(root: Path, source: str) -> Any:
     """
     from transformers import AutoConfig
 
-    from . import alibi  # noqa: F401  registers our own architecture
+    from . import alibi, static  # noqa: F401  registers our own architectures
 
     _require_whole(root, source)
     raw = read_json(root / "config.json", source)

@@ -30,6 +30,7 @@ from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, 
 from .folder.tokenizer import canonical_tokenizer, load_tokenizer, require_rows
 from .hub import read_json, resolve_model
 from .modules import EncoderModule, Truncate, numpy_model
+from .static import TOKEN_LIMIT, StaticConfig, load_static
 from .transform import Transform
 
 DEFAULT_OVERLAP_SHARE: Final = 4
@@ -241,18 +242,14 @@ def _of_folder(chosen: Overrides) -> FolderChoices:
 
 def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     source = folder.source
-    config = load_config(folder.root, source)
-    architecture = read_architecture(config, source)
-    tokenizer = load_tokenizer(folder.root, source, folder.settings)
+    parts = _static_parts(folder) if folder.static else _transformer_parts(folder)
+    config, backbone, tokenizer, architecture, notes = parts
     require_rows(tokenizer, architecture.vocabulary, source)
-    notes = check_config(
-        read_json(folder.root / "config.json", source), known_settings(config), model_code(config, source), source
-    )
-    backbone = load_backbone(folder.root, config, source)
-    architecture = architecture.measured(backbone)
-    limit = token_limit(
-        folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
-    )
+    limit = chosen.token_limit or TOKEN_LIMIT
+    if not folder.static:
+        limit = token_limit(
+            folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
+        )
     layers = _cut(folder, architecture)
     said = chosen.query_prompt is not None or chosen.passage_prompt is not None
     modules = [layer.module for layer in layers]
@@ -277,6 +274,30 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
         notes=(*folder.notes, *notes),
         advice=" ".join(filter(None, (prompts, folder.advice))),
     )
+
+
+_Parts = tuple[Any, Any, Tokenizer, Architecture, Sequence[str]]
+
+
+def _transformer_parts(folder: ModelFolder) -> _Parts:
+    """(configuration, transformer, tokenizer, facts, notes) of a folder with a transformer."""
+    source = folder.source
+    config = load_config(folder.root, source)
+    architecture = read_architecture(config, source)
+    tokenizer = load_tokenizer(folder.root, source, folder.settings)
+    require_rows(tokenizer, architecture.vocabulary, source)
+    values = read_json(folder.root / "config.json", source)
+    notes = check_config(values, known_settings(config), model_code(config, source), source)
+    backbone = load_backbone(folder.root, config, source)
+    return config, backbone, tokenizer, architecture.measured(backbone), notes
+
+
+def _static_parts(folder: ModelFolder) -> _Parts:
+    """The same of a folder with a table of static embeddings."""
+    parts = load_static(folder.root, folder.source)
+    size = parts.config
+    architecture = Architecture(StaticConfig.model_type, size.vocab_size, size.hidden_size, None)
+    return parts.config, parts.model, parts.tokenizer, architecture, ()
 
 
 def _cut(folder: ModelFolder, architecture: Architecture) -> Sequence[Layer]:

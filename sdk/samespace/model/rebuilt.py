@@ -19,21 +19,24 @@ from ..artifact import Artifact
 from ..artifact.fingerprint import Identity
 from ..artifact.graph_check import check_bytes
 from ..artifact.proof import prove_identity
+from ..artifact.reranker import RerankerIdentity
 from ..embed import Model, embed_roles
 from ..errors import ArtifactDamaged
 from ..runtime import load_build
 from ..runtime.fresh import fresh_texts, fresh_vectors
 from ..runtime.onnx import NAME as ONNXRUNTIME
-from ..vectors import cosine_distance
 from .backbone import model_class
 from .modules import ACTIVATIONS, Dense, EncoderModule, Normalise, TokenAttention, Truncate, numpy_model
+from .reranker import CrossEncoderModule, classifier_class, reads_types
 
 GATE: Final = 1e-6
 """The largest 1 - cos between the graph and torch."""
+RERANKER_GATE: Final = 2e-5
+"""The largest |a - b| / (1 + |b|) between the logits of the two."""
 
 
 def compare_rebuilt(artifact: Artifact, *, seed: int | None = None) -> float:
-    """The worst 1 - cos between an encoder's fp32 build and the same encoder rebuilt in torch, on fresh texts.
+    """The worst distance between an artifact's fp32 build and the same model rebuilt in torch, on fresh texts.
 
     Raises:
         ArtifactDamaged: they are not the same encoder, or the identity's architecture cannot be built.
@@ -46,17 +49,18 @@ def compare_rebuilt(artifact: Artifact, *, seed: int | None = None) -> float:
     session = load_build(artifact, build="fp32", runtime=ONNXRUNTIME).session
     found = fresh_vectors(session, encoder, fresh, identity.dims)
     wanted = embed_roles(model, encoder, fresh.texts, fresh.roles, dims=identity.dims)
-    worst = float(cosine_distance(found, wanted).max())
-    if not worst <= GATE:
+    worst = float(identity.distance(found, wanted).max())
+    gate = RERANKER_GATE if artifact.manifest.reranker else GATE
+    if not worst <= gate:
         raise ArtifactDamaged(
             file=name,
-            reason=f"has the weights of its space id and computes something else with them: on fresh texts 1 - cos to "
-            f"the architecture in torch is up to {worst:.1e}, expected at most {GATE:.0e}",
+            reason=f"has the weights of its space id and computes something else with them: on fresh texts the "
+            f"distance to the architecture in torch is up to {worst:.1e}, expected at most {gate:.0e}",
         )
     return worst
 
 
-def rebuilt(artifact: Artifact) -> EncoderModule:
+def rebuilt(artifact: Artifact) -> EncoderModule | CrossEncoderModule:
     """The encoder in torch, from the identity's settings and the weights in the fp32 graph.
 
     Raises:
@@ -66,6 +70,8 @@ def rebuilt(artifact: Artifact) -> EncoderModule:
     name = str(artifact.folder / file.name)
     proof = prove_identity(check_bytes(file.data, dims=identity.dims, file=name), identity, name)
     try:
+        if isinstance(identity, RerankerIdentity):
+            return rebuild_reranker(identity, proof.weights)
         return rebuild(identity, proof.weights)
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise ArtifactDamaged(
@@ -79,11 +85,24 @@ def _fp32_file(artifact: Artifact) -> str:
     return build.file
 
 
+def rebuild_reranker(identity: RerankerIdentity, weights: Mapping[str, npt.NDArray[Any]]) -> CrossEncoderModule:
+    """The cross-encoder that *identity* describes, with *weights* by its names."""
+    from transformers import AutoConfig
+
+    settings = dict(identity.architecture)
+    config = AutoConfig.for_model(str(settings.pop("model_type")), num_labels=1, **settings)
+    kind = classifier_class(config, str(settings))
+    config._attn_implementation = "sdpa" if kind._supports_sdpa else "eager"
+    module = CrossEncoderModule(kind(config), typed=reads_types(kind, config))
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    return module.eval().requires_grad_(False)
+
+
 def rebuild(identity: Identity, weights: Mapping[str, npt.NDArray[Any]]) -> EncoderModule:
     """The module that *identity* describes, with *weights* by its names."""
     from transformers import AutoConfig
 
-    from . import alibi  # noqa: F401  registers our own architecture
+    from . import alibi, static  # noqa: F401  registers our own architectures
 
     settings = dict(identity.architecture)
     config = AutoConfig.for_model(str(settings.pop("model_type")), **settings)

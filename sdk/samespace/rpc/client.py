@@ -79,7 +79,7 @@ class Client:
         addresses = self.address.replicas
         self._replicas = Replicas(addresses, first=random.randrange(len(addresses)))
         self._channels = [open_channel(each, access) for each in addresses]
-        self._stubs = [EncoderStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
+        self._stubs: list[Any] = [EncoderStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call]
 
     def list_spaces(self) -> tuple[SpaceInfo, ...]:
         """Every space that is served."""

@@ -38,6 +38,8 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.SpaceMismatch: Status("FAILED_PRECONDITION", 409),
     errors.VectorsDisagree: Status("FAILED_PRECONDITION", 409),
     errors.UnknownSpace: Status("FAILED_PRECONDITION", 409),
+    errors.UnknownReranker: Status("FAILED_PRECONDITION", 409),
+    errors.WrongKind: Status("FAILED_PRECONDITION", 409),
     errors.ArtifactError: Status("DATA_LOSS", 500),
     errors.ArtifactDamaged: Status("DATA_LOSS", 500),
     errors.ManifestInvalid: Status("DATA_LOSS", 500),

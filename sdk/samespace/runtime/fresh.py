@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..artifact.agreement import nearness, unforeseen_texts
+from ..artifact.probes import Distance
 from ..embed import embed_roles
 from ..errors import ProbesFailed
 from ..text import ROLES, Role, TextEncoder
-from ..vectors import Float32
+from ..vectors import Float32, cosine_distance
 from .composite import LoadedParts
 from .load import LoadedBuild
 from .session import Session
@@ -49,6 +50,7 @@ def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = 
     most = min(encoder.recipe.token_limit, LONGEST)
     long = " ".join(unforeseen_texts(words, count=most, seed=seed)).split(" ", most)[:most]
     texts = (*unforeseen_texts(words, count=count - 1, seed=seed), " ".join(long))
+    texts = tuple(map(encoder.as_input, texts))
     return FreshTexts(texts, tuple(ROLES[place % 2] for place in range(count)))
 
 
@@ -62,14 +64,21 @@ _OTHER: Final = "its vectors are not those of the other artifact of this space i
 
 
 def require_near(
-    found: Float32, wanted: Float32, *, bound: float, build: str, runtime: str, what: str = _FP32
+    found: Float32,
+    wanted: Float32,
+    *,
+    bound: float,
+    build: str,
+    runtime: str,
+    what: str = _FP32,
+    distance: Distance = cosine_distance,
 ) -> float:
     """The worst 1 - cos between two builds on the same texts; *what* is said where they differ.
 
     Raises:
         ProbesFailed: their mean is above *bound*, or one text is above a few bounds.
     """
-    near = nearness(found, wanted, bound=bound)
+    near = nearness(found, wanted, bound=bound, distance=distance)
     if not near.holds:
         raise ProbesFailed(build=build, runtime=runtime, worst=near.worst, bound=near.most, cause=what)
     return near.worst
@@ -86,13 +95,14 @@ def require_same_space(former: LoadedBuild, new: LoadedBuild) -> float:
     dims = new.artifact.manifest.identity.dims
     bound = former.bound + new.bound
     fresh = fresh_texts(new.text_encoder)
-    worst = 0.0
+    worst, distance = 0.0, new.artifact.manifest.encoder.distance
     probes = [FreshTexts(each.texts, each.roles) for each in (former.artifact.probes(), new.artifact.probes())]
     for texts in (*probes, fresh):
         one, other = (fresh_vectors(each.session, each.text_encoder, texts, dims) for each in (former, new))
-        worst = max(
-            worst, require_near(other, one, bound=bound, build=new.build_name, runtime=new.runtime, what=_OTHER)
+        near = require_near(
+            other, one, bound=bound, build=new.build_name, runtime=new.runtime, what=_OTHER, distance=distance
         )
+        worst = max(worst, near)
     return worst
 
 

@@ -10,7 +10,7 @@ from ..artifact import Artifact, open_artifact, verify_files
 from ..artifact.manifest import Measured
 from ..errors import BuildError, ExtraMissing, ProbesFailed, SamespaceError
 from ..text import TextEncoder
-from ..vectors import Float32, cosine_distance
+from ..vectors import Float32
 from .composite import load_artifact
 from .fresh import FreshTexts, fresh_texts, fresh_vectors, require_near
 from .load import open_session, probe_vectors
@@ -96,7 +96,7 @@ def verify_artifact(artifact: Artifact | str) -> ArtifactVerification:
             encoder that the identity names.
         BuildError: a composite whose parts are right is wrong as a whole.
     """
-    opened = open_artifact(artifact) if isinstance(artifact, str) else artifact
+    opened = open_artifact(artifact, kind="any") if isinstance(artifact, str) else artifact
     files = len(verify_files(opened))
     for encoder in opened.parts or (opened,):
         encoder.prove()
@@ -139,7 +139,7 @@ def _run(
 ) -> CheckedBuild:
     build = encoder.manifest.build(name)
     assert build is not None
-    text_encoder = encoder.text_encoder()
+    text_encoder, identity = encoder.text_encoder(), encoder.manifest.encoder
     try:
         session = open_session(encoder, build, measured)
         worst = encoder.probes().worst(probe_vectors(encoder, session, text_encoder))
@@ -152,9 +152,11 @@ def _run(
     if exact is None:
         return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms)
     try:
-        require_near(found, exact, bound=measured.bound, build=name, runtime=measured.runtime)
+        require_near(
+            found, exact, bound=measured.bound, build=name, runtime=measured.runtime, distance=identity.distance
+        )
     except ProbesFailed as error:
-        worst = max(worst, float(cosine_distance(found, exact).max()))
+        worst = max(worst, float(identity.distance(found, exact).max()))
         return CheckedBuild(
             where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms, str(error)
         )

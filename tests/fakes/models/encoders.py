@@ -67,6 +67,17 @@ def tiny_tokenizer() -> bytes:
     return tokenizer.to_str().encode("utf-8")
 
 
+def tiny_pair_tokenizer() -> bytes:
+    """The same with a template of pairs: the passage's side has type 1."""
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_buffer(tiny_tokenizer())
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer.to_str().encode("utf-8")
+
+
 def save_tiny_bert(
     folder: Path, *, seed: int, token_limit: int = 32, pooling: str = "mean", prompts: dict[str, str] | None = None
 ) -> Path:
@@ -117,14 +128,11 @@ def save_tiny_bert(
 def save_tiny_cross_encoder(folder: Path, *, seed: int, labels: int = 1) -> Path:
     """Write a transformers folder of a random BERT that reads two texts and has *labels* outputs."""
     import torch
-    from tokenizers import Tokenizer, processors
+    from tokenizers import Tokenizer
     from transformers import BertConfig, BertForSequenceClassification
 
     folder.mkdir(parents=True)
-    tokenizer = Tokenizer.from_buffer(tiny_tokenizer())
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
+    tokenizer = Tokenizer.from_buffer(tiny_pair_tokenizer())
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,

@@ -21,6 +21,7 @@ from samespace.encoder import check_dims
 from samespace_server.http.about import add_about, add_meta
 from samespace_server.http.browsers import Origins
 from samespace_server.http.openapi import add_openapi
+from samespace_server.http.reranking import add_rerankers
 from samespace_server.http.routes import HttpApp, add_encoder, add_health, add_metrics
 from samespace_server.http.server import HttpServer
 from samespace_server.observing.logs import Refusals
@@ -137,7 +138,9 @@ def door(
         add_health(app, spaces)
         add_meta(app, spaces)
         add_metrics(app, telemetry)
-        add_encoder(app, spaces, Watch(telemetry, Refusals(lambda: 0)), most_texts=2048)
+        watch = Watch(telemetry, Refusals(lambda: 0))
+        add_encoder(app, spaces, watch, most_texts=2048)
+        add_rerankers(app, spaces, watch, most_texts=2048)
         add_about(app, spaces, most_texts=2048)
         add_openapi(app, prefix)
         server = HttpServer(app, limits or HttpLimits(), max_body_bytes=max_body_bytes, tls=tls)

@@ -40,5 +40,6 @@ def certify(artifact: Path | None, key: Path | None, new_key: Path | None) -> No
     if artifact is None or key is None:
         raise click.UsageError("give an ARTIFACT and --key, or --new-key")
     signer = certificate.certify(artifact, key)
-    space = open_artifact(artifact).space_id
-    say(f"{artifact / certificate.CERTIFICATE}: space {space} is signed by key {signer[:12]}.")
+    signed = open_artifact(artifact, kind="any")
+    kind = "space" if signed.manifest.reranker is None else "reranker"
+    say(f"{artifact / certificate.CERTIFICATE}: {kind} {signed.space_id} is signed by key {signer[:12]}.")

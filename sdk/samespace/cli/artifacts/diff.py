@@ -38,9 +38,10 @@ _REWRITTEN = (
 def diff(first: Path, second: Path, as_json: bool) -> None:
     """Say whether two artifacts are the same space, and what differs.
 
-    Two artifacts of one id are also run, on their probes and on texts that are made now, where a runtime is installed.
-    Exit code 0 for the same space, renamed or rebuilt; 1 for different spaces, also where the probes are nearly
-    equal, and for one id with vectors that disagree; 2 for wrong usage.
+    Two rerankers are compared in the same way, by their scores. Two artifacts of one id are also run, on their probes
+    and on texts that are made now, where a runtime is installed. Exit code 0 for the same space, renamed or rebuilt; 1
+    for different spaces, also where the probes are nearly equal, and for one id with vectors that disagree; 2 for wrong
+    usage.
 
     \b
     Example:
@@ -49,7 +50,7 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
     from ...artifact import open_artifact
     from ...artifact.compare import compare
 
-    left, right = open_artifact(first), open_artifact(second)
+    left, right = (open_artifact(each, kind="any") for each in (first, second))
     found = compare(left, right)
     problem = "" if found.verdict in ("different", "contradiction") else _disagreement(left, right)
     if problem:
@@ -67,15 +68,26 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
     else:
         echo(f"first   {left.space_id}  {left.manifest.name}\nsecond  {right.space_id}  {right.manifest.name}\n")
         rewritten = found.verdict == "rebuilt" and any(part == "graph" for part, _ in found.beside)
-        echo(_REWRITTEN if rewritten else _VERDICTS[found.verdict])
+        verdict = _REWRITTEN if rewritten else _VERDICTS[found.verdict]
+        echo(_of_rerankers(verdict) if left.manifest.reranker and right.manifest.reranker else verdict)
         for part, text in (*found.space, *found.beside):
             echo(f"  {part}: {text}")
         if found.probes is not None:
             near = found.probes
-            echo(f"  probes: cosine {near.mean:.6f} on average, {near.worst:.6f} at worst, over {near.texts} texts")
+            values = f"{near.mean:.6f} on average, {near.worst:.6f} at worst"
+            echo(f"  probes: {near.measure} {values}, over {near.texts} texts")
         if problem:
             echo(f"  run here: {problem}")
     sys.exit(found.verdict in ("different", "contradiction"))
+
+
+def _of_rerankers(verdict: str) -> str:
+    """What is said of spaces and vectors, of rerankers and their scores."""
+    for space, reranker in (("One space id and two encoders", "One id and two rerankers"),
+                            ("Different spaces", "Different rerankers"), ("same space", "same reranker"),
+                            ("vectors", "scores")):  # fmt: skip
+        verdict = verdict.replace(space, reranker)
+    return verdict
 
 
 def _disagreement(left: Artifact, right: Artifact) -> str:

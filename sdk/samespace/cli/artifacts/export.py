@@ -65,6 +65,8 @@ def export(
     compared with torch on padded, ragged, one-token and long batches; a build that differs is not written.
     A refused build is named, and the exit code is 1; the artifact then holds the builds that passed.
 
+    A cross-encoder with one output becomes a reranker, an artifact of its own kind, unless --pooling is given.
+
     A Router with one encoder for queries and one for documents becomes one two-tower artifact, without int8.
 
     int8 is calibrated with 300 texts and gated on each runtime by what it loses in nDCG@10. Where that fails, the
@@ -94,7 +96,8 @@ def export(
         say=say,
     )
     echo(_reports(exported))
-    echo(f"exported: {out}, space {exported.artifact.space_id}")
+    kind = "space" if exported.artifact.manifest.reranker is None else "reranker"
+    echo(f"exported: {out}, {kind} {exported.artifact.space_id}")
     if exported.refused:
         raise exported.refused[0]
 

@@ -13,6 +13,7 @@ from ..console import echo, table
 
 if TYPE_CHECKING:
     from ...artifact import Artifact, Composite, Identity, Manifest
+    from ...artifact.reranker import RerankerIdentity
 
 
 @click.command()
@@ -30,34 +31,16 @@ def inspect(artifact: Path, as_json: bool) -> None:
     """
     from ...artifact import open_artifact
 
-    opened = open_artifact(artifact)
-    manifest, identity = opened.manifest, opened.manifest.identity
-    summary: dict[str, Any] = {
-        "name": manifest.name,
-        "space_id": manifest.space_id,
-        "dims": identity.dims,
-        "matryoshka_dims": list(manifest.matryoshka_dims),
-        **_described(manifest),
-        "builds": [
-            {
-                "name": build.name,
-                "file": build.file,
-                "bytes": manifest.files[build.file].bytes,
-                "opset": build.opset,
-                "measured": [asdict(measured) for measured in build.measured],
-            }
-            for build in manifest.builds
-        ],
-        "files": {name: entry.bytes for name, entry in manifest.files.items()},
-        "provenance": dict(manifest.provenance),
-        "scores": [dict(score) for score in manifest.scores],
-    }
+    opened = open_artifact(artifact, kind="any")
+    manifest = opened.manifest
     if as_json:
-        echo(json.dumps(summary, indent=2, ensure_ascii=False))
+        echo(json.dumps(_summary(manifest), indent=2, ensure_ascii=False))
         return
     echo(f"name       {manifest.name}")
-    echo(f"space      {manifest.space_id}")
-    if manifest.composite is None:
+    echo(f"{'space   ' if manifest.reranker is None else 'reranker'}   {manifest.space_id}")
+    if manifest.reranker is not None:
+        _echo_reranker(manifest.reranker)
+    elif manifest.composite is None:
         _echo_encoder(manifest.encoder)
     else:
         _echo_composite(manifest.composite, opened)
@@ -75,7 +58,32 @@ def inspect(artifact: Path, as_json: bool) -> None:
         for measured in build.measured
     ]
     echo()
-    echo(table(["build", "runtime", "computes", "MB", "worst 1-cos", "nDCG@10 change"], rows))
+    worst = "worst 1-cos" if manifest.reranker is None else "worst"
+    echo(table(["build", "runtime", "computes", "MB", worst, "nDCG@10 change"], rows))
+
+
+def _summary(manifest: Manifest) -> dict[str, Any]:
+    """All of it, for programs."""
+    return {
+        "name": manifest.name,
+        "space_id" if manifest.reranker is None else "reranker_id": manifest.space_id,
+        "dims": manifest.identity.dims,
+        "matryoshka_dims": list(manifest.matryoshka_dims),
+        **_described(manifest),
+        "builds": [
+            {
+                "name": build.name,
+                "file": build.file,
+                "bytes": manifest.files[build.file].bytes,
+                "opset": build.opset,
+                "measured": [asdict(measured) for measured in build.measured],
+            }
+            for build in manifest.builds
+        ],
+        "files": {name: entry.bytes for name, entry in manifest.files.items()},
+        "provenance": dict(manifest.provenance),
+        "scores": [dict(score) for score in manifest.scores],
+    }
 
 
 def _described(manifest: Manifest) -> dict[str, Any]:
@@ -85,6 +93,13 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         parts = [asdict(part) | {"folder": name} for part, name in zip(composite.parts, composite.folders, strict=True)]
         return {"kind": composite.kind, "parts": parts}
     identity = manifest.encoder
+    if manifest.reranker is not None:
+        return {
+            "kind": "reranker",
+            "architecture": identity.architecture.get("model_type"),
+            "activation": manifest.reranker.activation,
+            "recipe": identity.recipe.to_dict(),
+        }
     return {
         "kind": "encoder",
         "architecture": identity.architecture.get("model_type"),
@@ -102,6 +117,12 @@ def _echo_encoder(identity: Identity) -> None:
     for role, prompt in recipe.prompts.items():
         if prompt:
             echo(f"prompt     {role}: {prompt!r}")
+
+
+def _echo_reranker(identity: RerankerIdentity) -> None:
+    recipe = identity.recipe
+    echo(f"scores     {identity.activation} of the logit of a query and a passage; no vectors")
+    echo(f"pairs      {recipe.token_limit} tokens, longer passages in windows that share {recipe.window_overlap}")
 
 
 def _echo_composite(composite: Composite, artifact: Artifact) -> None:

@@ -13,6 +13,7 @@ import click
 from ..console import echo, say, table
 
 if TYPE_CHECKING:
+    from ...artifact import Artifact
     from ...runtime.verification import ArtifactVerification, CheckedBuild, CheckedEncoder
 
 OK, DIFFERS = "ok", "DIFFERS"
@@ -49,26 +50,32 @@ def verify(artifact: Path, trusted: Path | None) -> None:
 
     if twice := check_install():
         say(f"note: {twice}")
-    opened = open_artifact(artifact)
+    opened = open_artifact(artifact, kind="any")
     if trusted is not None:
         say(f"Signed by trusted key {require_certified(opened, TrustedKeys.read(trusted))[:12]}.")
     found = verify_artifact(opened)
     say(f"{found.files} files are what the manifest says.")
-    say("The fp32 graph holds the weights that the space id names, uses each of them, and has no other.")
+    say("The fp32 graph holds the weights that the id names, uses each of them, and has no other.")
     for encoder in found.encoders:
         for build in encoder.builds:
             if build.error:
                 say(f"{build.where}{build.name} on {build.runtime}: {build.error}")
         _tell_fastest(encoder.where, _times_ms(encoder))
-    head = ["build", "runtime", "computes", "worst 1-cos", "bound", "ms", ""]
+    worst = "worst 1-cos" if found.artifact.manifest.reranker is None else "worst"
+    head = ["build", "runtime", "computes", worst, "bound", "ms", ""]
     echo(table(head, [_row(build) for build in found.builds()]))
     found.require()
     unseen, same_graph = _unseen_structure(found)
     if others := _other_graphs(found):
         say(f"{', '.join(others)}: a graph of its own, which was compared with fp32 on these texts alone.")
-    echo(f"verified: space {found.artifact.space_id}{unseen}")
+    echo(f"verified: {kind_of(found.artifact)} {found.artifact.space_id}{unseen}")
     if not same_graph:
         sys.exit(ANOTHER_GRAPH)
+
+
+def kind_of(artifact: Artifact) -> str:
+    """The word before an artifact's id: space, or reranker."""
+    return "space" if artifact.manifest.reranker is None else "reranker"
 
 
 def _other_graphs(found: ArtifactVerification) -> list[str]:
@@ -87,7 +94,7 @@ def _unseen_structure(found: ArtifactVerification) -> tuple[str, bool]:
     Raises:
         ArtifactDamaged: it computes another architecture than the identity names.
     """
-    if any(find_spec(package) is None for package in ("torch", "transformers", "onnx", "onnxscript", "optimum")):
+    if any(find_spec(package) is None for package in ("torch", "transformers", "onnx", "onnxscript")):
         return ", but for how its weights are wired: that needs samespace[train]", True
     from ...export.rewritten import difference_to_rewritten
     from ...model.rebuilt import compare_rebuilt
@@ -95,7 +102,8 @@ def _unseen_structure(found: ArtifactVerification) -> tuple[str, bool]:
     unseen = ""
     for encoder in found.artifact.parts or (found.artifact,):
         worst = compare_rebuilt(encoder)
-        say(f"Built anew in torch from its identity it gives the same vectors (1 - cos {worst:.1e}).")
+        gives = "vectors" if encoder.manifest.reranker is None else "scores"
+        say(f"Built anew in torch from its identity it gives the same {gives} (distance {worst:.1e}).")
         if not (difference := difference_to_rewritten(encoder)):
             say("The fp32 graph is the one that is written here for its identity, node by node.")
             continue

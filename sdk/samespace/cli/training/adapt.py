@@ -22,7 +22,7 @@ NOT_BETTER: Final = 3
               help="Encoder to adapt: a model folder or a hub name.")  # fmt: skip
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder of the encoder.")
 @click.option("--teacher", default="", metavar="MODEL",
-              help="Cross-encoder or larger encoder to learn from: a folder or a hub name.")  # fmt: skip
+              help="Cross-encoder, reranker or larger encoder to learn from: a folder or a hub name.")  # fmt: skip
 @click.option(
     "--generator",
     default="",

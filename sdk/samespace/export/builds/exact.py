@@ -16,6 +16,7 @@ import numpy as np
 
 from ...artifact import Measured
 from ...artifact.graph_check import GraphFile
+from ...artifact.reranker import RERANKER
 from ...embed import embed_roles
 from ...errors import BuildUnavailable, ExtraMissing, GateFailed, ModelUnsupported, SamespaceError
 from ...model.checkpoint import Checkpoint
@@ -27,6 +28,8 @@ from .parity import ParityReference, worst_distance
 
 BUILDS: Final = ("fp32", "fp16", "int8")
 GATES: Final = {"fp32": 1e-6, "fp16": 1e-4, "bf16": 2e-4}
+RERANKER_GATE: Final = 2e-5
+"""The largest |a - b| / (1 + |b|) between the logits of an fp32 graph and of torch."""
 INT8_POINTS: Final = 0.5
 """The most nDCG@10 that an int8 build may lose, in points of 0.01."""
 
@@ -104,9 +107,14 @@ def _measured(data: bytes, runtime: str, precision: str, wanted: ParityReference
             found = measure(session, wanted)
         except Exception as error:  # it loads, but fails on some batch; runtimes' exceptions share no base class
             raise BuildUnavailable(wanted=precision, available=(), reason=f"{runtime}: {error}") from error
-    if found.worst > GATES[precision]:
-        raise GateFailed(build=precision, measure="1 - cos to torch", measured=found.worst, gate=GATES[precision])
+    if found.worst > found.bound:
+        measure_of = "logits' distance to torch" if _is_reranker(wanted) else "1 - cos to torch"
+        raise GateFailed(build=precision, measure=measure_of, measured=found.worst, gate=found.bound)
     return found
+
+
+def _is_reranker(wanted: ParityReference) -> bool:
+    return wanted.checkpoint.identity.kind == RERANKER
 
 
 @contextmanager
@@ -123,7 +131,7 @@ def session_over(data: bytes, runtime: str, precision: str) -> Iterator[Session]
 def measure(session: Session, wanted: ParityReference) -> Measured:
     """How far *session* is from torch, on the parity batches and the probes; its bound is the precision's gate."""
     worst = worst_distance(session, wanted)
-    bound = GATES[session.precision]
+    bound = RERANKER_GATE if _is_reranker(wanted) else GATES[session.precision]
     return Measured(
         runtime=session.runtime, precision=session.precision, version=session.version, worst=worst, bound=bound
     )

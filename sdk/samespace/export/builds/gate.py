@@ -14,7 +14,7 @@ from ...errors import GateFailed
 from ...model.exportable import Exportable
 from ...runtime import Session
 from ...text import Role
-from ...vectors import Vectors, cosine_distance
+from ...vectors import Vectors
 from .exact import INT8_POINTS, BuildFile, session_over
 from .parity import ParityReference
 
@@ -31,7 +31,7 @@ class BuildReport:
     Attributes:
         measured: with which runtime and precision.
         bytes: size of the file.
-        mean: mean 1 - cos to torch over the probes.
+        mean: mean distance to torch over the probes: 1 - cos, or of a reranker's logits.
         texts_per_s: texts of the probes per second on this CPU, median of five runs; a hint, not a benchmark.
     """
 
@@ -110,4 +110,4 @@ def _mean_and_speed(session: Session, wanted: ParityReference) -> tuple[float, f
         began = time.perf_counter()
         vectors = embed_roles(session, checkpoint.text_encoder, probes.texts, probes.roles, dims=checkpoint.dims)
         times.append(time.perf_counter() - began)
-    return float(cosine_distance(vectors, probes.vectors).mean()), len(probes.texts) / median(times)
+    return float(probes.distance(vectors, probes.vectors).mean()), len(probes.texts) / median(times)

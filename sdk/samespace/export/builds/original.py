@@ -20,6 +20,7 @@ from ...model.folder.tokenizer import HARD_TEXTS
 from ...model.hub import resolve_model
 from ...model.modules import POOLING_NAMES
 from ...model.quiet import quiet
+from ...model.static import is_model2vec
 from ...text import ROLES, Role
 from ...vectors import Float32, cosine_distance
 
@@ -80,7 +81,7 @@ def check_original(checkpoint: Checkpoint) -> OriginalCheck:
 
 def _theirs(checkpoint: Checkpoint) -> Any:
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding, Transformer
 
     from ...model import alibi  # noqa: F401  registers our own architecture
 
@@ -89,12 +90,16 @@ def _theirs(checkpoint: Checkpoint) -> Any:
     with quiet("sentence_transformers", "transformers"):
         if (folder / "modules.json").exists():
             model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=False, model_kwargs=options)
+        elif is_model2vec(folder):
+            model = SentenceTransformer(modules=[StaticEmbedding.load(str(folder))], device="cpu")
         else:
             transformer = Transformer(str(folder), model_kwargs=options)
             modes = tuple(POOLING_NAMES[each] for each in checkpoint.pooling.split("+"))
             pooling = Pooling(transformer.get_embedding_dimension(), modes)
             model = SentenceTransformer(modules=[transformer, pooling], device="cpu")
-    model.max_seq_length = checkpoint.recipe.token_limit
+    for module in model.modules():  # static embeddings, perhaps of one route, have no such property to set
+        if isinstance(module, Transformer):
+            module.max_seq_length = checkpoint.recipe.token_limit
     return model
 
 
@@ -116,7 +121,8 @@ def _roles(checkpoint: Checkpoint) -> tuple[Role, ...]:
 def _fitting(checkpoint: Checkpoint, role: Role) -> list[str]:
     """Texts that are one model input, and of which it pools something: it cuts longer ones off."""
     encoder = checkpoint.text_encoder
-    pairs = zip(HARD_TEXTS, encoder.tokenize(HARD_TEXTS, role), strict=True)
+    texts = [text for text in HARD_TEXTS if encoder.tokenizer.encode(encoder.recipe.prompts[role] + text).ids]
+    pairs = zip(texts, encoder.tokenize(texts, role), strict=True)
     return [text for text, each in pairs if len(each.windows) == 1 and each.tokens > encoder.unpooled[role]]
 
 

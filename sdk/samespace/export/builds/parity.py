@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 
 from ...artifact.probes import Probes, probe_texts
+from ...artifact.reranker import RERANKER
 from ...embed import Model, embed_roles
 from ...model.exportable import Exportable
-from ...text import PROMPT_MASK, Int64, Role
-from ...vectors import Float32, cosine_distance
+from ...text import PROMPT_MASK, Int64, Role, TextEncoder
+from ...vectors import Float32
 
 BATCHES: Final = (1, 2, 7, 64)
 _MAX_TOKENS: Final = 4096  # of one parity batch: 64 rows at the limit of a long model would take minutes
@@ -30,7 +31,7 @@ def parity_batches(
     Args:
         token_limit: longest row.
         vocabulary: ids are drawn below it.
-        pool_prompt: whether the recipe pools the prompt; where not, rows have prompts of unlike length too.
+        pool_prompt: whether all tokens are marked alike; where not, rows have prompts (or queries) of unlike length.
     """
     random = np.random.default_rng(seed)
     for batch in BATCHES:
@@ -56,28 +57,43 @@ class ParityReference:
     batches: tuple[tuple[Int64, Int64, Float32], ...]
 
 
-def reference(checkpoint: Exportable) -> ParityReference:
-    """Run the probes and the parity batches through the torch module, in fp32."""
-    texts, roles = probe_texts(checkpoint.recipe)
-    probes = Probes(texts, roles, _embed(checkpoint, checkpoint.model, texts, roles))
+def reference(checkpoint: Exportable, texts: tuple[str, ...] = (), roles: tuple[Role, ...] = ()) -> ParityReference:
+    """Run the probes and the parity batches through the torch module, in fp32.
+
+    Args:
+        texts, roles: of the probes; those of every encoder unless given.
+    """
+    if not texts:
+        texts, roles = _with_tokens(checkpoint.text_encoder, *probe_texts(checkpoint.recipe))
+    vectors = _embed(checkpoint, checkpoint.model, texts, roles)
+    probes = Probes(texts, roles, vectors, checkpoint.identity.distance)
+    marked = not checkpoint.recipe.pool_prompt or checkpoint.identity.kind == RERANKER
     batches = tuple(
         (ids, mask, checkpoint.model(ids, mask))
-        for ids, mask in parity_batches(
-            checkpoint.recipe.token_limit, checkpoint.vocabulary, pool_prompt=checkpoint.recipe.pool_prompt
-        )
+        for ids, mask in parity_batches(checkpoint.recipe.token_limit, checkpoint.vocabulary, pool_prompt=not marked)
     )
     return ParityReference(checkpoint, probes, batches)
 
 
+def _with_tokens(
+    encoder: TextEncoder, texts: Sequence[str], roles: Sequence[Role]
+) -> tuple[tuple[str, ...], tuple[Role, ...]]:
+    """Those that have a token: without special tokens a blank has none, and so no vector."""
+    prompts = encoder.recipe.prompts
+    pairs = zip(texts, roles, strict=True)
+    kept = [(text, role) for text, role in pairs if encoder.tokenizer.encode(prompts[role] + text).ids]
+    return tuple(text for text, _ in kept), tuple(role for _, role in kept)
+
+
 def worst_distance(model: Model, wanted: ParityReference) -> float:
-    """The largest 1 - cos between *model* and torch over the parity batches and the probes."""
+    """The largest distance between *model* and torch over the parity batches and the probes."""
     probes = wanted.probes
     worst = probes.worst(_embed(wanted.checkpoint, model, probes.texts, probes.roles))
     for ids, mask, vectors in wanted.batches:
         found = model(ids, mask)
         if found.shape != vectors.shape or not np.isfinite(found).all():
             return float("inf")
-        worst = max(worst, float(cosine_distance(found, vectors).max()))
+        worst = max(worst, float(wanted.checkpoint.identity.distance(found, vectors).max()))
     return worst
 
 

@@ -77,6 +77,13 @@ TRANSFORMER: Final = FileKeys(
         "config_kwargs": ({}, None),
     },
 )
+MODEL2VEC: Final = FileKeys(
+    frozenset({"model_type"}),
+    frozenset({
+        "architectures", "tokenizer_name", "apply_pca", "apply_zipf", "sif_coefficient", "hidden_dim", "seq_length",
+        "normalize", "vocabulary_quantization", "embedding_dtype", "pooling",
+    }),
+)  # fmt: skip
 TOKENIZER_ARGS: Final = FileKeys(
     frozenset({
         "model_max_length", "do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space",

@@ -14,7 +14,8 @@ from typing import Any, Final
 from ...errors import ModelUnsupported
 from ..hub import read_json
 from ..modules import ATTENTION_POOLING, NORMALISE, POOLING_NAMES, Normalise, TokenAttention
-from .keys import DROPOUT, MODEL, POOLING, TOKENIZER_ARGS, TRANSFORMER, FileKeys, check_keys
+from ..static import STATIC, is_model2vec
+from .keys import DROPOUT, MODEL, MODEL2VEC, POOLING, TOKENIZER_ARGS, TRANSFORMER, FileKeys, check_keys
 from .keys import NORMALISE as NORMALISE_KEYS
 from .layers import Layer, read_attention, read_layer
 from .prompts import choose_prompts
@@ -36,8 +37,11 @@ _TRANSFORMER_SETTINGS: Final = tuple(
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 _MODEL_SETTINGS: Final = ("config_sentence_transformers.json",)
+_UNKNOWN: Final = (
+    "Tokens that the vocabulary lacks count here, as in sentence-transformers; model2vec itself leaves them out."
+)
 _AFTER_LAYERS: Final = ("Normalize", "Dropout")
-_KNOWN: Final = ("Transformer", "Pooling", "AttentionPooling", "Dense", "LayerNorm", *_AFTER_LAYERS)
+_KNOWN: Final = ("Transformer", STATIC, "Pooling", "AttentionPooling", "Dense", "LayerNorm", *_AFTER_LAYERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class ModelFolder:
         notes: keys and prompts that are there and change no vector.
         names: what its files call it.
         advice: what the user should know before using it; "" for nothing.
+        static: whether a table of static embeddings stands in the place of the transformer.
     """
 
     source: str
@@ -76,6 +81,7 @@ class ModelFolder:
     names: tuple[str, ...] = ()
     advice: str = ""
     pool_prompt: bool = True
+    static: bool = False
 
 
 _NOTHING_CHOSEN: Final = FolderChoices()
@@ -120,6 +126,8 @@ def read_towers(folder: Path, source: str, chosen: FolderChoices = _NOTHING_CHOS
         raise ModelUnsupported(
             model=source, reason="has neither modules.json nor config.json", remedy="name a model folder"
         )
+    if is_model2vec(folder):
+        return (_model2vec(folder, source, chosen),)
     pooling = chosen.pooling
     if pooling is None:
         raise ModelUnsupported(
@@ -141,6 +149,8 @@ def _sentence_transformers(
     folder: Path, modules: Sequence[ModuleEntry], source: str, chosen: FolderChoices
 ) -> ModelFolder:
     kinds = [_known(module, source) for module in modules]
+    if kinds[:1] == [STATIC]:
+        return _static(folder, modules, kinds, source, chosen)
     poolings = [kind for kind in kinds if kind in ("Pooling", "AttentionPooling")]
     if kinds[:1] != ["Transformer"] or kinds[1:2] != poolings or kinds.count("Transformer") != 1:
         raise ModelUnsupported(
@@ -169,6 +179,46 @@ def _sentence_transformers(
         source, root, pooling, attention, _layers(modules, kinds, source), prompts.by_role, {**transformer, **own},
         tuple(notes + more), names_of(folder), pool_prompt=pool_prompt or not any(prompts.by_role.values()),
     )  # fmt: skip
+
+
+def _static(
+    folder: Path, modules: Sequence[ModuleEntry], kinds: Sequence[str], source: str, chosen: FolderChoices
+) -> ModelFolder:
+    """A folder, or a Router's route, that begins with static embeddings: they are their own pooling."""
+    if {"Transformer", "Pooling", "AttentionPooling", STATIC} & set(kinds[1:]):
+        raise ModelUnsupported(model=source, reason=f"has modules {kinds}", remedy=f"one {STATIC} has to come first")
+    _require_mean(chosen, source)
+    own, notes = _first(folder, _MODEL_SETTINGS, MODEL, source)
+    prompts = choose_prompts(own, source, query=chosen.query, passage=chosen.passage)
+    require_cosine(own, folder, "Normalize" in kinds[1:][-1:], source)
+    notes += [f"config_sentence_transformers.json: prompt {name}" for name in prompts.unused]
+    # `_layers` begins after a transformer and its pooling, which a table has in one.
+    layers = _layers((modules[0], *modules), (STATIC, *kinds), source)
+    return ModelFolder(
+        source, modules[0].folder, "mean", None, layers, prompts.by_role, own, tuple(notes), names_of(folder),
+        static=True,
+    )  # fmt: skip
+
+
+def _model2vec(folder: Path, source: str, chosen: FolderChoices) -> ModelFolder:
+    """model2vec's own folder, as sentence-transformers reads it."""
+    _require_mean(chosen, source)
+    config = read_json(folder / "config.json", source)
+    notes = check_keys(config, MODEL2VEC, "config.json", source)
+    prompts = choose_prompts({}, source, query=chosen.query, passage=chosen.passage)
+    return ModelFolder(
+        source, folder, "mean", prompts=prompts.by_role, notes=tuple(notes), names=names_of(folder), advice=_UNKNOWN,
+        static=True,
+    )  # fmt: skip
+
+
+def _require_mean(chosen: FolderChoices, source: str) -> None:
+    if chosen.pooling not in (None, "mean"):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"is the mean of its tokens' rows, {chosen.pooling} pooling was asked for",
+            remedy="leave --pooling out",
+        )
 
 
 def _layers(modules: Sequence[ModuleEntry], kinds: Sequence[str], source: str) -> list[Layer]:
@@ -205,7 +255,8 @@ def _known(module: ModuleEntry, source: str) -> str:
         raise ModelUnsupported(
             model=source,
             reason=f"module {module.type} is not one that can be exported",
-            remedy="samespace knows Transformer, Pooling, Dense, LayerNorm and Normalize, and its AttentionPooling",
+            remedy="samespace knows Transformer, StaticEmbedding, Pooling, Dense, LayerNorm and Normalize, and its "
+            "AttentionPooling",
         )
     return module.kind
 

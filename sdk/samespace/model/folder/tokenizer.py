@@ -101,15 +101,19 @@ def load_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
     )
 
 
-def canonical_tokenizer(tokenizer: Tokenizer) -> bytes:
-    """The bytes of the artifact's tokenizer.json: one canonical form, so that equal tokenizers have equal digests."""
+def canonical_tokenizer(tokenizer: Tokenizer, *, pairs: bool = False) -> bytes:
+    """The bytes of the artifact's tokenizer.json: one canonical form, so that equal tokenizers have equal digests.
+
+    Args:
+        pairs: keep how two texts are joined, which a reranker needs.
+    """
     value = json.loads(tokenizer.to_str())
     value["truncation"] = value["padding"] = None
     # What cannot change the ids of a text: turning ids back into text, and how two texts would be joined.
     # Libraries rewrite both when they save a tokenizer.
     value["decoder"] = None
-    for step in _post_processors(value.get("post_processor")):
-        if step.get("type") == "TemplateProcessing":
+    for step in post_processors(value.get("post_processor")):
+        if step.get("type") == "TemplateProcessing" and not pairs:
             step["pair"] = _ANY_PAIR
     return canonical_json(value)
 
@@ -314,8 +318,9 @@ def _line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
 
 
-def _post_processors(step: Any) -> Iterator[dict[str, Any]]:
+def post_processors(step: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a post-processor, whatever sequences they stand in."""
     if isinstance(step, dict):
         yield step
         for inner in step.get("processors", ()):
-            yield from _post_processors(inner)
+            yield from post_processors(inner)

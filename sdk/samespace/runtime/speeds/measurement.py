@@ -125,7 +125,8 @@ def _version(package: str) -> str:
 
 def _row(artifact: Artifact) -> Int64:
     """Real ids, as many as the longest load has."""
-    (text,) = artifact.text_encoder().tokenize(["a " * MEDIUM[1]], "passage")
+    encoder = artifact.text_encoder()
+    (text,) = encoder.tokenize([encoder.as_input("a " * MEDIUM[1])], "passage")
     row = np.resize(np.array(text.windows[0].ids, dtype=np.int64), MEDIUM[1])
     return row[: artifact.recipe.token_limit]
 

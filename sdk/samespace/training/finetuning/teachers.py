@@ -4,6 +4,7 @@ file of scores   JSON lines of {"query", "passage", "score"}, made elsewhere
 table            scores of all queries and passages (`score_table`)
 larger encoder   cosines of its vectors, in exact fp32 on the fastest runtime that agrees with torch (`heads.frozen`)
 cross-encoder    a sequence classifier with one output that reads both texts; its logits, by torch
+reranker         the artifact of one; its logits, without torch
 
 What a model has said is kept in the cache, under the digest of its weights and of the texts.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,12 +25,13 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from ...artifact.layout import file_digest
+from ...artifact.layout import file_digest, open_artifact
 from ...artifact.manifest import MANIFEST
 from ...errors import DataInvalid, ModelUnsupported
 from ...model.hub import read_json, resolve_model
 from ...model.quiet import quiet
 from ...progress import Advance
+from ...reranking.reranker import Reranker
 from ...text import digest_texts
 from ...vectors import Float32
 from ..heads.frozen import FrozenEncoder, default_cache, open_frozen
@@ -115,11 +118,11 @@ class EncoderTeacher:
 
 
 @dataclass
-class CrossEncoderTeacher:
-    """Logits of a cross-encoder.
+class PairTeacher(ABC):
+    """Logits of a model that reads both texts, kept in a file.
 
     Attributes:
-        model: sentence-transformers' CrossEncoder with one output.
+        model: what gives them.
         cache: file of what it said; None for none.
     """
 
@@ -130,7 +133,7 @@ class CrossEncoderTeacher:
     asked: int = field(default=0, init=False)
     """Pairs that the model read, and that were not found in the cache."""
 
-    def read(self, queries: Sequence[str], passages: Sequence[str], advance: Advance) -> None:
+    def read(self, queries: Sequence[str], passages: Sequence[str], advance: Advance) -> None:  # noqa: B027 - there is nothing to read
         """Nothing: it reads pairs, and only those that it is asked about."""
 
     def scores(self, pairs: Sequence[TextPair]) -> list[float | None]:
@@ -139,12 +142,40 @@ class CrossEncoderTeacher:
         known = _kept(self.cache, keys)
         new = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in known}
         if new:
-            said = _logits(self.model, self.name, list(new.values()))
+            said = self.logits(list(new.values()))
             made = dict(zip(new, said, strict=True))
             self.asked += len(made)
             _keep(self.cache, made)
             known |= made
         return [known[key] for key in keys]
+
+    @abstractmethod
+    def logits(self, pairs: Sequence[TextPair]) -> list[float]:
+        """What the model says of pairs that are not kept."""
+
+
+class CrossEncoderTeacher(PairTeacher):
+    """A folder's cross-encoder: sentence-transformers' CrossEncoder with one output."""
+
+    def logits(self, pairs: Sequence[TextPair]) -> list[float]:
+        """By torch."""
+        return _logits(self.model, self.name, pairs)
+
+
+class RerankerTeacher(PairTeacher):
+    """An artifact that `samespace export` made of a cross-encoder; long passages are read in windows."""
+
+    def logits(self, pairs: Sequence[TextPair]) -> list[float]:
+        """By the artifact's fastest build that is right here."""
+        by_query: dict[str, list[str]] = {}
+        for query, passage in pairs:
+            by_query.setdefault(query, []).append(passage)
+        found = {
+            (query, passage): logit
+            for query, passages in by_query.items()
+            for passage, logit in zip(passages, self.model.score(query, passages).logits, strict=True)
+        }
+        return [found[pair] for pair in pairs]
 
 
 def open_teacher(name: str, cache: Path | None = None) -> Teacher:
@@ -162,7 +193,11 @@ def open_teacher(name: str, cache: Path | None = None) -> Teacher:
     if Path(name).is_file() or name.endswith(".jsonl"):
         return ScoreFile(name, read_scores(Path(name)))
     where = cache or default_cache()
-    if not (Path(name) / MANIFEST).is_file():
+    if (Path(name) / MANIFEST).is_file():
+        opened = open_artifact(name, kind="any")
+        if opened.manifest.reranker is not None:
+            return RerankerTeacher(name, Reranker.load(opened), where.parent / "teacher" / f"{opened.space_id}.sqlite")
+    else:
         folder = resolve_model(name)
         if is_cross_encoder(folder, name):
             return _cross_encoder(folder, name, where.parent / "teacher")

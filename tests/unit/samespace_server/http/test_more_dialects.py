@@ -167,9 +167,9 @@ def test_dims_by_each_ones_word(running: Door) -> None:
 
 
 def test_a_reranker_is_not_pretended() -> None:
-    """TEI's and Cohere's path for one: 404 with a sentence, under the keys that their clients read."""
+    """404 with a sentence, under the keys that clients read: an encoder is none, and none is served."""
     with door() as running:
-        for path in (f"/e/{SPACE}/rerank", "/v2/rerank"):
-            reply = running.client.post(path, json={"query": "a", "texts": ["b"]})
+        for path, sentence in ((f"/e/{SPACE}/rerank", "is an encoder"), ("/v2/rerank", "served: none")):
+            reply = running.client.post(path, json={"query": "a", "documents": ["b"]})
             assert reply.status_code == 404
-            assert {reply.json()[key] for key in ("error", "message")} == {f"no reranker is served here: {path}"}
+            assert all(sentence in reply.json()[key] for key in ("error", "message", "detail"))
