@@ -200,7 +200,11 @@ def copied_schema(old: Mapping[str, Any], migration: Migration) -> dict[str, Any
 
 
 def new_schema(old: Mapping[str, Any], migration: Migration, server: str, encoder_name: str) -> dict[str, Any]:
-    """`target_schema`, with the pin that is wanted: a window stays a window, and other texts have one vector."""
+    """`target_schema`, with the pin that is wanted: a window stays a window, and other texts have one vector.
+
+    Args:
+        server: "" for an encoder that no module of Weaviate asks, as a hosted one: clients bring vectors.
+    """
     pins = read_pins(old)
     spec = CollectionSpec(
         migration.new,
@@ -209,6 +213,7 @@ def new_schema(old: Mapping[str, Any], migration: Migration, server: str, encode
         text_property=migration.text_property,
         encoder_name=encoder_name,
         long_texts=pins[0].long_texts if pins else "pool",
+        route="transformers" if server else "none",
         guard=migration.guard,
     )
     return target_schema(old, migration, spec)

@@ -16,11 +16,13 @@ import numpy as np
 
 from samespace.encoder import Encoder
 from samespace.errors import WeaviateError
+from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database
 from ..access.values import Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, wait_for_index
+from ..audit.tolerance import apart
 from ..replicas.alike import factor
 from .cost import Cost, EncodingTrial, estimate
 from .plan import Migration, filled_vectors
@@ -45,7 +47,7 @@ class Verification:
         old, new: numbers of objects.
         sampled: objects of the new collection that were encoded again.
         worst: the largest 1 - cos among them.
-        wrong: ids of those beyond `BOUND`, or without the new vector.
+        wrong: ids of those beyond `BOUND` (of a hosted encoder its own noise), or without the new vector.
         queries: how many were asked of both collections.
         overlap: mean share of the first 10 answers that both give, 0 to 1; None where none could be asked.
         queued: vectors of the new collection that are still waiting to be indexed.
@@ -109,6 +111,7 @@ def verify(
     """
     database, tenants, chance = transfer.database, transfer.tenants(), random.Random(seed)
     chosen = set(chance.sample(tenants, min(_MOST_TENANTS, len(tenants))))
+    allowed = apart(encoder.bound, encoder.bound) if isinstance(encoder, ProviderEncoder) else BOUND
     counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
     searched, mended = SearchCheck(), 0
     queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
@@ -122,7 +125,9 @@ def verify(
             if tenant in chosen:
                 records = spread(own, migration.new, -(-sample // len(chosen)), chance)
                 distances = distances_of(records, migration.new_vector, migration.text_property, encoder)
-                wrong += [str(record.uuid) for record, far in zip(records, distances, strict=True) if not far <= BOUND]
+                wrong += [
+                    str(record.uuid) for record, far in zip(records, distances, strict=True) if not far <= allowed
+                ]
                 sampled, worst = sampled + len(records), max([worst, *distances])
     found = Verification(
         queued=queued,

@@ -383,6 +383,40 @@ def test_what_is_mixed_is_not_copied(
         store.delete_collection(name)
 
 
+def test_a_collection_is_migrated_to_a_hosted_encoder(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every object has the provider's vector, no module is asked, and another model behind the name is seen."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]
+    rows, name, folder = objects(OBJECTS), f"Planted{uuid4().hex[:8]}", str(tmp_path / "hosted")
+    properties = [{"name": each, "dataType": ["text"]} for each in ("title", "body", "note")]
+    store.create({"class": name, "properties": properties, "vectorConfig": {"default": _none()}})
+    with hosting(Hosted(noise=1e-4, dims=64, length=1.0)) as hosted:
+        try:
+            assert store.write(name, [StoredObject(uuid4(), each) for each in rows]) == []
+            pin = ["provider", "pin", "openai:small", "--base-url", hosted.url, "--out", folder, "--yes"]
+            assert CliRunner().invoke(cli, pin).exit_code == 0
+            alias = f"{name}Alias"
+            there = ["migrate", name, "--alias", alias, "--to", folder, "--property", "body", "--yes", *where]
+            refused = CliRunner().invoke(weaviate, [*there, "--server", "http://127.0.0.1:9"])
+            assert refused.exit_code == 1 and "leave it out" in str(refused.exception)
+            done = CliRunner().invoke(weaviate, there)
+            assert done.exit_code == 0 and f"to {hosted.url}" in done.output and "bills" in done.output, done.output
+            new = store.alias_target(alias)
+            for each in stream(store, new, vectors=True):
+                right = np.asarray(hosted.vector(str(each.properties["body"]), ""))
+                (row,) = each.vectors.values()
+                assert float(row @ right / np.linalg.norm(right)) > 0.999
+            assert CliRunner().invoke(weaviate, ["audit", alias, "--encoder", folder, "--all", *where]).exit_code == 0
+            hosted.model = 2
+            assert CliRunner().invoke(weaviate, ["audit", alias, "--encoder", folder, "--all", *where]).exit_code == 1
+        finally:
+            for each in [each for each in store.names() if each.startswith(name)]:
+                store.delete_collection(each)
+
+
 def test_a_collection_of_a_hosted_encoder_is_adopted_checked_and_audited(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from ...errors import DataInvalid, RequestInvalid
 from ...progress import Advance
 from ..console import echo, progress, say
 from ..durations import Duration
+from .audit import tell_cost
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
@@ -259,6 +260,13 @@ class _Wanted:
     encoder: Encoder | None
     server: str | None
 
+    @property
+    def hosted(self) -> bool:
+        """Whether the encoder is a provider's, which no module of Weaviate can be pinned to."""
+        from ...providers.encoder import ProviderEncoder
+
+        return isinstance(self.encoder, ProviderEncoder)
+
 
 def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> Migration:
     """The plan, printed with its cost."""
@@ -274,8 +282,12 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
     from samespace_weaviate.replicas.alike import require_alike
 
     encoder, server = wanted.encoder, wanted.server
-    if encoder is None or not server:
+    if encoder is None or not (server or wanted.hosted):
         raise RequestInvalid(field="--to and --server", reason="a new migration needs both")
+    if server and wanted.hosted:
+        raise RequestInvalid(
+            field="--server", reason=f"leave it out: no samespace server gives {encoder.name}'s vectors"
+        )
     refuse_without_aliases(database)
     schemas, aliases = {name: database.schema(name) or {} for name in database.names()}, database.aliases()
     migration = plan_migration(
@@ -286,9 +298,15 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
     )
     refuse_other_copies(migration, schemas, aliases)
     require_alike(database, migration.old)
-    new_schema(schemas[migration.old], migration, server, encoder.name)  # so that a wrong --server is found now
+    new_schema(schemas[migration.old], migration, server or "", encoder.name)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
         echo(sentence)
+    if wanted.hosted:
+        tell_cost(encoder, migration.old)
+        echo(
+            f"Weaviate encodes nothing for {migration.new}: clients bring vectors of {encoder.name} with each object "
+            "and query, as samespace's do. Queries by text fail, and objects without a vector stay without."
+        )
     for sentence in survey(database, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
         echo(sentence)
     return migration
@@ -301,8 +319,9 @@ def _second_vector(database: Database, wanted: _Wanted, wish: str, terms: dict[s
     from samespace_weaviate.replicas.alike import require_alike
 
     encoder, server = wanted.encoder, wanted.server
-    if encoder is None or not server:
-        raise RequestInvalid(field="--to and --server", reason="the strategy named-vector always needs both")
+    if encoder is None or not server or wanted.hosted:
+        reason = "the strategy named-vector always needs both, and an encoder that samespace serves"
+        raise RequestInvalid(field="--to and --server", reason=reason)
     if wish == "rollback":
         raise RequestInvalid(
             field="--rollback", reason="nothing was moved: clients go back by naming the old vector again"
@@ -337,9 +356,10 @@ def _schema(database: Database, wanted: _Wanted, migration: Migration) -> dict[s
     """Of the new collection, where enough was said to make it."""
     from samespace_weaviate.migration import new_schema
 
-    if wanted.encoder is None or not wanted.server or database.schema(migration.old) is None:
+    old = database.schema(migration.old)
+    if wanted.encoder is None or not (wanted.server or wanted.hosted) or old is None:
         return None
-    return new_schema(database.schema(migration.old) or {}, migration, wanted.server, wanted.encoder.name)
+    return new_schema(old, migration, wanted.server or "", wanted.encoder.name)
 
 
 def queries_of(path: Path | None) -> tuple[str, ...]:
