@@ -190,8 +190,10 @@ class WriteDatabase(TenantBound, Protocol):
 class SearchDatabase(TenantBound, Protocol):
     """Searches. Every vector is named; *filters* is a `Filter` of weaviate-client, or None."""
 
-    def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
-        """Search with a text that Weaviate's module encodes."""
+    def near_text(
+        self, name: str, vector: str, query: str, limit: int, filters: Any = None, *, bare: bool = False
+    ) -> list[Hit]:
+        """Search with a text that Weaviate's module encodes; *bare* hits come without properties."""
 
     def near_vector(self, name: str, vector: str, query: Float32, limit: int, filters: Any = None) -> list[Hit]:
         """Search with one vector, shape (dim,), or a multi-vector, shape (vectors, dim)."""

@@ -85,7 +85,9 @@ class QueryCalls(ObjectCalls):
             if not answer.successful:
                 return deleted
 
-    def near_text(self, name: str, vector: str, query: str, limit: int, filters: Any = None) -> list[Hit]:
+    def near_text(
+        self, name: str, vector: str, query: str, limit: int, filters: Any = None, *, bare: bool = False
+    ) -> list[Hit]:
         """Search with a text that Weaviate's module encodes; *filters* is a `Filter` of weaviate-client, or None."""
         return self._hits(
             name,
@@ -95,6 +97,7 @@ class QueryCalls(ObjectCalls):
                 limit=limit,
                 filters=filters,
                 return_metadata=metadata(distance=True),
+                return_properties=[] if bare else None,
             ),
         )
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from typing import Final
 
@@ -34,6 +33,7 @@ SLOWER_MS: Final = 100.0
 """And by so much at least: a query of a few milliseconds may well take three times as long."""
 LIMIT_S: Final = 10.0
 """Seconds that a query may take."""
+JUDGED_S: Final = 120.0
 _ENOUGH: Final = 20
 _OWN_QUERIES: Final = 50
 _CHARS: Final = 200
@@ -47,11 +47,13 @@ class SwitchGuard:
         name: for people.
         look: gives what is wrong, "" where nothing is.
         saw_nothing: why all its looks together say nothing, "" where they do.
+        look_last: what is wrong when the watch is over, of what took longer than looks may.
     """
 
     name: str
     look: Callable[[], str]
     saw_nothing: Callable[[], str] = lambda: ""
+    look_last: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,9 @@ def watch(
         looks += 1
         pause(every_s)
     unseen = tuple(f"{guard.name}: {why}" for guard in guards if (why := guard.saw_nothing()))
+    for guard in guards:
+        if late := guard.look_last():
+            return Watched(looks, clock() - began, f"{guard.name}: {late}")
     return Watched(looks, clock() - began, unseen=unseen)
 
 
@@ -124,7 +129,8 @@ class QueryGuard:
         queries: asked in turn; at least one.
         old_answers: whether the old collection has a module that encodes queries.
         limit_s: seconds for an answer.
-        answered: queries that the new collection answered, and the old one too where it can.
+        answered: queries that the new collection answered, and the old one too where it can, in the last look.
+        blind: looks in a row, up to the last one, that saw no such answer.
         old_ms, new_ms: how long each took, where both answered.
     """
 
@@ -135,12 +141,20 @@ class QueryGuard:
     limit_s: float = LIMIT_S
     clock: Callable[[], float] = time.perf_counter
     answered: int = 0
+    blind: int = 0
     old_ms: list[float] = field(default_factory=list)
     new_ms: list[float] = field(default_factory=list)
     _next: int = 0
 
     def look(self) -> str:
         """What is wrong with the next few."""
+        self.answered = 0
+        try:
+            return self._look()
+        finally:
+            self.blind = 0 if self.answered else self.blind + 1
+
+    def _look(self) -> str:
         for _ in range(ASKED):
             query = self.queries[self._next % len(self.queries)]
             self._next += 1
@@ -165,10 +179,10 @@ class QueryGuard:
 
     def saw_nothing(self) -> str:
         """Why the looks say nothing, "" where they do."""
-        if self.answered:
+        if not self.blind:
             return ""
         both = f"neither {self.migration.old} nor {self.migration.new}" if self.old_answers else self.migration.new
-        return f"{both} answered any"
+        return f"{both} answered any in the last {self.blind} looks"
 
     def slow(self) -> tuple[float, float]:
         """The 95th percentiles of old and new in milliseconds, of the last hundred queries."""
@@ -193,7 +207,7 @@ class QueryGuard:
         """(results, milliseconds), or why there are none."""
         began = self.clock()
         try:
-            found = self.database.near_text(name, vector, query, 10)
+            found = self.database.near_text(name, vector, query, 10, bare=True)
         except SamespaceError as error:
             return str(error)
         return len(found), 1000 * (self.clock() - began)
@@ -208,12 +222,32 @@ def own_queries(database: Database, migration: Migration) -> tuple[str, ...]:
     return tuple(islice((text[:_CHARS] for text in texts if text.strip()), _OWN_QUERIES))
 
 
-def judged_guard(compared: Callable[[], CutoverVerdict]) -> SwitchGuard:
-    """The new collection is not worse on judged queries; they are asked once, because their answers do not change."""
-    verdict = cache(compared)
+def judged_guard(compared: Callable[[], CutoverVerdict], *, wait_s: float = JUDGED_S) -> SwitchGuard:
+    """The new collection is not worse on judged queries. They are asked once, beside the looks of other guards.
+
+    Queries that cannot be asked say nothing about which collection is better.
+
+    Args:
+        wait_s: seconds that are waited for the last answer when the watch is over.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="samespace-judged")
+    asked = pool.submit(compared)
+    pool.shutdown(wait=False)
+
+    def verdict(wait: float) -> CutoverVerdict:
+        try:
+            return asked.result(wait)
+        except TimeoutError:
+            return CutoverVerdict(Decision.CANNOT_TELL, "the queries were not all answered yet")
+        except SamespaceError as error:
+            return CutoverVerdict(Decision.CANNOT_TELL, str(error))
 
     def look() -> str:
-        found = verdict()
+        found = verdict(0.0 if not asked.done() else wait_s)
         return found.why if found.decision is Decision.NO_GO else ""
 
-    return SwitchGuard("judged queries", look)
+    def saw_nothing() -> str:
+        found = verdict(wait_s)
+        return found.why if found.decision is Decision.CANNOT_TELL else ""
+
+    return SwitchGuard("judged queries", look, saw_nothing, look)

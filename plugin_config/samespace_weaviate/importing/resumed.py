@@ -1,52 +1,95 @@
-"""Whether a collection has what a journal says is finished: each passage with its text, not an object of its id alone.
+"""Whether a collection has what a journal says is finished: each passage as it would be written, not its id alone.
 
 A collection that was restored from a backup, or another Weaviate, has objects of the same ids and other texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from samespace.errors import WeaviateError, WeaviateUnavailable
 
 from ..access.database import Database
 from ..access.values import Passage
-from .windows import Target, window_uuid
+from ..pinning.spec import SPAN_PROPERTIES
+from .windows import Target, typed, window_uuid
 
 _READ: Final = "QUORUM"
 """An import goes on while a node is away, so what it wrote is read of as many replicas as took it."""
 
 
 def holds(database: Database, target: Target, passages: Iterable[Passage], tenant_property: str = "") -> bool:
-    """Whether every passage is there, with a vector and its own text.
+    """Whether every passage is there with a vector, its own text and its properties.
 
     Args:
         passages: of one finished batch, without those that failed.
         tenant_property: names the tenant of each; "" where the target does.
     """
-    by_tenant: dict[str, dict[UUID, str]] = {}
+    by_tenant: dict[str, list[Passage]] = {}
     for passage in passages:
         tenant = str(passage.properties.get(tenant_property, "")) if tenant_property else target.tenant
-        by_tenant.setdefault(tenant, {})[window_uuid(target.collection, passage.id, 0)] = passage.text
-    return all(_tenant_holds(database, target, tenant, texts) for tenant, texts in by_tenant.items())
+        by_tenant.setdefault(tenant, []).append(passage)
+    return all(_tenant_holds(database, target, tenant, some) for tenant, some in by_tenant.items())
 
 
-def _tenant_holds(database: Database, target: Target, tenant: str, texts: dict[UUID, str]) -> bool:
+def _tenant_holds(database: Database, target: Target, tenant: str, passages: list[Passage]) -> bool:
     own = database if tenant == target.tenant else database.of_tenant(tenant)
     try:
-        found = own.read(target.collection, target.vector, list(texts), [target.text_property], _READ)
+        first = _read(own, target, [window_uuid(target.collection, passage.id, 0) for passage in passages])
+        return all(_is_whole(own, target, passage, first) for passage in passages)
     except WeaviateUnavailable:
         raise
     except WeaviateError:  # no such tenant any more
         return False
-    stored = {each.uuid: each.properties.get(target.text_property) for each in found if each.vector is not None}
-    return all(_is_text(target, stored.get(uuid), text) for uuid, text in texts.items())
 
 
-def _is_text(target: Target, stored: object, text: str) -> bool:
-    """Whether *stored* is what an object of this text has: all of it, or its first window."""
-    if not isinstance(stored, str):
+def _read(own: Database, target: Target, uuids: list[UUID]) -> dict[UUID, Mapping[str, Any]]:
+    """The properties of those that are there with a vector."""
+    spans = SPAN_PROPERTIES if target.long_texts == "windows" else ()
+    names = list(dict.fromkeys([target.text_property, *spans, *target.properties]))
+    found = own.read(target.collection, target.vector, uuids, names, _READ)
+    return {each.uuid: each.properties for each in found if each.vector is not None}
+
+
+def _is_whole(own: Database, target: Target, passage: Passage, first: Mapping[UUID, Mapping[str, Any]]) -> bool:
+    stored = first.get(window_uuid(target.collection, passage.id, 0))
+    if stored is None or not all(
+        _is_value(stored.get(name), passage.properties[name], kind)
+        for name, kind in target.properties.items()
+        if name in passage.properties
+    ):
         return False
-    return stored == text or (target.long_texts == "windows" and bool(stored) and text.startswith(stored))
+    if stored.get(target.text_property) == passage.text:
+        return True
+    return target.long_texts == "windows" and _covers(own, target, passage, stored)
+
+
+def _covers(own: Database, target: Target, passage: Passage, first: Mapping[str, Any]) -> bool:
+    """Whether the windows of a document are slices of this text, up to its end."""
+    size = max(1, len(str(first.get(target.text_property) or "")))
+    count = 2 * -(-len(passage.text) // size) + 2  # windows overlap
+    uuids = [window_uuid(target.collection, passage.id, number) for number in range(1, count)]
+    start, end = SPAN_PROPERTIES
+    reached = 0
+    for each in (first, *_read(own, target, uuids).values()):
+        begins, ends = int(each.get(start) or 0), int(each.get(end) or 0)
+        if each.get(target.text_property) != passage.text[begins:ends]:
+            return False
+        reached = max(reached, ends)
+    return reached >= len(passage.text.rstrip())
+
+
+def _is_value(stored: Any, given: Any, kind: str) -> bool:
+    """Whether *stored* is what Weaviate keeps of *given*; what cannot be told counts as another value."""
+    try:
+        wanted = typed(given, kind)
+    except (ValueError, OverflowError):
+        return False
+    if kind == "date" and isinstance(stored, datetime):
+        return stored == datetime.fromisoformat(str(wanted).replace("Z", "+00:00"))
+    if kind in ("text", "uuid"):
+        return str(stored) == str(wanted)
+    return bool(stored == wanted)

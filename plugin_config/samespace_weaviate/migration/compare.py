@@ -128,7 +128,14 @@ def paired(
             left, right = next(lefts, None), next(rights, None)
 
 
-_DEFINITION: Final = ("tokenization", "indexFilterable", "indexSearchable", "indexRangeFilters", "nestedProperties")
+_DEFINITION: Final = (
+    "description",
+    "tokenization",
+    "indexFilterable",
+    "indexSearchable",
+    "indexRangeFilters",
+    "nestedProperties",
+)
 
 
 def new_properties(source: Mapping[str, Any], target: Mapping[str, Any], *, modules: bool) -> list[dict[str, Any]]:
@@ -180,6 +187,8 @@ _SETTINGS: Final = (
     "shardingConfig",
     "objectTtlConfig",
 )
+ENCODING_MODULES: Final = ("text2vec-", "multi2vec-", "img2vec-", "ref2vec-")
+"""Beginnings of the names of modules that belong to an encoder, and stay behind."""
 _MEASURED: Final = ("shardingConfig.actualCount", "shardingConfig.actualVirtualCount")
 
 
@@ -190,6 +199,9 @@ def settings_of(schema: Mapping[str, Any], vector: str) -> dict[str, Any]:
         vector: the one that is migrated; its settings have the same path in both collections.
     """
     found = {path: value for key in _SETTINGS for path, value in _leaves(key, schema.get(key))}
+    for module, settings in (schema.get("moduleConfig") or {}).items():
+        if not module.startswith(ENCODING_MODULES):
+            found |= dict(_leaves(f"moduleConfig.{module}", settings))
     named = schema.get("vectorConfig") or {}
     for name, config in (named or {vector: schema}).items():
         path = "the vector's index" if name == vector else f"the index of {name}"

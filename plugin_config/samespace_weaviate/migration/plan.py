@@ -16,7 +16,7 @@ from samespace.errors import MigrationBlocked, short
 
 from ..pinning.pin import find_pin, read_pins
 from ..pinning.spec import GUARD_VECTOR, CollectionSpec, collection_name
-from .compare import settings_of
+from .compare import ENCODING_MODULES, settings_of
 
 MARK: Final = "Copied by samespace, migration "
 _OLD_ENCODER: Final = ("vectorizer", "vectorIndexType", "vectorIndexConfig", "vectorConfig")
@@ -168,7 +168,7 @@ def target_schema(old: Mapping[str, Any], migration: Migration, spec: Collection
     modules = {
         name: settings
         for name, settings in (schema.pop("moduleConfig", None) or {}).items()
-        if not name.startswith(("text2vec-", "multi2vec-", "img2vec-", "ref2vec-"))
+        if not name.startswith(ENCODING_MODULES)
     }
     if modules:
         schema["moduleConfig"] = modules

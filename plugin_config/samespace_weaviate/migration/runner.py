@@ -66,6 +66,7 @@ class Terms:
             collection. 2 unless given; more where clients send batches that take longer.
         keep_name: leave the old name free at the end, for a copy that goes back to it.
         force: carry on where objects would be given up: see `finish` and `rollback`.
+        clients_deleted: what the new collection lacks of the old one was deleted by clients, whoever asks.
         tell: gets a sentence for each thing that happens.
     """
 
@@ -76,6 +77,7 @@ class Terms:
     settle_s: float = 2.0
     keep_name: bool = False
     force: bool = False
+    clients_deleted: bool = False
     tell: Callable[[str], None] = lambda sentence: None
 
 
@@ -330,12 +332,13 @@ class Migrator:
         """See `refusals.late.refuse_late_writes`."""
         progress = self.journal.progress
         if not self.terms.force and progress.state in (MigrationState.SETTLED, MigrationState.RETURNING):
-            refuse_late_writes(self._forth(), self.migration, progress, because, self.terms.tell)
+            refuse_late_writes(self._forth(), self.migration, progress, because, self.terms)
 
     def _forth(self) -> Transfer:
         migration = self.migration
         encode = None if self._encoder is None else _passages(self._needed())
-        if encode is None and not migration.carries and self.journal.progress.state is not MigrationState.SETTLED:
+        done = self.journal.progress.state in (MigrationState.SETTLED, MigrationState.RETURNING)
+        if encode is None and not migration.carries and not done:
             self._needed()
         route = CopyRoute(
             migration.old,

@@ -31,26 +31,37 @@ def move_alias(
     """
     database, source, target = transfer.database, transfer.route.source, transfer.route.target
     refuse_elsewhere(database, migration, source)
+    _require_one_time(transfer)
     moved = catch_up()
-    moved_ms = transfer.stamp_ms(target) + 1  # what we wrote is older, what clients write next is not
-    _require_one_time(transfer, moved_ms)
+    if transfer.route.tenants and set(database.tenant_states(target)) - set(transfer.tenants()):
+        moved = catch_up()  # a tenant was deleted while the round was made
+    moved_ms = (transfer.stamp_ms(target) or database.now_ms()) + 1  # ours is older, what clients write next is not
     transfer.journal.note(
         intent,
         since_ms=moved.since_ms,
         moved_ms=moved_ms,
         young={tenant: sorted(map(str, ids)) for tenant, ids in moved.young.items()},
         carried={tenant: sorted(map(str, ids)) for tenant, ids in moved.carried.items()},
-        tenants=transfer.tenants() if transfer.route.tenants else [],
+        tenants=sorted(database.tenant_states(target)) if transfer.route.tenants else [],
     )
     refuse_elsewhere(database, migration, source)  # somebody may have moved it while the last round was made
     database.point_alias(migration.alias, target)
     tell(f"{migration.alias} points to {target}.")
 
 
-def _require_one_time(transfer: Transfer, now_ms: int) -> None:
-    """Raise where a node's clock is so far from the connection's that writes around the switch get mixed up."""
+def _require_one_time(transfer: Transfer) -> None:
+    """Raise where a node's clock is so far from the connection's that writes around the switch get mixed up.
+
+    What a question takes is no difference: only what lies outside of the time that it may have taken counts.
+    """
+    clock, target = transfer.pace.clock, transfer.route.target
     for address, node in transfer.database.each_node().items():
-        apart_ms = transfer.stamp_ms(transfer.route.target, node) - now_ms
+        began = clock()
+        first, second = transfer.stamp_ms(target), transfer.stamp_ms(target, node)
+        took_ms = 1000 * (clock() - began)
+        if first is None or second is None:
+            return
+        apart_ms = second - first if second < first else max(0.0, second - first - took_ms)
         if abs(apart_ms) > MARGIN_MS:
             raise MigrationBlocked(
                 collection=transfer.route.source,
@@ -85,7 +96,7 @@ def settle(transfer: Transfer, settle_s: float) -> Moved:
 def _require_later(transfer: Transfer, moved_ms: int) -> None:
     """Raise where Weaviate's clock went back: what clients write now would look older than what was carried over."""
     now_ms = transfer.stamp_ms(transfer.route.source)
-    if now_ms < moved_ms:
+    if now_ms is not None and now_ms < moved_ms:  # what takes no object from us takes none from clients either
         moment = datetime.fromtimestamp(moved_ms / 1000, UTC).isoformat(timespec="seconds")
         raise MigrationBlocked(
             collection=transfer.route.target,

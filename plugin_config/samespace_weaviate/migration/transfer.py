@@ -162,7 +162,7 @@ class Transfer:
         since_ms = None
         if window is None:
             self._limits.allowed()
-            since_ms = self.stamp_ms(self.route.target) - MARGIN_MS
+            since_ms = (self.stamp_ms(self.route.target) or self.database.now_ms()) - MARGIN_MS
         total = Moved(since_ms or 0)
         tenants = self.tenants()
         for tenant in tenants:
@@ -196,33 +196,23 @@ class Transfer:
         """Of the source, in order; [""] without tenants."""
         return sorted(self.database.tenant_states(self.route.source)) if self.route.tenants else [""]
 
-    def stamp_ms(self, name: str, database: Database | None = None) -> int:
+    def stamp_ms(self, name: str, database: Database | None = None) -> int | None:
         """When an object is written that is written to *name* now, and deleted again, by Weaviate's own stamp.
 
         By these stamps objects are compared. The date of an answer may be that of a proxy in between. *name* is source
         or target, whichever readers do not see; *database* that of the node which is to write, else the connection's.
-
-        Raises:
-            MigrationBlocked: Weaviate refused it.
+        None where the collection takes no such object: it is read-only, or empty and its encoder is gone.
         """
-        tenants = self.tenants()
-        if not tenants:
-            return self.database.now_ms()  # no object to compare
-        with self.awake(tenants[0]):
-            own = (database or self.database).of_tenant(tenants[0])
-            like = self.database.of_tenant(tenants[0]).page(name, "", 1, vectors=True)
-            mark = StoredObject(self.mark, {}, vectors=dict(like[0].vectors) if like else {})
-            refused = own.write(name, [mark])
-            found = own.get(name, self.mark)
-            own.delete(name, [self.mark])
-        if found is None:
-            raise MigrationBlocked(
-                collection=name,
-                reason="Weaviate's clock cannot be read: an object that was written to it "
-                f"{f'was refused ({refused[0].reason})' if refused else 'is not there'}",
-                remedy="nothing was changed; fix the cause, and run the same command again",
-            )
-        return found.updated_ms
+        for tenant in self.tenants():
+            with self.awake(tenant):
+                own = (database or self.database).of_tenant(tenant)
+                like = self.database.of_tenant(tenant).page(name, "", 1, vectors=True)
+                mark = StoredObject(self.mark, {}, vectors=dict(like[0].vectors) if like else {})
+                if not own.write(name, [mark]):
+                    found = own.get(name, self.mark)
+                    own.delete(name, [self.mark])
+                    return None if found is None else found.updated_ms
+        return None
 
     @property
     def mark(self) -> UUID:

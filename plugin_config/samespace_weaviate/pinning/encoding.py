@@ -36,7 +36,7 @@ def has_encoded(database: Database, collection: str, vector: str) -> bool:
     if not tenants:
         return False
     try:
-        database.of_tenant(tenants[0]).near_text(collection, vector, PROBE, 1)
+        database.of_tenant(tenants[0]).near_text(collection, vector, PROBE, 1, bare=True)
     except WeaviateError as error:
         raise CannotEncode(collection=collection, reason=str(error)) from error
     return True

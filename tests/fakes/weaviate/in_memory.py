@@ -207,7 +207,9 @@ class FakeWeaviate:
     def _count(self, tenant: str, name: str) -> int:
         return len(self._awake(name, tenant))
 
-    def _near_text(self, tenant: str, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+    def _near_text(
+        self, tenant: str, name: str, vector: str, query: str, limit: int, *, bare: bool = False
+    ) -> list[Hit]:
         return self._near_vector(tenant, name, vector, self.modules[self.real(name)][1](query), limit)
 
     def _near_vector(self, tenant: str, name: str, vector: str, query: Float32, limit: int) -> list[Hit]:

@@ -99,7 +99,7 @@ def test_the_command_says_what_it_did(node: Node, tiny_artifact: Path, tmp_path:
     command = ["repair", "Article", "--encoder", str(tiny_artifact), "--url", node.url, "--grpc-port"]
     command += [str(node.grpc_port), "--journal", str(tmp_path / "journal")]
     dry = CliRunner().invoke(weaviate, [*command, "--dry-run"])
-    assert dry.exit_code == 0 and "1 objects would be repaired" in dry.output
+    assert dry.exit_code == 1 and "1 objects would be repaired" in dry.output
     done = CliRunner().invoke(weaviate, command)
     assert done.exit_code == 0 and "1 objects mended." in done.output
     assert "None of all 50 objects is wrong." in done.output

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from samespace.errors import MigrationBlocked
@@ -12,11 +12,23 @@ from samespace.errors import MigrationBlocked
 from ...access.database import Database, stream
 from ..compare import paired
 from ..plan import Migration
-from ..progress import MigrationProgress
+from ..progress import MigrationProgress, MigrationState
 from ..transfer import MARGIN_MS, Transfer
 
 LOST_SHARE: Final = 0.05
 """Of the old collection's objects that the new one may lack without a word from a person: clients delete objects."""
+
+
+class LateTerms(Protocol):
+    """See `runner.Terms`."""
+
+    @property
+    def clients_deleted(self) -> bool:
+        """Whether clients deleted what the new collection lacks."""
+
+    @property
+    def tell(self) -> Callable[[str], None]:
+        """Gets a sentence."""
 
 
 @dataclass(slots=True)
@@ -40,7 +52,7 @@ def refuse_late_writes(
     migration: Migration,
     times: MigrationProgress,
     because: Sequence[str],
-    tell: Callable[[str], None],
+    terms: LateTerms,
 ) -> None:
     """Somebody wrote to the old collection, or deleted from it, by its own name, after the alias had moved; or the new
     one has lost what the old one still has.
@@ -48,12 +60,15 @@ def refuse_late_writes(
     Args:
         times: when the alias moved, and when everything was settled.
         because: what would become of late writes, of late deletions, and of what the new collection lacks.
-        tell: gets what nobody can tell for sure, where it is little.
+        terms: get what nobody can tell for sure, and say who answers for what is missing.
     """
     found, lifetime = _apart(transfer, migration, times), _lifetime(transfer.database, migration)
+    if times.state is MigrationState.RETURNING:  # the rest was looked for when it began, and its times are gone
+        found = Apart(written=found.written)
+        times = replace(times, tenants=frozenset())
     _refuse_late_tenants(transfer, migration, times, because[1])
     if lifetime and found.deleted:
-        tell(_expired(len(found.deleted), migration, lifetime))
+        terms.tell(_expired(len(found.deleted), migration, lifetime))
         found.deleted = []
     for ids, done, reason in ((found.written, "written", because[0]), (found.deleted, "deleted", because[1])):
         if ids:
@@ -65,14 +80,14 @@ def refuse_late_writes(
             )
     if found.missing:
         lacks = f"{len(found.missing)} of {found.objects} objects of {migration.old} are not in {migration.new}"
-        if len(found.missing) > LOST_SHARE * found.objects:
+        if len(found.missing) > LOST_SHARE * found.objects and not terms.clients_deleted:
             raise MigrationBlocked(
                 collection=migration.new,
                 reason=f"{lacks} ({found.missing[0]}, ...); {because[2]}",
-                remedy=f"if clients deleted them by {migration.alias}, say so with --force; else {migration.new} lost "
-                "them, to a restored backup or a lost disk, and they have to be copied to it first",
+                remedy=f"if clients deleted them by {migration.alias}, say so with --clients-deleted; else "
+                f"{migration.new} lost them, to a restored backup or a lost disk: write them to it again first",
             )
-        tell(f"{lacks}: clients deleted them since the switch, or it lost them.")
+        terms.tell(f"{lacks}: clients deleted them since the switch, or it lost them.")
 
 
 def _apart(transfer: Transfer, migration: Migration, times: MigrationProgress) -> Apart:

@@ -41,6 +41,11 @@ _WAYS_TO_END = (
         is_flag=True,
         help="Accept the losses that --finish or --rollback reports; switch to an encoder that does not answer.",
     ),
+    click.option(
+        "--clients-deleted",
+        is_flag=True,
+        help="With --finish or --rollback: objects that the new collection lacks were deleted by clients.",
+    ),
     click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
 )
 
@@ -232,6 +237,7 @@ def _terms(database: Database, encoder: Encoder | None, options: dict[str, Any])
         settle_s=options["settle_s"],
         keep_name=options["keep_name"],
         force=options["force"],
+        clients_deleted=options["clients_deleted"],
         tell=say,
     )
 

@@ -139,11 +139,21 @@ def _terms(
     max_objects_per_s: float,
     settle_s: float,
     force: bool,
+    clients_deleted: bool,
 ) -> Terms:
     from samespace_weaviate.migration import CopyPace, Terms
 
     pace = CopyPace(max_objects_per_s=max_objects_per_s)
-    return Terms(pace, sample=0, audit=audit, settle_s=settle_s, keep_name=keep_name, force=force, tell=say)
+    return Terms(
+        pace,
+        sample=0,
+        audit=audit,
+        settle_s=settle_s,
+        keep_name=keep_name,
+        force=force,
+        clients_deleted=clients_deleted,
+        tell=say,
+    )
 
 
 class _Writer:

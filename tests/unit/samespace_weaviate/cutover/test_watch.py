@@ -74,18 +74,55 @@ def test_a_guard_that_raises_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "failed"), [(Decision.GO, False), (Decision.CANNOT_TELL, False), (Decision.NO_GO, True)]
+    ("decision", "failed", "unseen"),
+    [(Decision.GO, False, False), (Decision.CANNOT_TELL, False, True), (Decision.NO_GO, True, False)],
 )
-def test_judged_queries_are_asked_once(decision: Decision, failed: bool) -> None:
-    """Only what is shown to be worse leads back."""
+def test_judged_queries_are_asked_once(decision: Decision, failed: bool, unseen: bool) -> None:
+    """Only what is shown to be worse leads back; what decides nothing is no guard that held."""
     asked = []
 
     def compared() -> CutoverVerdict:
         asked.append(1)
         return CutoverVerdict(decision, "why")
 
-    assert bool(watched(judged_guard(compared)).failed) is failed
+    found = watched(judged_guard(compared))
+    assert (bool(found.failed), bool(found.unseen)) == (failed, unseen)
     assert asked == [1]
+
+
+def test_judged_queries_that_cannot_be_asked_lead_nowhere() -> None:
+    """Neither collection answers, or only after the watch is over."""
+
+    def compared() -> CutoverVerdict:
+        raise WeaviateError("A_old cannot be asked")
+
+    found = watched(judged_guard(compared))
+    assert not found.failed and found.unseen == ("judged queries: A_old cannot be asked",)
+    hung = Event()
+
+    def hangs() -> CutoverVerdict:
+        hung.wait(20)
+        return CutoverVerdict(Decision.GO, "why")
+
+    slow = watched(judged_guard(hangs, wait_s=0.1))
+    hung.set()
+    assert not slow.failed and "not all answered" in slow.unseen[0]
+
+
+def test_answers_that_end_are_no_guard_that_held() -> None:
+    """The encoders' server dies after the first look; one answer does not stand for a quarter of an hour."""
+    clock = Clock()
+    asked = Both(clock)
+    asks = QueryGuard(asked, MIGRATION, ["a"], clock=clock)  # type: ignore[arg-type]
+    looks = iter(range(99))
+
+    def look() -> str:
+        if next(looks) == 2:
+            asked.old = asked.new = "connection refused"
+        return asks.look()
+
+    found = watched(SwitchGuard("queries", look, asks.saw_nothing))
+    assert not found.failed and "answered any in the last 10 looks" in found.unseen[0]
 
 
 MIGRATION = Migration("m", "A", False, "A_old", "A_new", "e_1", "e_2", "1", "2", "text", False)
@@ -99,7 +136,7 @@ class Both:
     old: tuple[int, float] | str = (10, 0.01)
     new: tuple[int, float] | str = (10, 0.01)
 
-    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[int]:
+    def near_text(self, name: str, vector: str, query: str, limit: int, *, bare: bool) -> list[int]:
         said = self.old if name == "A_old" else self.new
         if isinstance(said, str):
             raise WeaviateError(said)
@@ -137,7 +174,9 @@ def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: boo
     asks = QueryGuard(asked, MIGRATION, ["a"], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     if old_answers:
-        assert not found.failed and found.unseen == ("queries: neither A_old nor A_new answered any",)
+        assert not found.failed and found.unseen == (
+            "queries: neither A_old nor A_new answered any in the last 12 looks",
+        )
     elif isinstance(answers, str):
         assert "A_new does not answer a query by text" in found.failed
     else:
@@ -149,7 +188,7 @@ def test_an_encoder_that_hangs_does_not_hold_up_the_watch() -> None:
     hung = Event()
 
     class Hangs:
-        def near_text(self, name: str, vector: str, query: str, limit: int) -> list[int]:
+        def near_text(self, name: str, vector: str, query: str, limit: int, *, bare: bool) -> list[int]:
             if name == "A_new":
                 hung.wait(20)
             return [1]
