@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("minilm", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--texts", type=int, default=200)
+    parser.add_argument("--texts", type=int, default=40)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     found = measure(arguments.minilm, arguments.data, arguments.texts)

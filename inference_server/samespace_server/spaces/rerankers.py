@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from samespace.errors import RequestInvalid
 from samespace.reranking.pairs import activated, pair_text
 from samespace.runtime import LoadedBuild
 from samespace.vectors import Float32
 
-from ..scheduling.engine import Answer, Engine
+from ..scheduling.engine import CHARS_OF_A_TOKEN, Answer, Engine
 from ..scheduling.meters import Meters
 from ..settings import Limits
+
+COPIES: Final = 4
+"""Copies of the query may take so many times what a request may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class RerankEngine:
         self.loaded = loaded
         self.space_id = loaded.artifact.space_id
         self.activation = reranker.activation
+        self._limits = limits
         self._engine = Engine(loaded, limits, meters)
 
     @property
@@ -67,10 +73,25 @@ class RerankEngine:
         self, query: str, passages: Sequence[str], *, deadline_us: int | None = None, client: str = ""
     ) -> RerankAnswer:
         """Scores of *passages* for *query*; raises what `Engine.embed` raises."""
+        self._check(query, len(passages))
         pairs = [pair_text(query, passage) for passage in passages]
         answer = await self._engine.embed(pairs, "passage", deadline_us=deadline_us, client=client)
         logits = answer.vectors[:, 0]
         return RerankAnswer(self.reranker_id, logits, activated(logits, self.activation), answer)
+
+    def _check(self, query: str, passages: int) -> None:
+        """Refuse what would become far more than was sent: each pair has a copy of the query."""
+        if passages > self._limits.max_texts_per_request:
+            most = self._limits.max_texts_per_request
+            told = f"{passages} passages in one request, at most {most} are taken"
+            raise RequestInvalid(field="texts", reason=f"{told}; send fewer, or raise the server's --max-texts")
+        longest = self.loaded.artifact.token_limit * CHARS_OF_A_TOKEN
+        if len(query) > longest:
+            raise RequestInvalid(field="query", reason=f"{len(query)} characters, at most {longest} are taken")
+        copies = len(query) * passages
+        if copies > COPIES * self._limits.max_request_bytes:
+            told = f"{len(query)} characters for each of {passages} passages"
+            raise RequestInvalid(field="query", reason=f"{told}; send fewer passages at a time")
 
     def close(self) -> None:
         """Let the workers end after what they have."""

@@ -10,6 +10,7 @@ from typing import Any
 from fakes.models import hub_folders, layouts, stored
 from fakes.models.architectures import DIMS
 from fakes.models.layouts import change, dense, encoder, legacy_pooling, modules, put
+from fakes.models.static import save_static
 
 _LAST = "lasttoken"
 _IDENTITY = "torch.nn.modules.linear.Identity"
@@ -279,9 +280,8 @@ def plain(folder: Path) -> None:
 
 
 def static(folder: Path) -> None:
-    encoder(folder)
-    put(folder, {"modules.json": [{"idx": 0, "name": "0", "path": "",
-                                   "type": "sentence_transformers.models.StaticEmbedding"}]})  # fmt: skip
+    """potion and others: a table of tokens, in the files of model2vec and of sentence-transformers."""
+    save_static(folder, "potion")
 
 
 def weighted_layers(folder: Path) -> None:
@@ -395,7 +395,7 @@ LAYOUTS: dict[str, Layout] = {
     "added_token_beyond": Layout(layouts.added_token_beyond, "an added token beyond the table", refused="'<domain>'"),
     "albert": Layout(hub_folders.albert, "paraphrase-albert"),
     "deberta": Layout(hub_folders.deberta, "DeBERTa 3"),
-    "static": Layout(static, "StaticEmbedding", refused="StaticEmbedding"),
+    "static": Layout(static, "StaticEmbedding", untrainable="static embeddings"),
     "weighted_layers": Layout(weighted_layers, "WeightedLayerPooling", refused="WeightedLayerPooling"),
     "sparse": Layout(sparse, "a SparseEncoder", refused="model_type = 'SparseEncoder'"),
     "unknown_pooling_key": Layout(

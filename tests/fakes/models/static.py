@@ -29,7 +29,7 @@ def save_static(folder: Path, layout: str = "sentence-transformers", *, seed: in
     size = tokenizer.get_vocab_size()
     random = np.random.default_rng(seed)
     table = random.normal(size=(size, DIMS)).astype(np.float32)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if layout == "sentence-transformers":
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import StaticEmbedding

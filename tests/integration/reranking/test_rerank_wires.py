@@ -173,6 +173,7 @@ def test_a_reranker_has_to_be_named(server: Running, reranker_id: str) -> None:
         ({"query": QUERY, "documents": ["a"] * 65}, "texts"),
         ({"query": "the value of the index " * 40, "documents": ["a list " * 40]}, "texts[0]"),
         ({"query": "\ud800", "documents": ["a"]}, ""),
+        ({"query": "a" * 100_000, "documents": ["a"] * 60}, "query: 100000 characters"),
     ],
 )
 def test_bad_bodies_are_told_by_their_field(

@@ -11,6 +11,7 @@ from ...errors import ModelUnsupported
 from ..checkpoint import Checkpoint
 from ..hub import resolve_model
 from ..quiet import quiet
+from ..static import StaticConfig
 from .model_folder import transformer_root
 from .tokenizer import require_writable, write_tokenizer
 
@@ -35,6 +36,12 @@ def save_folder(model: Any, folder: Path, tokenizer: Tokenizer, source: str) -> 
 
 def require_savable(base: Checkpoint) -> None:
     """Raise `ModelUnsupported`, before any work is done, where `save_folder` would in the end."""
+    if base.architecture.model_type == StaticConfig.model_type:
+        raise ModelUnsupported(
+            model=base.source,
+            reason="has static embeddings, which samespace exports and does not train",
+            remedy="train it with sentence-transformers, and export what comes of it",
+        )
     if any(layer["type"] == "truncate" for layer in base.layers):
         raise ModelUnsupported(
             model=base.source,

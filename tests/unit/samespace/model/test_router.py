@@ -184,7 +184,10 @@ def outside(folder: Path) -> None:
         (in_config(lambda c: c["structure"].update(query=["absent"])), "is incomplete: KeyError"),
         (in_config(lambda c: c.pop("parameters")), "is incomplete"),
         (in_config(lambda c: c["structure"].update(query=[])), r"query route.*has modules"),
-        (retyped("sentence_transformer.modules.StaticEmbedding"), r"query route.*StaticEmbedding is not one .* knows"),
+        (
+            retyped("sentence_transformer.modules.StaticEmbedding"),
+            r"query route.*one StaticEmbedding has to come first",
+        ),
         (retyped("base.modules.Router"), r"Router is not one"),
         (module_outside, r"outside its folder: \.\./x"),
         (outside, r"outside its folder: \.\./1_Normalize"),
