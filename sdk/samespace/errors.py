@@ -9,6 +9,8 @@
     ├── ArtifactError          an artifact cannot be trusted
     │   ├── ArtifactDamaged    a file is missing, truncated or altered
     │   ├── ManifestInvalid    the manifest does not say what a manifest has to say
+    │   ├── ArtifactUntrusted  nobody who is trusted vouches for it
+    │   ├── GraphsDiffer       it has the id of another, and another graph
     │   └── FormatTooNew       written by a newer samespace
     ├── BuildError             an ONNX file cannot be used here
     │   ├── BuildUnavailable   the artifact has no such build, or no runtime here can run it
@@ -153,6 +155,17 @@ class ArtifactUntrusted(ArtifactError):
         self.folder, self.reason = folder, reason
         super().__init__(
             f"{folder}: {reason}; have it signed with `samespace certify`, or trust the key that signed it"
+        )
+
+
+class GraphsDiffer(ArtifactError):
+    """An artifact has the id of one that was loaded before, and another graph."""
+
+    def __init__(self, *, folder: str, build: str, reason: str) -> None:
+        self.folder, self.build, self.reason = folder, build, reason
+        super().__init__(
+            f"{folder}: its {build} graph is not the one that was served under this id: {reason}; only texts show that "
+            "it is the same space. Look at it with `samespace verify`, then load it with --other-graph"
         )
 
 

@@ -84,7 +84,7 @@ class AdminService(AdminServicer):
         choice = replace(own, build=request.build or own.build, runtime=request.runtime or own.runtime)
         replaced = artifact.space_id in self._spaces.ids
         try:
-            engine = await self._loader.load(artifact, choice, replace=request.replace)
+            engine = await self._loader.load(artifact, choice, replace=request.replace, other_graph=request.other_graph)
         except BuildUnavailable as error:
             if request.build or own.build == "auto":
                 raise

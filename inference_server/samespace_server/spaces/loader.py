@@ -16,9 +16,10 @@ from pathlib import Path
 
 from samespace.artifact import Artifact, open_artifact
 from samespace.artifact.certificate import TrustedKeys, require_certified
-from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, short
+from samespace.errors import ConfigInvalid, GraphsDiffer, RequestInvalid, SamespaceError, short
 from samespace.runtime import LoadedBuild, LoadedParts, each_build, load_artifact
 from samespace.runtime.fresh import require_same_spaces
+from samespace.runtime.graphs import KnownGraphs, known_graphs, require_same_graphs
 from samespace.runtime.speeds.race import ranked
 
 from ..observing.logs import tell
@@ -33,19 +34,34 @@ from .rerankers import RerankEngine
 class Loader:
     """Puts engines into `Spaces` and takes them out. Used on the event loop alone."""
 
-    def __init__(self, spaces: Spaces, meters: Meters, limits: Limits, trusted: TrustedKeys | None = None) -> None:
+    def __init__(
+        self,
+        spaces: Spaces,
+        meters: Meters,
+        limits: Limits,
+        trusted: TrustedKeys | None = None,
+        *,
+        reloads: bool = True,
+    ) -> None:
+        """*reloads*: whether an id may come again, so that its graphs are remembered."""
         self._spaces, self._meters, self._limits, self._trusted = spaces, meters, limits, trusted
+        self._reloads = reloads
+        self._known: dict[str, tuple[KnownGraphs, ...]] = {}  # also of what was unloaded
         self._turn = asyncio.Lock()
         self._leaving: dict[AnyEngine, asyncio.Task[None]] = {}
 
-    async def load(self, artifact: Artifact, choice: Choice, *, replace: bool = False) -> AnyEngine:
+    async def load(
+        self, artifact: Artifact, choice: Choice, *, replace: bool = False, other_graph: bool = False
+    ) -> AnyEngine:
         """Serve *artifact* once its probes have passed.
 
         Args:
             replace: take the place of the engine that serves its space now, if one does.
+            other_graph: take it too where its graph is not the one that was served under its id.
 
         Raises:
             RequestInvalid: its space is served already, and *replace* is off.
+            GraphsDiffer: its graph is another than was served under its id, and *other_graph* is off.
             ServerUnavailable: the server is shutting down.
             ArtifactError, BuildError: it cannot be trusted, or computes other vectors here.
         """
@@ -61,6 +77,7 @@ class Loader:
             if artifact.space_id in self._spaces.ids:  # the id alone is a claim
                 former = self._spaces.find(artifact.space_id)
                 await asyncio.to_thread(require_same_spaces, former.loaded, loaded)
+            graphs = await asyncio.to_thread(self._graphs, loaded, other_graph)
             engine = _engine(loaded, self._limits, self._meters)
             try:
                 await engine.warm_up()
@@ -68,6 +85,7 @@ class Loader:
             except SamespaceError:
                 await asyncio.to_thread(engine.close)
                 raise
+            self._known[artifact.space_id] = graphs
             left = self._spaces.put(engine)
             if left is not None:
                 self._let_go(left)
@@ -94,6 +112,25 @@ class Loader:
         if self._trusted is not None:
             signer = await asyncio.to_thread(require_certified, artifact, self._trusted)
             tell("signed", space=short(artifact.space_id), key=signer[:12])
+
+    def _graphs(self, loaded: LoadedBuild | LoadedParts, other_graph: bool) -> tuple[KnownGraphs, ...]:
+        """The graphs that *loaded* may have when it comes again; () where no id does.
+
+        They are those that had its id before, also where it brings builds that did not run yet.
+        """
+        if not self._reloads:
+            return ()
+        artifact = loaded.artifact
+        graphs = known_graphs(artifact)
+        former = self._known.get(artifact.space_id, graphs)
+        try:
+            require_same_graphs(former, graphs, loaded)
+        except GraphsDiffer as error:
+            if not other_graph:
+                raise
+            tell("other graph", level=logging.WARNING, space=short(artifact.space_id), reason=error.reason)
+            return graphs
+        return former
 
     async def unload(self, space: str, *, timeout_ms: int) -> int:
         """Take *space* off, and wait up to *timeout_ms* for what it accepted, which is answered in any case.

@@ -128,7 +128,7 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
                 qrels={query: judged.grades.get(query, {}) for query in asked},
                 missing={query: judged.missing[query] for query in asked if query in judged.missing},
                 ignored=ignored,
-                notes=(*_dangling(root, split, judged, passages, queries), *said),
+                notes=(*_dangling(root, split, judged, passages, queries), *_silent(asked, queries, passages), *said),
             )
         )
     return tuple(loaded)
@@ -178,6 +178,17 @@ def _dangling(
             f"{lost} of {judged.count} judgements of {split} are of {len(judged.strangers)} queries without a text, "
             f"such as {name!r}; these queries are not asked"
         )
+
+
+def _silent(asked: Sequence[str], queries: Mapping[str, str], passages: Mapping[str, str]) -> Iterator[str]:
+    """What has no text, as sentences: such a query finds whatever is nearest to nothing."""
+    for names, texts, what, becomes in (
+        (asked, queries, "queries", "asked"),
+        (passages, passages, "passages", "ranked"),
+    ):
+        if empty := [name for name in names if not texts[name]]:
+            count = f"{len(empty)} of {len(names)} {what}"
+            yield f"{count} have no text, such as {empty[0]!r}; they are {becomes} all the same"
 
 
 def _own_passages(

@@ -119,7 +119,7 @@ def _opened(path: Path, newline: str | None) -> IO[str]:
             return opened
     if begins.startswith(b"\x28\xb5\x2f\xfd"):
         raise DataInvalid(path=str(path), reason="is compressed with zstd; unpack it first: unzstd")
-    if begins.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if begins.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in begins:  # with its mark, or without
         raise DataInvalid(path=str(path), reason=f"is UTF-16 text; {_SAVE_AS}")
     if begins.startswith(b"PK\x03\x04"):
         raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")

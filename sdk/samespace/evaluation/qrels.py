@@ -125,7 +125,7 @@ def _triples(path: Path) -> Iterator[tuple[int, tuple[str, str, float]]]:
 
 def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tuple[str, str, float]]]:
     places: tuple[int, int, int] | None = None
-    index, by_place = _Index(), False
+    index, by_place, columns = _Index(), False, 0
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
@@ -135,10 +135,12 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
             places = _named_places(where, cells)
             if places is not None:
                 continue
-            places, by_place = ((0, 2, 3) if len(cells) == 4 else (0, 1, 2)), True
-            if len(cells) in (3, 4) and number == 1 and _is_own_header(where, cells):
+            _require_no_run(where, cells)
+            places, by_place, columns = ((0, 2, 3) if len(cells) == 4 else (0, 1, 2)), True, len(cells)
+            if number == 1 and _is_own_header(where, cells):
                 continue
-        if max(places) >= len(cells) or not _is_number(cells[places[2]]):
+        fits = len(cells) == columns if by_place else max(places) < len(cells)  # an id with a space moves the others
+        if not fits or not _is_number(cells[places[2]]):
             raise DataInvalid(
                 path=where,
                 reason="expected query id, passage id and a number with tabs between, or the four columns of TREC; "
@@ -148,6 +150,22 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
         if by_place:
             index.look_at(where, cells)
         yield number, (query, passage, _grade(where, grade))
+
+
+def _require_no_run(where: str, cells: Sequence[str]) -> None:
+    """Raise `DataInvalid` for what a search engine found (TREC's six columns), and for any other count of columns."""
+    if len(cells) == 6 and cells[1].upper() == "Q0":
+        raise DataInvalid(
+            path=where,
+            reason="is a TREC run (query id, Q0, passage id, rank, score, name): what a search engine found, and no "
+            "judgements; expected query id, 0, passage id, grade",
+        )
+    if len(cells) not in (3, 4):
+        raise DataInvalid(
+            path=where,
+            reason=f"has {len(cells)} columns; expected query id, passage id and a number with tabs between, or the "
+            "four columns of TREC. Ids with spaces need tabs",
+        )
 
 
 @dataclass(slots=True)
@@ -246,7 +264,7 @@ def identifier(where: str, value: Any) -> str:
 
 def _is_number(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell))
+        return "_" not in cell and math.isfinite(float(cell))  # Python reads 1_0 as ten
     except ValueError:
         return False
 

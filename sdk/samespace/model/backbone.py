@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +14,9 @@ from torch import nn
 from ..errors import ModelUnsupported, RequestInvalid
 from .hub import read_json
 from .quiet import quiet
+
+_SAME: Final = 1e-3
+"""Of the largest number: how far token vectors of a text may move when its batch is padded. Rounding is far below."""
 
 
 def load_config(root: Path, source: str) -> Any:
@@ -63,11 +66,7 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
         ModelUnsupported: no safetensors, or weights are missing.
     """
     if not any(root.glob("*.safetensors")):
-        raise ModelUnsupported(
-            model=source,
-            reason="has no safetensors weights, and a pickled checkpoint can run code when it is read",
-            remedy="convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
-        )
+        raise ModelUnsupported(model=source, **_why_no_weights(root))
     kind = model_class(config, source)
     options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False, "use_safetensors": True}
     # BERT's pooler is a head of its pre-training: it is not on the way to a vector, so it is not the space's.
@@ -75,6 +74,10 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
         options["add_pooling_layer"] = False
     if hasattr(config, "use_cache"):
         config.use_cache = False  # decoders would carry keys and values through the graph that nobody reads
+    config.return_dict = True
+    config.chunk_size_feed_forward = (
+        0  # less memory, the same numbers, and an error for lengths that it does not divide
+    )
     try:
         with quiet("transformers"):  # its report is read below
             backbone, report = kind.from_pretrained(
@@ -101,6 +104,50 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
     # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
     module: nn.Module = backbone.eval().requires_grad_(False)
     return module
+
+
+def _why_no_weights(root: Path) -> dict[str, str]:
+    if any(root.glob("*.bin")):
+        return {
+            "reason": "has no safetensors weights, and a pickled checkpoint can run code when it is read",
+            "remedy": "convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
+        }
+    others = sorted(
+        str(path.relative_to(root))
+        for kind in ("onnx", "xml", "gguf", "h5", "msgpack", "ot")
+        for path in (*root.glob(f"*.{kind}"), *root.glob(f"*/*.{kind}"))
+    )
+    return {
+        "reason": "has no safetensors weights" + (f", only {', '.join(others[:3])}" if others else ""),
+        "remedy": "an artifact is made of the weights that were trained: get the folder that has model.safetensors",
+    }
+
+
+def require_padding_without_effect(backbone: nn.Module, source: str) -> None:
+    """Run a few tokens alone and in a padded batch: an encoder's vector of a text must not depend on its neighbours.
+
+    Raises:
+        ModelUnsupported: it does (convolutions over the padding, Fourier transforms), or the model does not run.
+    """
+    ids, mask = torch.zeros((1, 8), dtype=torch.int64), torch.tensor([[1, 1, 1, 0, 0, 0, 0, 0]])
+    try:
+        with torch.inference_mode():
+            alone = backbone(input_ids=ids[:, :3], attention_mask=mask[:, :3]).last_hidden_state[0]
+            padded = backbone(input_ids=ids, attention_mask=mask).last_hidden_state[0, :3]
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{type(backbone).__name__} does not run on three tokens: {' '.join(str(error).split())[:200]}",
+            remedy="its config.json may be of another model; else please report the folder",
+        ) from error
+    moved = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-30))
+    if not moved <= _SAME:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{type(backbone).__name__} gives a text other token vectors where its batch is padded (by "
+            f"{moved:.1%} of the largest number): they would depend on the texts beside it",
+            remedy="use an encoder whose attention leaves the padding out",
+        )
 
 
 def model_code(config: Any, source: str) -> str:

@@ -22,10 +22,10 @@ from ..errors import ModelUnsupported
 from ..text import Recipe, Role, TextEncoder
 from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
-from .backbone import load_backbone, load_config, model_code, token_limit
+from .backbone import load_backbone, load_config, model_code, require_padding_without_effect, token_limit
 from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
-from .folder.layers import Layer
+from .folder.layers import Layer, require_fitting
 from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, read_towers
 from .folder.tokenizer import canonical_tokenizer, load_tokenizer, require_rows
 from .hub import read_json, resolve_model
@@ -250,6 +250,7 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
         limit = token_limit(
             folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
         )
+    require_fitting(folder.layers, architecture.hidden_size * len(folder.pooling.split("+")), source)
     layers = _cut(folder, architecture)
     said = chosen.query_prompt is not None or chosen.passage_prompt is not None
     modules = [layer.module for layer in layers]
@@ -289,6 +290,7 @@ def _transformer_parts(folder: ModelFolder) -> _Parts:
     values = read_json(folder.root / "config.json", source)
     notes = check_config(values, known_settings(config), model_code(config, source), source)
     backbone = load_backbone(folder.root, config, source)
+    require_padding_without_effect(backbone, source)
     return config, backbone, tokenizer, architecture.measured(backbone), notes
 
 

@@ -75,7 +75,14 @@ class AdminClient:
         return tuple(_served(each) for each in reply.spaces)
 
     def load(
-        self, folder: str, *, space: str | None = None, replace: bool = False, build: str = "", runtime: str = ""
+        self,
+        folder: str,
+        *,
+        space: str | None = None,
+        replace: bool = False,
+        build: str = "",
+        runtime: str = "",
+        other_graph: bool = False,
     ) -> ServedSpace:
         """Serve an artifact; returns when its probes have passed and it is served.
 
@@ -84,15 +91,17 @@ class AdminClient:
             space: refuse an artifact of another space; full id, or at least 12 digits.
             replace: reload, where its space is served already.
             build, runtime: empty for what the server was started with.
+            other_graph: take a graph too that is not the one that was served under this id.
 
         Raises:
             RequestInvalid: not a folder that may be loaded, or served already.
+            GraphsDiffer: its graph is another than was served under this id, and *other_graph* is off.
             SpaceMismatch: it is of another space.
             ArtifactError, BuildError: the server cannot trust it, or computes other vectors.
         """
         request = pb.LoadSpaceRequest(
-            folder=folder, space_id=space or "", replace=replace, build=build, runtime=runtime
-        )  # fmt: skip
+            folder=folder, space_id=space or "", replace=replace, build=build, runtime=runtime, other_graph=other_graph
+        )
         return _served(self._call(self._stub.LoadSpace, request).space)
 
     def unload(self, space: str, *, timeout_ms: int = 0) -> int:

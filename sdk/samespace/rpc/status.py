@@ -44,6 +44,7 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.ArtifactDamaged: Status("DATA_LOSS", 500),
     errors.ManifestInvalid: Status("DATA_LOSS", 500),
     errors.ArtifactUntrusted: Status("FAILED_PRECONDITION", 409),
+    errors.GraphsDiffer: Status("FAILED_PRECONDITION", 409),
     errors.FormatTooNew: Status("UNIMPLEMENTED", 500),
     errors.BuildError: Status("INTERNAL", 500),
     errors.BuildUnavailable: Status("INTERNAL", 500),

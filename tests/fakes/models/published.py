@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fakes.models import hub_folders, layouts, stored
+from fakes.models import hub_folders, layouts, others, stored
 from fakes.models.architectures import DIMS
 from fakes.models.layouts import change, dense, encoder, legacy_pooling, modules, put
 from fakes.models.static import save_static
@@ -437,10 +437,30 @@ LAYOUTS: dict[str, Layout] = {
     "half_precision": Layout(hub_folders.half_precision, "Qwen3-Embedding: bfloat16, several files"),
     "sentencepiece_alone": Layout(hub_folders.sentencepiece_alone, "XLM-R with its sentencepiece file alone"),
     "t5_sentencepiece_alone": Layout(hub_folders.t5_sentencepiece_alone, "T5 with its sentencepiece file alone"),
-}
-
-NOT_TABLED: dict[str, Layout] = {
     "vocabulary_alone": Layout(hub_folders.vocabulary_alone, "BERT with vocab.txt alone"),
     "merges_alone": Layout(hub_folders.merges_alone, "RoBERTa with vocab.json and merges.txt alone"),
+    "under_a_head": Layout(others.under_a_head, "SFR: a language model's weights, with its head"),
+    "attention_both_ways": Layout(others.attention_both_ways, "a decoder with is_causal false"),
+    "tuples": Layout(others.tuples, "return_dict false"),
+    "saved_by_five": Layout(others.saved_by_five, "saved by sentence-transformers 5"),
+    "pooled_in_another_order": Layout(others.pooled_in_another_order, "a list of poolings: mean, then [CLS]"),
+    "reranker": Layout(others.reranker, "BGE reranker", refused="with one label", pooling="cls"),
+    "reranker_of_sentence_transformers": Layout(
+        others.reranker_of_sentence_transformers, "ms-marco: CrossEncoder", refused="is a cross-encoder", pooling="cls"
+    ),
+    "reranker_of_today": Layout(others.reranker_of_today, "CrossEncoder, with modules", refused="'CrossEncoder'"),
+    "splade": Layout(others.splade, "SPLADE: MLMTransformer, SpladePooling", refused="MLMTransformer is not one"),
+    "late_interaction": Layout(others.late_interaction, "ColBERT by PyLate", refused="pylate.models.Dense.Dense"),
+    "dense_over_tokens": Layout(others.dense_over_tokens, "Dense over tokens", refused="module_input_name"),
+    "dense_of_another_model": Layout(
+        others.dense_of_another_model, "a Dense of another length", refused="its dense takes 48 dims"
+    ),
+    "asymmetric": Layout(others.asymmetric, "Asym with routes of its own", refused="has the routes query, doc"),
+    "onnx_alone": Layout(others.onnx_alone, "ONNX alone", refused="no safetensors weights, only onnx/model.onnx"),
+    "tokenizer_in_code": Layout(
+        others.tokenizer_in_code, "GTE-Qwen2: a tokenizer in code", refused="its tokenizer is code of its own"
+    ),
+    "convolutions": Layout(
+        others.convolutions, "ConvBERT: convolutions over the padding", refused="where its batch is padded"
+    ),
 }
-"""Read as the others are; they go into `LAYOUTS`, and the table, with the next run of benchmarks/folders.py."""

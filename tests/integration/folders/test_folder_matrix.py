@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.models.matrix import SAME, STEPS, run
-from fakes.models.published import LAYOUTS, NOT_TABLED, Layout
+from fakes.models.published import LAYOUTS, Layout
 
 ROOT = Path(__file__).resolve().parents[3]
 REFUSED = [name for name, layout in LAYOUTS.items() if layout.refused]
@@ -20,7 +20,7 @@ QUICK = [
     "square_root", "no_mode", "plain", "multilingual_minilm", "multilingual_e5_small", "modernbert_of_the_hub",
     "dense_of_each_length", "weights_of_2018", "shards", "left_padding", "instructor_with_prompts",
     "prompt_out_of_four", "prompt_without_end", "half_precision", "sentencepiece_alone", "t5_sentencepiece_alone",
-    "vocabulary_alone", "merges_alone",
+    "vocabulary_alone", "merges_alone", "under_a_head", "attention_both_ways", "tuples", "pooled_in_another_order",
 ]  # fmt: skip
 """Those that go through loading and encoding in every test run; all of them go through everything with --run-slow."""
 
@@ -52,7 +52,7 @@ def test_a_folder_that_is_not_understood_is_refused_by_name(name: str, tmp_path:
 @pytest.mark.parametrize("name", QUICK)
 def test_a_folder_gives_sentence_transformers_vectors(name: str, tmp_path: Path) -> None:
     """On hard texts, for both roles."""
-    layout = (LAYOUTS | NOT_TABLED)[name]
+    layout = LAYOUTS[name]
     require(layout, run(layout, tmp_path, ("load", "encode")))
 
 

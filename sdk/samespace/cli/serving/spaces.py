@@ -80,11 +80,19 @@ def list_served(address: str, as_json: bool) -> None:
 @click.option("--replace", is_flag=True, help="Reload the space if it is served already; no request is lost.")
 @click.option("--build", default="", help="As in `samespace serve` [default: as the server was started].")
 @click.option("--runtime", default="", help="As in `samespace serve` [default: as the server was started].")
+@click.option(
+    "--other-graph",
+    is_flag=True,
+    help="Take a graph too that is not the one that was served under this id; only texts show that it is the same.",
+)
 def load(folder: str, address: str, **options: Any) -> None:
     """Serve one more artifact, or reload one.
 
     FOLDER is on the server's machine, below its --admin-root: relative to it, or absolute. The artifact is checked
     and its probes are run first; what is served already is not disturbed. Prints the space id.
+
+    An id that this server has served before has to come with the same graph: fp32 node by node, other builds by their
+    files.
 
     \b
     Example:

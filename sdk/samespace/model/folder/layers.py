@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,27 @@ def read_layer(kind: str, folder: Path, source: str) -> Layer:
     if residual is not None:  # only then: a space that exists keeps its id
         description["residual"] = True
     return Layer(dense, description)
+
+
+def require_fitting(layers: Sequence[Layer], size: int, source: str) -> None:
+    """Refuse layers that do not take what stands before them, *size* dims at first.
+
+    Raises:
+        ModelUnsupported: one takes another length.
+    """
+    for layer in layers:
+        taken = size
+        if isinstance(layer.module, Dense):
+            taken = layer.module.linear.in_features
+        elif isinstance(layer.module, nn.LayerNorm):
+            taken = layer.module.normalized_shape[0]
+        if taken != size:
+            raise ModelUnsupported(
+                model=source,
+                reason=f"its {layer.description['type']} takes {taken} dims, and what stands before it gives {size}",
+                remedy="a module is of another model: get the folder anew",
+            )
+        size = int(layer.description.get("dims", size))
 
 
 def read_weights(folder: Path, source: str) -> dict[str, torch.Tensor]:

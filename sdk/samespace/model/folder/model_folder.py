@@ -18,6 +18,7 @@ from ..static import STATIC, is_model2vec
 from .keys import DROPOUT, MODEL, MODEL2VEC, POOLING, TOKENIZER_ARGS, TRANSFORMER, FileKeys, check_keys
 from .keys import NORMALISE as NORMALISE_KEYS
 from .layers import Layer, read_attention, read_layer
+from .plain import require_encoder, unread
 from .prompts import choose_prompts
 from .router import ROUTES, ModuleEntry, read_routes
 from .similarity import dot_product, names_of, require_cosine
@@ -128,6 +129,7 @@ def read_towers(folder: Path, source: str, chosen: FolderChoices = _NOTHING_CHOS
         )
     if is_model2vec(folder):
         return (_model2vec(folder, source, chosen),)
+    require_encoder(folder, source)
     pooling = chosen.pooling
     if pooling is None:
         raise ModelUnsupported(
@@ -142,7 +144,11 @@ def read_towers(folder: Path, source: str, chosen: FolderChoices = _NOTHING_CHOS
     prompts = choose_prompts({}, source, query=chosen.query, passage=chosen.passage).by_role
     dot = dot_product(folder, source)
     advice = f"It {dot}: vectors are scaled to unit length here, which may cost quality. Measure it." if dot else ""
-    return (ModelFolder(source, folder, pooling, prompts=prompts, names=names_of(folder), advice=advice),)
+    return (
+        ModelFolder(
+            source, folder, pooling, prompts=prompts, notes=unread(folder), names=names_of(folder), advice=advice
+        ),
+    )
 
 
 def _sentence_transformers(

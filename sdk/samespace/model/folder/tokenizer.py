@@ -75,6 +75,7 @@ def load_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
         ModelUnsupported: it cannot be read, or tokenizer.json and tokenizer_config.json contradict each other.
     """
     settings = settings or {}
+    _require_no_code(root, source)
     lower = bool(settings.get("do_lower_case"))
     options = dict(settings.get("processor_kwargs") or settings.get("tokenizer_args") or {})
     own = _own(root, source, lower=lower)
@@ -99,6 +100,18 @@ def load_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
         remedy=f'to keep the file\'s ids, set "tokenizer_class": "{_AS_IT_IS}" in a copy of tokenizer_config.json; '
         "to keep the others, save the tokenizer again with transformers",
     )
+
+
+def _require_no_code(root: Path, source: str) -> None:
+    """Refuse a tokenizer that its author wrote in code: that may put a token at the end, say."""
+    path = root / "tokenizer_config.json"
+    if path.exists() and (code := read_json(path, source).get("auto_map")):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its tokenizer is code of its own (tokenizer_config.json has auto_map {code!r}), beside one that "
+            "transformers has; whether the two give the same ids cannot be seen without running it",
+            remedy="compare the two once where you trust the code, and take auto_map out of a copy of the file",
+        )
 
 
 def canonical_tokenizer(tokenizer: Tokenizer, *, pairs: bool = False) -> bytes:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from samespace.rpc.v1 import encoder_pb2 as samespace_dot_v1_dot_encoder__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18samespace/v1/admin.proto\x12\x0csamespace.v1\x1a\x1asamespace/v1/encoder.proto\"\x13\n\x11ListServedRequest\"R\n\x0fListServedReply\x12)\n\x06spaces\x18\x01 \x03(\x0b\x32\x19.samespace.v1.ServedSpace\x12\x14\n\x0cserver_state\x18\x02 \x01(\t\"\x8e\x01\n\x0bServedSpace\x12\"\n\x05space\x18\x01 \x01(\x0b\x32\x13.samespace.v1.Space\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0e\n\x06\x62roken\x18\x03 \x01(\t\x12\x12\n\nis_default\x18\x04 \x01(\x08\x12\x0e\n\x06\x66older\x18\x05 \x01(\t\x12\x18\n\x10requests_at_work\x18\x06 \x01(\r\"e\n\x10LoadSpaceRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x0f\n\x07replace\x18\x03 \x01(\x08\x12\r\n\x05\x62uild\x18\x04 \x01(\t\x12\x0f\n\x07runtime\x18\x05 \x01(\t\"L\n\x0eLoadSpaceReply\x12(\n\x05space\x18\x01 \x01(\x0b\x32\x19.samespace.v1.ServedSpace\x12\x10\n\x08replaced\x18\x02 \x01(\x08\":\n\x12UnloadSpaceRequest\x12\x10\n\x08space_id\x18\x01 \x01(\t\x12\x12\n\ntimeout_ms\x18\x02 \x01(\r\"8\n\x10UnloadSpaceReply\x12\x10\n\x08space_id\x18\x01 \x01(\t\x12\x12\n\nunanswered\x18\x02 \x01(\r\"%\n\x11SetDefaultRequest\x12\x10\n\x08space_id\x18\x01 \x01(\t\"#\n\x0fSetDefaultReply\x12\x10\n\x08space_id\x18\x01 \x01(\t2\xbf\x02\n\x05\x41\x64min\x12L\n\nListServed\x12\x1f.samespace.v1.ListServedRequest\x1a\x1d.samespace.v1.ListServedReply\x12I\n\tLoadSpace\x12\x1e.samespace.v1.LoadSpaceRequest\x1a\x1c.samespace.v1.LoadSpaceReply\x12O\n\x0bUnloadSpace\x12 .samespace.v1.UnloadSpaceRequest\x1a\x1e.samespace.v1.UnloadSpaceReply\x12L\n\nSetDefault\x12\x1f.samespace.v1.SetDefaultRequest\x1a\x1d.samespace.v1.SetDefaultReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18samespace/v1/admin.proto\x12\x0csamespace.v1\x1a\x1asamespace/v1/encoder.proto\"\x13\n\x11ListServedRequest\"R\n\x0fListServedReply\x12)\n\x06spaces\x18\x01 \x03(\x0b\x32\x19.samespace.v1.ServedSpace\x12\x14\n\x0cserver_state\x18\x02 \x01(\t\"\x8e\x01\n\x0bServedSpace\x12\"\n\x05space\x18\x01 \x01(\x0b\x32\x13.samespace.v1.Space\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0e\n\x06\x62roken\x18\x03 \x01(\t\x12\x12\n\nis_default\x18\x04 \x01(\x08\x12\x0e\n\x06\x66older\x18\x05 \x01(\t\x12\x18\n\x10requests_at_work\x18\x06 \x01(\r\"z\n\x10LoadSpaceRequest\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x0f\n\x07replace\x18\x03 \x01(\x08\x12\r\n\x05\x62uild\x18\x04 \x01(\t\x12\x0f\n\x07runtime\x18\x05 \x01(\t\x12\x13\n\x0bother_graph\x18\x06 \x01(\x08\"L\n\x0eLoadSpaceReply\x12(\n\x05space\x18\x01 \x01(\x0b\x32\x19.samespace.v1.ServedSpace\x12\x10\n\x08replaced\x18\x02 \x01(\x08\":\n\x12UnloadSpaceRequest\x12\x10\n\x08space_id\x18\x01 \x01(\t\x12\x12\n\ntimeout_ms\x18\x02 \x01(\r\"8\n\x10UnloadSpaceReply\x12\x10\n\x08space_id\x18\x01 \x01(\t\x12\x12\n\nunanswered\x18\x02 \x01(\r\"%\n\x11SetDefaultRequest\x12\x10\n\x08space_id\x18\x01 \x01(\t\"#\n\x0fSetDefaultReply\x12\x10\n\x08space_id\x18\x01 \x01(\t2\xbf\x02\n\x05\x41\x64min\x12L\n\nListServed\x12\x1f.samespace.v1.ListServedRequest\x1a\x1d.samespace.v1.ListServedReply\x12I\n\tLoadSpace\x12\x1e.samespace.v1.LoadSpaceRequest\x1a\x1c.samespace.v1.LoadSpaceReply\x12O\n\x0bUnloadSpace\x12 .samespace.v1.UnloadSpaceRequest\x1a\x1e.samespace.v1.UnloadSpaceReply\x12L\n\nSetDefault\x12\x1f.samespace.v1.SetDefaultRequest\x1a\x1d.samespace.v1.SetDefaultReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,17 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVEDSPACE']._serialized_start=176
   _globals['_SERVEDSPACE']._serialized_end=318
   _globals['_LOADSPACEREQUEST']._serialized_start=320
-  _globals['_LOADSPACEREQUEST']._serialized_end=421
-  _globals['_LOADSPACEREPLY']._serialized_start=423
-  _globals['_LOADSPACEREPLY']._serialized_end=499
-  _globals['_UNLOADSPACEREQUEST']._serialized_start=501
-  _globals['_UNLOADSPACEREQUEST']._serialized_end=559
-  _globals['_UNLOADSPACEREPLY']._serialized_start=561
-  _globals['_UNLOADSPACEREPLY']._serialized_end=617
-  _globals['_SETDEFAULTREQUEST']._serialized_start=619
-  _globals['_SETDEFAULTREQUEST']._serialized_end=656
-  _globals['_SETDEFAULTREPLY']._serialized_start=658
-  _globals['_SETDEFAULTREPLY']._serialized_end=693
-  _globals['_ADMIN']._serialized_start=696
-  _globals['_ADMIN']._serialized_end=1015
+  _globals['_LOADSPACEREQUEST']._serialized_end=442
+  _globals['_LOADSPACEREPLY']._serialized_start=444
+  _globals['_LOADSPACEREPLY']._serialized_end=520
+  _globals['_UNLOADSPACEREQUEST']._serialized_start=522
+  _globals['_UNLOADSPACEREQUEST']._serialized_end=580
+  _globals['_UNLOADSPACEREPLY']._serialized_start=582
+  _globals['_UNLOADSPACEREPLY']._serialized_end=638
+  _globals['_SETDEFAULTREQUEST']._serialized_start=640
+  _globals['_SETDEFAULTREQUEST']._serialized_end=677
+  _globals['_SETDEFAULTREPLY']._serialized_start=679
+  _globals['_SETDEFAULTREPLY']._serialized_end=714
+  _globals['_ADMIN']._serialized_start=717
+  _globals['_ADMIN']._serialized_end=1036
 # @@protoc_insertion_point(module_scope)

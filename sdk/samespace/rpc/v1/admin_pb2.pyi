@@ -36,18 +36,20 @@ class ServedSpace(_message.Message):
     def __init__(self, space: _Optional[_Union[_encoder_pb2.Space, _Mapping]] = ..., ready: bool = ..., broken: _Optional[str] = ..., is_default: bool = ..., folder: _Optional[str] = ..., requests_at_work: _Optional[int] = ...) -> None: ...
 
 class LoadSpaceRequest(_message.Message):
-    __slots__ = ("folder", "space_id", "replace", "build", "runtime")
+    __slots__ = ("folder", "space_id", "replace", "build", "runtime", "other_graph")
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     SPACE_ID_FIELD_NUMBER: _ClassVar[int]
     REPLACE_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    OTHER_GRAPH_FIELD_NUMBER: _ClassVar[int]
     folder: str
     space_id: str
     replace: bool
     build: str
     runtime: str
-    def __init__(self, folder: _Optional[str] = ..., space_id: _Optional[str] = ..., replace: bool = ..., build: _Optional[str] = ..., runtime: _Optional[str] = ...) -> None: ...
+    other_graph: bool
+    def __init__(self, folder: _Optional[str] = ..., space_id: _Optional[str] = ..., replace: bool = ..., build: _Optional[str] = ..., runtime: _Optional[str] = ..., other_graph: bool = ...) -> None: ...
 
 class LoadSpaceReply(_message.Message):
     __slots__ = ("space", "replaced")

@@ -266,6 +266,11 @@ def test_texts_are_read_as_people_publish_them(tmp_path: Path, form: str) -> Non
         ({"qrels/test.tsv": b"11\t3\tnan\n12\t1\t1\n"}, "line 1: expected query id, passage id and a number"),
         ({"qrels/test.tsv": b"11\t3\t\n12\t1\t1\n"}, "line 1: expected query id, passage id and a number"),
         ({"qrels/test.tsv": b"passage_id\tquestion\tgain\n3\t11\t1\n"}, "not clear which is query, passage and grade"),
+        ({"qrels/test.tsv": b"1\x00\t\x00"}, "is UTF-16 text; save it as UTF-8"),  # without its mark
+        ({"qrels/test.tsv": b"11 Q0 12 1 9.5 bm25\n"}, "is a TREC run"),
+        ({"qrels/test.tsv": b"11 0 3 of 1\n"}, "has 5 columns; .*Ids with spaces need tabs"),
+        ({"qrels/test.tsv": b"11 0 3 1\n12 0 1 2 1\n"}, "expected query id, passage id and a number"),
+        ({"qrels/test.tsv": b"11\t3\t1\n12\t1\t1_0\n"}, "expected query id, passage id and a number"),
         ({"qrels/test.tsv": b"\xff\xfe1\x00"}, "is UTF-16 text; save it as UTF-8"),
         (
             {"corpus.jsonl": b'{"_id": 1, "text": "a", "contents": "b"}\n'},
@@ -310,3 +315,11 @@ def test_an_id_with_a_comma_may_stand_in_a_csv_file(folder: Path) -> None:
     (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "test.csv")
     (folder / "qrels" / "test.csv").write_text('query-id,corpus-id,score\nq1,"p,1",1\n')
     assert load_dataset(folder).qrels == {"q1": {"p,1": 1}}
+
+
+def test_texts_that_are_empty_are_told(folder: Path) -> None:
+    """Such a query finds whatever is nearest to nothing, and its score is noise."""
+    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": " "}\n{"_id": "q2", "text": "query 2"}\n')
+    notes = load_dataset(folder).notes
+    assert "1 of 2 queries have no text, such as 'q1'; they are asked all the same" in notes
+    assert not any("passages have no text" in note for note in notes)
