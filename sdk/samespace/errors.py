@@ -37,8 +37,7 @@
         ├── ReplicasUnknown    not every node's address is known, so replicas cannot be compared
         └── MigrationBlocked   a migration cannot go on before somebody decides or mends something
 
-Messages say what is wrong, with both values, and what to do next. Each error keeps its values as
-attributes, so that a program does not have to read the message.
+Messages say what is wrong, with both values, and what to do next. Each error keeps its values as attributes.
 """
 
 from __future__ import annotations
@@ -362,16 +361,15 @@ class ReplicasDiffer(WeaviateError):
 
     Attributes:
         collection: its name.
-        nodes: addresses of the nodes that lack objects or have old ones, or () where that is not known.
+        nodes: addresses of those that lack objects or have old ones; () where that is not known.
         ids: the first of the objects.
     """
 
     def __init__(self, *, collection: str, found: str, nodes: tuple[str, ...] = (), ids: tuple[str, ...] = ()) -> None:
         self.collection, self.found, self.nodes, self.ids = collection, found, nodes, ids
         super().__init__(
-            f"collection {collection}: its replicas differ: {found}. `samespace weaviate repair {collection}` with "
-            "--node for every node brings them together, and so does asynchronous replication; --consistency ONE takes "
-            "what one replica has"
+            f"collection {collection}: its replicas differ: {found}. `samespace weaviate repair {collection}` with a "
+            "--node for each reconciles them, as asynchronous replication does; --consistency ONE takes one replica's"
         )
 
 
@@ -381,9 +379,8 @@ class ReplicasUnknown(WeaviateError):
     def __init__(self, *, collection: str, factor: int, nodes: int, known: int) -> None:
         self.collection, self.factor, self.nodes, self.known = collection, factor, nodes, known
         super().__init__(
-            f"collection {collection} has {factor} replicas on {nodes} nodes, and a node lists only what its own "
-            f"replica has; the addresses of {known} nodes are known. Give each node's REST address with --node (or "
-            "all in WEAVIATE_NODES, with commas); --consistency ONE takes what one replica has"
+            f"collection {collection} has {factor} replicas on {nodes} nodes, a node lists only its own, and {known} "
+            "are known. Give each one's REST address with --node, or all in WEAVIATE_NODES; --consistency ONE takes one's"
         )
 
 

@@ -190,8 +190,11 @@ class SchemaCalls:
         path = f"/nodes/{class_path(name)}"
         status, answer = self.rest.send("GET", path, query={"output": "verbose"}, allowed=(*GOOD, 404))
         if status == 404:
-            if self.schema(name) is None:
+            schema = self.schema(name)
+            if schema is None:
                 raise WeaviateError(f"{self.rest.address}: no collection {name}")
+            if schema["class"] != name:  # an alias, which this call does not know on every version
+                return self._shards(str(schema["class"]))
             # Right after a restart a node does not know yet what the leader has.
             raise WeaviateUnavailable(address=str(self.rest.address), reason=f"it does not know {name} yet")
         return [shard for entry in answer["nodes"] or () for shard in _node(entry).shards]

@@ -184,7 +184,9 @@ def compare_collections(
         raise RequestInvalid(
             field="OLD and NEW", reason=f"both lead to {old.name}; give two collections, by their own names"
         )
-    asked, times = [], {"old": list[float](), "new": list[float]()}
+    if judged is None:
+        queries = list(dict.fromkeys(queries))  # a query that comes thirty times is one
+    asked, times = list[AskedQuery](), {"old": list[float](), "new": list[float]()}
     for place, query in enumerate(queries):
         found: dict[str, tuple[CutoverAnswer, ...]] = {}
         order = (("old", old), ("new", new)) if place % 2 == 0 else (("new", new), ("old", old))
@@ -198,18 +200,12 @@ def compare_collections(
         grades = None if judged is None else judged.qrels[judged.query_ids[place]]
         asked.append(_asked(query, found["old"], found["new"], grades))
         progress(1)
-    verdict = (
-        _unjudged(asked, min(old.database.count(old.name), new.database.count(new.name)))
-        if judged is None
-        else decide(
-            np.array([each.old_score for each in asked]), np.array([each.new_score for each in asked]), margin=margin
-        )
-    )
+    objects = min(old.database.count(old.name), new.database.count(new.name))
     return CutoverComparison(
         old.name,
         new.name,
         tuple(asked),
-        verdict,
+        _unjudged(asked, objects) if judged is None else _judged(asked, margin),
         _percentiles(times["old"]),
         _percentiles(times["new"]),
         old.vector_bytes(),
@@ -225,6 +221,11 @@ def _asked(
     shared = len(before & after) / max(len(before), len(after), 1)
     order = average_overlap([each.document for each in old], [each.document for each in new])
     return AskedQuery(query, old, new, _ndcg(old, grades), _ndcg(new, grades), shared, order)
+
+
+def _judged(asked: Sequence[AskedQuery], margin: float) -> CutoverVerdict:
+    old, new = ([each.old_score for each in asked], [each.new_score for each in asked])
+    return decide(np.array(old), np.array(new), margin=margin)
 
 
 def _unjudged(asked: Sequence[AskedQuery], objects: int) -> CutoverVerdict:

@@ -79,6 +79,7 @@ class MigrationProgress:
         young: of each tenant, what that round carried of the objects that were written since `since_ms`.
         carried: of each tenant, what the target had when that round ended of the objects it got since `since_ms`.
         tenants: that there were when the alias moved.
+        settings: of the new collection then: see `compare.settings_of`.
         returned: objects that the way back has carried to the old collection.
         settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
     """
@@ -94,6 +95,7 @@ class MigrationProgress:
     young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     carried: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
     tenants: frozenset[str] = frozenset()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     returned: frozenset[UUID] = frozenset()
     settled_ms: int = 0
 
@@ -246,6 +248,7 @@ def advance(progress: MigrationProgress, event: str, facts: Mapping[str, Any]) -
                 young=_by_tenant(facts, "young"),
                 carried=_by_tenant(facts, "carried"),
                 tenants=frozenset(facts.get("tenants", ())),
+                settings=facts.get("settings", {}) if event == "switching" else progress.settings,
             )
         case "returned":
             return replace(progress, returned=progress.returned.union(map(UUID, facts["ids"])))

@@ -40,6 +40,7 @@ from .refusals.schemas import (
     refuse_changed_settings,
     refuse_if_referred_to,
     refuse_lost_vectors,
+    refuse_settings_of_new,
     refuse_unlike_properties,
     refuse_without_module,
 )
@@ -282,6 +283,8 @@ class Migrator:
 
     def _return(self) -> None:
         refuse_gone(self.database, self.migration)
+        if not self.terms.force:
+            refuse_settings_of_new(self.database, self.migration, self.journal.progress.settings)
         if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())

@@ -255,7 +255,11 @@ def _watch(database: Database, journal: MigrationJournal, migration: Migration, 
         return
     talk.tell(f"A guard failed, {watched.failed}. Rolling back.")
     back = replace(order, wish="rollback", encoder=None)
-    _go_on(database, journal, migration, back, None, talk)
+    try:
+        _go_on(database, journal, migration, back, None, talk)
+    except MigrationBlocked as error:
+        talk.tell(f"The way back stopped: {migration.alias} leads to {database.alias_target(migration.alias)}.")
+        raise error
     raise GuardFailed(alias=migration.alias, collection=migration.old, reason=watched.failed)
 
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from samespace.errors import MigrationBlocked
+from samespace.errors import MigrationBlocked, WeaviateUnavailable
 
-from .compare import WriteWindow
+from .compare import WriteWindow, settings_of
 from .plan import Migration
 from .refusals.aliases import refuse_elsewhere
 from .transfer import MARGIN_MS, Moved, Transfer
@@ -42,6 +42,7 @@ def move_alias(
         moved_ms=moved_ms,
         young={tenant: sorted(map(str, ids)) for tenant, ids in moved.young.items()},
         carried={tenant: sorted(map(str, ids)) for tenant, ids in moved.carried.items()},
+        settings=settings_of(database.schema(target) or {}, migration.new_vector),
         tenants=sorted(database.tenant_states(target)) if transfer.route.tenants else [],
     )
     refuse_elsewhere(database, migration, source)  # somebody may have moved it while the last round was made
@@ -57,7 +58,10 @@ def _require_one_time(transfer: Transfer) -> None:
     clock, target = transfer.pace.clock, transfer.route.target
     for address, node in transfer.database.each_node().items():
         began = clock()
-        first, second = transfer.stamp_ms(target), transfer.stamp_ms(target, node)
+        try:
+            first, second = transfer.stamp_ms(target), transfer.stamp_ms(target, node)
+        except WeaviateUnavailable:
+            continue  # a node that is away takes no writes
         took_ms = 1000 * (clock() - began)
         if first is None or second is None:
             return

@@ -23,7 +23,7 @@ from ..access.values import PAGE, StoredObject
 from .compare import Change, Delete, Same, Write, WriteWindow, changes, new_properties, same_with_vectors
 from .cost import pause_s
 from .journal import MigrationJournal
-from .refusals.overwriting import refuse_overwriting
+from .refusals.overwriting import refuse_deleting, refuse_overwriting
 
 MARGIN_MS: Final = 2000
 """How far the clocks of Weaviate's nodes may differ, and its second is cut off."""
@@ -179,7 +179,10 @@ class Transfer:
                 {**total.carried, **one.carried},
             )
         if self.route.tenants and window is None:
-            for tenant in sorted(set(self.database.tenant_states(self.route.target)) - set(tenants)):
+            extra = sorted(set(self.database.tenant_states(self.route.target)) - set(tenants))
+            if self._limits.late_ms:
+                refuse_deleting(self.route.target, sorted(set(extra) - self.journal.progress.tenants))
+            for tenant in extra:
                 self._limits.allowed()
                 self.database.remove_tenant(self.route.target, tenant)
                 total = replace(total, deleted=total.deleted + 1)
@@ -203,15 +206,20 @@ class Transfer:
         or target, whichever readers do not see; *database* that of the node which is to write, else the connection's.
         None where the collection takes no such object: it is read-only, or empty and its encoder is gone.
         """
-        for tenant in self.tenants():
-            with self.awake(tenant):
-                own = (database or self.database).of_tenant(tenant)
-                like = self.database.of_tenant(tenant).page(name, "", 1, vectors=True)
-                mark = StoredObject(self.mark, {}, vectors=dict(like[0].vectors) if like else {})
-                if not own.write(name, [mark]):
-                    found = own.get(name, self.mark)
-                    own.delete(name, [self.mark])
-                    return None if found is None else found.updated_ms
+        states = self.database.tenant_states(name) if self.route.tenants else {"": "HOT"}
+        active = [tenant for tenant, state in sorted(states.items()) if state == "HOT"]
+        for tenant in active:
+            own = (database or self.database).of_tenant(tenant)
+            like = self.database.of_tenant(tenant).page(name, "", 1, vectors=True)
+            mark = StoredObject(self.mark, {}, vectors=dict(like[0].vectors) if like else {})
+            if not own.write(name, [mark]):
+                found = own.get(name, self.mark)
+                own.delete(name, [self.mark])
+                return None if found is None else found.updated_ms
+        inactive = [tenant for tenant in self.tenants() if not active and states.get(tenant) == "COLD"]
+        for tenant in inactive[:1]:
+            with self.awake(tenant, make=False):
+                return self.stamp_ms(name, database)
         return None
 
     @property
@@ -238,15 +246,17 @@ class Transfer:
                 if found
                 else "run the same command again, which goes on without it",
             )
-        names = [source, target] if make or self.database.tenant_state(target, tenant) else [source]
+        there = self.database.tenant_state(target, tenant)
+        names = [source, target] if make or there else [source]
+        # Before the alias moves the target follows the source; afterwards each keeps the state that people gave it.
+        asleep = [name for name in names if (found if make or name == source else there) == "COLD"]
         for name in names:
-            if found == "COLD":
+            if name in asleep:
                 self.journal.note("woken", collection=name, tenant=tenant)
             self.database.set_tenant_state(name, tenant, "HOT")
         yield
-        if found == "COLD":
-            for name in names:
-                put_to_sleep(self.database, self.journal, name, tenant)
+        for name in asleep:
+            put_to_sleep(self.database, self.journal, name, tenant)
 
     def _pass(
         self,

@@ -17,3 +17,14 @@ def refuse_overwriting(name: str, late: Sequence[UUID]) -> None:
             "the way back would overwrite or delete them",
             remedy="let all clients use the alias, do the same there, or give it up with --force",
         )
+
+
+def refuse_deleting(name: str, tenants: Sequence[str]) -> None:
+    """Somebody made these tenants in the old collection *name* by its own name, while it was not served."""
+    if tenants:
+        raise MigrationBlocked(
+            collection=name,
+            reason=f"{len(tenants)} of its tenants were made after the switch, by its own name ({tenants[0]}, ...); "
+            "the way back would delete them",
+            remedy="make them in the new collection, with their objects, or give them up with --force",
+        )

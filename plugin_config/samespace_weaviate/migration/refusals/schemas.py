@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from samespace.errors import MigrationBlocked
 
 from ...access.database import Database
@@ -55,6 +58,22 @@ def refuse_without_module(database: Database, migration: Migration) -> None:
             collection=migration.old,
             reason="it has no vectorizer: objects that were written or changed since the switch would get no vector",
             remedy="write them again after the way back, with their vectors, and say so with --force",
+        )
+
+
+def refuse_settings_of_new(database: Database, migration: Migration, switched: Mapping[str, Any]) -> None:
+    """Settings of the new collection were changed since the switch, and the old one, which is gone back to, has others.
+
+    Args:
+        switched: as they were when the alias moved.
+    """
+    old = settings_of(database.schema(migration.old) or {}, migration.old_vector)
+    new = settings_of(database.schema(migration.new) or {}, migration.new_vector)
+    if changed := changed_settings(switched, new, old):
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"its settings were changed since the switch, and {migration.old} has others: {'; '.join(changed)}",
+            remedy=f"change them in {migration.old} too, then run the same command again, or give them up with --force",
         )
 
 

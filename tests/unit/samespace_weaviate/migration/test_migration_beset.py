@@ -11,7 +11,7 @@ import pytest
 
 from fakes.weaviate.in_memory import FakeWeaviate, Killed
 from fakes.weaviate.migrating import NEW, OBJECTS, OLD, World, record
-from samespace.errors import MigrationBlocked
+from samespace.errors import MigrationBlocked, WeaviateUnavailable
 from samespace_weaviate.access.values import Failure
 from samespace_weaviate.migration.compare import changed_settings, settings_of
 from samespace_weaviate.migration.plan import Migration
@@ -383,6 +383,58 @@ def test_the_settings_of_the_vector_index_count_too() -> None:
     (said,) = changed_settings(planned, old, settings_of(schema("e_2", -1), "e_2"))
     assert said == "the vector's index.ef is 512, was -1, and is -1 there"
     assert changed_settings({}, old, {}) == []  # the journal of an earlier version does not tell
+
+
+def test_settings_that_are_changed_after_the_switch_are_not_lost_by_the_way_back(world: World) -> None:
+    """By the new collection's own name, as the plan says."""
+    world.run()
+    world.door.schemas[COPY]["invertedIndexConfig"] = {"bm25": {"b": 0.1}}
+    with pytest.raises(MigrationBlocked, match="its settings were changed since the switch"):
+        world.run("rollback")
+    world.door.schemas["Article_old"]["invertedIndexConfig"] = {"bm25": {"b": 0.1}}
+    world.run("rollback")
+
+
+def test_a_tenant_made_by_the_old_name_is_not_deleted_by_the_way_back(tmp_path: Path) -> None:
+    world = World(tmp_path, tenants={"a": "HOT"})
+    world.run()
+
+    def on_call(name: str) -> None:
+        if '"returning"' in world.path.read_text(encoding="utf-8"):
+            world.door.status["Article_old"]["n"] = "HOT"
+
+    world.door.on_call = on_call
+    with pytest.raises(MigrationBlocked, match=r"1 of its tenants were made after the switch.*\(n, \.\.\.\)"):
+        world.run("rollback")
+    assert "n" in world.door.status["Article_old"]
+
+
+def test_tenants_that_people_change_while_it_settles_stay_so(tmp_path: Path) -> None:
+    """One that is deleted in the new collection is not made again, one that is deactivated stays so."""
+    world = World(tmp_path, tenants={"a": "HOT", "b": "HOT", "c": "HOT"})
+
+    def on_call(name: str) -> None:
+        if name == "after point_alias":
+            world.door.status[COPY].pop("a")
+            world.door.objects[COPY].pop("a", None)
+            world.door.status[COPY]["b"] = "COLD"
+
+    world.door.on_call = on_call
+    world.run()
+    assert world.door.status[COPY] == {"b": "COLD", "c": "HOT"}
+
+
+def test_a_node_that_is_away_does_not_stop_a_migration_at_quorum(world: World) -> None:
+    class Away:
+        def of_tenant(self, tenant: str) -> Away:
+            return self
+
+        def write(self, name: str, objects: Any) -> Any:
+            raise WeaviateUnavailable(address="http://node3", reason="connection refused")
+
+    world.door.each_node = lambda: {"http://node3": Away()}  # type: ignore[assignment, return-value, dict-item]
+    world.run()
+    world.check(COPY, NEW)
 
 
 # -- what the new collection loses
