@@ -395,7 +395,7 @@ LAYOUTS: dict[str, Layout] = {
     "added_token_beyond": Layout(layouts.added_token_beyond, "an added token beyond the table", refused="'<domain>'"),
     "albert": Layout(hub_folders.albert, "paraphrase-albert"),
     "deberta": Layout(hub_folders.deberta, "DeBERTa 3"),
-    "static": Layout(static, "StaticEmbedding", refused="StaticEmbedding"),
+    "static": Layout(static, "StaticEmbedding without its table", refused="samespace knows embedding.weight"),
     "weighted_layers": Layout(weighted_layers, "WeightedLayerPooling", refused="WeightedLayerPooling"),
     "sparse": Layout(sparse, "a SparseEncoder", refused="model_type = 'SparseEncoder'"),
     "unknown_pooling_key": Layout(
