@@ -30,11 +30,11 @@ from fakes.models.architectures import FAMILIES, save_tiny
 from loadgen.machine import machine
 from samespace.cli.console import quiet_libraries
 from samespace.errors import SamespaceError
-from samespace.export.builds.calibration import Calibration
-from samespace.export.builds.exact import GATES, BuildFile, build_fp32, session_over
-from samespace.export.builds.int8 import build_calibrated, build_dynamic
-from samespace.export.builds.parity import ParityReference, reference, worst_distance
-from samespace.export.graph import OPSETS, graph_of
+from samespace.exporting.builds.calibration import Calibration
+from samespace.exporting.builds.exact import GATES, BuildFile, build_fp32, session_over
+from samespace.exporting.builds.int8 import build_calibrated, build_dynamic
+from samespace.exporting.builds.parity import ParityReference, reference, worst_distance
+from samespace.exporting.graph import OPSETS, graph_of
 from samespace.model.checkpoint import Overrides, load_checkpoint
 from samespace.model.modules import POOLING_NAMES
 

@@ -38,10 +38,10 @@ from samespace.artifact import Artifact, open_artifact
 from samespace.cli.console import quiet_libraries, say, table
 from samespace.embed import embed_texts
 from samespace.evaluation import Dataset, DenseRanker, evaluate, load_dataset
-from samespace.export.builds.exact import session_over
-from samespace.export.builds.int8 import FILE as INT8
-from samespace.export.builds.quantise import dynamic
-from samespace.export.package import export_artifact
+from samespace.exporting.builds.exact import session_over
+from samespace.exporting.builds.int8 import FILE as INT8
+from samespace.exporting.builds.quantise import dynamic
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import load_checkpoint
 from samespace.runtime import Session, open_session
 from samespace.runtime.load import session_of

@@ -20,8 +20,8 @@ from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, DenseRanker, Ranker, evaluate, load_dataset
-from samespace.export.composites.concatenate import combine
-from samespace.export.package import export_artifact
+from samespace.exporting.composites.concatenate import combine
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import load_checkpoint
 
 

@@ -42,7 +42,7 @@ from loadgen.machine import machine, versions
 from samespace.artifact import open_artifact
 from samespace.cli.console import say
 from samespace.errors import SamespaceError
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.folders import whole_file
 from samespace.model.checkpoint import load_checkpoint
 

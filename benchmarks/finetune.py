@@ -38,8 +38,8 @@ from samespace.evaluation import (
     paired_bootstrap,
     splits,
 )
-from samespace.export.fastest import fastest
-from samespace.export.transforms.fit import TransformCandidate, fit, moments
+from samespace.exporting.fastest import fastest
+from samespace.exporting.transforms.fit import TransformCandidate, fit, moments
 from samespace.model.checkpoint import Checkpoint, load_checkpoint
 from samespace.training.finetuning.config import read_config
 from samespace.training.finetuning.trainer import train

@@ -36,7 +36,7 @@ from loadgen.processes import start
 from loadgen.texts import Source, load_tokenizer
 from samespace import Encoder
 from samespace.cli.console import quiet_libraries, say
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import load_checkpoint
 from samespace.vectors import cosine_distance
 

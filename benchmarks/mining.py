@@ -21,7 +21,7 @@ from typing import Any, Final
 from loadgen.machine import command_line, machine, versions
 from samespace.cli.console import quiet_libraries, say
 from samespace.evaluation import load_dataset
-from samespace.export.fastest import EXPORT_FROM
+from samespace.exporting.fastest import EXPORT_FROM
 from samespace.model.checkpoint import Overrides, load_checkpoint
 from samespace.model.hub import MINILM
 from samespace.training.finetuning.encoding import encode_many

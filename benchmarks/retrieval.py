@@ -21,7 +21,7 @@ from loadgen.machine import machine
 from samespace import Encoder
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import Bm25Ranker, DenseRanker, Ranker, evaluate, load_dataset
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import load_checkpoint
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

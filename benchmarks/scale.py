@@ -200,7 +200,7 @@ def tiny_artifact(work: Path) -> Path:
     """A random BERT of 32 dims and 2 layers, exported; needs the extra `train`."""
     sys.path.insert(0, str(TESTS))
     from fakes.models.encoders import save_tiny_bert
-    from samespace.export.package import export_artifact
+    from samespace.exporting.package import export_artifact
     from samespace.model.checkpoint import load_checkpoint
 
     export_artifact(load_checkpoint(save_tiny_bert(work / "checkpoint", seed=1)), work / "tiny")

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from samespace import Encoder
 from samespace.evaluation import load_dataset
-from samespace.export.request import ExportRequest, export_model
+from samespace.exporting.request import ExportRequest, export_model
 from samespace.runtime.cpu import this_cpu
 
 ROUNDS: Final = 5

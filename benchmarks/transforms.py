@@ -21,9 +21,9 @@ from typing import Any, Final
 from loadgen.machine import machine
 from samespace.cli.console import progress, quiet_libraries
 from samespace.evaluation import load_dataset
-from samespace.export.fastest import exact_session
-from samespace.export.transforms.choice import SAMPLE, best, encode_windows, fit_all, score_all, smallest
-from samespace.export.transforms.fit import default_candidates, moments
+from samespace.exporting.fastest import exact_session
+from samespace.exporting.transforms.choice import SAMPLE, best, encode_windows, fit_all, score_all, smallest
+from samespace.exporting.transforms.fit import default_candidates, moments
 from samespace.model.checkpoint import load_checkpoint
 
 MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"

@@ -67,7 +67,7 @@ def mpnet() -> Path:
 
 
 def _exported(checkpoint: Path, out: Path) -> Path:
-    from samespace.export.package import export_artifact
+    from samespace.exporting.package import export_artifact
     from samespace.model.checkpoint import load_checkpoint
 
     export_artifact(load_checkpoint(checkpoint), out)

@@ -380,7 +380,7 @@ class ReplicasUnknown(WeaviateError):
         self.collection, self.factor, self.nodes, self.known = collection, factor, nodes, known
         super().__init__(
             f"collection {collection} has {factor} replicas on {nodes} nodes, a node lists only its own, and {known} "
-            "are known. Give each one's REST address with --node, or all in WEAVIATE_NODES; --consistency ONE takes one's"
+            "are known. Give the REST address of each with --node, or WEAVIATE_NODES; --consistency ONE takes one's"
         )
 
 

@@ -36,7 +36,7 @@ def test_the_reference_is_that_of_the_code(site: Path) -> None:
         assert f"samespace {name}" in (site / "reference" / "cli" / f"{name}.html").read_text(encoding="utf-8")
     assert "--max-queue-ms" in (site / "reference" / "cli" / "serve.html").read_text(encoding="utf-8")
     assert "samespace.Encoder" in (site / "reference" / "python" / "samespace.html").read_text(encoding="utf-8")
-    for package in ("samespace.export.builds", "samespace_server.scheduling", "samespace_weaviate.pinning"):
+    for package in ("samespace.exporting.builds", "samespace_server.scheduling", "samespace_weaviate.pinning"):
         assert (site / "reference" / "python" / f"{package}.html").is_file()
 
 

@@ -70,8 +70,8 @@ def kinds() -> Iterator[Kinds]:
     from sentence_transformers import SentenceTransformer
 
     from samespace.artifact import open_artifact
-    from samespace.export.composites.request import Combination, combine_folders
-    from samespace.export.package import export_artifact
+    from samespace.exporting.composites.request import Combination, combine_folders
+    from samespace.exporting.package import export_artifact
     from samespace.model.checkpoint import Overrides, load_checkpoint
 
     with tempfile.TemporaryDirectory() as work:

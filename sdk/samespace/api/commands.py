@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..encoder import Encoder
     from ..evaluation import Dataset, Evaluation
     from ..evaluation.long_texts import Ways
-    from ..export.package import Exported
+    from ..exporting.package import Exported
     from ..training.adapting.run import Adaptation
     from ..training.doctor import Diagnosis
     from ..training.finetuning.trainer import TrainingRun
@@ -136,7 +136,7 @@ def export(
         GateFailed: the fp32 build does not agree with torch: nothing is written.
     """
     require_for_export()
-    from ..export.request import ExportRequest, export_model
+    from ..exporting.request import ExportRequest, export_model
     from ..model.checkpoint import Overrides
 
     wanted = ExportRequest(

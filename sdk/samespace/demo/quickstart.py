@@ -24,7 +24,7 @@ from .server_process import RunningServer, check_probes, running_server
 if TYPE_CHECKING:
     from ..artifact import Artifact
     from ..evaluation import Comparison, Dataset, Evaluation
-    from ..export.package import Exported
+    from ..exporting.package import Exported
     from ..training.doctor import Diagnosis
     from ..vectors import Vectors
 
@@ -181,7 +181,7 @@ def _data(steps: _Steps, folder: Path, data: Path | None) -> tuple[Path, Dataset
 
 
 def _base(steps: _Steps, folder: Path, base: str) -> Artifact:
-    from ..export.package import export_artifact
+    from ..exporting.package import export_artifact
     from ..model.checkpoint import load_checkpoint
 
     steps.next("base", f"Loading the base encoder {base} and exporting it untouched, to compare with.")
@@ -192,8 +192,8 @@ def _base(steps: _Steps, folder: Path, base: str) -> Artifact:
 
 def _export(steps: _Steps, model: Path, data: Path, gate_split: str, out: Path) -> Exported:
     from ..evaluation import load_dataset
-    from ..export.package import export_artifact
-    from ..export.provenance import not_better
+    from ..exporting.package import export_artifact
+    from ..exporting.provenance import not_better
     from ..model.checkpoint import load_checkpoint
 
     steps.next("export", "Exporting to ONNX: fp32, and int8 if it loses less than half a point of nDCG@10.")
@@ -244,7 +244,7 @@ def _told(comparison: Comparison, chose: bool) -> dict[str, Any]:
 
 
 def _chosen_on(model: Path) -> tuple[str, ...]:
-    from ..export.provenance import RECORD
+    from ..exporting.provenance import RECORD
     from ..training.scoring.report import chosen_on
 
     return chosen_on(json.loads((model / RECORD).read_text(encoding="utf-8")))

@@ -16,7 +16,7 @@ import numpy as np
 from fakes.models.published import Layout
 from samespace.encoder import LocalEncoder
 from samespace.errors import SamespaceError
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from samespace.model.folder.tokenizer import HARD_TEXTS
 from samespace.model.modules import POOLING_NAMES

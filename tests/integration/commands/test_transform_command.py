@@ -20,9 +20,9 @@ from samespace.artifact import open_artifact
 from samespace.cli import cli
 from samespace.errors import DataInvalid, ModelUnsupported, RequestInvalid
 from samespace.evaluation import DenseRanker, evaluate, load_dataset
-from samespace.export.builds.exact import GATES
-from samespace.export.fastest import exact_session
-from samespace.export.transforms.choice import encode_windows
+from samespace.exporting.builds.exact import GATES
+from samespace.exporting.fastest import exact_session
+from samespace.exporting.transforms.choice import encode_windows
 from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 from samespace.model.transform import Transform
 from samespace.vectors import cosine_distance
@@ -154,7 +154,7 @@ def test_bad_requests_are_refused_before_any_encoding(
     tiny_checkpoint: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A size above the model's, a word that means nothing, a split that is not there."""
-    from samespace.export.transforms import request
+    from samespace.exporting.transforms import request
 
     monkeypatch.setattr(request, "exact_session", lambda _: pytest.fail("work was begun"))
     base = ["transform", str(tiny_checkpoint), "--data", str(data)]

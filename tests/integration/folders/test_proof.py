@@ -21,10 +21,10 @@ from samespace.artifact.graph_check import check_bytes
 from samespace.artifact.proof import prove_identity
 from samespace.cli import cli
 from samespace.errors import ArtifactDamaged, ProbesFailed
-from samespace.export.graph import OPSETS, graph_of
-from samespace.export.heads import headed
-from samespace.export.package import export_artifact
-from samespace.export.rewritten import difference_to_rewritten
+from samespace.exporting.graph import OPSETS, graph_of
+from samespace.exporting.heads import headed
+from samespace.exporting.package import export_artifact
+from samespace.exporting.rewritten import difference_to_rewritten
 from samespace.heads import DenseLayer, Head
 from samespace.model.checkpoint import load_checkpoint
 from samespace.model.rebuilt import compare_rebuilt

@@ -19,7 +19,7 @@ from samespace.artifact import open_artifact
 from samespace.artifact.compare import compare
 from samespace.cli import cli
 from samespace.errors import ArtifactDamaged, GateFailed, ManifestInvalid, ModelUnsupported, RequestInvalid, WrongKind
-from samespace.export.request import ExportRequest, export_model
+from samespace.exporting.request import ExportRequest, export_model
 from samespace.model.checkpoint import Overrides
 from samespace.model.rebuilt import compare_rebuilt
 from samespace.reranking.pairs import pair_text

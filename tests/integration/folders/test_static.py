@@ -16,7 +16,7 @@ from fakes.models.static import LAYOUTS, save_static, save_static_router
 from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.errors import GateFailed, ModelUnsupported, RequestInvalid
-from samespace.export.request import ExportRequest, export_model
+from samespace.exporting.request import ExportRequest, export_model
 from samespace.model.rebuilt import compare_rebuilt
 from samespace.runtime.verification import verify_artifact
 from samespace.vectors import cosine_distance

@@ -15,7 +15,7 @@ from fakes.models.encoders import save_tiny_cross_encoder
 from fakes.server.process import Running, serving
 from samespace import Encoder, Reranker
 from samespace.errors import RequestInvalid, UnknownReranker, UnknownSpace, WrongKind
-from samespace.export.request import ExportRequest, export_model
+from samespace.exporting.request import ExportRequest, export_model
 from samespace.rpc.admin import AdminClient
 from samespace.rpc.client import Client
 

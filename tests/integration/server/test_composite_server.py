@@ -12,7 +12,7 @@ from fakes.server.process import serving
 from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.errors import SpaceMismatch, TextTooLong
-from samespace.export.composites.concatenate import combine, join_towers
+from samespace.exporting.composites.concatenate import combine, join_towers
 from samespace.rpc.client import Client
 from samespace.vectors import cosine_distance
 

@@ -16,7 +16,7 @@ import pytest
 
 from fakes.models.encoders import save_tiny_bert
 from fakes.server.serving import Server, serving
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import Overrides, load_checkpoint
 
 pytestmark = [

@@ -21,11 +21,11 @@ from fakes.models.architectures import FAMILIES, LOCAL_WINDOW, save_tiny
 from fakes.models.encoders import save_tiny_bert
 from samespace.embed import embed_texts
 from samespace.errors import ModelUnsupported, RequestInvalid
-from samespace.export import graph
-from samespace.export.builds.exact import GATES, build_fp32, session_over
-from samespace.export.builds.original import check_original
-from samespace.export.builds.parity import parity_batches, reference, worst_distance
-from samespace.export.graph import OPSETS, graph_of
+from samespace.exporting import graph
+from samespace.exporting.builds.exact import GATES, build_fp32, session_over
+from samespace.exporting.builds.original import check_original
+from samespace.exporting.builds.parity import parity_batches, reference, worst_distance
+from samespace.exporting.graph import OPSETS, graph_of
 from samespace.model.alibi import alibi_bias, alibi_slopes
 from samespace.model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from samespace.vectors import cosine_distance
@@ -155,7 +155,7 @@ def test_the_encoder_of_a_whole_t5_is_taken(tmp_path: Path) -> None:
 _DIGESTS = """
 import hashlib, sys
 from samespace.model.checkpoint import load_checkpoint
-from samespace.export.graph import graph_of
+from samespace.exporting.graph import graph_of
 for folder in sys.argv[1:]:
     checkpoint = load_checkpoint(folder)
     print(hashlib.sha256(graph_of(checkpoint, 23)).hexdigest(), checkpoint.identity.space_id())

@@ -42,7 +42,7 @@ def test_importing_samespace_imports_none_of_it() -> None:
         "    assert callable(getattr(samespace, name)), name\n"
         "assert callable(samespace.weaviate.create) and callable(samespace.weaviate.open_collection)\n"
         "assert 'torch' not in sys.modules and 'weaviate' not in sys.modules\n"
-        "import samespace.export.card\n"
+        "import samespace.exporting.card\n"
         "assert callable(samespace.export)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

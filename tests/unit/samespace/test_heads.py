@@ -11,11 +11,11 @@ import pytest
 from samespace import Encoder, SpaceMismatch
 from samespace.artifact import open_artifact
 from samespace.errors import GateFailed, ModelUnsupported, RequestInvalid
-from samespace.export import heads as export_heads
-from samespace.export.builds.exact import GATES
-from samespace.export.composites.towers import export_towers
-from samespace.export.heads import headed
-from samespace.export.package import export_artifact
+from samespace.exporting import heads as export_heads
+from samespace.exporting.builds.exact import GATES
+from samespace.exporting.composites.towers import export_towers
+from samespace.exporting.heads import headed
+from samespace.exporting.package import export_artifact
 from samespace.heads import NUMBERS, DenseLayer, Head, Heads, load_heads
 from samespace.model.checkpoint import CheckpointEncoder, load_checkpoint
 from samespace.model.transform import Transform

@@ -76,7 +76,7 @@ def test_scores_are_those_of_sentence_transformers(tmp_path: Path) -> None:
     """Retrieval with two prompts, and pairs without a role, which a prompted encoder refuses until one is named."""
     from sentence_transformers import SentenceTransformer
 
-    from samespace.export.package import export_artifact
+    from samespace.exporting.package import export_artifact
     from samespace.model.checkpoint import load_checkpoint
 
     prompted = save_tiny_bert(tmp_path / "prompted", seed=4, prompts=PROMPTS)

@@ -11,7 +11,7 @@ from fakes.server.serving import serving
 from samespace import Encoder
 from samespace.artifact import open_artifact
 from samespace.errors import SpaceMismatch
-from samespace.export.composites.concatenate import combine
+from samespace.exporting.composites.concatenate import combine
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, create
 
 pytestmark = [pytest.mark.weaviate, pytest.mark.integration]

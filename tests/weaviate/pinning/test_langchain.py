@@ -10,7 +10,7 @@ import pytest
 from fakes.models.encoders import save_tiny_bert
 from samespace import Encoder
 from samespace.errors import DataInvalid, RequestInvalid, SpaceMismatch
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import Overrides, load_checkpoint
 from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
 

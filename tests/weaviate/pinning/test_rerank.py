@@ -14,7 +14,7 @@ from fakes.server.process import serving
 from fakes.weaviate.nodes import weaviate_nodes
 from samespace import Encoder, Reranker
 from samespace.cli import cli
-from samespace.export.request import ExportRequest, export_model
+from samespace.exporting.request import ExportRequest, export_model
 from samespace.reranking.pipeline import Pipeline
 from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store, create
 

@@ -11,7 +11,7 @@ import click
 from ..console import echo, progress, say, table
 
 if TYPE_CHECKING:
-    from ...export.composites.evidence import PartScore
+    from ...exporting.composites.evidence import PartScore
 
 
 @click.command()
@@ -56,7 +56,7 @@ def combine(
       samespace combine artifacts/a artifacts/b -o artifacts/ab --weight 1 --weight 0.5 --data data/scifact
       samespace combine artifacts/queries artifacts/passages -o artifacts/dpr --two-tower --data data/faq
     """
-    from ...export.composites.request import Combination, combine_folders
+    from ...exporting.composites.request import Combination, combine_folders
 
     wanted = Combination(artifacts, out, weights, two_tower, name, data, split, anyway, replace)
     written = combine_folders(wanted, progress=progress, say=say, show=_show)

@@ -12,7 +12,7 @@ from ..console import echo, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 
 if TYPE_CHECKING:
-    from ...export.package import Exported
+    from ...exporting.package import Exported
 
 
 @click.command()

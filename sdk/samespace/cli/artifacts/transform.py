@@ -14,8 +14,8 @@ from ..console import echo, progress, quiet_libraries, say, table
 from ..encoders import checkpoint_options
 
 if TYPE_CHECKING:
-    from ...export.transforms.choice import CandidateScore
-    from ...export.transforms.request import TransformChoice
+    from ...exporting.transforms.choice import CandidateScore
+    from ...exporting.transforms.request import TransformChoice
 
 
 @click.command()
@@ -88,7 +88,7 @@ def transform(
     """
     require_extra("train", feature="transform", modules=("torch", "transformers", "onnx", "onnxscript", "onnxruntime"))
     quiet_libraries()
-    from ...export.transforms.request import TransformRequest, choose_transform
+    from ...exporting.transforms.request import TransformRequest, choose_transform
     from ...model.checkpoint import Overrides
 
     listed = tuple(candidates.split(",")) if candidates else ()

@@ -96,7 +96,7 @@ def _unseen_structure(found: ArtifactVerification) -> tuple[str, bool]:
     """
     if any(find_spec(package) is None for package in ("torch", "transformers", "onnx", "onnxscript")):
         return ", but for how its weights are wired: that needs samespace[train]", True
-    from ...export.rewritten import difference_to_rewritten
+    from ...exporting.rewritten import difference_to_rewritten
     from ...model.rebuilt import compare_rebuilt
 
     unseen = ""

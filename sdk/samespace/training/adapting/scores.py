@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...evaluation import Dataset, Evaluation, VectorRanker, evaluate
-from ...export.fastest import fastest
+from ...exporting.fastest import fastest
 from ...model.checkpoint import Checkpoint
 from ...progress import Progress
 

@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ...embed import Model, run_windows
-from ...export.fastest import CANNOT, EXPORT_FROM, exported, pays
+from ...exporting.fastest import CANNOT, EXPORT_FROM, exported, pays
 from ...model.checkpoint import Overrides, load_checkpoint
 from ...runtime import Session
 from ...text import Int64, Role, TextEncoder, Window

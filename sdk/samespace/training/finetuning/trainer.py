@@ -25,7 +25,7 @@ from typing import Any, Final
 import torch
 
 from ...errors import ConfigInvalid, TrainingFailed
-from ...export.provenance import RECORD
+from ...exporting.provenance import RECORD
 from ...folders import held, require_room, whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent

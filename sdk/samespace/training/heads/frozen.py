@@ -24,8 +24,8 @@ import numpy.typing as npt
 from ...artifact import Artifact, open_artifact
 from ...artifact import manifest as manifests
 from ...errors import ModelUnsupported
-from ...export.fastest import exact_session
-from ...export.transforms.choice import encode_windows
+from ...exporting.fastest import exact_session
+from ...exporting.transforms.choice import encode_windows
 from ...folders import cache_home
 from ...heads import Head
 from ...model.checkpoint import Checkpoint, Overrides, load_checkpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...artifact.layout import check_target
 from ...errors import RequestInvalid
-from ...export.package import Exported
+from ...exporting.package import Exported
 from ...folders import writes
 from ...model.checkpoint import Overrides
 from ...progress import Progress, silent

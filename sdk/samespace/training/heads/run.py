@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ArtifactError
-from ...export.composites.towers import export_towers
-from ...export.heads import headed
-from ...export.package import Exported, export_artifact
-from ...export.provenance import not_better, training_record
+from ...exporting.composites.towers import export_towers
+from ...exporting.heads import headed
+from ...exporting.package import Exported, export_artifact
+from ...exporting.provenance import not_better, training_record
 from ...heads import Heads
 from ...model.checkpoint import Checkpoint
 from ...progress import Progress

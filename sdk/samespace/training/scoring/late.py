@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...evaluation import Dataset, Evaluation, paired_bootstrap
-from ...export.provenance import RECORD
+from ...exporting.provenance import RECORD
 from . import report
 from .outcome import BASE, BM25, TRAINED, Outcome, changes
 

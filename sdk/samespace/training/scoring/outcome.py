@@ -32,7 +32,7 @@ from ...evaluation import (
     uniformity,
 )
 from ...evaluation.dataset import is_retrieval_set
-from ...export.fastest import fastest
+from ...exporting.fastest import fastest
 from ...model.checkpoint import Checkpoint
 from ...progress import Progress, silent
 from ...text import Role

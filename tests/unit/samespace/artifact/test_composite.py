@@ -18,7 +18,7 @@ from samespace.artifact.composite import concatenation, two_tower
 from samespace.cli import cli
 from samespace.combine import concatenate
 from samespace.errors import ArtifactDamaged, ArtifactError, ManifestInvalid, ProbesFailed, RequestInvalid
-from samespace.export.composites.concatenate import combine, join_towers
+from samespace.exporting.composites.concatenate import combine, join_towers
 from samespace.vectors import cosine_distance
 
 FP32_CPU = 1e-6  # 1 - cosine: what batch shapes may change in float32

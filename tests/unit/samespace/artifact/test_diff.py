@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from samespace.artifact import open_artifact
 from samespace.artifact.compare import compare
 from samespace.cli import cli
-from samespace.export.package import export_artifact
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import Overrides, load_checkpoint
 
 

@@ -45,7 +45,7 @@ def test_an_artifact_has_the_id_that_its_checkpoint_gives(tiny_artifact: Path, t
 
 def test_a_composite_is_verified_with_its_parts(tiny_artifact: Path, other_artifact: Path, tmp_path: Path) -> None:
     """Its id covers the ids of its parts, so each of them is recomputed too."""
-    from samespace.export.composites.concatenate import combine
+    from samespace.exporting.composites.concatenate import combine
 
     combine([open_artifact(tiny_artifact), open_artifact(other_artifact)], tmp_path / "both")
     assert verify(tmp_path / "both").stdout.strip() == open_artifact(tmp_path / "both").space_id
@@ -109,7 +109,7 @@ def test_a_verifier_in_another_language_agrees(
 ) -> None:
     """Written from the page alone: released manifests, a folder, a composite, doubles, strings and a certificate."""
     from samespace.artifact.certificate import certify, new_key
-    from samespace.export.composites.concatenate import combine
+    from samespace.exporting.composites.concatenate import combine
 
     def run(*arguments: object) -> tuple[int, str]:
         done = subprocess.run([in_go, *map(str, arguments)], capture_output=True, text=True, timeout=60)

@@ -18,9 +18,9 @@ from samespace import Encoder
 from samespace.artifact import Artifact, open_artifact
 from samespace.cli import cli
 from samespace.errors import GateFailed, ModelUnsupported, RequestInvalid
-from samespace.export.builds.exact import GATES
-from samespace.export.composites import towers
-from samespace.export.composites.towers import export_towers
+from samespace.exporting.builds.exact import GATES
+from samespace.exporting.composites import towers
+from samespace.exporting.composites.towers import export_towers
 from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint, load_towers
 from samespace.text import Role
 from samespace.vectors import Float32, cosine_distance

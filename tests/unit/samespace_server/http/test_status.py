@@ -16,7 +16,7 @@ import pytest
 
 from samespace.artifact import Artifact, open_artifact
 from samespace.errors import Overloaded
-from samespace.export.composites.concatenate import combine, join_towers
+from samespace.exporting.composites.concatenate import combine, join_towers
 from samespace_server.http.messages import Request, Response
 from samespace_server.http.routes import HttpApp
 from samespace_server.http.status_page import add_status

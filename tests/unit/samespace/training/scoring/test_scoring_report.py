@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra train")
 
 from samespace.evaluation import Dataset, VectorRanker, evaluate
-from samespace.export.provenance import RECORD
+from samespace.exporting.provenance import RECORD
 from samespace.training.heads.choice import Compared
 from samespace.training.heads.config import HeadConfig
 from samespace.training.heads.run import TrainedHead

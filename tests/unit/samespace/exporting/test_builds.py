@@ -22,13 +22,13 @@ from samespace.artifact.manifest import Measured
 from samespace.cli import cli
 from samespace.errors import BuildUnavailable, DataInvalid, ExtraMissing, GateFailed, RequestInvalid
 from samespace.evaluation import load_dataset
-from samespace.export import package
-from samespace.export.builds import exact as builds
-from samespace.export.builds import gate, int8, quantise
-from samespace.export.builds.calibration import Calibration, load_calibration
-from samespace.export.builds.exact import GATES, BuildFile, session_over
-from samespace.export.builds.int8 import build_int8
-from samespace.export.builds.parity import ParityReference, reference
+from samespace.exporting import package
+from samespace.exporting.builds import exact as builds
+from samespace.exporting.builds import gate, int8, quantise
+from samespace.exporting.builds.calibration import Calibration, load_calibration
+from samespace.exporting.builds.exact import GATES, BuildFile, session_over
+from samespace.exporting.builds.int8 import build_int8
+from samespace.exporting.builds.parity import ParityReference, reference
 from samespace.model.checkpoint import load_checkpoint
 from samespace.runtime import Placement, load_build
 from samespace.text import pad
@@ -152,7 +152,7 @@ def test_int8_is_the_same_bytes_in_another_process(
     (tmp_path / "inputs.json").write_text(json.dumps(inputs))
     program = (
         "import hashlib, json, sys; from pathlib import Path; import numpy as np\n"
-        "from samespace.export.builds.quantise import calibrated\n"
+        "from samespace.exporting.builds.quantise import calibrated\n"
         "rows = [(np.array(ids), np.array(mask)) for ids, mask in json.loads(Path(sys.argv[2]).read_text())]\n"
         "print(hashlib.sha256(calibrated(Path(sys.argv[1]).read_bytes(), rows)).hexdigest())"
     )

@@ -16,12 +16,12 @@ pytest.importorskip("sentence_transformers", reason="needs the extra train")
 from samespace.artifact import open_artifact  # noqa: E402 - after the skip
 from samespace.errors import RequestInvalid  # noqa: E402
 from samespace.evaluation import load_dataset  # noqa: E402
-from samespace.export.composites.concatenate import join_towers  # noqa: E402
-from samespace.export.composites.evidence import measure_towers  # noqa: E402
-from samespace.export.composites.request import Combination, combine_folders  # noqa: E402
-from samespace.export.composites.towers import export_towers  # noqa: E402
-from samespace.export.package import export_artifact  # noqa: E402
-from samespace.export.request import ExportRequest, export_model  # noqa: E402
+from samespace.exporting.composites.concatenate import join_towers  # noqa: E402
+from samespace.exporting.composites.evidence import measure_towers  # noqa: E402
+from samespace.exporting.composites.request import Combination, combine_folders  # noqa: E402
+from samespace.exporting.composites.towers import export_towers  # noqa: E402
+from samespace.exporting.package import export_artifact  # noqa: E402
+from samespace.exporting.request import ExportRequest, export_model  # noqa: E402
 from samespace.model.checkpoint import load_checkpoint  # noqa: E402
 
 
@@ -63,7 +63,7 @@ def test_export_model_refuses_before_the_model_is_read(
     worse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole of `samespace export` as a function: the refusal takes no time."""
-    from samespace.export import request
+    from samespace.exporting import request
 
     def not_reached(*_: Any) -> None:
         raise AssertionError("the model was read")

@@ -12,8 +12,15 @@ from safetensors.numpy import save_file
 
 from samespace.errors import ModelUnsupported, RequestInvalid
 from samespace.evaluation import Comparison
-from samespace.export.transforms.choice import CandidateScore, WindowVectors, best, smallest
-from samespace.export.transforms.fit import Moments, TransformCandidate, default_candidates, fit, ledoit_wolf, moments
+from samespace.exporting.transforms.choice import CandidateScore, WindowVectors, best, smallest
+from samespace.exporting.transforms.fit import (
+    Moments,
+    TransformCandidate,
+    default_candidates,
+    fit,
+    ledoit_wolf,
+    moments,
+)
 from samespace.model.evidence import TransformEvidence
 from samespace.model.transform import Transform
 from samespace.vectors import Float32, Vectors, normalise

@@ -14,10 +14,10 @@ from fakes.models.encoders import save_tiny_bert
 from samespace import Encoder, SpaceMismatch
 from samespace.artifact import open_artifact
 from samespace.errors import ArtifactError, GateFailed, ModelUnsupported, RequestInvalid
-from samespace.export import package
-from samespace.export.builds.exact import GATES
-from samespace.export.builds.parity import reference, worst_distance
-from samespace.export.package import export_artifact
+from samespace.exporting import package
+from samespace.exporting.builds.exact import GATES
+from samespace.exporting.builds.parity import reference, worst_distance
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 from samespace.vectors import cosine_distance
 

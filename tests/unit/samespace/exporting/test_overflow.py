@@ -8,8 +8,8 @@ import pytest
 
 from fakes.models.architectures import save_tiny
 from samespace.errors import GateFailed
-from samespace.export.builds.exact import build_fp16, build_fp32
-from samespace.export.builds.parity import reference
+from samespace.exporting.builds.exact import build_fp16, build_fp32
+from samespace.exporting.builds.parity import reference
 from samespace.model.checkpoint import Checkpoint, load_checkpoint
 
 
@@ -37,7 +37,7 @@ def test_products_beyond_fp16_fail_the_gate(tmp_path: Path) -> None:
 
 def test_quantising_tells_how_far_it_is() -> None:
     """Each pass over the texts, in sentences that are not more often than asked for."""
-    from samespace.export.builds.quantise import CountedRows
+    from samespace.exporting.builds.quantise import CountedRows
 
     said: list[str] = []
     rows = CountedRows(["a", "b", "c"], said.append, every_s=0.0)
