@@ -51,7 +51,7 @@ class RepairJournal(Journal):
         mends = tuple(Mend(each.uuid, each.tenant, each.kind) for each in offenders)
         listed = [[str(each.uuid), each.tenant, each.kind.value] for each in mends]
         self.append({"event": "repair", "collection": self.collection, "space": self.space_id, "mends": listed})
-        self.mends = mends
+        self.mends, self.done = mends, set()
 
     def mended(self, mends: Sequence[Mend]) -> None:
         """Note that these are written."""
@@ -72,6 +72,7 @@ class RepairJournal(Journal):
                     f"{self.collection} in {self.space_id}; name another file with --journal",
                 )
             self.mends = tuple(Mend(UUID(uuid), tenant, Kind(kind)) for uuid, tenant, kind in entry["mends"])
+            self.done = set()
         elif entry.get("event") == "mended":
             self.done |= {(tenant, UUID(uuid)) for tenant, uuid in entry["ids"]}
         else:

@@ -103,7 +103,7 @@ def repair(
     if dry_run:
         seen = audit(database, name, encoder, options, progress=progress)
         return RepairReport(name, Counter(each.kind for each in seen.offenders), after=seen, reconciled=reconciled)
-    if journal.mends is None:
+    if not journal.left:  # nothing is planned, or the run that planned it was killed when it was done
         journal.plan(audit(database, name, encoder, options, progress=progress).offenders)
     named = Counter(each.kind for each in journal.mends or ())
     work = _Work(database, name, pin, encoder, declared(schema, pin), progress)

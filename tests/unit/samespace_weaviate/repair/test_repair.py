@@ -102,6 +102,15 @@ def test_a_dry_run_does_not_believe_a_journal(tmp_path: Path) -> None:
     assert sum(report.named.values()) == len(named) and not report.clean
 
 
+def test_a_plan_that_is_worked_off_is_made_anew(tmp_path: Path) -> None:
+    """Killed when all was mended, or nothing was to be; since then objects went wrong."""
+    database, _, named = spoiled()
+    with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
+        journal.plan([])
+    report = mended(database, tmp_path / "journal")
+    assert report.clean and report.mended == len(named)
+
+
 def test_a_killed_repair_goes_on(tmp_path: Path) -> None:
     """Killed before any single write in turn, the same call mends the rest, and what was mended is not audited anew."""
     for last in range(5):
