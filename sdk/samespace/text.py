@@ -95,8 +95,8 @@ class Recipe:
         }
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> Recipe:
-        """The inverse of `to_dict`; raises `RequestInvalid` for what does not fit."""
+    def from_dict(data: Mapping[str, Any], combine: str = WINDOW_MEAN) -> Recipe:
+        """The inverse of `to_dict`; raises `RequestInvalid` for what does not fit, also for another *combine*."""
         expected = {"prompts", "token_limit", "window_overlap", "combine"}
         if set(data) - {"pool_prompt"} != expected:
             raise RequestInvalid(field="recipe", reason=f"expected keys {sorted(expected)}, got {sorted(data)}")
@@ -105,6 +105,8 @@ class Recipe:
         for key in ("token_limit", "window_overlap"):
             if type(data[key]) is not int:
                 raise RequestInvalid(field=f"recipe.{key}", reason=f"expected an integer, got {data[key]!r}")
+        if data["combine"] != combine:
+            raise RequestInvalid(field="recipe.combine", reason=f"{data['combine']!r}; expected {combine!r}")
         if not isinstance(data["prompts"], Mapping):
             raise RequestInvalid(field="recipe.prompts", reason=f"expected a table, got {data['prompts']!r}")
         return Recipe(

@@ -83,7 +83,7 @@ def reranker_from_dict(data: Mapping[str, Any]) -> RerankerIdentity:
             dict(data["architecture"]),
             str(data["tokenizer"]),
             str(data["activation"]),
-            Recipe.from_dict(data["recipe"]),
+            Recipe.from_dict(data["recipe"], BEST_WINDOW),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RequestInvalid) as error:
         raise ManifestInvalid(file="manifest.json", reason=f"identity does not fit: {error}") from error

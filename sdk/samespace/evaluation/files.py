@@ -119,8 +119,10 @@ def _opened(path: Path, newline: str | None) -> IO[str]:
             return opened
     if begins.startswith(b"\x28\xb5\x2f\xfd"):
         raise DataInvalid(path=str(path), reason="is compressed with zstd; unpack it first: unzstd")
-    if begins.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in begins:  # with its mark, or without
+    if begins.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataInvalid(path=str(path), reason=f"is UTF-16 text; {_SAVE_AS}")
+    if b"\x00" in begins:
+        raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: it has zero bytes, as UTF-16 has; {_SAVE_AS}")
     if begins.startswith(b"PK\x03\x04"):
         raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
     return path.open(encoding="utf-8-sig", newline=newline)

@@ -255,10 +255,10 @@ def test_what_is_not_understood_is_refused(
 
 
 def test_options_of_encoders_are_refused(folder: Path, tmp_path: Path) -> None:
-    """int8 has no gate for rerankers yet, and a pooling makes an encoder of the folder."""
+    """int8 has no gate for rerankers yet, and a pooling makes no encoder of one."""
     for options in (["--build", "int8", "--gate-data", "x"], ["--build", "fp16"]):
         found = run("export", folder, tmp_path / "artifact", *options)
         assert found.exit_code == 1
     found = run("export", folder.with_name("minilm-plain"), tmp_path / "encoder", "--pooling", "cls")
-    assert found.exit_code == 0, found.output
-    assert open_artifact(tmp_path / "encoder").manifest.reranker is None
+    assert found.exit_code == 1 and "a reranker is exported without --pooling" in str(found.exception)
+    assert not (tmp_path / "encoder").exists()

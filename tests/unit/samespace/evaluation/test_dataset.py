@@ -266,7 +266,7 @@ def test_texts_are_read_as_people_publish_them(tmp_path: Path, form: str) -> Non
         ({"qrels/test.tsv": b"11\t3\tnan\n12\t1\t1\n"}, "line 1: expected query id, passage id and a number"),
         ({"qrels/test.tsv": b"11\t3\t\n12\t1\t1\n"}, "line 1: expected query id, passage id and a number"),
         ({"qrels/test.tsv": b"passage_id\tquestion\tgain\n3\t11\t1\n"}, "not clear which is query, passage and grade"),
-        ({"qrels/test.tsv": b"1\x00\t\x00"}, "is UTF-16 text; save it as UTF-8"),  # without its mark
+        ({"qrels/test.tsv": b"1\x00\t\x00"}, "it has zero bytes, as UTF-16 has; save it as UTF-8"),  # without its mark
         ({"qrels/test.tsv": b"11 Q0 12 1 9.5 bm25\n"}, "is a TREC run"),
         ({"qrels/test.tsv": b"11 0 3 of 1\n"}, "has 5 columns; .*Ids with spaces need tabs"),
         ({"qrels/test.tsv": b"11 0 3 1\n12 0 1 2 1\n"}, "expected query id, passage id and a number"),

@@ -22,7 +22,9 @@ class Refusing(Loader):
 
     asked: Choice
 
-    async def load(self, artifact: Artifact, choice: Choice, *, replace: bool = False) -> AnyEngine:
+    async def load(
+        self, artifact: Artifact, choice: Choice, *, replace: bool = False, other_graph: bool = False
+    ) -> AnyEngine:
         self.asked = choice
         raise BuildUnavailable(wanted=choice.build, available=("fp32",), reason="the artifact has none")
 
