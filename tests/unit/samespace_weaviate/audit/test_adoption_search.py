@@ -14,7 +14,7 @@ from samespace import Encoder
 from samespace_weaviate.adoption.search import RecipeSearch, Sampled
 from samespace_weaviate.audit.recipes import InputRecipe
 
-OBJECTS, DRAWS = 60, 16
+OBJECTS, DRAWS = 60, 8
 
 
 def test_every_draw_of_objects_leads_to_the_recipe(tiny_artifact: Path) -> None:
