@@ -34,8 +34,9 @@ _DELETED_ELSEWHERE: Final = "has been deleted on another replica"
 _BEACON: Final = "weaviate://localhost/"
 _REFERENCE_KEYS: Final = frozenset({"beacon", "href", "class", "schema", "classification"})
 _READERS: Final = 8
-_COUNTED_S: Final = 15.0
 """Objects that are read by id at a time."""
+_COUNTED_S: Final = 15.0
+"""Seconds after which replicas are counted again."""
 
 
 class ObjectCalls(SchemaCalls):

@@ -67,23 +67,34 @@ def refuse_settings_of_new(database: Database, migration: Migration, switched: M
     Args:
         switched: as they were when the alias moved.
     """
-    old = settings_of(database.schema(migration.old) or {}, migration.old_vector)
-    new = settings_of(database.schema(migration.new) or {}, migration.new_vector)
-    if changed := changed_settings(switched, new, old):
-        raise MigrationBlocked(
-            collection=migration.new,
-            reason=f"its settings were changed since the switch, and {migration.old} has others: {'; '.join(changed)}",
-            remedy=f"change them in {migration.old} too, then run the same command again, or give them up with --force",
-        )
+    _refuse_changed(
+        database,
+        (migration.new, migration.new_vector),
+        (migration.old, migration.old_vector),
+        switched,
+        "since the switch",
+    )
 
 
 def refuse_changed_settings(database: Database, migration: Migration) -> None:
     """Settings of the old collection were changed since the plan was made, and the new one has others."""
-    old = settings_of(database.schema(migration.old) or {}, migration.old_vector)
-    new = settings_of(database.schema(migration.new) or {}, migration.new_vector)
-    if changed := changed_settings(migration.settings, old, new):
+    _refuse_changed(
+        database,
+        (migration.old, migration.old_vector),
+        (migration.new, migration.new_vector),
+        migration.settings,
+        "meanwhile",
+    )
+
+
+def _refuse_changed(
+    database: Database, source: tuple[str, str], target: tuple[str, str], before: Mapping[str, Any], since: str
+) -> None:
+    """Raise where *source*, a collection and its vector, has other settings than *before*, and *target* lacks them."""
+    now, there = (settings_of(database.schema(name) or {}, vector) for name, vector in (source, target))
+    if changed := changed_settings(before, now, there):
         raise MigrationBlocked(
-            collection=migration.old,
-            reason=f"its settings were changed meanwhile, and {migration.new} has others: {'; '.join(changed)}",
-            remedy=f"change them in {migration.new} too, then run the same command again, or give them up with --force",
+            collection=source[0],
+            reason=f"its settings were changed {since}, and {target[0]} has others: {'; '.join(changed)}",
+            remedy=f"change them in {target[0]} too, then run the same command again, or give them up with --force",
         )
