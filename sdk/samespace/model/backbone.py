@@ -65,10 +65,8 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
     Raises:
         ModelUnsupported: no safetensors, or weights are missing.
     """
-    if not any(root.glob("*.safetensors")):
-        raise ModelUnsupported(model=source, **_why_no_weights(root))
     kind = model_class(config, source)
-    options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False, "use_safetensors": True}
+    options: dict[str, Any] = {}
     # BERT's pooler is a head of its pre-training: it is not on the way to a vector, so it is not the space's.
     if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
         options["add_pooling_layer"] = False
@@ -78,11 +76,32 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
     config.chunk_size_feed_forward = (
         0  # less memory, the same numbers, and an error for lengths that it does not divide
     )
+    return whole_model(kind, root, config, source, "AutoModel", "its config.json is of another model", **options)
+
+
+def whole_model(
+    kind: Any, root: Path, config: Any, source: str, auto: str, otherwise: str, **options: Any
+) -> nn.Module:
+    """A model of transformers' class *kind* in fp32 and without gradients, every weight read from *root*.
+
+    Args:
+        auto: transformers' automatic class that saves such a model again, for errors.
+        otherwise: what else is wrong where weights are missing from a complete folder, for errors.
+        options: further ones of the class.
+
+    Raises:
+        ModelUnsupported: no safetensors, they cannot be read, or weights are missing.
+    """
+    if not any(root.glob("*.safetensors")):
+        raise ModelUnsupported(model=source, **_why_no_weights(root, auto))
     try:
         with quiet("transformers"):  # its report is read below
-            backbone, report = kind.from_pretrained(
+            model, report = kind.from_pretrained(
                 root,
                 config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
                 attn_implementation="sdpa" if kind._supports_sdpa else "eager",
                 output_loading_info=True,
                 **options,
@@ -93,24 +112,24 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
             reason=f"its weights cannot be read: {' '.join(str(error).split())[:300]}",
             remedy="the folder is incomplete or damaged: get it anew (git lfs pull, where its files are pointers)",
         ) from error
-    # transformers fills what is missing with random numbers and a warning: no encoder that anybody trained.
+    # transformers fills what is missing with random numbers and a warning: no model that anybody trained.
     missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
     if missing:
         raise ModelUnsupported(
             model=source,
-            reason=f"lacks {len(missing)} weights of {type(backbone).__name__}, the first: {missing[0]}",
-            remedy="the folder is incomplete, or its config.json is of another model",
+            reason=f"lacks {len(missing)} weights of {type(model).__name__}, the first: {missing[0]}",
+            remedy=f"the folder is incomplete, or {otherwise}",
         )
     # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
-    module: nn.Module = backbone.eval().requires_grad_(False)
+    module: nn.Module = model.eval().requires_grad_(False)
     return module
 
 
-def _why_no_weights(root: Path) -> dict[str, str]:
+def _why_no_weights(root: Path, auto: str) -> dict[str, str]:
     if any(root.glob("*.bin")):
         return {
             "reason": "has no safetensors weights, and a pickled checkpoint can run code when it is read",
-            "remedy": "convert it once where you trust it: AutoModel.from_pretrained(SOURCE).save_pretrained(TARGET)",
+            "remedy": f"convert it once where you trust it: {auto}.from_pretrained(SOURCE).save_pretrained(TARGET)",
         }
     others = sorted(
         str(path.relative_to(root))

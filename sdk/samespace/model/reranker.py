@@ -17,8 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -29,7 +27,7 @@ from ..errors import ModelUnsupported
 from ..reranking.pairs import PairEncoder
 from ..text import BEST_WINDOW, PROMPT_MASK, Recipe
 from .architecture import Architecture, read_architecture
-from .backbone import load_config, token_limit
+from .backbone import load_config, token_limit, whole_model
 from .checkpoint import DEFAULT_OVERLAP_SHARE, Overrides
 from .folder.keys import check_config, known_settings
 from .folder.tokenizer import HARD_TEXTS, canonical_tokenizer, load_tokenizer, post_processors, require_rows
@@ -194,35 +192,10 @@ def classifier_class(config: Any, source: str) -> Any:
 
 def _load_classifier(folder: Path, config: Any, source: str) -> tuple[Any, str]:
     """The classifier in fp32 with every weight from the folder, and the source of its class and configuration."""
-    if not any(folder.glob("*.safetensors")):
-        raise ModelUnsupported(
-            model=source,
-            reason="has no safetensors weights, and a pickled checkpoint can run code when it is read",
-            remedy="convert it once where you trust it: AutoModelForSequenceClassification.from_pretrained(SOURCE)"
-            ".save_pretrained(TARGET)",
-        )
     kind = classifier_class(config, source)
-    try:
-        with quiet("transformers"):  # its report is read below
-            model, report = kind.from_pretrained(
-                folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
-                attn_implementation="sdpa" if kind._supports_sdpa else "eager", output_loading_info=True,
-            )  # fmt: skip
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"its weights cannot be read: {' '.join(str(error).split())[:300]}",
-            remedy="the folder is incomplete or damaged: get it anew (git lfs pull, where its files are pointers)",
-        ) from error
-    missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
-    if missing:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"lacks {len(missing)} weights of {type(model).__name__}, the first: {missing[0]}",
-            remedy="the folder is incomplete, or it is no cross-encoder",
-        )
+    model = whole_model(kind, folder, config, source, f"AutoModel{_CLASSIFIER}", "it is no cross-encoder")
     code = "\n".join(inspect.getsource(inspect.getmodule(each)) for each in (kind, type(config)))  # type: ignore[arg-type]
-    return model.eval().requires_grad_(False), code
+    return model, code
 
 
 def reads_types(kind: Any, config: Any) -> bool:
