@@ -199,16 +199,18 @@ def _holds_rows(database: Database, name: str, vector: str) -> bool:
 def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> list[UUID]:
     """Bring vectors that are stored and in no index into it, without changing their direction.
 
+    Each is read right before it is written: nobody may edit the texts meanwhile, for a write knows no condition.
+
     Returns:
-        Objects that a client changed in that moment: their vector may be that of the text before.
+        Objects that a client changed all the same: their vector may be that of the text before.
     """
-    rows, changed = _holds_rows(database, name, vector), list[UUID]()
-    for each in database.read(name, vector, uuids, []):
-        before = database.get(name, each.uuid)
-        if each.vector is not None and before is not None:
-            scaled = each.vector * HAIR
-            database.patch_vector(name, each.uuid, vector, scaled if rows else scaled[0])
-            after = database.get(name, each.uuid)
+    changed = list[UUID]()
+    for uuid in uuids:
+        before = database.get(name, uuid, vectors=True)
+        stored = None if before is None else before.vectors.get(vector)
+        if before is not None and stored is not None:
+            database.patch_vector(name, uuid, vector, stored * HAIR)
+            after = database.get(name, uuid)
             if after is not None and not after.same_content(before):
-                changed.append(each.uuid)
+                changed.append(uuid)
     return changed

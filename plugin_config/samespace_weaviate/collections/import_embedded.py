@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from samespace.bulk.cluster import Cluster, map_numbers
 from samespace.errors import RequestInvalid
 
 from ..access.database import Database
-from ..access.values import Failure, object_uuid
+from ..access.values import Failure
 from ..importing.embedded import EmbeddedFolder, KnownVectors, read_documents
+from ..importing.found import search
 from ..importing.importer import ImportOptions
 from ..importing.journal import FinishedBatch, ImportJournal, write_failures
 from ..importing.pipeline import Crew
@@ -82,26 +83,36 @@ def import_parts(
     with open_database() as database:
         form = _check(job, database)
         journal = _journal(job, state)
-        todo, skipped = [], 0
+        todo, skipped, tenants = [], 0, set[str]()
         for number in range(len(job.folder.digests)):
-            if _is_done(job, database, journal, number):
-                skipped += job.folder.texts[number]
+            if (finished := _tenants_of_finished(job, database, journal, number)) is not None:
+                skipped, tenants = skipped + job.folder.texts[number], tenants | finished
                 progress(job.folder.texts[number])
             else:
                 todo.append(number)
     reports: list[ImportReport] = []
     try:
-        for number, first, report in _each(job, open_database, todo, cluster):
+        for number, report in _each(job, open_database, todo, cluster):
             reports.append(report)
-            journal.note(_finished(job, number, first, report))
+            failed = tuple(dict.fromkeys(failure.passage for failure in report.failed))
+            journal.note(FinishedBatch(number, job.folder.digests[number], failed))
             progress(job.folder.texts[number])
     finally:
         journal.close()
-    whole = _added(reports, form=form, skipped=skipped, seconds=time.monotonic() - began)
+    whole = _added(reports, form=form, skipped=skipped)
     write_failures(Path(f"{state}.failures.jsonl"), whole.failed)
     if not whole.failed:
         journal.remove()
-    return whole
+    # Each part that was written now was searched for; what interrupted the run before may have harmed the others.
+    with open_database() as database:
+        earlier = search(database, _collection(job, database).target, tenants)
+    return replace(
+        whole,
+        searched=whole.searched + earlier.searched,
+        lost=tuple(dict.fromkeys((*whole.lost, *earlier.lost))),
+        unasked=tuple(dict.fromkeys((*whole.unasked, *earlier.unasked))),
+        seconds=time.monotonic() - began,
+    )
 
 
 class PartWriter:
@@ -112,12 +123,12 @@ class PartWriter:
         self._stack = ExitStack()
         self._database = self._stack.enter_context(open_database())
 
-    def work(self, number: int) -> tuple[str, ImportReport]:
+    def work(self, number: int) -> ImportReport:
         """Write the *number*-th of the parts that are to be done."""
         return self.write(self.todo[number])
 
-    def write(self, part: int) -> tuple[str, ImportReport]:
-        """Write part *part* of the folder; the id of its first passage, and what became of all."""
+    def write(self, part: int) -> ImportReport:
+        """Write part *part* of the folder."""
         documents = read_documents(self.job.folder, part)
         known = KnownVectors(self.job.folder, documents)
         collection = PinnedCollection.open(self._database, self.job.collection, known)
@@ -125,8 +136,7 @@ class PartWriter:
             collection = collection.of_tenant(self.job.tenant)
         options = ImportOptions(tenant_property=self.job.tenant_property, crew=Crew(writers=self.job.writers))
         passages = [document.passage for document in documents]
-        report = collection.import_passages(passages, batch=self.job.batch, options=options)
-        return passages[0].id if passages else "", report
+        return collection.import_passages(passages, batch=self.job.batch, options=options)
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,17 +145,17 @@ class PartWriter:
 
 def _each(
     job: PartImport, open_database: OpenDatabase, todo: Sequence[int], cluster: Cluster | None
-) -> Iterator[tuple[int, str, ImportReport]]:
+) -> Iterator[tuple[int, ImportReport]]:
     if not todo:
         return
     if cluster is not None:
         for number, found in map_numbers(len(todo), PartWriter, (job, open_database, tuple(todo)), cluster):
-            yield todo[number], *found
+            yield todo[number], found
         return
     writer = PartWriter(job, open_database, todo)
     try:
         for part in todo:
-            yield part, *writer.write(part)
+            yield part, writer.write(part)
     finally:
         writer.close()
 
@@ -164,16 +174,21 @@ def _check(job: PartImport, database: Database) -> Any:
     return collection.pin.long_texts
 
 
-def _is_done(job: PartImport, database: Database, journal: ImportJournal, number: int) -> bool:
-    """Whether the journal says so of a part, and the collection has it."""
+def _tenants_of_finished(job: PartImport, database: Database, journal: ImportJournal, number: int) -> set[str] | None:
+    """The tenants of a part that the journal calls finished and the collection has; None of any other part."""
     done = journal.has(number, job.folder.digests[number])
     if done is None or done.failed:
-        return False
-    collection = PinnedCollection.open(database, job.collection, job.folder.space_id)
-    if job.tenant:
-        collection = collection.of_tenant(job.tenant)
+        return None
     passages = [document.passage for document in read_documents(job.folder, number)]
-    return holds(database, collection.target, passages, job.tenant_property)
+    if not holds(database, _collection(job, database).target, passages, job.tenant_property):
+        return None
+    by_name = job.tenant_property
+    return {str(each.properties[by_name]) for each in passages} if by_name else {job.tenant}
+
+
+def _collection(job: PartImport, database: Database) -> PinnedCollection:
+    collection = PinnedCollection.open(database, job.collection, job.folder.space_id)
+    return collection.of_tenant(job.tenant) if job.tenant else collection
 
 
 def _journal(job: PartImport, state: Path) -> ImportJournal:
@@ -189,16 +204,7 @@ def _journal(job: PartImport, state: Path) -> ImportJournal:
     return journal
 
 
-def _finished(job: PartImport, number: int, first: str, report: ImportReport) -> FinishedBatch:
-    """With the id of one object, to look for later; where a property names tenants none, for each has its own door."""
-    failed = tuple(dict.fromkeys(failure.passage for failure in report.failed))
-    known = first and first not in failed and not job.tenant_property
-    return FinishedBatch(
-        number, job.folder.digests[number], object_uuid(job.collection, first) if known else None, job.tenant, failed
-    )
-
-
-def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int, seconds: float) -> ImportReport:
+def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int) -> ImportReport:
     left_out: Counter[str] = Counter()
     for report in reports:
         left_out.update(dict(report.left_out))
@@ -209,7 +215,7 @@ def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int, seconds:
         long_texts=sum(report.long_texts for report in reports),
         token_limit=max((report.token_limit for report in reports), default=0),
         left_out=tuple(sorted(left_out.items())),
-        seconds=seconds,
+        seconds=0.0,
         searched=sum(report.searched for report in reports),
         lost=tuple(uuid for report in reports for uuid in report.lost),
         unasked=tuple(dict.fromkeys(node for report in reports for node in report.unasked)),

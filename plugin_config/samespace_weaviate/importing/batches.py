@@ -23,19 +23,19 @@ class PassageBatch:
         digest: of its passages in the input, whatever of them is left to do.
         passages: what is left to do.
         refused: what cannot be imported, with the reason.
-        skipped: how many are done already.
+        finished: what is done already.
     """
 
     number: int
     digest: str
     passages: tuple[Passage, ...]
     refused: tuple[Failure, ...] = ()
-    skipped: int = 0
+    finished: tuple[Passage, ...] = ()
 
     @property
     def size(self) -> int:
         """How many passages of the input it stands for."""
-        return self.skipped + len(self.passages) + len(self.refused)
+        return len(self.finished) + len(self.passages) + len(self.refused)
 
 
 def batches(
@@ -59,13 +59,13 @@ def batches(
         done = journal.has(number, digest) if journal else None
         if done is not None and not holds([passage for passage in chunk if passage.id not in done.failed]):
             done = None
-        left = [passage for passage in chunk if done is None or passage.id in done.failed]
-        good, refused = [], []
+        good, refused, finished = [], [], []
         for passage in chunk:
             name = (str(passage.properties.get(tenant_property, "")), passage.id)
             reason = "the id appears twice; only the first was imported" if name in seen else None
             seen.add(name)
             if done is not None and passage.id not in done.failed:
+                finished.append(passage)
                 continue
             if not passage.text.strip():
                 reason = "the text is empty"
@@ -73,7 +73,7 @@ def batches(
                 good.append(passage)
             else:
                 refused.append(Failure(object_uuid(collection, passage.id), reason, passage.id))
-        yield PassageBatch(number, digest, tuple(good), tuple(refused), len(chunk) - len(left))
+        yield PassageBatch(number, digest, tuple(good), tuple(refused), tuple(finished))
 
 
 def _chunks(passages: Iterable[Passage], size: int, chars: int) -> Iterator[list[Passage]]:

@@ -22,26 +22,24 @@ from samespace.errors import (
     RequestInvalid,
     SpaceMismatch,
     WeaviateError,
-    WeaviateUnavailable,
 )
 
 from ..access.database import Database
 from ..access.patience import Patience
 from ..access.values import Passage
-from ..audit.searchable import SearchCheck, check_searchable, wait_for_index
+from ..audit.searchable import SearchCheck
 from ..pinning.spec import DOCUMENT_PROPERTY
 from .batches import batches
+from .found import search
 from .journal import ImportJournal, write_failures
 from .pipeline import Crew, run
 from .report import ImportReport, Tally
 from .resumed import holds
-from .stages import Stages, Written, door_of
+from .stages import Stages, Written
 from .windows import Target
 
 BATCH: Final = 256
 """Passages of one batch, and objects of one write; a few megabytes, well below gRPC's limit."""
-_INDEX_WAIT_S: Final = 600.0
-"""How long an asynchronous index may take after the last write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,8 @@ def import_passages(
     if options.failures is not None:
         write_failures(options.failures, tally.failed)
     whole = bool(outages.pauses or tally.skipped)
-    found = _search(database, target, work, whole=whole) if options.search else SearchCheck()
+    sought = None if whole else work.written
+    found = search(database, target, work.tenants, sought) if options.search else SearchCheck()
     seconds = time.monotonic() - start
     return tally.report(found, token_limit=encoder.token_limit, form=target.long_texts, seconds=seconds)
 
@@ -152,28 +151,6 @@ class _Outages:
     def _count(self, seconds: float) -> None:
         self.pauses += 1
         self._pause(seconds)
-
-
-_SEARCHED: Final = "QUORUM"
-"""An import goes on while a node is away, so what it wrote is read of as many replicas as took it."""
-
-
-def _search(database: Database, target: Target, work: Stages, *, whole: bool) -> SearchCheck:
-    """Search for what was written, or with *whole* for everything that the tenants written to have."""
-    if not work.tenants:
-        return SearchCheck()
-    found, queued = SearchCheck(), wait_for_index(database, target.collection, _INDEX_WAIT_S)
-    if queued:
-        raise WeaviateUnavailable(
-            address=f"collection {target.collection}",
-            reason=f"{queued} vectors are still waiting to be indexed; everything was imported. Look later "
-            "with `samespace weaviate audit`",
-        )
-    for tenant in sorted(work.tenants):
-        door = door_of(database, target, tenant)
-        uuids = door.ids(target.collection, _SEARCHED) if whole else (uuid for of, uuid in work.written if of == tenant)
-        found += check_searchable(door, target.collection, target.vector, uuids, _SEARCHED)
-    return found
 
 
 def _check(target: Target, options: ImportOptions, batch: int) -> None:
@@ -220,4 +197,4 @@ def _count(tally: Tally, done: Written) -> None:
     tally.left_out += done.prepared.left_out
     tally.failed += [*batch.refused, *done.prepared.failed, *done.failed]
     tally.passages += len(batch.passages) + len(batch.refused)
-    tally.skipped += batch.skipped
+    tally.skipped += len(batch.finished)

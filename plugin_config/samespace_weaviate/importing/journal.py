@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from samespace.errors import DataInvalid
 from samespace.folders import whole_file
@@ -33,15 +32,11 @@ class FinishedBatch:
     Attributes:
         number: of the batch.
         digest: of its passages.
-        uuid, tenant: of one of its objects, to see later whether the collection still has it; None where none was
-            written.
         failed: ids of the passages that were not written.
     """
 
     number: int
     digest: str
-    uuid: UUID | None = None
-    tenant: str = ""
     failed: tuple[str, ...] = ()
 
 
@@ -163,20 +158,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _entry(done: FinishedBatch) -> dict[str, Any]:
-    entry: dict[str, Any] = {"batch": done.number, "digest": done.digest, "failed": done.failed}
-    entry |= {"uuid": str(done.uuid)} if done.uuid else {}
-    return entry | ({"tenant": done.tenant} if done.tenant else {})
+    return {"batch": done.number, "digest": done.digest, "failed": done.failed}
 
 
 def _finished(entry: Mapping[str, Any]) -> FinishedBatch:
-    uuid = entry.get("uuid")
-    return FinishedBatch(
-        number=int(entry["batch"]),
-        digest=str(entry["digest"]),
-        uuid=UUID(uuid) if uuid else None,
-        tenant=str(entry.get("tenant", "")),
-        failed=tuple(entry["failed"]),
-    )
+    return FinishedBatch(number=int(entry["batch"]), digest=str(entry["digest"]), failed=tuple(entry["failed"]))
 
 
 def _json(line: bytes) -> dict[str, Any] | None:

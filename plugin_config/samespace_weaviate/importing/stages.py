@@ -22,6 +22,7 @@ from ..access.patience import Patience
 from ..access.transient import reason_may_pass
 from ..access.values import Failure, Passage, StoredObject, object_uuid
 from .batches import PassageBatch
+from .found import door_of
 from .journal import FinishedBatch
 from .windows import ASKED_FOR, Target, objects_of, parts_of, typed
 
@@ -63,11 +64,6 @@ class Written:
     finished: FinishedBatch
 
 
-def door_of(database: Database, target: Target, tenant: str) -> Database:
-    """*database* for the objects of a tenant; it is so already where the import is of one tenant."""
-    return database if tenant == target.tenant else database.of_tenant(tenant)
-
-
 class Stages:
     """The two stages, for whatever threads."""
 
@@ -91,10 +87,13 @@ class Stages:
         self.written: list[tuple[str, UUID]] = []
         """A uniform sample of what was written: (tenant, id)."""
         self.tenants: set[str] = set()
+        """Of what was written, now or by the run before."""
         self._seen, self._chance = 0, random.Random(0)
 
     def prepare(self, batch: PassageBatch) -> Prepared:
         """Encode a batch, and put its objects together."""
+        with self._making:
+            self.tenants.update(map(self._tenant, batch.finished))
         good: list[tuple[Passage, str, dict[str, Any]]] = []
         failed: list[Failure] = []
         left_out = Counter[str]()
@@ -135,8 +134,6 @@ class Stages:
             failed += first.values()
             whole = {passage: len(entries) for passage, entries in documents.items() if passage not in first}
             removed += self._sweep(whole, tenant)
-            if whole:
-                finished = replace(finished, uuid=documents[next(iter(whole))][0].uuid, tenant=tenant)
         failures = (*prepared.batch.refused, *prepared.failed, *failed)
         finished = replace(finished, failed=tuple(dict.fromkeys(failure.passage for failure in failures)))
         return Written(prepared, written, removed, tuple(failed), finished)

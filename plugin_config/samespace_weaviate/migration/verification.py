@@ -143,23 +143,28 @@ def verify(
     return _with_overlap(found, transfer, migration, encoder, queries, tenants)
 
 
-def made_searchable(own: Database, migration: Migration) -> tuple[SearchCheck, int]:
+def made_searchable(own: Database, migration: Migration, *, served: bool = False) -> tuple[SearchCheck, int]:
     """(what searching for every object of the new collection found, how many were brought into the index for it).
 
     Each vector that was carried has an index of its own, and all of them are searched.
+
+    Args:
+        served: whether clients write to the new collection. What its encoder made of their texts is left to `repair`
+            then, which encodes a text again that is edited in that moment.
     """
     found, indexed = SearchCheck(), 0
     carried = filled_vectors(own.schema(migration.new) or {}) if migration.carries else ()
     for vector in dict.fromkeys((migration.new_vector, *carried)):
-        searched, again = _made_searchable(own, migration.new, vector)
+        rounds = 0 if served and vector == migration.new_vector else _INDEX_ROUNDS
+        searched, again = _made_searchable(own, migration.new, vector, rounds)
         found, indexed = found + searched, indexed + again
     return found, indexed
 
 
-def _made_searchable(own: Database, name: str, vector: str) -> tuple[SearchCheck, int]:
+def _made_searchable(own: Database, name: str, vector: str, rounds: int) -> tuple[SearchCheck, int]:
     found, indexed = check_searchable(own, name, vector, own.ids(name)), 0
     changed: set[UUID] = set()
-    for _ in range(_INDEX_ROUNDS):
+    for _ in range(rounds):
         if not found.lost:
             break
         changed |= set(index_again(own, name, vector, found.lost))

@@ -35,16 +35,17 @@ def refuse_what_was_found(found: Verification, migration: Migration) -> None:
 def refuse_unsearchable(transfer: Transfer, migration: Migration) -> None:
     """Searches have to find all of the new collection before the old one goes.
 
-    They did before the switch, but a Weaviate that was killed since may have lost the end of its index.
+    They did before the switch, but a Weaviate that was killed since may have lost the end of its index. Clients
+    write to it by now, so it is left to `repair`.
     """
     found = SearchCheck()
     wait_for_index(transfer.database, migration.new, INDEX_WAIT_S)
     for tenant in transfer.tenants():
         with transfer.awake(tenant, make=False):
             if not tenant or transfer.database.tenant_state(migration.new, tenant):
-                found += made_searchable(transfer.database.of_tenant(tenant), migration)[0]
+                found += made_searchable(transfer.database.of_tenant(tenant), migration, served=True)[0]
     for tenant in _made_since(transfer, migration):
-        found += made_searchable(transfer.database.of_tenant(tenant), migration)[0]
+        found += made_searchable(transfer.database.of_tenant(tenant), migration, served=True)[0]
     if found.lost:
         raise _unsearchable(migration, found.lost, found.searched)
 

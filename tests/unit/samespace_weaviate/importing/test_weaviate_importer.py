@@ -405,3 +405,26 @@ def test_after_an_outage_everything_is_searched_for_and_not_a_sample() -> None:
     earlier._refuse = lambda entry, attempt: next(attempts, None)
     report = import_passages(earlier, TARGET, FakeEncoder(), PASSAGES, batch=10, patience=FakeClock().patience())
     assert (report.searched, report.lost) == (30, (object_uuid("Article", "old7"),))
+
+
+@pytest.mark.parametrize("finished", [5, 10])
+def test_what_goes_on_searches_the_tenants_that_were_finished_before(finished: int, tmp_path: Path) -> None:
+    """What interrupted the earlier run may have harmed any of them, also where nothing is left to write."""
+    store, target = database(), replace(TARGET, multi_tenant=True)
+    passages = [Passage(str(number), f"x {number}", {"owner": "ab"[number // 5]}) for number in range(10)]
+    options = ImportOptions(tenant_property="owner", state=tmp_path / "run")
+
+    done = list[int]()
+
+    def stop(count: int) -> None:
+        done.append(count)
+        if sum(done) == finished:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_passages(store, target, FakeEncoder(), passages, batch=5, options=options, progress=stop)
+    lost = object_uuid("Article", "3")
+    store.doors["a"].unindexed.add(lost)
+    report = import_passages(store, target, FakeEncoder(), passages, batch=5, options=options)
+    assert report.skipped == finished
+    assert (report.searched, report.lost, report.clean) == (10, (lost,), False)

@@ -21,6 +21,7 @@ from samespace.bulk.local import run_here
 from samespace.cli import cli
 from samespace.errors import DataInvalid, RequestInvalid, SpaceMismatch
 from samespace_weaviate import CollectionSpec, ImportReport, create
+from samespace_weaviate.access.values import object_uuid
 from samespace_weaviate.collections.import_embedded import PartImport, import_parts
 from samespace_weaviate.importing.embedded import is_embedded, open_folder, read_documents
 
@@ -141,6 +142,18 @@ def test_what_was_interrupted_goes_on(tmp_path: Path) -> None:
     report = imported(uri, database, tmp_path / "state")
     assert (report.skipped, report.failed, sum(database.batches)) == (40, (), 10)
     assert len(database.objects["Article"]) == 50 and not list(tmp_path.glob("state*"))
+
+
+def test_what_goes_on_searches_the_parts_that_were_finished_before(tmp_path: Path) -> None:
+    """A part was searched for when it was written; what interrupted the run may have harmed it since."""
+    uri, refusals = embedded(tmp_path), {"d23": "no such luck"}
+    database = pinned(refuse=lambda entry, attempt: refusals.get(entry.properties["passageId"]))
+    imported(uri, database, tmp_path / "state")
+    refusals.clear()
+    lost = object_uuid("Article", "d3")
+    database.unindexed.add(lost)
+    report = imported(uri, database, tmp_path / "state")
+    assert (report.skipped, report.lost, report.clean) == (40, (lost,), False)
 
 
 def test_a_damaged_part_is_found(tmp_path: Path) -> None:
