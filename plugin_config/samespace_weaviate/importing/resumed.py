@@ -14,7 +14,7 @@ from samespace.errors import WeaviateError, WeaviateUnavailable
 
 from ..access.database import Database
 from ..access.values import Passage
-from ..pinning.spec import SPAN_PROPERTIES
+from ..pinning.spec import DOCUMENT_PROPERTY, SPAN_PROPERTIES, WINDOW_PROPERTY
 from .windows import Target, typed, window_uuid
 
 _READ: Final = "QUORUM"
@@ -56,19 +56,25 @@ def _read(own: Database, target: Target, uuids: list[UUID]) -> dict[UUID, Mappin
 
 def _is_whole(own: Database, target: Target, passage: Passage, first: Mapping[UUID, Mapping[str, Any]]) -> bool:
     stored = first.get(window_uuid(target.collection, passage.id, 0))
-    if stored is None or not all(
-        _is_value(stored.get(name), passage.properties[name], kind)
-        for name, kind in target.properties.items()
-        if name in passage.properties
-    ):
+    if stored is None or not _has_properties(target, passage, stored):
         return False
     if stored.get(target.text_property) == passage.text:
         return True
     return target.long_texts == "windows" and _covers(own, target, passage, stored)
 
 
+def _has_properties(target: Target, passage: Passage, stored: Mapping[str, Any]) -> bool:
+    """Whether an object has the properties of its passage, and none that the passage lacks."""
+    ours = {target.text_property, target.id_property, DOCUMENT_PROPERTY, WINDOW_PROPERTY, *SPAN_PROPERTIES}
+    return all(
+        _is_value(stored.get(name), passage.properties.get(name), kind)
+        for name, kind in target.properties.items()
+        if name not in ours
+    )
+
+
 def _covers(own: Database, target: Target, passage: Passage, first: Mapping[str, Any]) -> bool:
-    """Whether the windows of a document are slices of this text, up to its end."""
+    """Whether the windows of a document are slices of this text, up to its end, each with its properties."""
     size = max(1, len(str(first.get(target.text_property) or "")))
     count = 2 * -(-len(passage.text) // size) + 2  # windows overlap
     uuids = [window_uuid(target.collection, passage.id, number) for number in range(1, count)]
@@ -76,7 +82,7 @@ def _covers(own: Database, target: Target, passage: Passage, first: Mapping[str,
     reached = 0
     for each in (first, *_read(own, target, uuids).values()):
         begins, ends = int(each.get(start) or 0), int(each.get(end) or 0)
-        if each.get(target.text_property) != passage.text[begins:ends]:
+        if each.get(target.text_property) != passage.text[begins:ends] or not _has_properties(target, passage, each):
             return False
         reached = max(reached, ends)
     return reached >= len(passage.text.rstrip())
@@ -84,6 +90,8 @@ def _covers(own: Database, target: Target, passage: Passage, first: Mapping[str,
 
 def _is_value(stored: Any, given: Any, kind: str) -> bool:
     """Whether *stored* is what Weaviate keeps of *given*; what cannot be told counts as another value."""
+    if given is None or stored is None:
+        return given in (None, []) and stored in (None, [])  # Weaviate does not tell them apart everywhere
     try:
         wanted = typed(given, kind)
     except (ValueError, OverflowError):

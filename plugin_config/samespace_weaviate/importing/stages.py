@@ -173,6 +173,8 @@ class Stages:
     def _properties(self, passage: Passage, left_out: Counter[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, value in passage.properties.items():
+            if value is None:
+                continue
             data_type = self._target.properties.get(name)
             if data_type is None:
                 if name != self._tenant_property:

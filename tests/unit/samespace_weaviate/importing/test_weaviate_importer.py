@@ -252,22 +252,26 @@ def test_other_texts_of_the_same_ids_are_imported_again(changed: int, tmp_path: 
     assert report.skipped == (5 if changed == 1 else 0)
 
 
-@pytest.mark.parametrize("changed", [{"year": 1999}, {"title": "of the first edition"}, {"year": None}])
+@pytest.mark.parametrize(
+    "changed", [{"year": 1999}, {"title": "of the first edition"}, {"year": None}, {"right": "taken away since"}]
+)
 def test_other_properties_of_the_same_texts_are_imported_again(changed: dict[str, Any], tmp_path: Path) -> None:
     """A price, an access right: what the first edition said of it would have stayed."""
     options = ImportOptions(state=tmp_path / "run")
-    passages = [Passage(each.id, each.text, {"year": 2020, "title": "t"}) for each in PASSAGES]
+    passages = [Passage(each.id, each.text, {"year": 2020, "title": "t", "right": None}) for each in PASSAGES]
+    target = replace(TARGET, properties={**TARGET.properties, "right": "text"})
     store = database(
         refuse=lambda entry, attempt: "no" if entry.properties["passageId"] == "9" and attempt == 1 else None
     )
-    import_passages(store, TARGET, FakeEncoder(), passages, batch=4, options=options)
+    import_passages(store, target, FakeEncoder(), passages, batch=4, options=options)
     key = object_uuid("Article", "2")
     old = store.objects["Article"][key]
     kept = {name: value for name, value in {**old.properties, **changed}.items() if value is not None}
     store.objects["Article"][key] = replace(old, properties=kept)
-    report = import_passages(store, TARGET, FakeEncoder(), passages, batch=4, options=options)
+    report = import_passages(store, target, FakeEncoder(), passages, batch=4, options=options)
     assert report.skipped == 5 and store.objects["Article"][key].properties["year"] == 2020
     assert store.objects["Article"][key].properties["title"] == "t"
+    assert all("right" not in each.properties for each in store.objects["Article"].values())
 
 
 def test_only_some_passages_can_be_imported(tmp_path: Path) -> None:
