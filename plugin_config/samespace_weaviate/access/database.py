@@ -90,8 +90,8 @@ class SchemaDatabase(TenantBound, Protocol):
     def point_alias(self, alias: str, name: str) -> None:
         """Make *alias* point to the collection *name*, in one atomic step; it is made if it is not there."""
 
-    def tenants(self, name: str) -> dict[str, bool]:
-        """Tenant to whether its objects can be read now; empty for a collection without tenants."""
+    def tenants(self, name: str, some: Sequence[str] = ()) -> dict[str, bool]:
+        """Tenant, of all or of *some*, to whether its objects can be read; empty for a collection without tenants."""
 
     def tenant_states(self, name: str) -> dict[str, str]:
         """Tenant to its state: HOT, COLD or anything else that cannot be read at once."""

@@ -6,7 +6,7 @@ vector without a name and named ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -126,16 +126,35 @@ class SchemaCalls:
         """Delete an alias; no error where there is none."""
         self.rest.send("DELETE", f"/aliases/{class_path(alias)}", allowed=(*GOOD, 404))
 
-    def tenants(self, name: str) -> dict[str, bool]:
-        """Tenant to whether its objects can be read now; empty for a collection without tenants."""
+    def tenants(self, name: str, some: Sequence[str] = ()) -> dict[str, bool]:
+        """Tenant to whether its objects can be read now; empty for a collection without tenants.
+
+        Args:
+            some: those that are asked for, () for all.
+
+        Raises:
+            WeaviateError: the key in use may not see all of them.
+        """
         schema = self.schema(name) or {}
         if not (schema.get("multiTenancyConfig") or {}).get("enabled"):
             return {}
-        return {tenant: state == "HOT" for tenant, state in self.tenant_states(name).items()}
+        states = {tenant: self.tenant_state(name, tenant) for tenant in some} if some else self.tenant_states(name)
+        return {tenant: state == "HOT" for tenant, state in states.items() if state}
 
     def tenant_states(self, name: str) -> dict[str, str]:
-        """Tenant to its state: HOT, COLD or anything else that cannot be read at once."""
-        found = self.rest.ask("GET", f"/schema/{class_path(name)}/tenants")
+        """Tenant to its state: HOT, COLD or anything else that cannot be read at once.
+
+        Raises:
+            WeaviateError: the key in use may not see every tenant, which the list does not tell from absence.
+        """
+        path = f"/schema/{class_path(name)}/tenants"
+        found = self.rest.ask("GET", path)
+        nobody = f"samespace{uuid4().hex}"  # as for `sees_all`
+        if self.rest.send("GET", f"{path}/{nobody}", allowed=(*GOOD, 403, 404))[0] == 403:
+            raise WeaviateError(
+                f"{self.rest.address}: the key in use may not see every tenant of {name}, and the list leaves out the "
+                "others: read_tenants on all of them is missing"
+            )
         return {entry["name"]: _STATES.get(entry["activityStatus"], entry["activityStatus"]) for entry in found}
 
     def tenant_state(self, name: str, tenant: str) -> str:

@@ -89,7 +89,7 @@ def audit(
     pin = _pin(name, schema, encoder.space_id)
     assert schema is not None  # or there would be no pin
     audited = _audited(schema, pin, encoder, against, options.written_within, progress)
-    chosen, unread = _tenants(database.tenants(name), options.tenants, name)
+    chosen, unread = _tenants(database.tenants(name, options.tenants), options.tenants, name)
     if not chosen and not unread and not (schema.get("multiTenancyConfig") or {}).get("enabled"):
         chosen = [""]
     require_alike(database, name, chosen)

@@ -82,7 +82,7 @@ class Stages:
         self._sweeps = target.long_texts == "windows" and (
             target.multi_tenant or self._database.count(target.collection) > 0
         )
-        self._tenants = set(self._database.tenants(target.collection)) if target.multi_tenant else set[str]()
+        self._tenants = set[str]()
         self._making = threading.Lock()
         self.written: list[tuple[str, UUID]] = []
         """A uniform sample of what was written: (tenant, id)."""
@@ -229,5 +229,6 @@ class Stages:
         if tenant:
             with self._making:
                 if tenant not in self._tenants:
-                    self._database.add_tenant(self._target.collection, tenant)
+                    if not self._database.tenant_state(self._target.collection, tenant):
+                        self._database.add_tenant(self._target.collection, tenant)
                     self._tenants.add(tenant)

@@ -10,7 +10,7 @@ for what was last written there before the move and may have been missed by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -129,7 +129,6 @@ def paired(
 
 
 _DEFINITION: Final = (
-    "description",
     "tokenization",
     "indexFilterable",
     "indexSearchable",
@@ -170,9 +169,23 @@ def unlike_properties(source: Mapping[str, Any], target: Mapping[str, Any]) -> l
         found += [
             f"{entry['name']} has {key} {other.get(key)!r}, not {entry.get(key)!r}"
             for key in _DEFINITION
-            if entry.get(key) != other.get(key)
+            if _undescribed(entry.get(key)) != _undescribed(other.get(key))
         ]
     return found
+
+
+def _undescribed(value: Any) -> Any:
+    """Nested properties without their descriptions, which are settings."""
+    if isinstance(value, Mapping):
+        return {key: _undescribed(inner) for key, inner in value.items() if key != "description"}
+    return [_undescribed(each) for each in value] if isinstance(value, list) else value
+
+
+def _descriptions(properties: Sequence[Mapping[str, Any]], within: str) -> Iterator[tuple[str, str]]:
+    for entry in properties:
+        name = f"{within}{entry['name']}"
+        yield f"{_DESCRIPTION}{name}", str(entry.get("description") or "")
+        yield from _descriptions(entry.get("nestedProperties") or (), f"{name}.")
 
 
 def _types(entry: Mapping[str, Any], source: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
@@ -189,16 +202,18 @@ _SETTINGS: Final = (
 )
 ENCODING_MODULES: Final = ("text2vec-", "multi2vec-", "img2vec-", "ref2vec-")
 """Beginnings of the names of modules that belong to an encoder, and stay behind."""
+_DESCRIPTION: Final = "the description of "
 _MEASURED: Final = ("shardingConfig.actualCount", "shardingConfig.actualVirtualCount")
 
 
 def settings_of(schema: Mapping[str, Any], vector: str) -> dict[str, Any]:
-    """What a copy takes over of a schema beside properties: each setting by its path. Pure.
+    """What a copy takes over of a schema beside how properties are indexed: each setting by its path. Pure.
 
     Args:
         vector: the one that is migrated; its settings have the same path in both collections.
     """
     found = {path: value for key in _SETTINGS for path, value in _leaves(key, schema.get(key))}
+    found |= dict(_descriptions(schema.get("properties") or (), ""))
     for module, settings in (schema.get("moduleConfig") or {}).items():
         if not module.startswith(ENCODING_MODULES):
             found |= dict(_leaves(f"moduleConfig.{module}", settings))
@@ -215,7 +230,11 @@ def changed_settings(planned: Mapping[str, Any], old: Mapping[str, Any], new: Ma
     return [
         f"{path} is {old.get(path)!r}, was {planned.get(path)!r}, and is {new.get(path)!r} there"
         for path in sorted({*planned, *old})
-        if planned and old.get(path) != planned.get(path) and old.get(path) != new.get(path)
+        if planned
+        and old.get(path) != planned.get(path)
+        and old.get(path) != new.get(path)
+        # A property that is in one alone comes with the objects that have it, with its description.
+        and (path in new or not path.startswith(_DESCRIPTION))
     ]
 
 

@@ -194,10 +194,12 @@ class Migrator:
             moved = transfer.round()
             self.terms.tell(f"Caught up: {moved.written} objects written, {moved.deleted} deleted.")
             if moved.changed <= QUIET:
-                refuse_unlike_properties(transfer)
+                forth = transfer.route.source == self.migration.old
+                if forth or not self.terms.force:
+                    refuse_unlike_properties(transfer, self.migration)
                 if not self.terms.force:
                     refuse_lost_vectors(transfer, self.migration)
-                    if transfer.route.source == self.migration.old:
+                    if forth:
                         refuse_changed_settings(self.database, self.migration)
                 return moved
         raise MigrationBlocked(
@@ -283,7 +285,9 @@ class Migrator:
 
     def _return(self) -> None:
         refuse_gone(self.database, self.migration)
-        if not self.terms.force:
+        if not self.terms.force:  # before it is noted: --finish is as open as this until then
+            refuse_unlike_properties(self._back(), self.migration)
+            refuse_lost_vectors(self._back(), self.migration)
             refuse_settings_of_new(self.database, self.migration, self.journal.progress.settings)
         if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)

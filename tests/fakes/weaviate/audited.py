@@ -110,7 +110,7 @@ class AuditedFake:
     def schema(self, name: str) -> dict[str, Any] | None:
         return self._schema if name == self._schema["class"] else None
 
-    def tenants(self, name: str) -> dict[str, bool]:
+    def tenants(self, name: str, some: object = ()) -> dict[str, bool]:
         return self._active
 
     levels = Levels()

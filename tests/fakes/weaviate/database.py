@@ -163,8 +163,11 @@ class FakeDatabase:
             self.doors[tenant] = made
         return self.doors[tenant]
 
-    def tenants(self, name: str) -> dict[str, bool]:
+    def tenants(self, name: str, some: object = ()) -> dict[str, bool]:
         return dict.fromkeys(self.doors, True)
+
+    def tenant_state(self, name: str, tenant: str) -> str:
+        return "HOT" if tenant in self.doors else ""
 
     def add_tenant(self, name: str, tenant: str) -> None:
         self.sent.append(f"add_tenant {tenant}")

@@ -82,7 +82,7 @@ class FakeCluster:
     def each_node(self) -> dict[str, FakeNode]:
         return dict(list(self._nodes.items())[: self._known])
 
-    def tenants(self, name: str) -> dict[str, bool]:
+    def tenants(self, name: str, some: object = ()) -> dict[str, bool]:
         return {tenant: True for node in self._nodes.values() for tenant in node.objects if tenant}
 
     def of_tenant(self, tenant: str) -> FakeCluster:

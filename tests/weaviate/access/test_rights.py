@@ -169,6 +169,11 @@ def test_a_role_for_a_part_does_not_migrate_or_audit_the_whole(  # type: ignore[
         result = run(user, *command)
         assert isinstance(result.exception, RightsMissing), result.output
         assert f"limited to {key} {LIMITED[key]}" in str(result.exception)
+    address = Address("127.0.0.1", node.rest_port, False, node.grpc_port, api_key="one-tenant-key")
+    with Store.connect(address) as store:  # where rights are taken away in the middle, Weaviate only lists less
+        assert store.tenants("RightsParts", ["a1"]) == {"a1": True}
+        with pytest.raises(WeaviateError, match="may not see every tenant of RightsParts"):
+            store.tenant_states("RightsParts")
     own = run("one-tenant", "audit", "RightsParts", "--encoder", encoder, "--tenant", "a1")
     assert own.exit_code == 0, own.output
     assert isinstance(

@@ -91,20 +91,20 @@ def refuse_late_writes(
 
 
 def _apart(transfer: Transfer, migration: Migration, times: MigrationProgress) -> Apart:
-    database, found = transfer.database, Apart()
+    database, route, found = transfer.database, transfer.route, Apart()
     apart_ms = MARGIN_MS if len(database.node_names()) > 1 else 0  # of the nodes' clocks
     for tenant in transfer.tenants():
         with transfer.awake(tenant, make=False):
             own = database.of_tenant(tenant)
             has_new = not tenant or bool(database.tenant_state(migration.new, tenant))
-            new = stream(own, migration.new) if has_new else iter(())
-            for left, right in paired(stream(own, migration.old), new):
+            new = stream(own, migration.new, vectors=route.carries) if has_new else iter(())
+            for left, right in paired(stream(own, migration.old, vectors=route.carries), new):
                 if transfer.mark in (each.uuid for each in (left, right) if each is not None):
                     continue  # which a crash may have left
                 found.objects += left is not None
                 if left is not None and left.updated_ms >= times.settled_ms:
                     # What is the same in both, or what a way back has carried before it was stopped, is not late.
-                    same = left.uuid in times.returned or (right is not None and left.same_content(right))
+                    same = left.uuid in times.returned or (right is not None and route.same(left, right))
                     found.written += [] if same else [left.uuid]
                 elif left is not None and right is None:
                     found.missing.append(left.uuid)

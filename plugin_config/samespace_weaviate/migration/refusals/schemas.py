@@ -14,15 +14,23 @@ from ..plan import Migration, filled_vectors, references_from_others
 from ..transfer import Transfer
 
 
-def refuse_unlike_properties(transfer: Transfer) -> None:
+def refuse_unlike_properties(transfer: Transfer, migration: Migration) -> None:
     """A property is defined in another way than where it comes from: filters and keyword search would change."""
-    source, target = (transfer.database.schema(name) or {} for name in (transfer.route.source, transfer.route.target))
+    route = transfer.route
+    source, target = (transfer.database.schema(name) or {} for name in (route.source, route.target))
     if unlike := unlike_properties(source, target):
+        back = route.source == migration.new
+        remedy = (
+            f"define them in {route.target} as they are in {route.source}, then run the same command again, or give "
+            "it up with --force"
+            if back
+            else "somebody changed one of the two while it was copied, or Weaviate guessed (AUTOSCHEMA_ENABLED). Roll "
+            "back with --rollback, and migrate again"
+        )
         raise MigrationBlocked(
-            collection=transfer.route.target,
-            reason=f"its properties are defined otherwise than in {transfer.route.source}: {'; '.join(unlike)}",
-            remedy="somebody changed one of the two while it was copied, or Weaviate guessed (AUTOSCHEMA_ENABLED). "
-            "Roll back with --rollback, and migrate again",
+            collection=route.target,
+            reason=f"its properties are defined otherwise than in {route.source}: {'; '.join(unlike)}",
+            remedy=remedy,
         )
 
 

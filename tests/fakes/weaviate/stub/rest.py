@@ -85,7 +85,10 @@ def _tenants(state: StubState, call: Call, method: str, name: str, rest: list[st
     have = state.tenants[name]
     match method, rest:
         case "GET", []:
-            return 200, [{"name": tenant, "activityStatus": status} for tenant, status in have.items()]
+            visible = {tenant: status for tenant, status in have.items() if state.sees_tenant(tenant)}
+            return 200, [{"name": tenant, "activityStatus": status} for tenant, status in visible.items()]
+        case "GET", [tenant] if not state.sees_tenant(tenant):
+            raise Refused(403, "forbidden")
         case "GET", [tenant]:
             return (200, {"name": tenant, "activityStatus": have[tenant]}) if tenant in have else (404, None)
         case "POST" | "PUT", []:

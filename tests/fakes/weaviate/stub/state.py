@@ -86,6 +86,7 @@ class StubState:
         self.own_schemas: dict[str, dict[str, Any]] = {}
         self.aliases: dict[str, str] | None = {}
         self.tenants: dict[str, dict[str, str]] = defaultdict(dict)
+        self.sees_tenant: Callable[[str], bool] = lambda tenant: True
         self.replicas: dict[str, dict[tuple[str, str], dict[UUID, StubObject]]] = {
             node: defaultdict(dict) for node in self.nodes
         }

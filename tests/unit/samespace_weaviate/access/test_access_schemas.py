@@ -97,6 +97,21 @@ def test_tenants_and_their_states(stub: StubWeaviate, store: Store) -> None:
     assert "hot" not in stub.tenants[NAME]
 
 
+@pytest.mark.parametrize("seen", ["", "a"])
+def test_a_list_that_leaves_tenants_out_is_no_list(stub: StubWeaviate, store: Store, seen: str) -> None:
+    """Weaviate filters it by what the key may see, with status 200: rights may be taken away in the middle."""
+    stub.schemas[NAME]["multiTenancyConfig"] = {"enabled": True}
+    stub.tenants[NAME] = {"a": "HOT", "b": "HOT"}
+    stub.sees_tenant = lambda tenant: tenant == seen
+    for ask in (store.tenants, store.tenant_states):
+        with pytest.raises(WeaviateError, match="may not see every tenant of Article"):
+            ask(NAME)
+    if seen:
+        assert store.tenants(NAME, ["a"]) == {"a": True}
+    with pytest.raises(WeaviateError, match="403"):
+        store.tenants(NAME, ["b"])
+
+
 def test_each_nodes_own_view_is_asked_for(stub: StubWeaviate, store: Store) -> None:
     """The leader's schema may be right and a node's another."""
     changed: dict[str, Any] = {**stub.schemas[NAME], "description": "changed here alone"}

@@ -395,6 +395,53 @@ def test_settings_that_are_changed_after_the_switch_are_not_lost_by_the_way_back
     world.run("rollback")
 
 
+def test_a_description_that_is_changed_shuts_no_way(world: World) -> None:
+    """It is told where it would be lost, before the way back begins; either name takes it, and so does --force."""
+    world.run()
+    name = world.door.schemas[COPY]["properties"][0]["name"]
+    world.door.schemas[COPY]["properties"][0]["description"] = "what the customer wrote"
+    with pytest.raises(MigrationBlocked, match=f"the description of {name} is 'what.*change them in Article_old"):
+        world.run("rollback")
+    assert '"returning"' not in world.path.read_text(encoding="utf-8")
+    world.door.schemas["Article_old"]["properties"][0]["description"] = "what the customer wrote"
+    world.run("rollback")
+
+
+@pytest.mark.parametrize("way", ["alike", "force"])
+def test_a_property_that_is_defined_otherwise_after_the_switch_has_a_way_back(world: World, way: str) -> None:
+    """The remedy of the way there, to roll back, would lead in a circle."""
+    world.run()
+    world.door.schemas[COPY]["properties"][0]["indexFilterable"] = False
+    with pytest.raises(MigrationBlocked, match="define them in Article_old as they are in") as caught:
+        world.run("rollback")
+    assert "--rollback" not in str(caught.value)
+    assert '"returning"' not in world.path.read_text(encoding="utf-8")
+    if way == "alike":
+        world.door.schemas["Article_old"]["properties"][0]["indexFilterable"] = False
+    world.run("rollback", force=way == "force")
+    world.check("Article_old", OLD)
+
+
+def test_a_description_that_is_added_while_it_is_copied_does_not_cost_the_copy(world: World) -> None:
+    """Of a property, or of one within it."""
+    nested = {"name": "inner", "dataType": ["text"]}
+    world.door.schemas["Article_old"]["properties"].append(
+        {"name": "outer", "dataType": ["object"], "nestedProperties": [nested]}
+    )
+
+    def add(name: str) -> None:
+        if name == "after write":
+            nested["description"] = "added"
+            world.door.schemas["Article_old"]["properties"][-1]["nestedProperties"] = [nested]
+
+    world.door.on_call = add
+    with pytest.raises(MigrationBlocked, match=r"the description of outer\.inner is 'added', was '', and is '' there"):
+        world.run()
+    world.door.on_call = lambda name: None
+    world.door.schemas[COPY]["properties"][-1]["nestedProperties"] = [nested]
+    world.run()
+
+
 def test_a_tenant_made_by_the_old_name_is_not_deleted_by_the_way_back(tmp_path: Path) -> None:
     world = World(tmp_path, tenants={"a": "HOT"})
     world.run()

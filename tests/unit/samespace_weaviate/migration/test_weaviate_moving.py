@@ -135,6 +135,16 @@ def test_killed_at_any_call_it_goes_on(tmp_path: Path) -> None:
     assert count > 10
 
 
+def test_a_late_write_of_a_vector_alone_is_not_lost(tmp_path: Path) -> None:
+    """Clients that bring their vectors write them by the old name: the text is the same in both collections."""
+    world = World(tmp_path)
+    world.run()
+    world.door.put("Article", "", record(7, angle=3.0))
+    with pytest.raises(MigrationBlocked, match="1 of its objects were written after the switch"):
+        world.run("finish")
+    assert "Article" in world.door.schemas
+
+
 def test_a_server_of_another_space_stops_it_before_anything_is_copied(tmp_path: Path) -> None:
     """Weaviate has to have a text encoded at the new address, first of all."""
     world = World(tmp_path)
