@@ -8,6 +8,7 @@ became of it; server-side batching (`batch.stream`) gives errors to the wrong ob
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
@@ -194,7 +195,20 @@ class QueryCalls(ObjectCalls):
         properties: Sequence[str],
         consistency: Consistency | None = None,
     ) -> list[StoredObject]:
-        """Some objects with a named vector, as rows; those that are gone are left out, the order is any."""
+        """Some objects with a named vector, as rows; those that are gone are left out, the order is any.
+
+        However many *ids* there are: no query asks for more than 1,000 (Weaviate refuses more than 10,000).
+        """
+        return [each for page in _pages(ids) for each in self._read_page(name, vector, page, properties, consistency)]
+
+    def _read_page(
+        self,
+        name: str,
+        vector: str,
+        ids: Sequence[UUID],
+        properties: Sequence[str],
+        consistency: Consistency | None,
+    ) -> list[StoredObject]:
         level = consistency or self.levels.decide
         if level != "ONE" and self.replicas(name) > 1:
             return [
@@ -229,11 +243,13 @@ class QueryCalls(ObjectCalls):
 
     def filtered(self, name: str, ids: Sequence[UUID]) -> set[UUID]:
         """Which of some objects a filter on their ids finds, by the inverted index of the node that is asked."""
-        answer = self._asked(
-            name,
-            lambda: self._collection(name, "ONE").query.fetch_objects_by_ids(ids, limit=len(ids), return_properties=[]),
-        )
-        return {UUID(str(entry.uuid)) for entry in answer.objects}
+
+        def ask(page: Sequence[UUID]) -> Any:
+            query = self._collection(name, "ONE").query
+            return query.fetch_objects_by_ids(page, limit=len(page), return_properties=[])
+
+        answers = (self._asked(name, partial(ask, page)) for page in _pages(ids))
+        return {UUID(str(entry.uuid)) for answer in answers for entry in answer.objects}
 
     def vectors(self, name: str, vector: str) -> Iterator[tuple[UUID, Float32 | None]]:
         """(object id, its vector) of every object; None where the object has no such vector."""
@@ -271,3 +287,7 @@ class QueryCalls(ObjectCalls):
         found = self.client.collections.use(collection_name(name))
         found = found.with_tenant(self.tenant) if self.tenant else found
         return found.with_consistency_level(ConsistencyLevel[consistency]) if consistency else found
+
+
+def _pages(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))

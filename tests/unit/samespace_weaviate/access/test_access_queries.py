@@ -158,6 +158,11 @@ def test_ids_and_objects_are_read_whole(stub: StubWeaviate, store: Store, monkey
     assert sorted(each.uuid.int for each in found) == [2, 5]
     assert [each.properties for each in found] == [{"text": f"text {each.uuid.int}"} for each in found]
     assert all(each.vector is not None and each.vector.tolist() == [[1.0, 0.0]] for each in found)
+    everything = [UUID(int=number) for number in range(1, 8)]  # more than a query may ask for
+    stub.calls.clear()
+    assert sorted(each.uuid for each in store.read(NAME, "e_a", everything, ["text"])) == everything
+    assert store.filtered(NAME, everything) == set(everything)
+    assert {call.body.limit for call in stub.calls if call.what == "Search"} == {3, 1}
     (without,) = store.read(NAME, "e_b", [UUID(int=2)], ["text"])
     assert without.vector is None
     assert {uuid.int: None if row is None else row.tolist() for uuid, row in store.vectors(NAME, "e_a")} == {
