@@ -24,6 +24,7 @@ from .verdict import MARGIN, CutoverVerdict, average_overlap, decide, decide_unj
 DEPTH: Final = 10
 _EXTREMES: Final = 5
 _OVERSAMPLE: Final = 4
+_MOST_HITS: Final = 1000
 """Times more hits than documents that are asked for where documents have several objects."""
 
 
@@ -134,15 +135,32 @@ class CutoverSide:
             have = ", ".join(sorted(names))
             raise RequestInvalid(field="--id-property", reason=f"{id_property!r}; {self.name} has {have}")
 
-    def answers(self, query: str) -> tuple[CutoverAnswer, ...]:
-        """The first documents, best first; of one with several objects the best counts."""
+    def answers(self, query: str, *, by_name: bool = False) -> tuple[CutoverAnswer, ...]:
+        """The first documents, best first; of one with several windows, or several objects, the best counts.
+
+        Args:
+            by_name: whether the answers of two collections are told apart by their names alone.
+
+        Raises:
+            RequestInvalid: *by_name*, and two objects have one name.
+        """
         limit = DEPTH * (_OVERSAMPLE if self._windows else 1)
-        found: dict[str, CutoverAnswer] = {}
-        for hit in self._hits(query, limit):
-            document = hit.properties.get(DOCUMENT_PROPERTY) if self._windows else None
-            key = str(document or hit.properties.get(self._id) or hit.uuid)
-            found.setdefault(key, CutoverAnswer(key, str(hit.properties.get(self._text) or "")[:300]))
-        return tuple(found.values())[:DEPTH]
+        while True:
+            hits = self._hits(query, limit)
+            found: dict[str, CutoverAnswer] = {}
+            for hit in hits:
+                document = hit.properties.get(DOCUMENT_PROPERTY) if self._windows else None
+                key = str(document or hit.properties.get(self._id) or hit.uuid)
+                if by_name and key in found and not document:
+                    raise RequestInvalid(
+                        field="--id-property",
+                        reason=f"{self._id!r}; two objects of {self.name} have the same {self._id}: without judged "
+                        "queries it has to tell objects apart",
+                    )
+                found.setdefault(key, CutoverAnswer(key, str(hit.properties.get(self._text) or "")[:300]))
+            if len(found) >= DEPTH or len(hits) < limit or limit >= _MOST_HITS or not self._windows:
+                return tuple(found.values())[:DEPTH]
+            limit = min(_MOST_HITS, 4 * limit)  # a few long documents took all places
 
     def _hits(self, query: str, limit: int) -> list[Hit]:
         if self.encoder is None:
@@ -193,7 +211,7 @@ def compare_collections(
         for which, side in order:
             began = clock()
             try:
-                found[which] = side.answers(query)
+                found[which] = side.answers(query, by_name=judged is None)
             except WeaviateError as error:
                 raise WeaviateError(f"{side.name} cannot be asked: {error}") from error
             times[which].append(1000 * (clock() - began))

@@ -139,7 +139,7 @@ def bridge(
     add(database, plan)
     with progress("objects", 0) as advance:
         pace = CopyPace(max_objects_per_s=terms.max_objects_per_s, progress=advance)
-        return backfill(database, plan.collection, plan.vector, plan.text_property, make, pace, needs=source)
+        return backfill(database, plan.filling(needs=source), make, pace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from ..pinning.index import HNSW, Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
 from ..replicas.alike import active_tenants, require_alike
-from .backfill import backfill, schema_of
+from .backfill import Filling, backfill, schema_of
 from .plan import text_property_of
 from .transfer import CopyPace, text_of
 from .verification import BOUND, INDEX_WAIT_S, distances_of, spread
@@ -52,6 +52,11 @@ class SecondVector:
     index: Index
     text_property: str
     old: tuple[Pin, ...]
+
+    def filling(self, *, needs: str = "") -> Filling:
+        """What `backfill` does of it; *needs* is the vector that the new one is made of."""
+        others = tuple(pin.vector for pin in self.old)
+        return Filling(self.collection, self.vector, self.text_property, others, needs)
 
     def sentences(self) -> list[str]:
         """For people."""
@@ -118,7 +123,7 @@ def fill(database: Database, plan: SecondVector, encoder: Encoder, pace: CopyPac
         return np.asarray(encoder.encode(texts, "passage").__array__())
 
     add(database, plan)
-    return backfill(database, plan.collection, plan.vector, plan.text_property, make, pace)
+    return backfill(database, plan.filling(), make, pace)
 
 
 def add(database: Database, plan: SecondVector) -> None:
@@ -138,18 +143,18 @@ def drop_old(database: Database, plan: SecondVector, encoder: Encoder) -> list[s
         raise MigrationBlocked(
             collection=plan.collection, reason=f"it has no vector {plan.vector}", remedy="run it without --finish first"
         )
-    if plan.old:
-        _require_filled(database, plan, encoder)
-    told = [] if plan.old else ["No vector was pinned before, and none is dropped."]
+    if not plan.old:
+        return ["No vector was pinned before, and none is dropped."]
+    told = [_require_filled(database, plan, encoder)]
     for pin in plan.old:
         refused = database.drop_vector(plan.collection, pin.vector)
         told.append(f"{pin.vector} stays: {refused}" if refused else f"{pin.vector} is dropped.")
     return told
 
 
-def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) -> None:
-    """Without the old vector an object is found by the new one or not at all."""
-    name, vector = plan.collection, plan.vector
+def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) -> str:
+    """Without the old vector an object is found by the new one or not at all; what was looked at, for people."""
+    name, vector, searched, sampled = plan.collection, plan.vector, 0, 0
     inactive = (
         sorted(tenant for tenant, state in database.tenant_states(name).items() if state != "HOT")
         if (schema_of(database, name).get("multiTenancyConfig") or {}).get("enabled")
@@ -178,11 +183,13 @@ def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) ->
             )
             raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
         records = spread(own, name, SAMPLE, random.Random(tenant))
+        searched, sampled = searched + found.searched, sampled + len(records)
         distances = distances_of(records, vector, plan.text_property, encoder)
         wrong = [record.uuid for record, far in zip(records, distances, strict=True) if not far <= BOUND]
         if wrong:
             reason = f"{len(wrong)} of {len(records)} vectors are not those of the encoder, the first {wrong[0]}"
             raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
+    return f"All {searched} objects are found by {vector}; a sample of {sampled} was encoded again, and none differs."
 
 
 def _not_filled(plan: SecondVector, reason: str, remedy: str) -> MigrationBlocked:

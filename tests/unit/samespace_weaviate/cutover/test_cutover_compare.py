@@ -1,0 +1,78 @@
+"""samespace_weaviate.cutover.compare: what counts as the same answer of two collections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from samespace.errors import RequestInvalid
+from samespace_weaviate.access.values import Hit
+from samespace_weaviate.cutover.compare import DEPTH, CutoverSide, compare_collections
+
+PROPERTIES = ("text", "passageId", "lang", "documentId")
+QUERIES = [f"query {number}" for number in range(100)]
+
+
+@dataclass
+class Collections:
+    """Each with objects in a fixed order of relevance, and a log of how many hits were asked for."""
+
+    objects: dict[str, Sequence[dict[str, str]]]
+    limits: list[int] = field(default_factory=list)
+
+    def schema(self, name: str) -> dict[str, Any]:
+        names = [each for each in PROPERTIES if each in self.objects[name][0]]
+        properties = [{"name": each, "dataType": ["text"]} for each in names]
+        return {"class": name, "properties": properties, "vectorConfig": {"e": {"vectorizer": {"none": {}}}}}
+
+    def near_text(self, name: str, vector: str, query: str, limit: int) -> list[Hit]:
+        self.limits.append(limit)
+        return [Hit(UUID(int=number + 1), each) for number, each in enumerate(self.objects[name][:limit])]
+
+    def page(self, *args: Any, **more: Any) -> list[Any]:
+        return []
+
+    def count(self, name: str) -> int:
+        return len(self.objects[name])
+
+
+def sides(database: Collections, id_property: str) -> tuple[CutoverSide, CutoverSide]:
+    old, new = (CutoverSide(database, name, None, id_property) for name in ("Old", "New"))  # type: ignore[arg-type]
+    return old, new
+
+
+def plain(order: Sequence[int]) -> list[dict[str, str]]:
+    return [{"text": f"text {number}", "passageId": str(number), "lang": "en"} for number in order]
+
+
+def test_a_property_that_does_not_tell_objects_apart_gives_no_verdict() -> None:
+    """Ten hits of one language are no ten answers: two collections that share nothing were the same by it."""
+    database = Collections({"Old": plain(range(100)), "New": plain(range(99, -1, -1))})
+    with pytest.raises(RequestInvalid, match="two objects of Old have the same lang"):
+        compare_collections(*sides(database, "lang"), QUERIES)
+    found = compare_collections(*sides(database, "passageId"), QUERIES)
+    assert found.overlap == 0.0 and found.verdict.decision != "GO"
+
+
+def test_judged_queries_may_name_documents_of_several_objects() -> None:
+    """A judged set names documents, and the best object of one counts."""
+    database = Collections({"Old": plain(range(100)), "New": plain(range(100))})
+    judged = SimpleNamespace(qrels={"q": {"en": 1.0}}, query_ids=["q"])
+    found = compare_collections(*sides(database, "lang"), ["query"], judged)  # type: ignore[arg-type]
+    assert [each.document for each in found.asked[0].old] == ["en"]
+
+
+def test_documents_of_many_windows_do_not_take_the_places_of_others() -> None:
+    """Hits are windows: more of them are asked for until there are ten documents."""
+    rows = [
+        {"text": "w", "passageId": f"{number // 60}#{number}", "documentId": str(number // 60)} for number in range(900)
+    ]
+    database = Collections({"Old": rows, "New": rows})
+    found = compare_collections(*sides(database, "passageId"), ["query"])
+    assert len(found.asked[0].old) == DEPTH
+    assert max(database.limits) <= 1000
