@@ -13,6 +13,7 @@ import pytest
 from samespace.errors import RequestInvalid
 from samespace_weaviate.access.values import Hit
 from samespace_weaviate.cutover.compare import DEPTH, CutoverSide, compare_collections
+from samespace_weaviate.cutover.verdict import Decision
 
 PROPERTIES = ("text", "passageId", "lang", "documentId")
 QUERIES = [f"query {number}" for number in range(100)]
@@ -56,7 +57,7 @@ def test_a_property_that_does_not_tell_objects_apart_gives_no_verdict() -> None:
     with pytest.raises(RequestInvalid, match="two objects of Old have the same lang"):
         compare_collections(*sides(database, "lang"), QUERIES)
     found = compare_collections(*sides(database, "passageId"), QUERIES)
-    assert found.overlap == 0.0 and found.verdict.decision != "GO"
+    assert found.overlap == 0.0 and found.verdict.decision is not Decision.GO
 
 
 def test_judged_queries_may_name_documents_of_several_objects() -> None:
