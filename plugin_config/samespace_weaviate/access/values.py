@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import numpy as np
+
 from samespace.vectors import Float32
 
 Consistency = Literal["ONE", "QUORUM", "ALL"]
@@ -67,6 +69,11 @@ class StoredObject:
     def same_content(self, other: StoredObject) -> bool:
         """Whether properties and references are equal."""
         return self.properties == other.properties and self.references == other.references
+
+    def same_vectors(self, other: StoredObject, names: Iterable[str]) -> list[str]:
+        """Those of *names* whose vector both have, number by number."""
+        both = (name for name in names if name in self.vectors and name in other.vectors)
+        return [name for name in both if np.array_equal(self.vectors[name], other.vectors[name])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,9 +160,5 @@ class _Tenant:
         changed = [each.uuid for each in now if text_of(each, text) != text_of(before[each.uuid], text)]
         found = (self._database.get(self._plan.collection, uuid, vectors=True) for uuid in changed)
         edited = [each for each in found if each is not None and self._may_have(each)]
-        for each in edited:
-            old, new = before[each.uuid].vectors, each.vectors
-            both = [name for name in self._plan.others if name in old and name in new]
-            if any(np.array_equal(old[name], new[name]) for name in both):
-                self.stale.append(each.uuid)
+        self.stale += [each.uuid for each in edited if each.same_vectors(before[each.uuid], self._plan.others)]
         return edited

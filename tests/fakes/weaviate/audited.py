@@ -100,6 +100,9 @@ class AuditedFake:
         self.patched.append(uuid)
         self.objects[self.tenant][uuid] = replace(each, vector=rows)
 
+    def get(self, name: str, uuid: UUID, *, vectors: bool = False) -> StoredObject | None:
+        return self.objects[self.tenant].get(uuid)
+
     def of_tenant(self, tenant: str) -> AuditedFake:
         assert tenant in self.objects
         other = AuditedFake(self._schema, active=self._active)

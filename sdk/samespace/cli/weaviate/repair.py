@@ -84,6 +84,14 @@ def repair(
     assert report.after is not None
     echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
     echo(wrapped(f"Audited again: {verdict(report.after)}"))
+    if report.stale:
+        echo(
+            wrapped(
+                f"Clients edited {len(report.stale)} objects in the moment when they were written, and a vector of "
+                f"another encoder is that of the text before; the first {report.stale[0]}. Run repair with that "
+                "encoder, too."
+            )
+        )
     if not report.clean:
         say("What is left is named by `samespace weaviate audit`.")
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -73,6 +74,33 @@ def test_an_unsearchable_vector_keeps_its_direction(tmp_path: Path) -> None:
     after = database.objects[""][ids[7]].vector
     assert before is not None and after is not None
     assert not np.array_equal(before, after) and np.allclose(before, after, rtol=1e-5)
+
+
+@pytest.mark.parametrize("left_behind", [True, False])
+def test_a_text_that_is_edited_meanwhile_may_leave_another_encoder_s_vector_behind(
+    tmp_path: Path, left_behind: bool
+) -> None:
+    """Weaviate merges our patch into the object as it read it, with the other vectors of before the edit."""
+    schema, beside = SPEC.schema(), replace(SPEC, space_id=OTHER_SPACE)
+    schema["vectorConfig"] |= beside.schema()["vectorConfig"]
+    database = AuditedFake(schema)
+    ids = database.fill(RIGHT, TEXTS)
+    key = ids[7]
+    database.unindexed.add(key)
+    there = database.objects[""]
+    there[key] = replace(there[key], vectors={beside.vector_name: np.ones(2, np.float32)})
+    patch = database.patch_vector
+
+    def patched(name: str, uuid: UUID, *rest: Any) -> None:
+        if there[key].properties["text"] == TEXTS[7]:
+            other = np.ones(2, np.float32) * (1 if left_behind else 2)
+            there[key] = replace(there[key], properties={"text": "edited"}, vectors={beside.vector_name: other})
+        patch(name, uuid, *rest)
+
+    database.patch_vector = patched  # type: ignore[method-assign]
+    report = mended(database, tmp_path / "journal")
+    assert report.after is not None and report.after.clean, report.after.offenders
+    assert (report.stale, report.clean) == (((key,), False) if left_behind else ((), True))
 
 
 def test_what_no_filter_finds_is_named_and_written_again(tmp_path: Path) -> None:
