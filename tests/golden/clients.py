@@ -7,12 +7,15 @@ requests says whether it tried again what cannot help.
 from __future__ import annotations
 
 import gc
+import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from fakes.server.http import OTHER, SPACE, Door, door
 from samespace.errors import Overloaded, SamespaceError, TextTooLong
@@ -62,6 +65,27 @@ def _langchain(url: str, token: str, text: str) -> None:
     ).embed_documents([text])
 
 
+def _llamaindex(url: str, token: str, text: str) -> None:
+    from llama_index.embeddings.openai import OpenAIEmbedding
+
+    OpenAIEmbedding(model_name="any", api_base=f"{url}/v1", api_key=token).get_text_embedding(text)
+
+
+def _haystack(url: str, token: str, text: str) -> None:
+    from haystack.components.embedders import OpenAITextEmbedder
+    from haystack.utils import Secret
+
+    OpenAITextEmbedder(model="any", api_base_url=f"{url}/v1", api_key=Secret.from_token(token)).run(text)
+
+
+def _litellm(url: str, token: str, text: str) -> None:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import asks the internet for prices
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.embedding(model="openai/any", input=[text], api_base=f"{url}/v1", api_key=token)
+
+
 def _hub(url: str, token: str, text: str) -> None:
     from huggingface_hub import InferenceClient
 
@@ -73,6 +97,9 @@ CLIENTS: dict[str, Callable[[str, str, str], None]] = {
     "cohere": _cohere,
     "ollama": _ollama,
     "langchain-openai": _langchain,
+    "llama-index": _llamaindex,
+    "haystack": _haystack,
+    "litellm": _litellm,
     "huggingface_hub": _hub,
 }
 
@@ -116,7 +143,8 @@ def _counted(running: Door) -> Iterator[list[int]]:
 def seen_by(client: str, error: str) -> str:
     """One row: how many requests were made, and the exception as it is printed."""
     path, token, text, raised = ERRORS[error]
-    with door(tokens=[TOKEN]) as running, _counted(running) as requests, warnings.catch_warnings():
+    pauses = patch("time.sleep", lambda seconds, wait=time.sleep: wait(min(seconds, 0.01)))
+    with door(tokens=[TOKEN]) as running, _counted(running) as requests, warnings.catch_warnings(), pauses:
         warnings.simplefilter("ignore")
         if raised is not None:
             _fails(running, raised)
