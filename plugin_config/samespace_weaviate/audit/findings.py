@@ -90,6 +90,7 @@ class TenantAudit:
         offenders: those that are wrong.
         coarse: those that only a coarser build of the same encoder explains; not counted as wrong.
         tied: those of which it cannot be told whether searches find them, because too many have the same vector.
+        behind: those that only the largest query finds, because the index is compressed.
         tolerance: what was held against.
         distances: 1 - cos to the right vector, of each that could be compared; for pictures.
     """
@@ -102,6 +103,7 @@ class TenantAudit:
     tolerance: Tolerance
     distances: tuple[float, ...]
     tied: int = 0
+    behind: int = 0
 
     def at_most(self, confidence: float) -> float:
         """The largest share of wrong objects that the sample does not rule out."""
@@ -231,6 +233,7 @@ class AuditReport:
             "wrong": len(each.offenders),
             "coarse": each.coarse,
             "tied": each.tied,
+            "behind": each.behind,
             "share_at_most": each.at_most(self.confidence),
             "tolerance": each.tolerance.allowed,
             "reader": each.tolerance.reader.build,

@@ -5,7 +5,8 @@ and some are in no index (docs/reference/weaviate-facts.md). No search ever give
 
 The index is approximate, so an object counts as unsearchable only where even a large search misses it: `LIMITS` are
 tried one after the other, and Weaviate explores at least as many candidates (ef) as the limit says. Where that many
-other objects have the very same vector, nothing can be said.
+other objects have the very same vector, or the index is compressed and ranks by its codes, the largest query that
+Weaviate takes is asked before an object is called missing.
 
 Reads by id go by a filter, which was seen to miss objects after a kill: it is tried with the ids, too.
 
@@ -20,11 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
 
+from samespace.errors import WeaviateError, WeaviateUnavailable
 from samespace.vectors import Float32
 
 from ..access.database import Database
@@ -32,10 +34,13 @@ from ..access.values import Consistency
 
 LIMITS: Final = (10, 100, 1000)
 """Results asked for: the first is enough where the index is whole."""
+WIDEST: Final = 10_000
+"""Weaviate takes no larger query unless its QUERY_MAXIMUM_RESULTS says so."""
 SAME: Final = 1e-4
 """Results within this distance of the nearest have, for all that can be told, the same vector; room for quantizers."""
 WORKERS: Final = 4
 
+_CODES: Final = frozenset({"pq", "bq", "sq", "rq"})
 PAGE: Final = 128
 HAIR: Final = np.float32(1 + 1e-6)
 """Weaviate does not index the same vector again. Scaled by this it counts as another one, being far above float32's
@@ -51,6 +56,8 @@ class SelfSearch(Enum):
     YES = "yes"
     NO = "no"
     TIES = "ties"
+    BEHIND = "behind"
+    """It is in the index, and its own vector ranks more than a thousand others before it."""
 
 
 def finds_itself(nearest: Nearest, uuid: UUID, vector: Float32) -> SelfSearch:
@@ -77,31 +84,67 @@ class IndexAnswers:
         missing: of each object that an index does not find, the addresses of the nodes whose index that is; "" where
             there is one.
         tied: objects of which it cannot be told, because too many have the same vector.
+        behind: objects that only the largest query finds.
     """
 
     missing: Mapping[UUID, tuple[str, ...]]
     tied: int
+    behind: int = 0
 
 
-def search_each(doors: Mapping[str, Nearest], objects: Sequence[tuple[UUID, Float32]]) -> IndexAnswers:
+def search_each(
+    doors: Mapping[str, Nearest], objects: Sequence[tuple[UUID, Float32]], *, compressed: bool = False
+) -> IndexAnswers:
     """`finds_itself` for each object in each index, a few at a time.
 
     Args:
         doors: from the address of a node to its own index: each replica has one, and a search sees only that of the
             node that is asked.
         objects: ids, and vectors as in `finds_itself`.
+        compressed: whether the index ranks by codes instead of vectors.
     """
     missing: dict[UUID, tuple[str, ...]] = {}
-    tied: set[UUID] = set()
+    tied, behind = set[UUID](), set[UUID]()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="samespace-search") as pool:
         for address, nearest in doors.items():
-            answers = pool.map(lambda each, ask=nearest: finds_itself(ask, *each), objects)
-            for (uuid, _), answer in zip(objects, answers, strict=True):
+            answers = list(pool.map(lambda each, ask=nearest: finds_itself(ask, *each), objects))
+            widely = _Widely(nearest)
+            for (uuid, vector), answer in zip(objects, answers, strict=True):
+                if answer is SelfSearch.TIES or (answer is SelfSearch.NO and compressed):
+                    answer = widely.finds(uuid, vector, answer)
                 if answer is SelfSearch.NO:
                     missing[uuid] = (*missing.get(uuid, ()), address)
                 elif answer is SelfSearch.TIES:
                     tied.add(uuid)
-    return IndexAnswers(missing, len(tied - missing.keys()))
+                elif answer is SelfSearch.BEHIND:
+                    behind.add(uuid)
+    return IndexAnswers(missing, len(tied - missing.keys()), len(behind - missing.keys()))
+
+
+class _Widely:
+    """The largest query of each vector, asked once: objects of one vector share it."""
+
+    def __init__(self, nearest: Nearest) -> None:
+        self._nearest = nearest
+        self._last: tuple[bytes, Sequence[tuple[UUID, float]]] = (b"", ())
+
+    def finds(self, uuid: UUID, vector: Float32, before: SelfSearch) -> SelfSearch:
+        """What is known after it; *before* where Weaviate takes no such query."""
+        key = vector.tobytes()
+        if self._last[0] != key:
+            try:
+                self._last = key, self._nearest(vector, WIDEST)
+            except WeaviateUnavailable:
+                raise
+            except WeaviateError as error:
+                if "maximum" not in str(error).lower():
+                    raise
+                self._last = key, ()
+        results = self._last[1]
+        if any(found == uuid for found, _ in results):
+            return SelfSearch.YES if before is SelfSearch.TIES else SelfSearch.BEHIND
+        tied = len(results) == WIDEST and results[-1][1] - results[0][1] <= SAME
+        return before if not results or tied else SelfSearch.NO
 
 
 def unfiltered(database: Database, name: str, ids: Sequence[UUID], consistency: Consistency | None = None) -> set[UUID]:
@@ -141,12 +184,14 @@ class SearchCheck:
         searched: objects with a vector.
         lost: those that no search finds, or no filter.
         tied: those of which it cannot be told, because too many have the same vector.
+        behind: those that only the largest query finds, because the index is compressed.
         unasked: nodes whose index was not searched, because they were away or are not known.
     """
 
     searched: int = 0
     lost: tuple[UUID, ...] = ()
     tied: int = 0
+    behind: int = 0
     unasked: tuple[str, ...] = ()
 
     def __add__(self, other: SearchCheck) -> SearchCheck:
@@ -154,8 +199,22 @@ class SearchCheck:
             self.searched + other.searched,
             self.lost + other.lost,
             self.tied + other.tied,
+            self.behind + other.behind,
             tuple(dict.fromkeys(self.unasked + other.unasked)),
         )
+
+
+def remarks(tied: int, behind: int) -> list[str]:
+    """What has to be said of objects that are neither found nor missing."""
+    lines = []
+    if tied:
+        lines.append(f"{tied} have the very vector of thousands of others: whether searches find them cannot be told.")
+    if behind:
+        lines.append(
+            f"{behind} are in the index, and their own vector finds a thousand others before them: it is compressed "
+            "too coarsely, and neither repair nor waiting changes that. Use more segments, or another compression."
+        )
+    return lines
 
 
 def check_searchable(
@@ -169,6 +228,7 @@ def check_searchable(
         consistency: of reading the stored vectors, and of how many nodes' indexes have to answer.
     """
     source, rows = iter(uuids), _holds_rows(database, name, vector)
+    compressed = is_compressed(database, name, vector)
     doors = index_doors(database, name, vector, consistency)
     found = SearchCheck(unasked=database.unasked(name, doors))
 
@@ -178,22 +238,38 @@ def check_searchable(
             for each in database.read(name, vector, some, [], consistency)
             if each.vector is not None and each.vector.size and np.isfinite(each.vector).all() and each.vector.any()
         }
-        answers = search_each(doors, list(stored.items()))
+        answers = search_each(doors, list(stored.items()), compressed=compressed)
         lost = answers.missing.keys() | unfiltered(database, name, list(stored), consistency)
-        return SearchCheck(len(stored), tuple(sorted(lost)), answers.tied)
+        return SearchCheck(len(stored), tuple(sorted(lost)), answers.tied, answers.behind)
 
     while page := list(islice(source, PAGE)):
         once = checked(page)
         # What was deleted or written again meanwhile is no finding: it is read again, and searched as it is now.
         again = checked(once.lost) if once.lost else SearchCheck()
-        found += SearchCheck(once.searched, again.lost, once.tied + again.tied)
+        found += SearchCheck(once.searched, again.lost, once.tied + again.tied, once.behind + again.behind)
     return found
+
+
+def _index_config(database: Database, name: str, vector: str) -> Mapping[str, Any]:
+    config = ((database.schema(name) or {}).get("vectorConfig") or {}).get(vector) or {}
+    return config.get("vectorIndexConfig") or {}
 
 
 def _holds_rows(database: Database, name: str, vector: str) -> bool:
     """Whether the index holds multi-vectors; it takes no other queries then, also where an object has one row."""
-    config = ((database.schema(name) or {}).get("vectorConfig") or {}).get(vector) or {}
-    return bool(((config.get("vectorIndexConfig") or {}).get("multivector") or {}).get("enabled"))
+    return bool((_index_config(database, name, vector).get("multivector") or {}).get("enabled"))
+
+
+def is_compressed(database: Database, name: str, vector: str) -> bool:
+    """Whether the index ranks candidates by codes, which are not exact."""
+
+    def coded(value: Any) -> bool:
+        if not isinstance(value, Mapping):
+            return False
+        return any((key in _CODES and inner.get("enabled")) or coded(inner) for key, inner in value.items()
+                   if isinstance(inner, Mapping))  # fmt: skip
+
+    return coded(_index_config(database, name, vector))
 
 
 def index_again(database: Database, name: str, vector: str, uuids: Sequence[UUID]) -> list[UUID]:

@@ -19,7 +19,7 @@ from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off
 from .explain import Explanation, Texts, explain, right_rows
 from .findings import Kind, Offender, TenantAudit
 from .sampling import reservoir
-from .searchable import LIMITS, index_doors, search_each, unfiltered
+from .searchable import LIMITS, index_doors, is_compressed, search_each, unfiltered
 from .tolerance import Bound, Tolerance, apart, infer
 
 PAGE: Final = 128
@@ -78,6 +78,7 @@ class _Seen:
     unsearchable: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
     unfiltered: set[UUID] = field(default_factory=set)
     tied: int = 0
+    behind: int = 0
 
 
 def audit_tenant(
@@ -100,18 +101,22 @@ def audit_tenant(
         each.distance is not None and each.distance > tolerance.allowed and each.uuid not in named
         for each in seen.checked
     )
-    return TenantAudit(tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances), seen.tied)
+    return TenantAudit(
+        tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances), seen.tied, seen.behind
+    )
 
 
 def _search(database: Database, objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
     """Note which of the objects their own vectors, or a filter on their ids, do not find."""
 
     doors = index_doors(database, audited.name, audited.vector)
+    compressed = is_compressed(database, audited.name, audited.vector)
 
     def missing(these: Sequence[StoredObject]) -> Mapping[UUID, tuple[str, ...]]:
         searched = [(each.uuid, _query(each.vector, audited)) for each in these if _is_searchable(each, audited)]
-        answers = search_each(doors, searched)
+        answers = search_each(doors, searched, compressed=compressed)
         seen.tied += answers.tied
+        seen.behind += answers.behind
         return answers.missing
 
     if first := missing(objects):

@@ -9,6 +9,7 @@ from samespace.errors import short
 from samespace.report import heading, histogram, note, page, paragraph, table
 
 from .findings import AuditReport, Kind, TenantAudit
+from .searchable import remarks
 
 MOST_OFFENDERS: Final = 200
 """Rows of the HTML table; JSON has them all."""
@@ -66,9 +67,7 @@ def sentences(report: AuditReport) -> list[str]:
             f"{report.queued} vectors wait to be indexed (asynchronous indexing): searches miss them until then. "
             "Audit again when the queue is empty."
         )
-    tied = sum(each.tied for each in report.tenants)
-    if tied:
-        lines.append(f"{tied} have the very vector of a thousand others: whether searches find them cannot be told.")
+    lines += remarks(sum(each.tied for each in report.tenants), sum(each.behind for each in report.tenants))
     if report.unsearchable:
         lines.append("Mend them with `samespace weaviate repair`, which writes their vectors into the index again.")
     if report.unread:

@@ -111,6 +111,8 @@ def import_parts(
         searched=whole.searched + earlier.searched,
         lost=tuple(dict.fromkeys((*whole.lost, *earlier.lost))),
         unasked=tuple(dict.fromkeys((*whole.unasked, *earlier.unasked))),
+        tied=whole.tied + earlier.tied,
+        behind=whole.behind + earlier.behind,
         seconds=time.monotonic() - began,
     )
 
@@ -219,6 +221,8 @@ def _added(reports: Sequence[ImportReport], *, form: Any, skipped: int) -> Impor
         searched=sum(report.searched for report in reports),
         lost=tuple(uuid for report in reports for uuid in report.lost),
         unasked=tuple(dict.fromkeys(node for report in reports for node in report.unasked)),
+        tied=sum(report.tied for report in reports),
+        behind=sum(report.behind for report in reports),
         passages=sum(report.passages for report in reports),
         skipped=skipped,
         removed=sum(report.removed for report in reports),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from ..access.values import Failure
-from ..audit.searchable import SearchCheck
+from ..audit.searchable import SearchCheck, remarks
 from ..pinning.spec import LongTextForm
 
 _SHOWN_FAILURES = 10
@@ -30,6 +30,8 @@ class ImportReport:
         form: how long texts are stored.
         searched: objects of which it was tried whether their own vector finds them.
         lost: those that are stored and that no search finds.
+        tied: those of which it cannot be told, because too many have the same vector.
+        behind: those that only the largest query finds, because the index is compressed.
         unasked: nodes whose index was not searched for them, because they were away or are not known.
     """
 
@@ -46,6 +48,8 @@ class ImportReport:
     searched: int = 0
     lost: tuple[UUID, ...] = ()
     unasked: tuple[str, ...] = ()
+    tied: int = 0
+    behind: int = 0
 
     @property
     def clean(self) -> bool:
@@ -75,7 +79,12 @@ class ImportReport:
                 f"{self.lost[0]}: `samespace weaviate repair` brings them into the index."
             )
         elif self.searched:
-            lines.append(f"{self.searched} objects were searched for by their own vector, and found.")
+            other = self.tied + self.behind
+            lines.append(
+                f"{self.searched} objects were searched for by their own vector, and "
+                + ("found." if not other else f"{self.searched - other} of them found.")
+            )
+        lines += remarks(self.tied, self.behind)
         if self.unasked:
             lines.append(
                 f"The index was NOT searched on {', '.join(self.unasked)}: `samespace weaviate audit` searches on all "
@@ -122,4 +131,6 @@ class Tally:
             searched=found.searched,
             lost=found.lost,
             unasked=found.unasked,
+            tied=found.tied,
+            behind=found.behind,
         )

@@ -220,6 +220,8 @@ def verify_moved(transfer: Transfer, migration: Migration) -> Verification:
                 searched=found.searched + searched.searched,
                 lost=(*found.lost, *map(str, searched.lost)),
                 mended=found.mended + mended,
+                tied=found.tied + searched.tied,
+                behind=found.behind + searched.behind,
             )
     return found
 

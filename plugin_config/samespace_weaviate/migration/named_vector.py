@@ -19,7 +19,7 @@ from samespace.vectors import Float32
 
 from ..access.database import Database, stream
 from ..access.values import StoredObject
-from ..audit.searchable import check_searchable, wait_for_index
+from ..audit.searchable import SearchCheck, check_searchable, remarks, wait_for_index
 from ..pinning.index import HNSW, Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
@@ -154,7 +154,7 @@ def drop_old(database: Database, plan: SecondVector, encoder: Encoder) -> list[s
 
 def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) -> str:
     """Without the old vector an object is found by the new one or not at all; what was looked at, for people."""
-    name, vector, searched, sampled = plan.collection, plan.vector, 0, 0
+    name, vector, searched, sampled = plan.collection, plan.vector, SearchCheck(), 0
     inactive = (
         sorted(tenant for tenant, state in database.tenant_states(name).items() if state != "HOT")
         if (schema_of(database, name).get("multiTenancyConfig") or {}).get("enabled")
@@ -183,13 +183,17 @@ def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) ->
             )
             raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
         records = spread(own, name, SAMPLE, random.Random(tenant))
-        searched, sampled = searched + found.searched, sampled + len(records)
+        searched, sampled = searched + found, sampled + len(records)
         distances = distances_of(records, vector, plan.text_property, encoder)
         wrong = [record.uuid for record, far in zip(records, distances, strict=True) if not far <= BOUND]
         if wrong:
             reason = f"{len(wrong)} of {len(records)} vectors are not those of the encoder, the first {wrong[0]}"
             raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
-    return f"All {searched} objects are found by {vector}; a sample of {sampled} was encoded again, and none differs."
+    by_itself = searched.searched - searched.tied - searched.behind
+    said = (
+        f"{by_itself} of {searched.searched} objects are found by {vector}; a sample of {sampled} was encoded again, "
+    )
+    return " ".join([f"{said}and none differs.", *remarks(searched.tied, searched.behind)])
 
 
 def _not_filled(plan: SecondVector, reason: str, remedy: str) -> MigrationBlocked:

@@ -319,7 +319,8 @@ class Migrator:
                 remedy="point it there, then run the command again",
             )
         if is_collection(self.database, migration.old):
-            refuse_unsearchable(self._forth(), migration)  # which takes longest, so the others come after it
+            # It takes longest, so the others come after it.
+            refuse_unsearchable(self._forth(), migration, self.terms.tell)
             refuse_if_named(self.database, migration.old)
             if not self.terms.force:
                 refuse_if_referred_to(self.database, migration)

@@ -21,7 +21,7 @@ from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database
 from ..access.values import Hit, StoredObject
-from ..audit.searchable import SearchCheck, check_searchable, index_again, wait_for_index
+from ..audit.searchable import SearchCheck, check_searchable, index_again, remarks, wait_for_index
 from ..audit.tolerance import apart
 from ..replicas.alike import factor
 from .cost import Cost, EncodingTrial, estimate
@@ -53,6 +53,8 @@ class Verification:
         queued: vectors of the new collection that are still waiting to be indexed.
         searched: objects of the new collection that were searched for by their own vector.
         lost: objects of the new collection that are stored and that no search finds.
+        tied: those of which it cannot be told, because too many have the same vector.
+        behind: those that only the largest query finds, because the index is compressed.
         mended: of which so many were brought into the index.
         unasked: why the old collection could not be asked; "" where it could.
         carried: whether the vectors of both were compared instead, of all objects.
@@ -70,6 +72,8 @@ class Verification:
     searched: int = 0
     mended: int = 0
     lost: tuple[str, ...] = ()
+    tied: int = 0
+    behind: int = 0
     carried: bool = False
 
     def sentences(self) -> list[str]:
@@ -86,7 +90,8 @@ class Verification:
         ]
         if self.mended:
             lines.append(f"{self.mended} were stored and in no index (Weaviate was restarted?); they are indexed now.")
-        lines.append(f"{self.searched - len(self.lost):,} of {self.searched:,} are found by their own vector.")
+        found = self.searched - len(self.lost) - self.tied - self.behind
+        lines += [f"{found:,} of {self.searched:,} are found by their own vector.", *remarks(self.tied, self.behind)]
         if self.overlap is not None:
             lines.append(
                 f"Of the first {LIMIT} answers to {self.queries} queries, {self.overlap:.0%} are the same, old and new."
@@ -139,6 +144,8 @@ def verify(
         searched=searched.searched,
         mended=mended,
         lost=tuple(map(str, searched.lost)),
+        tied=searched.tied,
+        behind=searched.behind,
     )
     return _with_overlap(found, transfer, migration, encoder, queries, tenants)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from samespace.errors import MigrationBlocked
 
-from ...audit.searchable import SearchCheck, wait_for_index
+from ...audit.searchable import SearchCheck, remarks, wait_for_index
 from ..plan import Migration
 from ..transfer import Transfer
 from ..verification import INDEX_WAIT_S, Verification, made_searchable
@@ -32,7 +32,7 @@ def refuse_what_was_found(found: Verification, migration: Migration) -> None:
         raise _unsearchable(migration, found.lost, found.searched)
 
 
-def refuse_unsearchable(transfer: Transfer, migration: Migration) -> None:
+def refuse_unsearchable(transfer: Transfer, migration: Migration, tell: Callable[[str], None]) -> None:
     """Searches have to find all of the new collection before the old one goes.
 
     They did before the switch, but a Weaviate that was killed since may have lost the end of its index. Clients
@@ -48,6 +48,8 @@ def refuse_unsearchable(transfer: Transfer, migration: Migration) -> None:
         found += made_searchable(transfer.database.of_tenant(tenant), migration, served=True)[0]
     if found.lost:
         raise _unsearchable(migration, found.lost, found.searched)
+    for sentence in remarks(found.tied, found.behind):
+        tell(sentence)
 
 
 def _made_since(transfer: Transfer, migration: Migration) -> list[str]:

@@ -12,11 +12,20 @@ import pytest
 
 from fakes.weaviate.audited import AuditedFake, WordEncoder
 from fakes.weaviate.database import OTHER_SPACE, SPACE
-from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch
+from samespace.errors import PinBroken, RequestInvalid, SpaceMismatch, WeaviateError
 from samespace_weaviate import CollectionSpec
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, Shard, audit
-from samespace_weaviate.audit.searchable import SelfSearch, finds_itself
+from samespace_weaviate.audit.searchable import (
+    WIDEST,
+    SearchCheck,
+    SelfSearch,
+    finds_itself,
+    is_compressed,
+    search_each,
+)
 from samespace_weaviate.audit.words import sentences, verdict
+from samespace_weaviate.importing.report import Tally
+from samespace_weaviate.migration.verification import Verification
 
 NOUNS = ("river", "engine", "harbour", "lantern", "orchard", "glacier", "violin", "compass", "meadow", "anvil")
 VERBS = ("crosses", "follows", "hides", "carries", "repairs", "forgets", "measures", "paints", "guards", "sells")
@@ -286,6 +295,71 @@ def test_a_thousand_equal_vectors_are_said_to_be_undecided() -> None:
     apart = [(UUID(int=number), number / 5000) for number in range(5000)]
     assert finds_itself(lambda query, limit: apart[:limit], UUID(int=4999), np.ones(3, np.float32)) is SelfSearch.NO
     assert finds_itself(lambda query, limit: apart[:limit], UUID(int=700), np.ones(3, np.float32)) is SelfSearch.YES
+
+
+SAME = np.ones(3, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("there", "known"), [(range(1300), "found"), (range(1100), "missing"), (range(20_000), "cannot be told")]
+)
+def test_more_than_a_thousand_equal_vectors_are_looked_at_once_more(there: range, known: str) -> None:
+    """By the largest query, which one vector needs once: "n/a" is a text that many objects have."""
+    asked = list[int]()
+
+    def nearest(query: Any, limit: int) -> list[tuple[UUID, float]]:
+        asked.append(limit)
+        return [(UUID(int=number), 0.0) for number in there[:limit]]
+
+    few = [(UUID(int=number), SAME) for number in (1200, 1201, 1202)]
+    few = few if len(there) < WIDEST else [(UUID(int=number), SAME) for number in (15_000, 15_001, 15_002)]
+    answers = search_each({"": nearest}, few)
+    counts = {"missing": len(answers.missing), "cannot be told": answers.tied}
+    assert {name: count for name, count in counts.items() if count} == ({known: 3} if known in counts else {})
+    assert asked.count(WIDEST) == 1
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_what_a_compressed_index_ranks_behind_a_thousand_others_is_not_missing(takes: bool) -> None:
+    """Nothing mends it, so an import, an audit and a migration that called it missing had no way on."""
+
+    def nearest(query: Any, limit: int) -> list[tuple[UUID, float]]:
+        if limit == WIDEST and not takes:
+            raise WeaviateError("query maximum results exceeded")
+        return [(UUID(int=number), number / 5000) for number in range(min(limit, 5000))]
+
+    some = [(UUID(int=3000), SAME), (UUID(int=9000), SAME * 2)]
+    answers = search_each({"": nearest}, some, compressed=True)
+    assert sorted(key.int for key in answers.missing) == ([9000] if takes else [3000, 9000])
+    assert answers.behind == (1 if takes else 0)
+    assert sorted(key.int for key in search_each({"": nearest}, some).missing) == [3000, 9000]
+
+
+@pytest.mark.parametrize(
+    ("config", "compressed"),
+    [
+        ({"ef": -1, "pq": {"enabled": False}, "bq": {"enabled": False}}, False),
+        ({"pq": {"enabled": True, "segments": 8}}, True),
+        ({"rq": {"enabled": True, "bits": 1}}, True),
+        ({"threshold": 10, "hnsw": {"sq": {"enabled": True}}, "flat": {"bq": {"enabled": False}}}, True),
+        ({"multivector": {"enabled": True}}, False),
+    ],
+)
+def test_an_index_that_ranks_by_codes_is_known(config: dict[str, Any], compressed: bool) -> None:
+    database = AuditedFake({"class": "Article", "vectorConfig": {"e": {"vectorIndexConfig": config}}})
+    assert is_compressed(database, "Article", "e") is compressed  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_told_is_not_called_found() -> None:
+    """Neither by an import nor by a migration."""
+    found = SearchCheck(searched=1300, tied=200, behind=5)
+    report = Tally().report(found, token_limit=4, form="pool", seconds=1.0)
+    told = " ".join(report.sentences())
+    assert "1300 objects were searched for by their own vector, and 1095 of them found." in told
+    assert "200 have the very vector" in told and "5 are in the index" in told
+    migrated = Verification(1300, 1300, 64, 0.0, (), searched=1300, tied=200, behind=5)
+    told = " ".join(migrated.sentences())
+    assert "1,095 of 1,300 are found by their own vector." in told and "cannot be told" in told
 
 
 def test_vectors_that_wait_to_be_indexed_are_no_clean_audit() -> None:
