@@ -11,7 +11,7 @@ for what was last written there before the move and may have been missed by the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -73,6 +73,44 @@ class Delete:
 
 
 Change: TypeAlias = Write | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What one pass did.
+
+    Attributes:
+        since_ms: Weaviate's clock at its beginning, with a margin.
+        written, deleted: objects in the target.
+        latest_ms: when the youngest object of the source was last written.
+        newest: (when it was written, id) of the object of either side that was written last.
+        young: of each tenant, the objects of the source that were written since `since_ms`; the target has them now.
+        carried: of each tenant, the objects that the target has got since `since_ms`, and has now.
+    """
+
+    since_ms: int = 0
+    written: int = 0
+    deleted: int = 0
+    latest_ms: int = 0
+    newest: tuple[int, UUID] = (0, UUID(int=0))
+    young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+    carried: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
+
+    def __add__(self, other: Moved) -> Moved:
+        return Moved(
+            self.since_ms,
+            self.written + other.written,
+            self.deleted + other.deleted,
+            max(self.latest_ms, other.latest_ms),
+            max(self.newest, other.newest),
+            {**self.young, **other.young},
+            {**self.carried, **other.carried},
+        )
+
+    @property
+    def changed(self) -> int:
+        """Objects that were written or deleted."""
+        return self.written + self.deleted
 
 
 Same: TypeAlias = Callable[[StoredObject, StoredObject], bool]

@@ -20,6 +20,7 @@ from ..access.database import Database, is_collection
 from ..audit import AuditReport
 from ..audit.words import verdict
 from ..replicas.alike import factor, require_alike
+from .compare import Moved
 from .journal import MigrationJournal
 from .moving import require_encoding, verify_moved
 from .plan import Migration
@@ -44,8 +45,8 @@ from .refusals.schemas import (
     refuse_unlike_properties,
     refuse_without_module,
 )
-from .switch import ROUNDS, move_alias, settle
-from .transfer import CopyPace, CopyRoute, Moved, PassLimits, Transfer, put_to_sleep
+from .switch import ROUNDS, move_alias, settle, settled_ms
+from .transfer import CopyPace, CopyRoute, PassLimits, Transfer, put_to_sleep
 from .verification import Verification, counted, verify
 
 QUIET: Final = 64
@@ -142,8 +143,8 @@ class Migrator:
             case Step.CONFIRM:
                 self._confirm("switched", "not_switched", self.migration.new)
             case Step.SETTLE:
-                settled = settle(self._forth(), self.terms.settle_s)
-                self.journal.note("settled", at_ms=settled.latest_ms + 1)
+                transfer = self._forth()
+                self.journal.note("settled", at_ms=settled_ms(transfer, settle(transfer, self.terms.settle_s)))
             case Step.RETURN:
                 self._return()
             case Step.CONFIRM_BACK:

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from samespace.errors import MigrationBlocked, WeaviateUnavailable
 
-from .compare import WriteWindow, settings_of
+from .compare import Moved, WriteWindow, settings_of
 from .plan import Migration
 from .refusals.aliases import refuse_elsewhere
-from .transfer import MARGIN_MS, Moved, Transfer
+from .transfer import MARGIN_MS, Transfer
 
 ROUNDS: Final = 20
 
@@ -36,6 +36,7 @@ def move_alias(
     if transfer.route.tenants and set(database.tenant_states(target)) - set(transfer.tenants()):
         moved = catch_up()  # a tenant was deleted while the round was made
     moved_ms = (transfer.stamp_ms(target) or database.now_ms()) + 1  # ours is older, what clients write next is not
+    _refuse_future(transfer, moved, moved_ms)
     transfer.journal.note(
         intent,
         since_ms=moved.since_ms,
@@ -73,6 +74,35 @@ def _require_one_time(transfer: Transfer) -> None:
                 f" of the other nodes'; {MARGIN_MS / 1000:.0f} s are allowed",
                 remedy="nothing was switched; set the clocks (NTP), then run the same command again",
             )
+
+
+def _refuse_future(transfer: Transfer, moved: Moved, moved_ms: int) -> None:
+    """Raise where an object bears a stamp of the future: a node's clock was ahead once.
+
+    Whatever clients do to it next would look older.
+    """
+    newest_ms, uuid = moved.newest
+    if newest_ms > moved_ms + MARGIN_MS:
+        moment = datetime.fromtimestamp(newest_ms / 1000, UTC).isoformat(timespec="seconds")
+        raise MigrationBlocked(
+            collection=transfer.route.source,
+            reason=f"object {uuid} was last written at {moment} by its stamp, {(newest_ms - moved_ms) / 1000:.0f} s "
+            "from now: a node's clock was ahead then, and what clients change next would look older",
+            remedy="nothing was switched; set the clocks (NTP), write the object again (any change will do) or wait "
+            "until that time, then run the same command again",
+        )
+
+
+def settled_ms(transfer: Transfer, settled: Moved) -> int:
+    """What the source gets from then on, by its stamp, it got after everything was settled.
+
+    The newest object's stamp may be of a node that is ahead of the others, so it is held against the clock of now.
+    """
+    now_ms = transfer.stamp_ms(transfer.route.source)
+    if now_ms is None:
+        return settled.latest_ms + 1
+    apart_ms = MARGIN_MS if len(transfer.database.node_names()) > 1 else 0
+    return min(settled.latest_ms, now_ms - apart_ms) + 1
 
 
 def settle(transfer: Transfer, settle_s: float) -> Moved:

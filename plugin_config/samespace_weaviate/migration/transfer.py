@@ -6,7 +6,7 @@ already, with the same content, is not encoded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from samespace.vectors import Float32
 from ..access.database import Database, is_collection, stream
 from ..access.patience import Patience
 from ..access.values import PAGE, StoredObject
-from .compare import Change, Delete, Same, Write, WriteWindow, changes, new_properties, same_with_vectors
+from .compare import Change, Delete, Moved, Same, Write, WriteWindow, changes, new_properties, same_with_vectors
 from .cost import pause_s
 from .journal import MigrationJournal
 from .refusals.overwriting import refuse_deleting, refuse_overwriting
@@ -59,31 +59,6 @@ class CopyRoute:
     def same(self) -> Same:
         """Whether an object needs nothing done."""
         return same_with_vectors if self.carries else StoredObject.same_content
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """What one pass did.
-
-    Attributes:
-        since_ms: Weaviate's clock at its beginning, with a margin.
-        written, deleted: objects in the target.
-        latest_ms: when the youngest object of the source was last written.
-        young: of each tenant, the objects of the source that were written since `since_ms`; the target has them now.
-        carried: of each tenant, the objects that the target has got since `since_ms`, and has now.
-    """
-
-    since_ms: int = 0
-    written: int = 0
-    deleted: int = 0
-    latest_ms: int = 0
-    young: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
-    carried: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
-
-    @property
-    def changed(self) -> int:
-        """Objects that were written or deleted."""
-        return self.written + self.deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +145,7 @@ class Transfer:
                 continue  # deleted since they were listed
             with self.awake(tenant, make=window is None):
                 one = self._pass(tenant, window=window(tenant) if window else None, since_ms=since_ms)
-            total = Moved(
-                total.since_ms,
-                total.written + one.written,
-                total.deleted + one.deleted,
-                max(total.latest_ms, one.latest_ms),
-                {**total.young, **one.young},
-                {**total.carried, **one.carried},
-            )
+            total += one
         if self.route.tenants and window is None:
             extra = sorted(set(self.database.tenant_states(self.route.target)) - set(tenants))
             if self._limits.late_ms:
@@ -270,20 +238,22 @@ class Transfer:
         route, total, mark, returned = self.route, Moved(), self.mark, self.journal.progress.returned
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        latest_ms, young, carried, late = 0, set[UUID](), set[UUID](), set[UUID]()
+        latest, newest, young, carried, late = 0, (0, mark), set[UUID](), set[UUID](), set[UUID]()
 
         def translated() -> Iterator[StoredObject]:
-            nonlocal latest_ms
+            nonlocal latest, newest
             for record in stream(source, route.source, after, vectors=route.carries):
                 if record.uuid == mark:
                     continue
-                latest_ms = max(latest_ms, record.updated_ms)
+                latest, newest = max(latest, record.updated_ms), max(newest, (record.updated_ms, record.uuid))
                 if since_ms is not None and record.updated_ms >= since_ms:
                     young.add(record.uuid)
                 yield self._translated(record)
 
         def there() -> Iterator[StoredObject]:
+            nonlocal newest
             for record in stream(onto, route.target, after, vectors=route.carries) if has_target else ():
+                newest = max(newest, (record.updated_ms, record.uuid))
                 if since_ms is not None and record.updated_ms >= since_ms:
                     carried.add(record.uuid)
                 if 0 < self._limits.late_ms <= record.updated_ms and record.uuid not in returned:
@@ -312,7 +282,8 @@ class Transfer:
             self._keep_pace(len(writes))
         return replace(
             total,
-            latest_ms=latest_ms,
+            latest_ms=latest,
+            newest=newest,
             young={tenant: frozenset(young)} if young else {},
             carried={tenant: frozenset(carried)} if carried and window is None else {},
         )

@@ -257,6 +257,40 @@ def test_a_clock_that_goes_back_deletes_nothing(world: World) -> None:
     world.check(COPY, NEW)
 
 
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_stamp_of_the_future_stops_the_switch(world: World, side: str) -> None:
+    """A node's clock was ahead once, and is right now: whatever clients do to that object would look older."""
+
+    def stamped(name: str) -> None:
+        if side == "target" and COPY not in world.door.objects:
+            return
+        there = world.door.objects[COPY if side == "target" else "Article_old"][""]
+        if record(3).uuid in there:
+            there[record(3).uuid] = replace(there[record(3).uuid], updated_ms=world.door.clock_ms + 3_600_000)
+
+    world.door.on_call = stamped
+    with pytest.raises(MigrationBlocked, match=rf"object {record(3).uuid} was last written at .* 3[56]\d\d s from now"):
+        world.run()
+    assert world.door.pointers["Articles"] == "Article_old"
+
+
+def test_a_stamp_that_is_ahead_hides_no_late_write(world: World) -> None:
+    """Of a node that is ahead: what others write by the old name later looks older than what it stamped."""
+
+    def ahead(name: str) -> None:
+        if name == "after point_alias":
+            there = world.door.objects["Article_old"][""]
+            there[record(3).uuid] = replace(there[record(3).uuid], updated_ms=world.door.clock_ms + 3_600_000)
+
+    world.door.on_call = ahead
+    world.run()
+    world.door.on_call = lambda name: None
+    world.door.clock_ms += 1_000
+    world.door.put("Article_old", "", record(4, "late"))
+    with pytest.raises(MigrationBlocked, match="of its objects were written after the switch"):
+        world.run("finish")
+
+
 # -- what is done by the old collection's own name
 
 
