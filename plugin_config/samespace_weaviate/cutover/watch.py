@@ -19,7 +19,9 @@ from samespace.errors import SamespaceError
 from ..access.database import Database, stream
 from ..migration.plan import Migration
 from ..pinning.pin import Severity, check_pin
+from ..pinning.routes import vectorizer_of
 from ..pinning.views import read_views
+from ..replicas.alike import active_tenants
 from .verdict import CutoverVerdict, Decision
 
 FAILURES: Final = 2
@@ -211,6 +213,24 @@ class QueryGuard:
         except SamespaceError as error:
             return str(error)
         return len(found), 1000 * (self.clock() - began)
+
+
+def query_guard(database: Database, migration: Migration, queries: Sequence[str]) -> tuple[SwitchGuard, Database]:
+    """(the guard of queries by text, the door of the tenant that is asked: the first that has objects).
+
+    Args:
+        queries: texts; beginnings of the collection's own where there are none.
+    """
+    tenants = active_tenants(database, migration.new)
+    doors = [database.of_tenant(tenant) if tenant else database for tenant in tenants]
+    own = next((door for door in doors if door.page(migration.new, "", 1)), doors[0] if doors else database)
+    asked = tuple(queries) or next((found for door in doors if (found := own_queries(door, migration))), ())
+    if not doors or not asked:
+        why = "no tenant is active" if not doors else "there is no text"
+        return SwitchGuard("queries by text", lambda: "", lambda: why), own
+    module, _ = vectorizer_of(database.schema(migration.old) or {}, migration.old_vector)
+    guard = QueryGuard(own, migration, asked, old_answers=module != "none")
+    return SwitchGuard("queries by text", guard.look, guard.saw_nothing), own
 
 
 def own_queries(database: Database, migration: Migration) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from .refusals.aliases import (
     refuse_other_copies,
     refuse_without_aliases,
 )
-from .refusals.findings import refuse_unsearchable, refuse_what_was_found
+from .refusals.findings import refuse_another_encoder, refuse_unsearchable, refuse_what_was_found
 from .refusals.late import refuse_late_writes
 from .refusals.schemas import (
     refuse_changed_settings,
@@ -222,6 +222,8 @@ class Migrator:
         terms, migration = self.terms, self.migration
         self._require_alike(self._forth())
         self._require_encoding()
+        if not self.terms.force:
+            refuse_another_encoder(self._forth(), migration)
         found = self._verified()
         for sentence in found.sentences():
             terms.tell(sentence)

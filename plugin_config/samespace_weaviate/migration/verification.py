@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import numpy as np
 
@@ -20,9 +20,10 @@ from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database
-from ..access.values import Hit, StoredObject
+from ..access.values import PAGE, Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, remarks, wait_for_index
 from ..audit.tolerance import apart
+from ..pinning.routes import vectorizer_of
 from ..replicas.alike import factor
 from .cost import Cost, EncodingTrial, estimate
 from .plan import Migration, filled_vectors
@@ -32,6 +33,7 @@ BOUND: Final = 2e-3
 """1 - cos between a stored vector and the same text encoded again: twice what two builds of one space may differ, and
 int8 differs a little with its batch. Vectors of another encoder are hundreds of times as far."""
 _SPOT: Final = 8
+_MODULE_TEXTS: Final = 5
 _MOST_TENANTS: Final = 32
 LIMIT: Final = 10
 _INDEX_ROUNDS: Final = 3
@@ -179,6 +181,47 @@ def _made_searchable(own: Database, name: str, vector: str, rounds: int) -> tupl
         indexed += len(found.lost) - len(again.lost)
         found = replace(found, lost=again.lost)
     return replace(found, lost=tuple(sorted({*found.lost, *changed}))), indexed
+
+
+def module_distance(transfer: Transfer, migration: Migration) -> float | None:
+    """1 - cos between stored vectors of the new collection and what Weaviate's module makes of the same, at the median.
+
+    A few objects are written once more, under an id of ours and without that vector, read, and deleted. A server that
+    says the right space and answers other vectors is seen by nothing else before clients write through it.
+
+    Returns:
+        None where there is no module, no active tenant, or no object with a text and one vector of it.
+    """
+    module, _ = vectorizer_of(transfer.database.schema(migration.new) or {}, migration.new_vector)
+    if module == "none":
+        return None
+    states = transfer.database.tenant_states(migration.new) if migration.tenants else {"": "HOT"}
+    for tenant in sorted(tenant for tenant, state in states.items() if state == "HOT"):
+        own = transfer.database.of_tenant(tenant)
+        have = [
+            each
+            for each in own.page(migration.new, "", PAGE, vectors=True)
+            if text_of(each, migration.text_property)
+            and np.ndim(each.vectors.get(migration.new_vector, ())) == 1
+            and each.uuid != transfer.mark
+        ]
+        if some := sorted(have, key=lambda each: len(text_of(each, migration.text_property)))[:_MODULE_TEXTS]:
+            again = (_encoded_again(own, migration, each, uuid5(transfer.mark, str(each.uuid))) for each in some)
+            return float(np.median(list(again)))  # clients may have left one of them with a vector of another text
+    return None
+
+
+def _encoded_again(own: Database, migration: Migration, each: StoredObject, key: UUID) -> float:
+    others = {name: rows for name, rows in each.vectors.items() if name != migration.new_vector}
+    try:
+        refused = own.write(migration.new, [StoredObject(key, each.properties, vectors=others)])
+        again = None if refused else own.get(migration.new, key, vectors=True)
+    finally:
+        own.delete(migration.new, [key])
+    if again is None:
+        reason = refused[0].reason if refused else "it is not there"
+        raise WeaviateError(f"{migration.new}: an object that was written to be encoded cannot be read: {reason}")
+    return _apart(each.vectors[migration.new_vector], again.vectors.get(migration.new_vector))
 
 
 def counted(transfer: Transfer) -> tuple[int, int]:

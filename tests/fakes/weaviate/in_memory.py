@@ -70,9 +70,9 @@ class FakeWeaviate:
         name = self.real(name)
         vectors = record.vectors
         text = str(record.properties.get("text") or "")
-        if not vectors and text and name in self.modules:
-            vector, encode = self.modules[name]
-            vectors = {vector: encode(text)}
+        vector, encode = self.modules.get(name, ("", None))
+        if text and encode is not None and vector not in vectors:
+            vectors = {**vectors, vector: encode(text)}
             self.module_calls += 1
         self.clock_ms += 1
         self.objects[name][tenant][record.uuid] = replace(record, vectors=vectors, updated_ms=self.clock_ms)

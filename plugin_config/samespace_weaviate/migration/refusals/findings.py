@@ -10,7 +10,7 @@ from samespace.errors import MigrationBlocked
 from ...audit.searchable import SearchCheck, remarks, wait_for_index
 from ..plan import Migration
 from ..transfer import Transfer
-from ..verification import INDEX_WAIT_S, Verification, made_searchable
+from ..verification import BOUND, INDEX_WAIT_S, Verification, made_searchable, module_distance
 
 
 def refuse_what_was_found(found: Verification, migration: Migration) -> None:
@@ -30,6 +30,19 @@ def refuse_what_was_found(found: Verification, migration: Migration) -> None:
         )
     if found.lost:
         raise _unsearchable(migration, found.lost, found.searched)
+
+
+def refuse_another_encoder(transfer: Transfer, migration: Migration) -> None:
+    """The server at the new address answers, and its vectors are not those that were copied."""
+    far = module_distance(transfer, migration)
+    if far is not None and not far <= BOUND:
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"the server at its address gives stored texts other vectors: 1 - cos is {far:.2g}, {BOUND:g} is "
+            "allowed",
+            remedy=f"let the server there serve space {migration.to_space} itself, with its recipe; then run the same "
+            "command again. Nothing was switched. --force switches all the same",
+        )
 
 
 def refuse_unsearchable(transfer: Transfer, migration: Migration, tell: Callable[[str], None]) -> None:

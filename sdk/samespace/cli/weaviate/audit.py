@@ -36,7 +36,9 @@ _TELL_EVERY_S: Final = 5.0
     help="Encoder of the pinned space; an artifact's exact build detects the most.",
 )
 @click.option("--build", default="fp32", show_default=True, help="Build of an artifact; auto for the fastest.")
-@click.option("--sample", default=500, show_default=True, help="Objects sampled per tenant.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), default=500, show_default=True, help="Objects sampled per tenant."
+)
 @click.option("--all", "everything", is_flag=True, help="Audit every object.")
 @click.option("--tenant", "tenants", multiple=True, help="Only this tenant; may be repeated.")
 @click.option(

@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     help="Queries to compare results on, without --data: one per line, or a BEIR queries.jsonl [default: "
     "texts of the collection].",
 )
-@click.option("--sample", default=4000, show_default=True, help="Objects to fit on; up to 10 per dimension help.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=4000,
+    show_default=True,
+    help="Objects to fit on; up to 10 per dimension help.",
+)
 @click.option(
     "--least-retention",
     type=click.FloatRange(0, 1),

@@ -44,7 +44,7 @@ _WAYS_TO_END = (
     click.option(
         "--clients-deleted",
         is_flag=True,
-        help="With --finish or --rollback: objects that the new collection lacks were deleted by clients.",
+        help="With --finish, --rollback or --watch: objects that the new collection lacks were deleted by clients.",
     ),
     click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
 )
@@ -86,7 +86,13 @@ def ways_to_end(command: Callable[..., Any]) -> Callable[..., Any]:
     default=0.0,
     help="Speed limit, in objects per second; 0 for none.",
 )
-@click.option("--sample", default=256, show_default=True, help="Objects to encode again before the switch.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Objects to encode again before the switch.",
+)
 @click.option(
     "--queries",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -194,20 +200,11 @@ def _check_watch(wish: str, strategy: str, options: Mapping[str, Any]) -> None:
 def _watched(database: Database, options: Mapping[str, Any], migration: Migration) -> Watched:
     """Look at every guard until the time is up, or one fails."""
     from samespace_weaviate.access.patience import NONE
-    from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, judged_guard, own_queries, pin_guard, watch
-    from samespace_weaviate.pinning.routes import vectorizer_of
-    from samespace_weaviate.replicas.alike import active_tenants
+    from samespace_weaviate.cutover.watch import judged_guard, pin_guard, query_guard, watch
 
     database = database.patient(NONE)  # an answer that has to be waited for is what a guard is there to see
-    tenants = active_tenants(database, migration.new)
-    own = database.of_tenant(tenants[0]) if tenants and tenants[0] else database
-    guards = [pin_guard(database, migration)]
-    if tenants and (asked := queries_of(options["queries"]) or own_queries(own, migration)):
-        module, _ = vectorizer_of(database.schema(migration.old) or {}, migration.old_vector)
-        queries = QueryGuard(own, migration, asked, old_answers=module != "none")
-        guards.append(SwitchGuard("queries by text", queries.look, queries.saw_nothing))
-    else:
-        say("Nothing is asked meanwhile: there is no text, or no tenant is active.")
+    queries, own = query_guard(database, migration, queries_of(options["queries"]))
+    guards = [pin_guard(database, migration), queries]
     if options["judged"] is not None:
         guards.append(judged_guard(partial(_compared, own, options, migration)))
     say(f"Watching {migration.alias} for {options['watch_s']:.0f} s: {', '.join(guard.name for guard in guards)}.")

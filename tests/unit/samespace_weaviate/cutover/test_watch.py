@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from samespace.errors import GuardFailed, MigrationBlocked, WeaviateError
+from samespace_weaviate.access.values import StoredObject
 from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
-from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, Watched, judged_guard, watch
+from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, Watched, judged_guard, query_guard, watch
 from samespace_weaviate.migration import Migration, MigrationState
 from samespace_weaviate.migration import session as sessions
 from samespace_weaviate.migration.refusals.wishes import Asked
@@ -272,3 +274,45 @@ def test_what_is_no_watch_is_refused() -> None:
         command: Sequence[str] = ["migrate", "Article", *arguments]
         result = CliRunner().invoke(weaviate, list(command))
         assert result.exit_code == 1 and "--watch" in str(result.exception), result.output
+
+
+@dataclass
+class Tenants:
+    """Texts by tenant; the encoder of both collections is dead."""
+
+    texts: dict[str, list[str]]
+    tenant: str = ""
+
+    def schema(self, name: str) -> dict[str, Any]:
+        vectors = {"e": {"vectorizer": {"text2vec-transformers": {}}}}
+        return {"class": name, "multiTenancyConfig": {"enabled": True}, "vectorConfig": vectors}
+
+    def tenants(self, name: str) -> dict[str, bool]:
+        return dict.fromkeys(self.texts, True)
+
+    def of_tenant(self, tenant: str) -> Tenants:
+        return Tenants(self.texts, tenant)
+
+    def page(self, name: str, after: str, count: int, **more: Any) -> list[StoredObject]:
+        own = self.texts[self.tenant] if not after else []
+        return [StoredObject(UUID(int=number + 1), {"text": text}) for number, text in enumerate(own)][:count]
+
+    def near_text(self, *args: Any, **more: Any) -> list[Any]:
+        raise WeaviateError("connection refused")
+
+
+@pytest.mark.parametrize("texts", [{"a": [], "b": ["one", "two"]}, {"a": ["one"], "b": []}])
+def test_the_tenant_that_is_asked_is_one_with_objects(texts: dict[str, list[str]]) -> None:
+    """The first by name may be empty: its guard saw nothing, and "every guard held" over a dead encoder."""
+    plan = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "text", True)
+    asked, own = query_guard(Tenants(texts), plan, ())  # type: ignore[arg-type]
+    assert own.tenant == next(tenant for tenant, some in texts.items() if some)
+    assert "answered any" in watched(asked).unseen[0]
+
+
+@pytest.mark.parametrize("queries", [(), ("a query",)])
+def test_where_nothing_can_be_asked_the_watch_has_seen_nothing(queries: tuple[str, ...]) -> None:
+    plan = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "text", True)
+    for texts in ({}, {"a": [], "b": [" "]}):
+        asked, _ = query_guard(Tenants(texts), plan, queries)  # type: ignore[arg-type]
+        assert len(watched(asked).unseen) == 1

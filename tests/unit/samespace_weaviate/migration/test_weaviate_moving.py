@@ -36,7 +36,7 @@ def record(number: int, angle: float | None = None) -> StoredObject:
 
 
 class World:
-    """Articles leads to Article, whose second vector is not pinned; the module's answers are never those stored."""
+    """Articles leads to Article, whose second vector is not pinned; the module's answers are nearly those stored."""
 
     def __init__(self, folder: Path) -> None:
         self.path, self.door = folder / "journal", FakeWeaviate()
@@ -44,7 +44,7 @@ class World:
         schema["vectorConfig"]["extra"] = {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"}
         self.door.create(schema)
         self.door.point_alias("Articles", "Article")
-        self.server_serves = True
+        self.server_serves, self.off = True, 0.01
         for name in ("Article", NEW):
             self.door.modules[name] = (VECTOR, self._encode)
         self.believed = {}
@@ -54,7 +54,8 @@ class World:
     def _encode(self, text: str) -> Any:
         if not self.server_serves:
             raise WeaviateError("space is not served here")
-        return row(0.5)
+        number = text.rpartition(" ")[2]
+        return row(float(number) + self.off if number.isdigit() else 0.5)
 
     def client_writes(self, one: StoredObject) -> None:
         self.door.put("Articles", "", one)
@@ -112,7 +113,7 @@ def test_everything_is_carried_and_nothing_encoded(tmp_path: Path) -> None:
     assert world.run() is MigrationState.SETTLED
     assert world.run("finish") is MigrationState.FINISHED
     world.check(NEW)
-    assert world.door.module_calls == 0
+    assert world.door.module_calls == 2 * 5  # the trial before each switch
 
 
 def test_killed_at_any_call_it_goes_on(tmp_path: Path) -> None:
@@ -133,6 +134,25 @@ def test_killed_at_any_call_it_goes_on(tmp_path: Path) -> None:
             assert world.run() is MigrationState.SETTLED
         world.check(NEW)
     assert count > 10
+
+
+def test_a_server_that_says_the_right_space_and_gives_other_vectors_is_not_switched_to(tmp_path: Path) -> None:
+    """A gateway, a bad build, another model behind the same path: nothing else sees it before clients write."""
+    world = World(tmp_path)
+    world.off = 0.3
+    with pytest.raises(MigrationBlocked, match=r"gives stored texts other vectors: 1 - cos is 0\.04"):
+        world.run()
+    assert world.door.pointers["Articles"] == "Article"
+    assert len(world.door.objects[NEW][""]) == OBJECTS  # nothing of the trial stays
+    world.off = 0.01
+    assert world.run() is MigrationState.SETTLED
+
+
+def test_a_stored_vector_of_another_text_does_not_stop_a_move(tmp_path: Path) -> None:
+    """It is carried as it is; most objects say what the encoder is."""
+    world = World(tmp_path)
+    world.client_writes(record(1, angle=3.0))
+    assert world.run() is MigrationState.SETTLED
 
 
 def test_a_late_write_of_a_vector_alone_is_not_lost(tmp_path: Path) -> None:
