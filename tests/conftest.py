@@ -15,6 +15,9 @@ from fakes.models.encoders import save_tiny_bert
 
 SEED, OTHER_SEED = 1, 2
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker for each core: pools of threads in each would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
