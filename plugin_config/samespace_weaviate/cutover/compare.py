@@ -243,7 +243,7 @@ def _asked(
 
 def _judged(asked: Sequence[AskedQuery], margin: float) -> CutoverVerdict:
     old, new = ([each.old_score for each in asked], [each.new_score for each in asked])
-    return decide(np.array(old), np.array(new), margin=margin)
+    return decide(np.array(old), np.array(new), margin=margin, texts=[each.query for each in asked])
 
 
 def _unjudged(asked: Sequence[AskedQuery], objects: int) -> CutoverVerdict:

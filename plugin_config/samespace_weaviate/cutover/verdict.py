@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samespace.evaluation.significance import Comparison, paired_bootstrap
+from samespace.evaluation.words import canonical
 
 FEWEST: Final = 20
 """Judged queries below which nothing is decided: the interval of fewer is no interval."""
@@ -51,15 +52,19 @@ class CutoverVerdict:
     comparison: Comparison | None = None
 
 
-def decide(old: Float64, new: Float64, *, margin: float = MARGIN) -> CutoverVerdict:
+def decide(old: Float64, new: Float64, *, margin: float = MARGIN, texts: Sequence[str] | None = None) -> CutoverVerdict:
     """Judge by nDCG@10 of the same judged queries, (queries,) each, in one order.
 
-    Queries for which neither finds a judged passage say nothing about which is better, and are not counted: their ids
-    may be wrong, or their passages missing from both.
+    A text that is asked under several ids is one query. Queries for which neither finds a judged passage say nothing
+    about which is better, and are not counted: their ids may be wrong, or their passages missing from both.
     """
     asked, tells = len(old), (old > 0) | (new > 0)
     old, new = old[tells], new[tells]
-    counted = f"{len(old)} judged queries"
+    asked_for = None if texts is None else [text for text, tell in zip(texts, tells, strict=True) if tell]
+    count = len(old) if asked_for is None else len(set(map(canonical, asked_for)))
+    counted = f"{count} judged queries"
+    if count < len(old):
+        counted += f" (under {len(old)} ids)"
     if len(old) < asked:
         counted += f" ({asked - len(old)} more do not count: neither finds a judged passage)"
     if not len(old) and asked >= FEWEST:
@@ -67,11 +72,11 @@ def decide(old: Float64, new: Float64, *, margin: float = MARGIN) -> CutoverVerd
             Decision.CANNOT_TELL,
             "neither collection finds a judged passage: do the ids of the judgements and of the collections agree?",
         )
-    if len(old) < FEWEST:
+    if count < FEWEST:
         return CutoverVerdict(
             Decision.CANNOT_TELL, f"{counted} are too few; {FEWEST} are needed at least, 100 are better"
         )
-    found = paired_bootstrap(new, old)
+    found = paired_bootstrap(new, old, texts=asked_for)
     change = f"nDCG@10 {old.mean():.4f} to {new.mean():.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f})"
     if found.low >= -margin:
         better = "better" if found.better else "not worse"

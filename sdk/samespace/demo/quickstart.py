@@ -352,11 +352,7 @@ def _score_served(steps: _Steps, server: RunningServer, dataset: Dataset) -> Eva
 
 
 def _compare(after: Evaluation, others: dict[str, Evaluation]) -> dict[str, Comparison]:
-    from ..evaluation import paired_bootstrap
-
-    return {
-        name: paired_bootstrap(after.per_query["ndcg@10"], other.per_query["ndcg@10"]) for name, other in others.items()
-    }
+    return {name: after.against(other) for name, other in others.items()}
 
 
 def _local_examples(

@@ -24,6 +24,7 @@ from ..text import Role
 from ..vectors import Vectors
 from . import metrics
 from .dataset import Dataset
+from .significance import Comparison, paired_bootstrap
 
 DEPTH: Final = 100
 """How many passages a run keeps for each query: the deepest that a score looks."""
@@ -101,11 +102,17 @@ class Evaluation:
     Attributes:
         run: what was found.
         per_query: metric name ("ndcg@10", ...) -> (queries,) float64, in the set's order of queries.
+        texts: of the queries.
     """
 
     score: Score
     run: Run
     per_query: Mapping[str, npt.NDArray[np.float64]]
+    texts: tuple[str, ...] = ()
+
+    def against(self, other: Evaluation) -> Comparison:
+        """How much better its nDCG@10 is than that of *other* on the same queries."""
+        return paired_bootstrap(self.per_query["ndcg@10"], other.per_query["ndcg@10"], texts=self.texts or None)
 
 
 class Embedder(Protocol):
@@ -286,7 +293,7 @@ def evaluate(ranker: Ranker, dataset: Dataset, *, progress: Advance | None = Non
         constant=int(_constant(run).sum()),
         tied=int(_tied(run, found).sum()),
     )
-    return Evaluation(score, run, per_query)
+    return Evaluation(score, run, per_query, tuple(dataset.queries))
 
 
 def remarks(score: Score, dataset: Dataset) -> list[str]:

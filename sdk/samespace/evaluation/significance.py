@@ -9,7 +9,7 @@ that is "significantly" better; choose on the development split, and test once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestInvalid
+from .words import canonical
 
 RESAMPLES: Final = 10_000
 _BLOCK_NUMBERS: Final = 4_000_000  # indices drawn at a time: 32 MB
@@ -30,8 +31,8 @@ class Comparison:
         mean: mean of first - second, in the metric's unit.
         low, high: bounds of the 95 % confidence interval of that mean.
         p_value: two-sided; how often a difference this large comes about when there is none.
-        wins, losses: queries on which the first is better, worse; the others are ties.
-        queries: how many queries there are.
+        wins, losses: questions on which the first is better, worse; the others are ties.
+        queries: how many questions there are: a text that is asked under several ids is one.
     """
 
     mean: float
@@ -62,6 +63,7 @@ def paired_bootstrap(
     first: npt.NDArray[np.float64],
     second: npt.NDArray[np.float64],
     *,
+    texts: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -71,27 +73,36 @@ def paired_bootstrap(
     test: the differences minus their mean are resampled, and p = (1 + how often the mean is as far from 0 as
     the observed one) / (1 + resamples), so it is never 0.
 
+    Queries of one text are drawn together (a cluster bootstrap): sixty ids of one question are no sixty questions.
+
     Args:
         first, second: (queries,) float64, one metric, e.g. nDCG@10.
+        texts: of the queries; None where all are different.
 
     Raises:
         RequestInvalid: not two arrays (queries,) of one length with at least one query.
 
-    Source: Efron and Tibshirani 1993, chapters 13 and 16; for retrieval Sakai 2006, section 3.
+    Source: Efron and Tibshirani 1993, chapters 13 and 16; for retrieval Sakai 2006, section 3; for clusters Davison and
+    Hinkley 1997, section 3.8.
     """
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise RequestInvalid(
             field="first, second", reason=f"shapes {first.shape} and {second.shape}; expected (queries,) of the same"
         )
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    n = len(differences)
+    observed = float(differences.mean())
+    first_of: dict[object, int] = {}
+    keys = range(len(differences)) if texts is None else map(canonical, texts)
+    question = [first_of.setdefault(key, len(first_of)) for key in keys]
+    sizes = np.bincount(question).astype(np.float64)  # (questions,)
+    sums = np.bincount(question, weights=differences)
+    n = len(sizes)
     random = np.random.default_rng(seed)
     means = np.empty(resamples, dtype=np.float64)
     block = max(1, _BLOCK_NUMBERS // n)
     for start in range(0, resamples, block):
-        drawn = random.integers(0, n, size=(min(block, resamples - start), n))  # (resamples of the block, queries)
-        means[start : start + len(drawn)] = differences[drawn].mean(axis=1)
-    observed = float(differences.mean())
+        drawn = random.integers(0, n, size=(min(block, resamples - start), n))  # (resamples of the block, questions)
+        means[start : start + len(drawn)] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     # The tiny slack counts a resample that equals the observation although its sum was rounded another way.
     as_far = int((np.abs(means - observed) >= abs(observed) - 1e-12).sum())
     low, high = np.quantile(means, [0.025, 0.975])
@@ -100,7 +111,7 @@ def paired_bootstrap(
         low=float(low),
         high=float(high),
         p_value=(1 + as_far) / (1 + resamples),
-        wins=int((differences > 0).sum()),
-        losses=int((differences < 0).sum()),
+        wins=int((sums > 0).sum()),
+        losses=int((sums < 0).sum()),
         queries=n,
     )

@@ -9,6 +9,7 @@ What it gives up: words of Chinese, Japanese, Thai, Lao, Khmer and Burmese; that
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from functools import cache, lru_cache
@@ -28,6 +29,14 @@ _MEANING: Final = frozenset("#%&@*/\\‰′″§")
 _ORNAMENT: Final = frozenset("`´¨¸¯")
 _TRADE_MARKS: Final = {ord(char): None for char in "©®™℠"}
 _VARIATION: Final = re.compile("[\ufe00-\ufe0f]")
+_TAG: Final = re.compile(
+    r"</?(?:a|abbr|article|b|blockquote|body|br|center|code|dd|div|dl|dt|em|figure|font|footer|h[1-6]|head|header|hr|html"
+    r"|i|img|li|main|nav|ol|p|pre|script|section|small|span|strong|style|sub|sup|table|tbody|td|th|thead|title|tr|u|ul)"
+    r"(?:\s[^<>]{0,300})?/?>",
+    re.IGNORECASE,
+)
+"""HTML's own tags: `vector<int>` is none."""
+_ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}\d{0,2});", re.IGNORECASE)
 
 
 @cache
@@ -68,13 +77,20 @@ def normalised(text: str) -> str:
     return unicodedata.normalize("NFKC", _VARIATION.sub("", seen))
 
 
+def without_markup(text: str) -> str:
+    """*text* without HTML's tags, and with the characters that its entities stand for: a web page as it is read."""
+    if "<" in text and _TAG.search(text):
+        text = _TAG.sub(" ", text)
+    return html.unescape(text) if "&" in text and _ENTITY.search(text) else text
+
+
 @lru_cache(maxsize=32_768)
 def canonical(text: str) -> str:
     """What duplicates are judged by: words and meaningful signs, without case, one space between; else what is there.
 
-    Texts that differ in case, spaces, punctuation or Unicode form alone have one canonical form.
+    Texts that differ in case, spaces, punctuation, Unicode form or HTML's markup alone have one canonical form.
     """
-    plain = normalised(text)
+    plain = normalised(without_markup(text))
     if plain.isascii() and not _ASCII_SIGN.search(plain):
         return " ".join(_ASCII_WORD.findall(plain)) or "".join(plain.split())
     kept = [token for token in _token_pattern().findall(plain) if token[0].isalnum() or _is_kept(token)]

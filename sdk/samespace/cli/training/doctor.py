@@ -33,7 +33,7 @@ def doctor() -> None:
 @doctor.command()
 @click.argument("sources", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DATA...")
 @click.option("--train-split", default="train", show_default=True, help="Split that is trained on.")
-@click.option("--held-out", default="dev,test", show_default=True, help="Splits that training must not have seen.")
+@click.option("--held-out", help="Splits that training must not have seen, comma-separated; default: all others.")
 @click.option(
     "--allow-leakage",
     type=click.Choice(["none", "passages", "all"]),
@@ -89,7 +89,7 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
 
     asked = Questions(
         train=options["train_split"],
-        held_out=tuple(split for split in options["held_out"].split(",") if split),
+        held_out=None if options["held_out"] is None else tuple(filter(None, options["held_out"].split(","))),
         allow_leakage=options["allow_leakage"],
         most_encoded=options["sample"],
         show_texts=options["show_texts"],

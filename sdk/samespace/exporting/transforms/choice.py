@@ -25,7 +25,6 @@ from ...evaluation import (
     effective_rank,
     evaluate,
     mean_cosine,
-    paired_bootstrap,
     uniformity,
 )
 from ...model.transform import Transform
@@ -162,10 +161,9 @@ def score_all(
     for candidate, transform in transforms.items():
         ranker = VectorRanker(str(candidate), queries.pooled(transform), passages.pooled(transform))
         evaluation = evaluate(ranker, dataset)
-        per_query = evaluation.per_query["ndcg@10"]
         if baseline is None:
             assert candidate == NONE
-            baseline = per_query
+            baseline = evaluation
         seen = ranker.passages[rows]
         scores.append(
             CandidateScore(
@@ -176,7 +174,7 @@ def score_all(
                 effective_rank=effective_rank(seen),
                 mean_cosine=mean_cosine(seen) if len(seen) > 1 else 1.0,
                 uniformity=uniformity(seen) if len(seen) > 1 else 0.0,
-                change=None if candidate == NONE else paired_bootstrap(per_query, baseline),
+                change=None if candidate == NONE else evaluation.against(baseline),
             )
         )
     return tuple(scores)

@@ -5,6 +5,7 @@ two pages that are written from one template. What decides is the difference:
 
 query       leaks where it is the same text, or differs in no content word, or has the same answer
 passage     leaks where it is the same text, or differs in nothing that is asked for
+pair        leaks where it is trained with its two sides exchanged: the loss looks at pairs from both sides
 
 What it leaves to others: finding near-duplicates (`near_duplicates`), what follows (`doctor`, `finetuning`).
 """
@@ -12,7 +13,7 @@ What it leaves to others: finding near-duplicates (`near_duplicates`), what foll
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -104,7 +105,21 @@ def leakage_between(
                 rows.update(row for _, row in given)
             else:
                 alike[role] += bool(near)
+    known = {(each.role, each.held_out) for each in leaks}
+    for held, row in _exchanged(trained, held_out):
+        rows.add(row)
+        if ("query", held) not in known:
+            leaks.append(LeakedRow("query", held, row))
     return Leakage(tuple(leaks), alike, frozenset(rows))
+
+
+def _exchanged(trained: Examples, held_out: Examples) -> Iterator[tuple[int, int]]:
+    """(held-out row, trained row) of each pair that is trained with query and passage exchanged."""
+    sides: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, (query, passage) in enumerate(zip(trained.queries, trained.passages, strict=True)):
+        sides[canonical(passage), canonical(query)].append(row)
+    for held, (query, passage) in enumerate(zip(held_out.queries, held_out.passages, strict=True)):
+        yield from ((held, row) for row in sides.get((canonical(query), canonical(passage)), ()))
 
 
 def _by_text(texts: Iterable[str]) -> dict[str, list[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
 from ...text import ROLES, Role
@@ -178,8 +179,25 @@ def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str 
                     examples=few([tuple(dict.fromkeys((leak.held_out, leak.trained))) for leak in those]),
                 )
             )
+    findings += _shared_between(material)
     head = ("split", "texts", "number", f"leaked from {material.train}", "share", "alike, no leak")
     return Check("leakage", "Leaks of held-out texts", tuple(findings), numbers, (Table(head, tuple(rows)),))
+
+
+def _shared_between(material: Material) -> list[DataFinding]:
+    """Pairs of one held-out split that are in another one: what is chosen on the one is chosen on the other."""
+    findings = []
+    for one, other in combinations(material.held_out, 2):
+        left, right = ({(canonical(query), canonical(passage)) for query, passage in zip(part.queries, part.passages,
+                       strict=True)} for part in (material.data.splits[one], material.data.splits[other]))  # fmt: skip
+        if both := len(left & right):
+            says = (
+                f"{both} of {len(right)} pairs of {other} ({share(both, len(right))}) are in {one} too: what is chosen "
+                f"on {one} is chosen on {other}, so a score on it is too good."
+            )
+            advice = f"Take them out of {one}, or do not choose by it"
+            findings.append(DataFinding("shared_held_out", "warning", says, advice))
+    return findings
 
 
 def _look_alikes(split: str, role: Role, alike: int, total: int, train: str) -> DataFinding:

@@ -34,7 +34,8 @@ class Questions:
 
     Attributes:
         train: split that is trained on. Default "train".
-        held_out: splits that training must not have seen; those that there are. Default ("dev", "test").
+        held_out: splits that training must not have seen. Default None: every other one, but those whose name begins
+            with "train".
         allow_leakage: "none", "passages" or "all": leaks that are warnings, not errors. Default "none".
         margin: cosine by which a suspected false negative may be below the positive. Default 0.05. Higher suspects
             more, and more that is innocent.
@@ -44,7 +45,7 @@ class Questions:
     """
 
     train: str = TRAIN
-    held_out: tuple[str, ...] = ("dev", "test")
+    held_out: tuple[str, ...] | None = None
     allow_leakage: str = "none"
     margin: float = MARGIN
     most_encoded: int = MOST
@@ -59,20 +60,34 @@ def material_of(data: TrainingData, questions: Questions) -> Material:
     """*data* as the checks want it.
 
     A set without a training split, such as a published test set, is looked at by its first held-out split: what is said
-    of training pairs is then said of that one, and nothing can leak.
+    of training pairs is then said of that one, and nothing can leak. A single split whose name begins with "train" is
+    the training split.
 
     Raises:
-        DataInvalid: there is no such training split, and it was named.
+        DataInvalid: there is no such split, and it was named; or several might be the training split.
     """
-    if questions.train == TRAIN and TRAIN not in data.splits:
-        alone = next((split for split in questions.held_out if split in data.splits), next(iter(data.splits)))
-        return prepare(data, alone, (), trains=False)
-    if questions.train not in data.splits:
-        raise DataInvalid(
-            path=data.name,
-            reason=f"has no split {questions.train!r} to train on; it has {', '.join(data.splits)}",
-        )
-    return prepare(data, questions.train, questions.held_out)
+    for split in questions.held_out or ():
+        _require_split(data, split, "hold out")
+    train = questions.train
+    named = sorted(split for split in data.splits if split.startswith(TRAIN))
+    if train == TRAIN and TRAIN not in data.splits:
+        if len(named) > 1:
+            reason = f"has no split {TRAIN!r}, and {', '.join(named)}; name the one to train on (--train-split)"
+            raise DataInvalid(path=data.name, reason=reason)
+        if not named:
+            wanted = questions.held_out or ("dev", "test")
+            alone = next((split for split in wanted if split in data.splits), next(iter(data.splits)))
+            return prepare(data, alone, (), trains=False)
+        train = named[0]
+    _require_split(data, train, "train on")
+    others = tuple(split for split in data.splits if split != train and split not in named)
+    return prepare(data, train, others if questions.held_out is None else questions.held_out)
+
+
+def _require_split(data: TrainingData, split: str, use: str) -> None:
+    if split not in data.splits:
+        have = ", ".join(data.splits)
+        raise DataInvalid(path=data.name, reason=f"has no split {split!r} to {use}; it has {have}")
 
 
 def examine(

@@ -59,7 +59,7 @@ def prepare(data: TrainingData, train: str, held_out: Sequence[str], *, trains: 
     return Material(
         data=data,
         train=train,
-        held_out=tuple(split for split in held_out if split in data.splits),
+        held_out=tuple(held_out),
         queries=queries,
         passages=data.corpus,
         query_groups=_groups(queries),

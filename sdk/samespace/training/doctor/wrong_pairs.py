@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,13 +99,15 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
         return Check("pairing", title, (DataFinding("pairing_not_told", "note", says),))
     measured = wrong_share(found)
     others = _held_out(material, embedder, progress)
+    joined = wrong_share(_joined(list(others.values()))) if others else None
     rows: list[tuple[object, ...]] = [(material.train, len(found.rows), str(measured))]
-    rows += [("held out", count, str(each)) for each, count in others]
+    rows += [(split, len(each.rows), str(wrong_share(each))) for split, each in others.items()]
     numbers: dict[str, Any] = {"examples": len(found.rows), "train": measured.to_json(), "by": _by(embedder)}
-    if others:
-        numbers["held_out"] = others[0][0].to_json()
+    if joined is not None:
+        numbers["held_out"] = joined.to_json()
     head = ("split", "examples", "look like pairs of chance")
-    told = _verdict(material, found, measured, others[0][0] if others else None, embedder)
+    told = _verdict(material, found, measured, joined, embedder)
+    told += tuple(_of_held_out(material, others, measured, embedder))
     return Check("pairing", title, told, numbers, (Table(head, tuple(rows)),))
 
 
@@ -128,17 +131,18 @@ def _languages(trained: Examples) -> str | None:
     return None
 
 
-def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> list[tuple[Share, int]]:
-    """What the held-out splits show, all of them together; nothing where they are too small."""
-    parts = [material.data.splits[split] for split in material.held_out]
-    looked = [
-        placed(part, embedder, progress=progress)
-        for part in parts
+def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> dict[str, Placed]:
+    """What each held-out split shows, where it is large enough."""
+    parts = {split: material.data.splits[split] for split in material.held_out}
+    return {
+        split: placed(part, embedder, progress=progress)
+        for split, part in parts.items()
         if len(with_words(part)) >= FEWEST and not part.labelled
-    ]
-    if not looked:
-        return []
-    joined = Placed(
+    }
+
+
+def _joined(looked: Sequence[Placed]) -> Placed:
+    return Placed(
         rows=np.concatenate([each.rows for each in looked]),
         places=np.concatenate([each.places for each in looked]),
         random=np.concatenate([each.random for each in looked]),
@@ -146,7 +150,31 @@ def _held_out(material: Material, embedder: Embedder | None, progress: Advance |
         evidence=float(np.mean([each.evidence for each in looked])),
         queries=sum(each.queries for each in looked),
     )
-    return [(wrong_share(joined), len(joined.rows))]
+
+
+def _of_held_out(
+    material: Material, others: Mapping[str, Placed], trained: Share, embedder: Embedder | None
+) -> Iterator[DataFinding]:
+    """Held-out splits whose own pairs do not belong together: a score on them is noise.
+
+    They may well be harder than what is trained on, so more has to look wrong than in training.
+    """
+    for split, found in others.items():
+        measured = wrong_share(found)
+        if measured.low < MANY or excess(measured, trained) <= EXCESS:
+            continue
+        part = material.data.splits[split]
+        worst = [int(found.rows[at]) for at in np.argsort(-found.places, kind="stable") if found.places[at] > LOW]
+        names = [(TextName("query", part.query_ids[row]), TextName("passage", part.passage_ids[row])) for row in worst]
+        says = (
+            f"The pairs of {split} may not belong together: by {_by(embedder)}, {measured} of {len(found.rows)} are no "
+            f"nearer than chance; in {material.train} it is {trained}. A score on them would say little."
+        )
+        told = embedder is not None or found.evidence >= EVIDENCE
+        severity: Severity = "error" if measured.low >= MOST_OF_THEM and told else "warning"
+        advice = f"Look at these (--show-texts), and at how queries and passages of {split} were joined"
+        advice += "" if told else "; an encoder (--encoder) tells wrong pairs from right ones in other words"
+        yield DataFinding("wrong_pairs_held_out", severity, says, advice, few(names))
 
 
 def _verdict(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigInvalid
-from ...evaluation import Bm25Ranker, Comparison, Evaluation, Ranker, VectorRanker, evaluate, paired_bootstrap
+from ...evaluation import Bm25Ranker, Comparison, Evaluation, Ranker, VectorRanker, evaluate
 from ...heads import Heads
 from ..losses.loss import loss_named
 from ..sentinel.judge import Alarm, RunFacts, Vitals
@@ -157,16 +157,12 @@ def compare(data: HeadData, begin: Heads, heads: Heads, *, bm25: bool) -> list[C
         scored.append(("start", begin))
     scored.append(("head", heads))
     rows += [(name, {split: score(data, split, each, name=name) for split in data.splits}) for name, each in scored]
-    last = {split: found.per_query["ndcg@10"] for split, found in rows[-1][1].items()}
+    last = rows[-1][1]
     return [
         Compared(
             name,
             {split: each.score.ndcg_10 for split, each in found.items()},
-            {
-                split: paired_bootstrap(last[split], each.per_query["ndcg@10"])
-                for split, each in found.items()
-                if name != "head" and split != CHOOSES
-            },
+            {split: last[split].against(each) for split, each in found.items() if name != "head" and split != CHOOSES},
         )
         for name, found in rows
     ]

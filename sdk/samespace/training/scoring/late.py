@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from ...evaluation import Dataset, Evaluation, paired_bootstrap
+from ...evaluation import Dataset, Evaluation
 from ...exporting.provenance import RECORD
 from . import report
 from .outcome import BASE, BM25, TRAINED, Outcome, changes
@@ -22,7 +22,7 @@ def add_scores(folder: Path, dataset: Dataset, bm25: Evaluation, base: Evaluatio
     ndcg = {name: each.per_query["ndcg@10"] for name, each in found.items()}
     outcome = Outcome(
         evaluations={split: found},
-        versus={split: {name: paired_bootstrap(ndcg[TRAINED], ndcg[name]) for name in (BM25, BASE)}},
+        versus={split: {name: trained.against(found[name]) for name in (BM25, BASE)}},
         isotropy={}, runtime={}, vectors={}, cosines={},
         changes={split: changes(dataset.queries, ndcg[BASE], ndcg[TRAINED])},
     )  # fmt: skip

@@ -28,7 +28,6 @@ from ...evaluation import (
     evaluate,
     load_dataset,
     mean_cosine,
-    paired_bootstrap,
     uniformity,
 )
 from ...evaluation.dataset import is_retrieval_set
@@ -137,11 +136,7 @@ def score(
             "texts": float(len(rows)),
         }
     versus: dict[str, dict[str, Comparison]] = {
-        split: {
-            name: paired_bootstrap(each[TRAINED].per_query["ndcg@10"], each[name].per_query["ndcg@10"])
-            for name in (BM25, BASE)
-            if name in each
-        }
+        split: {name: each[TRAINED].against(each[name]) for name in (BM25, BASE) if name in each}
         for split, each in found.items()
     }
     changed = {

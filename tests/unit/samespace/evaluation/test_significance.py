@@ -67,3 +67,23 @@ def test_unpaired_numbers_are_refused(first: tuple[int, ...], second: tuple[int,
     """Arrays that are not (queries,) of one length, or empty, raise with both shapes."""
     with pytest.raises(RequestInvalid, match="shapes"):
         paired_bootstrap(np.zeros(first), np.zeros(second))
+
+
+def test_one_question_under_many_ids_is_one_question() -> None:
+    """One of six questions is better, each under sixty ids: as independent queries it was p = 0.0001."""
+    first = np.repeat([0.4, 0.1, 0.2, 0.3, 0.0, 0.5], 60)
+    second = np.repeat([0.1, 0.1, 0.2, 0.3, 0.0, 0.5], 60)
+    texts = [f"Question {number}{'?' * (copy % 2)}" for number in range(6) for copy in range(60)]
+    assert paired_bootstrap(first, second).better
+    found = paired_bootstrap(first, second, texts=texts)
+    assert (found.queries, found.wins, found.losses) == (6, 1, 0)
+    assert found.mean == pytest.approx(0.05) and found.p_value > 0.2 and not found.better
+    once = paired_bootstrap(first[::60], second[::60])
+    assert (found.low, found.high, found.p_value) == pytest.approx((once.low, once.high, once.p_value))
+
+
+def test_different_texts_change_nothing() -> None:
+    """The numbers of every report so far stay what they are."""
+    random = np.random.default_rng(3)
+    first, second = random.random(50), random.random(50)
+    assert paired_bootstrap(first, second, texts=[f"q {n}" for n in range(50)]) == paired_bootstrap(first, second)

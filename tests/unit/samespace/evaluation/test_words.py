@@ -64,3 +64,21 @@ def test_scripts_without_spaces_become_characters_and_pairs() -> None:
     assert spaced("北京 weather").split() == ["北_", "京_", "北京", "weather"]
     assert spaced("ไม่").split() == ["ไ_", "ม่_", "ไม่"]
     assert spaced("plain text") == "plain text"
+
+
+@pytest.mark.parametrize(
+    ("page", "read"),
+    [
+        ("<p>Take &quot;two&quot; a day</p>\n<p class='x'>with food.</p>", 'Take "two" a day with food.'),
+        ("a &lt; b &amp;&amp; c &#8217;s", "a < b && c ’s"),
+        ("line<br/>break", "line break"),
+    ],
+)
+def test_a_web_page_is_the_text_that_is_read(page: str, read: str) -> None:
+    """Tags and entities are no words that two texts differ in."""
+    assert canonical(page) == canonical(read)
+
+
+@pytest.mark.parametrize(("one", "other"), [("vector<int> v", "vector<float> v"), ("a < b > c", "a c"), ("R&D", "R D")])
+def test_what_is_no_markup_stays(one: str, other: str) -> None:
+    assert canonical(one) != canonical(other)

@@ -484,3 +484,74 @@ def test_a_missing_training_split_is_an_error(tmp_path: Path) -> None:
     """It says which splits there are."""
     with pytest.raises(DataInvalid, match=r"has no split 'more' to train on; it has dev, test, train"):
         look(tmp_path, healthy(), questions=Questions(train="more"))
+
+
+def test_held_out_pairs_that_are_trained_with_their_sides_exchanged_are_leaks(tmp_path: Path) -> None:
+    """The loss looks at pairs from both sides: title and abstract, question and duplicate, both directions of NLI."""
+    rows = healthy()
+    rows["train"] += [{"query": row["positive"], "positive": row["query"]} for row in rows["test"][:9]]
+    for row in rows["train"]:
+        row.pop("negative", None)
+    (leak,) = [each for each in look(tmp_path, rows).findings("error") if each.name == "leaked_queries"]
+    assert "9 of 30 queries of test" in leak.says
+
+
+def beir(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> Path:
+    """The same pairs in the BEIR layout, whose splits may have any name."""
+    (folder / "qrels").mkdir(parents=True)
+    pairs = list(dict.fromkeys((row["query"], row["positive"]) for part in rows.values() for row in part))
+    number = {pair: place for place, pair in enumerate(pairs)}
+    for name, side in (("queries", 0), ("corpus", 1)):
+        lines = [json.dumps({"_id": f"{name[0]}{place}", "text": pair[side]}) for pair, place in number.items()]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for split, part in rows.items():
+        judged = [
+            f"q{number[row['query'], row['positive']]}\tc{number[row['query'], row['positive']]}\t1" for row in part
+        ]
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(judged) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["validation", "test_late", "eval"])
+def test_every_other_split_is_held_out(name: str, tmp_path: Path) -> None:
+    """Whatever it is called: by default only "dev" and "test" were, and the rest was not looked at, in silence."""
+    rows = healthy()
+    rows[name] = rows.pop("test")
+    rows["train"] += rows[name]
+    errors = examine(load_data(beir(tmp_path / "set", rows))).findings("error")
+    assert {each.name for each in errors} >= {"leaked_queries"} and any(f"of {name} " in each.says for each in errors)
+
+
+def test_the_training_split_may_have_another_name(tmp_path: Path) -> None:
+    """One split whose name begins with "train" is it; of several, one has to be named, and has to be there."""
+    rows = healthy()
+    rows["training"] = rows.pop("train") + rows["test"]
+    errors = examine(load_data(beir(tmp_path / "one", rows))).findings("error")
+    assert any("trained on in training" in each.says for each in errors)
+    rows["train_hard"] = rows["dev"]
+    with pytest.raises(DataInvalid, match="train_hard, training; name the one to train on"):
+        examine(load_data(beir(tmp_path / "two", rows)))
+    with pytest.raises(DataInvalid, match="has no split 'devel' to hold out"):
+        look(tmp_path, healthy(), questions=Questions(held_out=("devel",)))
+
+
+def test_held_out_splits_that_share_pairs_are_told(tmp_path: Path) -> None:
+    """What is chosen on dev is chosen on test."""
+    rows = healthy()
+    rows["test"] = rows["test"][:20] + rows["dev"][:10]
+    (found,) = [each for each in look(tmp_path, rows).findings("warning") if each.name == "shared_held_out"]
+    assert "10 of 30 pairs of test (33 %) are in dev too" in found.says
+
+
+def test_a_held_out_split_whose_pairs_are_wrong_is_told(tmp_path: Path) -> None:
+    """Beside a healthy training split: every score on it is noise."""
+    rows = healthy()
+    start = sum(PER_SPLIT.values())
+    topics = list(range(start, start + 80))
+    rows["test"] = [{"query": query(topic), "positive": passage(topic)} for topic in topics]
+    assert not look(tmp_path, rows).findings("error")
+    shifted = zip(topics, topics[1:] + topics[:1], strict=True)
+    rows["test"] = [{"query": query(topic), "positive": passage(other)} for topic, other in shifted]
+    (found,) = [each for each in look(tmp_path, rows).findings("warning") if "wrong" in each.name]
+    assert "an encoder (--encoder) tells" in found.advice  # that shares no word, and might be right
+    assert found.name == "wrong_pairs_held_out" and "pairs of test may not belong together" in found.says
