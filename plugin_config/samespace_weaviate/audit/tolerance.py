@@ -77,7 +77,7 @@ def bounds_of(encoder: Encoder) -> tuple[Bound, tuple[Bound, ...]]:
         artifacts = loaded.artifact.parts or (loaded.artifact,)
         reader = Bound(loaded.build_name, loaded.bound)
         others = tuple(
-            Bound(build.name, max(measured.bound for measured in build.measured))
+            Bound(build.name, max(measured.allowed for measured in build.measured))
             for artifact in artifacts
             for build in artifact.manifest.builds
         )

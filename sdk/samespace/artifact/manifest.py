@@ -39,6 +39,10 @@ class FileEntry:
     bytes: int
 
 
+MOST_ALLOWED: Final[Mapping[str, float]] = {"fp32": 1e-4, "fp16": 1e-3, "bf16": 1e-3, "int8": 0.1}
+"""1 - cos. Exports show 1e-12, 1e-4, 2e-4 and up to 0.03; other encoders are far beyond."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """How far one build on one runtime and precision is from the fp32 reference.
@@ -48,7 +52,7 @@ class Measured:
         precision: what the runtime computes in: "fp32", "bf16", "int8", ...
         version: the runtime's version at the time.
         worst: largest 1 - cos over the probes, as measured.
-        bound: largest 1 - cos that a machine may show at load.
+        bound: largest 1 - cos that a machine may show at load, as whoever made the artifact wrote it; see `allowed`.
         ndcg_change: nDCG@10 of the build minus that of fp32 on the gate data, in points (0.01); or None.
         gate_data: which data that was, or None.
     """
@@ -60,6 +64,11 @@ class Measured:
     bound: float
     ndcg_change: float | None = None
     gate_data: str | None = None
+
+    @property
+    def allowed(self) -> float:
+        """The bound, and no more than right builds of its precision need: its author might have written any number."""
+        return min(self.bound, MOST_ALLOWED.get(self.precision, MOST_ALLOWED["int8"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class LoadedBuild:
     @property
     def bound(self) -> float:
         """The largest 1 - cos over the probes that a machine may show."""
-        return self.measured.bound
+        return self.measured.allowed
 
 
 def load_build(
@@ -164,7 +164,7 @@ def _first_right(
         chosen = each.candidate
         try:
             session = _open_candidate(artifact, chosen, each.place)
-            bound = chosen.measured.bound
+            bound = chosen.measured.allowed
             worst = check_probes(artifact, session, text_encoder, chosen.build.name, bound=bound, cpu=cpu)
         except BuildError as error:
             refused.append(str(error))

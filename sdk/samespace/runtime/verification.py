@@ -148,16 +148,16 @@ def _run(
         taken_ms = max(1, (time.monotonic_ns() - began_ns) // 1_000_000)
         found = fresh_vectors(session, text_encoder, fresh, encoder.manifest.identity.dims)
     except (BuildError, ExtraMissing) as error:
-        return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, error=str(error))
+        return CheckedBuild(where, name, measured.runtime, measured.precision, measured.allowed, error=str(error))
     if exact is None:
-        return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms)
+        return CheckedBuild(where, name, measured.runtime, measured.precision, measured.allowed, worst, taken_ms)
     try:
         require_near(
-            found, exact, bound=measured.bound, build=name, runtime=measured.runtime, distance=identity.distance
+            found, exact, bound=measured.allowed, build=name, runtime=measured.runtime, distance=identity.distance
         )
     except ProbesFailed as error:
         worst = max(worst, float(identity.distance(found, exact).max()))
         return CheckedBuild(
-            where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms, str(error)
+            where, name, measured.runtime, measured.precision, measured.allowed, worst, taken_ms, str(error)
         )
-    return CheckedBuild(where, name, measured.runtime, measured.precision, measured.bound, worst, taken_ms)
+    return CheckedBuild(where, name, measured.runtime, measured.precision, measured.allowed, worst, taken_ms)
