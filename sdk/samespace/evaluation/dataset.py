@@ -128,10 +128,26 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
                 qrels={query: judged.grades.get(query, {}) for query in asked},
                 missing={query: judged.missing[query] for query in asked if query in judged.missing},
                 ignored=ignored,
-                notes=(*_dangling(root, split, judged, passages, queries), *_silent(asked, queries, passages), *said),
+                notes=(
+                    *_dangling(root, split, judged, passages, queries),
+                    *_irrelevant(asked, judged),
+                    *_silent(asked, queries, passages),
+                    *said,
+                ),
             )
         )
     return tuple(loaded)
+
+
+def _irrelevant(asked: Sequence[str], judged: Judgements) -> list[str]:
+    """Queries that were judged, and whose passages are all irrelevant: nothing can be found for them."""
+    left_out = judged.grades.keys() - set(asked)
+    if not left_out:
+        return []
+    return [
+        f"{len(left_out)} judged queries have no relevant passage, such as {min(left_out)!r}; they are left out of the "
+        "mean, where trec_eval counts each as 0"
+    ]
 
 
 def _where(root: Path, split: str) -> str:
