@@ -50,8 +50,8 @@ def test_a_folder_is_read_as_it_is(folder: Path) -> None:
 def test_a_query_without_a_relevant_passage_is_not_asked(folder: Path) -> None:
     """q3 has only a grade of 0: nothing could be found for it."""
     assert load_dataset(folder).notes == (
-        "1 judged queries have no relevant passage, such as 'q3'; they are left out of the mean, where trec_eval counts "
-        "each as 0",
+        "1 judged queries have no relevant passage, such as 'q3'; they are left out of the mean, where trec_eval "
+        "counts each as 0",
     )
     assert "q3" not in load_dataset(folder).query_ids
 
