@@ -101,11 +101,11 @@ def import_parts(
         journal.close()
     whole = _added(reports, form=form, skipped=skipped)
     write_failures(Path(f"{state}.failures.jsonl"), whole.failed)
-    if not whole.failed:
-        journal.remove()
     # Each part that was written now was searched for; what interrupted the run before may have harmed the others.
     with open_database() as database:
         earlier = search(database, _collection(job, database).target, tenants)
+    if not whole.failed:
+        journal.remove()
     return replace(
         whole,
         searched=whole.searched + earlier.searched,

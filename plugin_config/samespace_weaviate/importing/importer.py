@@ -108,9 +108,9 @@ def import_passages(
     work = Stages(database, target, encoder, batch, options.tenant_property, outages.counted)
     journal = _journal(target, options, batch)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
-    wanted = _wanted(passages, options.only)
-    there = partial(holds, database, target, tenant_property=options.tenant_property)
-    source = batches(wanted, target.collection, batch, journal, tenant_property=options.tenant_property, holds=there)
+    wanted, by = _wanted(passages, options.only), options.tenant_property
+    there = partial(holds, database, target, tenant_property=by)
+    source = batches(wanted, target.collection, batch, journal, tenant_property=by, holds=there)
     try:
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
@@ -126,13 +126,12 @@ def import_passages(
     finally:
         if journal is not None:
             journal.close()
-    if journal is not None and not tally.failed:
-        journal.remove()
     if options.failures is not None:
         write_failures(options.failures, tally.failed)
-    whole = bool(outages.pauses or tally.skipped)
-    sought = None if whole else work.written
+    sought = None if outages.pauses or tally.skipped else work.written
     found = search(database, target, work.tenants, sought) if options.search else SearchCheck()
+    if journal is not None and not tally.failed:
+        journal.remove()  # not before: whoever is killed while it searches goes on, and searches for everything
     seconds = time.monotonic() - start
     return tally.report(found, token_limit=encoder.token_limit, form=target.long_texts, seconds=seconds)
 

@@ -98,6 +98,40 @@ class PassLimits:
     late_ms: int = 0
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What one pass saw; see `Moved`.
+
+    Attributes:
+        since_ms, late_ms: stamps from which on an object is young, or late in the target; None and 0 for none.
+        returned: objects that a way back has carried before it was stopped, which are not late.
+    """
+
+    since_ms: int | None
+    late_ms: int
+    returned: frozenset[UUID]
+    latest_ms: int = 0
+    newest: tuple[int, UUID] = (0, UUID(int=0))
+    young: set[UUID] = field(default_factory=set)
+    carried: set[UUID] = field(default_factory=set)
+    late: set[UUID] = field(default_factory=set)
+
+    def in_source(self, record: StoredObject) -> None:
+        """Note an object of the source."""
+        self.latest_ms = max(self.latest_ms, record.updated_ms)
+        self.newest = max(self.newest, (record.updated_ms, record.uuid))
+        if self.since_ms is not None and record.updated_ms >= self.since_ms:
+            self.young.add(record.uuid)
+
+    def in_target(self, record: StoredObject) -> None:
+        """Note an object of the target."""
+        self.newest = max(self.newest, (record.updated_ms, record.uuid))
+        if self.since_ms is not None and record.updated_ms >= self.since_ms:
+            self.carried.add(record.uuid)
+        if 0 < self.late_ms <= record.updated_ms and record.uuid not in self.returned:
+            self.late.add(record.uuid)
+
+
 class Transfer:
     """Passes along one route."""
 
@@ -235,35 +269,26 @@ class Transfer:
         since_ms: int | None = None,
         note: Callable[[str, int], None] = lambda cursor, written: None,
     ) -> Moved:
-        route, total, mark, returned = self.route, Moved(), self.mark, self.journal.progress.returned
+        route, total, mark = self.route, Moved(), self.mark
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        latest, newest, young, carried, late = 0, (0, mark), set[UUID](), set[UUID](), set[UUID]()
+        seen = _Seen(since_ms, self._limits.late_ms, self.journal.progress.returned)
 
         def translated() -> Iterator[StoredObject]:
-            nonlocal latest, newest
             for record in stream(source, route.source, after, vectors=route.carries):
-                if record.uuid == mark:
-                    continue
-                latest, newest = max(latest, record.updated_ms), max(newest, (record.updated_ms, record.uuid))
-                if since_ms is not None and record.updated_ms >= since_ms:
-                    young.add(record.uuid)
-                yield self._translated(record)
+                if record.uuid != mark:
+                    seen.in_source(record)
+                    yield self._translated(record)
 
         def there() -> Iterator[StoredObject]:
-            nonlocal newest
             for record in stream(onto, route.target, after, vectors=route.carries) if has_target else ():
-                newest = max(newest, (record.updated_ms, record.uuid))
-                if since_ms is not None and record.updated_ms >= since_ms:
-                    carried.add(record.uuid)
-                if 0 < self._limits.late_ms <= record.updated_ms and record.uuid not in returned:
-                    late.add(record.uuid)
+                seen.in_target(record)
                 yield record
 
         for batch, vectors in self._encoded(changes(translated(), there(), window, route.same)):
             if window is None:
                 self._limits.allowed()
-                refuse_overwriting(route.target, [change.uuid for change in batch if change.uuid in late - {mark}])
+                refuse_overwriting(route.target, [change.uuid for change in batch if change.uuid in seen.late - {mark}])
             writes = [change.record for change in batch if isinstance(change, Write)]
             deletes = [change.uuid for change in batch if isinstance(change, Delete)]
             if writes and not has_target:
@@ -276,16 +301,16 @@ class Transfer:
                 self.journal.note("returned", ids=[str(each.uuid) for each in writes])
             self._write(onto, writes)
             onto.delete(route.target, deletes)
-            carried = (carried | {each.uuid for each in writes}) - set(deletes)
+            seen.carried = (seen.carried | {each.uuid for each in writes}) - set(deletes)
             note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
             self._keep_pace(len(writes))
         return replace(
             total,
-            latest_ms=latest,
-            newest=newest,
-            young={tenant: frozenset(young)} if young else {},
-            carried={tenant: frozenset(carried)} if carried and window is None else {},
+            latest_ms=seen.latest_ms,
+            newest=seen.newest,
+            young={tenant: frozenset(seen.young)} if seen.young else {},
+            carried={tenant: frozenset(seen.carried)} if seen.carried and window is None else {},
         )
 
     def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[UUID, Float32]]]:

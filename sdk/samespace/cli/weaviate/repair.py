@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import click
 
@@ -85,13 +87,14 @@ def repair(
     echo(f"{report.mended} objects mended." + (f" {report.gone} are gone." if report.gone else ""))
     echo(wrapped(f"Audited again: {verdict(report.after)}"))
     if report.stale:
-        echo(
-            wrapped(
-                f"Clients edited {len(report.stale)} objects in the moment when they were written, and a vector of "
-                f"another encoder is that of the text before; the first {report.stale[0]}. Run repair with that "
-                "encoder, too."
-            )
-        )
+        echo(wrapped(_left_behind(report.stale)))
     if not report.clean:
         say("What is left is named by `samespace weaviate audit`.")
         sys.exit(1)
+
+
+def _left_behind(stale: Sequence[UUID]) -> str:
+    return (
+        f"Clients edited {len(stale)} objects in the moment when they were written, and a vector of another encoder is "
+        f"that of the text before; the first {stale[0]}. Run repair with that encoder, too."
+    )

@@ -432,3 +432,21 @@ def test_what_goes_on_searches_the_tenants_that_were_finished_before(finished: i
     report = import_passages(store, target, FakeEncoder(), passages, batch=5, options=options)
     assert report.skipped == finished
     assert (report.searched, report.lost, report.clean) == (10, (lost,), False)
+
+
+def test_an_import_that_is_killed_while_it_searches_goes_on_with_searching(tmp_path: Path) -> None:
+    """Everything is written by then; a run that began anew would write the same vectors, and search for a sample."""
+    store, options = database(), ImportOptions(state=tmp_path / "run")
+    nearest = store.nearest
+
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    store.nearest = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        import_passages(store, TARGET, FakeEncoder(), PASSAGES, batch=4, options=options)
+    store.nearest = nearest  # type: ignore[method-assign]
+    store.batches.clear()
+    report = import_passages(store, TARGET, FakeEncoder(), PASSAGES, batch=4, options=options)
+    assert (report.skipped, report.searched, store.batches) == (10, 10, [])
+    assert list(tmp_path.iterdir()) == []
