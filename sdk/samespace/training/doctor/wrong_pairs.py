@@ -91,6 +91,9 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
     if silent:
         return Check("pairing", title, (DataFinding("pairing_not_told", "note", silent),))
     found = placed(trained, embedder, progress=progress)
+    if not len(found.random):
+        says = "no pair of another query and another passage can be made of the training pairs to hold them against."
+        return Check("pairing", title, (DataFinding("pairing_not_told", "note", says),))
     if embedder is None and found.evidence < EVIDENCE:
         says = (
             f"only {share(found.evidence, 1)} of the training pairs share a word, so words cannot tell whether they "
@@ -134,11 +137,12 @@ def _languages(trained: Examples) -> str | None:
 def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> dict[str, Placed]:
     """What each held-out split shows, where it is large enough."""
     parts = {split: material.data.splits[split] for split in material.held_out}
-    return {
+    looked = {
         split: placed(part, embedder, progress=progress)
         for split, part in parts.items()
         if len(with_words(part)) >= FEWEST and not part.labelled
     }
+    return {split: found for split, found in looked.items() if len(found.random)}
 
 
 def _joined(looked: Sequence[Placed]) -> Placed:

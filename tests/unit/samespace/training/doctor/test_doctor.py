@@ -555,3 +555,15 @@ def test_a_held_out_split_whose_pairs_are_wrong_is_told(tmp_path: Path) -> None:
     (found,) = [each for each in look(tmp_path, rows).findings("warning") if "wrong" in each.name]
     assert "an encoder (--encoder) tells" in found.advice  # that shares no word, and might be right
     assert found.name == "wrong_pairs_held_out" and "pairs of test may not belong together" in found.says
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_pairs_of_one_query_are_not_called_put_together_at_random(tmp_path: Path) -> None:
+    """No pair of chance can be made of them, so there is nothing to hold them against."""
+    rows = healthy()
+    for row in rows["train"]:
+        row["query"] = query(0)
+        row.pop("negative")
+    found = look(tmp_path, rows)
+    assert not [each for each in found.findings("error", "warning") if "wrong" in each.name]
+    assert any(each.name == "pairing_not_told" for each in found.findings("note"))
