@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 from typing import Any, Final
 
 from ...text import ROLES, Role
@@ -21,6 +21,8 @@ from .material import Material
 
 MANY: Final = 0.01
 """Share of near-duplicates from which they are worth a warning."""
+CHOOSE: Final = ("dev", "val")
+"""Beginnings of the names of splits that one chooses by."""
 ALLOWED: Final[Mapping[str, tuple[Role, ...]]] = {"none": (), "passages": ("passage",), "all": ("passage", "query")}
 """What `allow_leakage` lets pass."""
 
@@ -185,9 +187,11 @@ def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str 
 
 
 def _shared_between(material: Material) -> list[DataFinding]:
-    """Pairs of one held-out split that are in another one: what is chosen on the one is chosen on the other."""
+    """Pairs of the split that one chooses by that are in another held-out one, which is scored once."""
     findings = []
-    for one, other in combinations(material.held_out, 2):
+    for one, other in permutations(material.held_out, 2):
+        if not one.startswith(CHOOSE) or other.startswith(CHOOSE):
+            continue  # a part of a test split, such as its long texts, may well be a split too
         left, right = ({(canonical(query), canonical(passage)) for query, passage in zip(part.queries, part.passages,
                        strict=True)} for part in (material.data.splits[one], material.data.splits[other]))  # fmt: skip
         if both := len(left & right):
