@@ -15,6 +15,11 @@ from ..errors import ModelUnsupported, RequestInvalid
 from .hub import read_json
 from .quiet import quiet
 
+_INPUTS: Final = ("input_ids", "attention_mask")
+_WITHOUT_INPUTS: Final = (
+    'if the model was trained without them, set "model_input_names": ["input_ids", "attention_mask"] in a copy of '
+    "tokenizer_config.json"
+)
 _SAME: Final = 1e-3
 """Of the largest number: how far token vectors of a text may move when its batch is padded. Rounding is far below."""
 
@@ -159,14 +164,49 @@ def require_padding_without_effect(backbone: nn.Module, source: str) -> None:
             reason=f"{type(backbone).__name__} does not run on three tokens: {' '.join(str(error).split())[:200]}",
             remedy="its config.json may be of another model; else please report the folder",
         ) from error
-    moved = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-30))
-    if not moved <= _SAME:
+    if not (moved := _moved(alone, padded)) <= _SAME:
         raise ModelUnsupported(
             model=source,
             reason=f"{type(backbone).__name__} gives a text other token vectors where its batch is padded (by "
             f"{moved:.1%} of the largest number): they would depend on the texts beside it",
             remedy="use an encoder whose attention leaves the padding out",
         )
+
+
+def require_other_inputs_without_effect(backbone: nn.Module, inputs: Mapping[str, list[int]], source: str) -> None:
+    """Hold a text's token vectors against those with all *inputs* that sentence-transformers hands to the model.
+
+    Raises:
+        ModelUnsupported: one beside ids and mask changes them: token types of 1, say. An artifact has no such input.
+    """
+    known = inspect.signature(backbone.forward).parameters
+    others = {name: torch.tensor([values]) for name, values in inputs.items() if name in known and name not in _INPUTS}
+    if not others:
+        return
+    usual = {name: torch.tensor([inputs[name]]) for name in _INPUTS}
+    try:
+        with torch.inference_mode():
+            alone = backbone(**usual).last_hidden_state
+            whole = backbone(**usual, **others).last_hidden_state
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{type(backbone).__name__} does not run with {', '.join(others)}, which its tokenizer gives: "
+            f"{' '.join(str(error).split())[:200]}",
+            remedy=_WITHOUT_INPUTS,
+        ) from error
+    if not (moved := _moved(alone, whole)) <= _SAME:
+        said = ", ".join(f"{name} {sorted({*inputs[name]})}" for name in others)
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its tokenizer gives {said}, which sentence-transformers hands to {type(backbone).__name__}: they "
+            f"move token vectors by {moved:.1%} of the largest number, and an artifact takes ids and mask alone",
+            remedy=_WITHOUT_INPUTS,
+        )
+
+
+def _moved(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max() / one.abs().max().clamp_min(1e-30))
 
 
 def model_code(config: Any, source: str) -> str:

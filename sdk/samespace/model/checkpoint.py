@@ -22,12 +22,19 @@ from ..errors import ModelUnsupported
 from ..text import Recipe, Role, TextEncoder
 from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
-from .backbone import load_backbone, load_config, model_code, require_padding_without_effect, token_limit
+from .backbone import (
+    load_backbone,
+    load_config,
+    model_code,
+    require_other_inputs_without_effect,
+    require_padding_without_effect,
+    token_limit,
+)
 from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
 from .folder.layers import Layer, require_fitting
 from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, read_towers
-from .folder.tokenizer import canonical_tokenizer, load_tokenizer, require_rows
+from .folder.tokenizer import canonical_tokenizer, read_tokenizer, require_rows
 from .hub import read_json, resolve_model
 from .modules import EncoderModule, Truncate, numpy_model
 from .static import TOKEN_LIMIT, StaticConfig, load_static
@@ -243,7 +250,7 @@ def _of_folder(chosen: Overrides) -> FolderChoices:
 def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     source = folder.source
     parts = _static_parts(folder) if folder.static else _transformer_parts(folder)
-    config, backbone, tokenizer, architecture, notes = parts
+    tokenizer, architecture = parts.tokenizer, parts.architecture
     require_rows(tokenizer, architecture.vocabulary, source)
     limit = chosen.token_limit or TOKEN_LIMIT
     if not folder.static:
@@ -258,11 +265,11 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     return Checkpoint(
         source=source,
         module=EncoderModule(
-            backbone, folder.attention or folder.pooling, modules, pool_prompt=folder.pool_prompt
+            parts.backbone, folder.attention or folder.pooling, modules, pool_prompt=folder.pool_prompt
         ).eval(),
         tokenizer=canonical_tokenizer(tokenizer),
         folder_tokenizer=tokenizer,
-        config=config,
+        config=parts.config,
         architecture=architecture,
         pooling=folder.pooling,
         layers=tuple(layer.description for layer in layers),
@@ -272,34 +279,45 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
             window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
             pool_prompt=folder.pool_prompt,
         ),
-        notes=(*folder.notes, *notes),
-        advice=" ".join(filter(None, (prompts, folder.advice))),
+        notes=(*folder.notes, *parts.notes),
+        advice=" ".join(filter(None, (prompts, folder.advice, parts.advice))),
     )
 
 
-_Parts = tuple[Any, Any, Tokenizer, Architecture, Sequence[str]]
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a folder's model is made of; *notes* and *advice* as in `Checkpoint`."""
+
+    config: Any
+    backbone: Any
+    tokenizer: Tokenizer
+    architecture: Architecture
+    notes: Sequence[str] = ()
+    advice: str = ""
 
 
 def _transformer_parts(folder: ModelFolder) -> _Parts:
-    """(configuration, transformer, tokenizer, facts, notes) of a folder with a transformer."""
+    """Those of a folder with a transformer."""
     source = folder.source
     config = load_config(folder.root, source)
     architecture = read_architecture(config, source)
-    tokenizer = load_tokenizer(folder.root, source, folder.settings)
+    read = read_tokenizer(folder.root, source, folder.settings)
+    tokenizer = read.tokenizer
     require_rows(tokenizer, architecture.vocabulary, source)
     values = read_json(folder.root / "config.json", source)
     notes = check_config(values, known_settings(config), model_code(config, source), source)
     backbone = load_backbone(folder.root, config, source)
     require_padding_without_effect(backbone, source)
-    return config, backbone, tokenizer, architecture.measured(backbone), notes
+    require_other_inputs_without_effect(backbone, read.inputs, source)
+    return _Parts(config, backbone, tokenizer, architecture.measured(backbone), notes, read.advice)
 
 
 def _static_parts(folder: ModelFolder) -> _Parts:
-    """The same of a folder with a table of static embeddings."""
+    """Those of a folder with a table of static embeddings."""
     parts = load_static(folder.root, folder.source)
     size = parts.config
     architecture = Architecture(StaticConfig.model_type, size.vocab_size, size.hidden_size, None)
-    return parts.config, parts.model, parts.tokenizer, architecture, ()
+    return _Parts(parts.config, parts.model, parts.tokenizer, architecture)
 
 
 def _cut(folder: ModelFolder, architecture: Architecture) -> Sequence[Layer]:
