@@ -11,10 +11,13 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from ..artifact.fingerprint import IRRELEVANT_SETTINGS
 from ..errors import ModelUnsupported, RequestInvalid
+from .folder.keys import read_by
 from .hub import read_json
 from .quiet import quiet
 
+_MODELS: Final = ("transformers.models.", "samespace.")
 _INPUTS: Final = ("input_ids", "attention_mask")
 _WITHOUT_INPUTS: Final = (
     'if the model was trained without them, set "model_input_names": ["input_ids", "attention_mask"] in a copy of '
@@ -213,6 +216,13 @@ def model_code(config: Any, source: str) -> str:
     """The source of transformers' model for *config* and of its class: which settings are read stands there alone."""
     kinds = (model_class(config, source), type(config))
     return "\n".join(inspect.getsource(inspect.getmodule(kind)) for kind in kinds)  # type: ignore[arg-type]
+
+
+def token_settings_read(module: nn.Module) -> frozenset[str]:
+    """The settings that name a token and that the parts of *module* compute with: ESM scales by what is a mask."""
+    kinds = {kind for part in module.modules() for kind in type(part).__mro__ if kind.__module__.startswith(_MODELS)}
+    code = "\n".join(inspect.getsource(kind) for kind in kinds)
+    return frozenset(name for name in IRRELEVANT_SETTINGS if name.endswith("_token_id") and read_by(code, name))
 
 
 def model_class(config: Any, source: str) -> Any:

@@ -29,6 +29,7 @@ from .backbone import (
     require_other_inputs_without_effect,
     require_padding_without_effect,
     token_limit,
+    token_settings_read,
 )
 from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
@@ -156,7 +157,9 @@ class Checkpoint:
                 digests.append(weight_digest(name, tensor.numpy()))
         return Identity(
             weights=sort_weights(digests),
-            architecture=relevant_settings(self.config.to_dict(), type(self.config)().to_dict()),
+            architecture=relevant_settings(
+                self.config.to_dict(), type(self.config)().to_dict(), token_settings_read(self.module)
+            ),
             tokenizer=hashlib.sha256(self.tokenizer).hexdigest(),
             pooling=self.pooling,
             layers=self.layers,
