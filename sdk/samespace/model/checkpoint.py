@@ -26,11 +26,11 @@ from .backbone import (
     load_backbone,
     load_config,
     model_code,
-    require_other_inputs_without_effect,
-    require_padding_without_effect,
     token_limit,
     token_settings_read,
 )
+from .checks.inputs import require_other_inputs_without_effect
+from .checks.neighbours import require_alone, require_known_length
 from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
 from .folder.layers import Layer, require_fitting
@@ -252,14 +252,10 @@ def _of_folder(chosen: Overrides) -> FolderChoices:
 
 def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     source = folder.source
-    parts = _static_parts(folder) if folder.static else _transformer_parts(folder)
+    parts = _static_parts(folder, chosen) if folder.static else _transformer_parts(folder, chosen)
     tokenizer, architecture = parts.tokenizer, parts.architecture
     require_rows(tokenizer, architecture.vocabulary, source)
-    limit = chosen.token_limit or TOKEN_LIMIT
-    if not folder.static:
-        limit = token_limit(
-            folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
-        )
+    overlap = parts.limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap
     require_fitting(folder.layers, architecture.hidden_size * len(folder.pooling.split("+")), source)
     layers = _cut(folder, architecture)
     said = chosen.query_prompt is not None or chosen.passage_prompt is not None
@@ -278,8 +274,8 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
         layers=tuple(layer.description for layer in layers),
         recipe=Recipe(
             prompts=folder.prompts,
-            token_limit=limit,
-            window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
+            token_limit=parts.limit,
+            window_overlap=overlap,
             pool_prompt=folder.pool_prompt,
         ),
         notes=(*folder.notes, *parts.notes),
@@ -289,17 +285,18 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What a folder's model is made of; *notes* and *advice* as in `Checkpoint`."""
+    """What a folder's model is made of, with its token *limit*; *notes* and *advice* as in `Checkpoint`."""
 
     config: Any
     backbone: Any
     tokenizer: Tokenizer
     architecture: Architecture
+    limit: int
     notes: Sequence[str] = ()
     advice: str = ""
 
 
-def _transformer_parts(folder: ModelFolder) -> _Parts:
+def _transformer_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
     """Those of a folder with a transformer."""
     source = folder.source
     config = load_config(folder.root, source)
@@ -310,17 +307,20 @@ def _transformer_parts(folder: ModelFolder) -> _Parts:
     values = read_json(folder.root / "config.json", source)
     notes = check_config(values, known_settings(config), model_code(config, source), source)
     backbone = load_backbone(folder.root, config, source)
-    require_padding_without_effect(backbone, source)
+    positions = architecture.usable_positions(backbone)
+    limit = token_limit(folder.root, folder.settings, source, positions=positions, chosen=chosen.token_limit)
+    require_known_length(config, limit, source)
+    require_alone(backbone, architecture.vocabulary, limit, source)
     require_other_inputs_without_effect(backbone, read.inputs, source)
-    return _Parts(config, backbone, tokenizer, architecture.measured(backbone), notes, read.advice)
+    return _Parts(config, backbone, tokenizer, architecture.measured(backbone), limit, notes, read.advice)
 
 
-def _static_parts(folder: ModelFolder) -> _Parts:
+def _static_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
     """Those of a folder with a table of static embeddings."""
     parts = load_static(folder.root, folder.source)
     size = parts.config
     architecture = Architecture(StaticConfig.model_type, size.vocab_size, size.hidden_size, None)
-    return _Parts(parts.config, parts.model, parts.tokenizer, architecture)
+    return _Parts(parts.config, parts.model, parts.tokenizer, architecture, chosen.token_limit or TOKEN_LIMIT)
 
 
 def _cut(folder: ModelFolder, architecture: Architecture) -> Sequence[Layer]:
