@@ -14,6 +14,8 @@ from fakes.models.architectures import FAMILIES, save_tiny
 from fakes.models.encoders import tiny_tokenizer
 from fakes.models.layouts import put
 from samespace.artifact.fingerprint import relevant_settings
+from samespace.errors import GateFailed, ModelUnsupported
+from samespace.exporting.package import export_artifact
 from samespace.model.checkpoint import Checkpoint, CheckpointEncoder, load_checkpoint
 from samespace.model.rebuilt import rebuild
 from samespace.vectors import cosine_distance
@@ -36,7 +38,9 @@ def save(folder: Path, model: str, config: str, settings: dict[str, Any]) -> Pat
     getattr(transformers, model)(made).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     put(folder, {
-        "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 40},
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 40, "pad_token": "[PAD]",
+        },
         "modules.json": [
             {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
             {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
@@ -73,6 +77,24 @@ def test_two_encoders_have_two_ids(
         weights = {name: tensor.numpy() for name, tensor in checkpoint.module.state_dict().items()}
         anew = replace(checkpoint, module=rebuild(identity, weights))
         assert cosine_distance(vectors(anew), vectors(checkpoint)).max() <= 1e-12
+
+
+def test_an_export_proves_what_it_writes(tmp_path: Path) -> None:
+    """ESM has a head that no vector passes through: `verify` would refuse the artifact, so the export does."""
+    folder = save(tmp_path / "model", "EsmModel", "EsmConfig", {**ESM, "token_dropout": False})
+    with pytest.raises(ModelUnsupported, match=r"no load would take the artifact.*'backbone.contact_head"):
+        export_artifact(load_checkpoint(folder), tmp_path / "artifact")
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_an_identity_that_lacks_a_setting_is_no_export(tmp_path: Path) -> None:
+    """The graph has all weights, and what the id names computes something else with them."""
+    folder = save(tmp_path / "model", "Gemma2Model", "Gemma2Config", {**GEMMA2, "attn_logit_softcapping": None})
+    checkpoint = load_checkpoint(folder)
+    lacking = {key: value for key, value in checkpoint.identity.architecture.items() if key != "attn_logit_softcapping"}
+    checkpoint.__dict__["identity"] = replace(checkpoint.identity, architecture=lacking)
+    with pytest.raises(GateFailed, match="architecture and weights that its space id names"):
+        export_artifact(checkpoint, tmp_path / "artifact")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
