@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -166,21 +166,28 @@ def sort_weights(digests: Iterable[WeightDigest]) -> tuple[WeightDigest, ...]:
     return tuple(sorted(digests, key=lambda digest: digest.name))
 
 
-def relevant_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def relevant_settings(
+    settings: Mapping[str, Any], defaults: Mapping[str, Any], read: Collection[str] = ()
+) -> dict[str, Any]:
     """The settings of a model configuration that can change a vector.
 
     Those that equal the configuration class's own default are left out beside `model_type`: a newer
     transformers that adds a setting would otherwise rename every space that exists.
+
+    Args:
+        read: settings among `IRRELEVANT_SETTINGS` that this model computes with all the same.
     """
     kept: dict[str, Any] = {}
     for key, value in settings.items():
-        if key in IRRELEVANT_SETTINGS or (key != "model_type" and key in defaults and defaults[key] == value):
+        usual = defaults.get(key)
+        if key in IRRELEVANT_SETTINGS and key not in read:
+            continue
+        if key != "model_type" and key in defaults and usual == value:
             continue
         if isinstance(value, Mapping):
-            usual = defaults.get(key)
             nested = relevant_settings(value, usual if isinstance(usual, Mapping) else {})
-            if nested:
-                kept[key] = nested
-        elif value is not None:
+            if nested or usual:  # what the default has and this has not is no matter of its keys
+                kept[key] = nested or dict(value)
+        elif value is not None or usual is not None:
             kept[key] = list(value) if isinstance(value, tuple) else value
     return kept

@@ -44,8 +44,11 @@ class Architecture:
         ids = torch.zeros((1, 2), dtype=torch.int64)
         with torch.inference_mode():
             hidden = backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-        positions = None if self.positions is None else self.positions - _unused_positions(backbone)
-        return replace(self, hidden_size=int(hidden.shape[-1]), positions=positions)
+        return replace(self, hidden_size=int(hidden.shape[-1]), positions=self.usable_positions(backbone))
+
+    def usable_positions(self, backbone: nn.Module) -> int | None:
+        """The most tokens that *backbone* has positions for, without running it; None for no end."""
+        return None if self.positions is None else self.positions - _unused_positions(backbone)
 
 
 def read_architecture(config: Any, source: str) -> Architecture:

@@ -11,12 +11,13 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from ..artifact.fingerprint import IRRELEVANT_SETTINGS
 from ..errors import ModelUnsupported, RequestInvalid
+from .folder.keys import read_by
 from .hub import read_json
 from .quiet import quiet
 
-_SAME: Final = 1e-3
-"""Of the largest number: how far token vectors of a text may move when its batch is padded. Rounding is far below."""
+_MODELS: Final = ("transformers.models.", "samespace.")
 
 
 def load_config(root: Path, source: str) -> Any:
@@ -120,6 +121,12 @@ def whole_model(
             reason=f"lacks {len(missing)} weights of {type(model).__name__}, the first: {missing[0]}",
             remedy=f"the folder is incomplete, or {otherwise}",
         )
+    if broken := [name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight).all())]:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{len(broken)} of its weights hold NaN or infinity, the first: {broken[0]}",
+            remedy="the folder is damaged, or its training failed: get it anew",
+        )
     # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
     module: nn.Module = model.eval().requires_grad_(False)
     return module
@@ -142,37 +149,17 @@ def _why_no_weights(root: Path, auto: str) -> dict[str, str]:
     }
 
 
-def require_padding_without_effect(backbone: nn.Module, source: str) -> None:
-    """Run a few tokens alone and in a padded batch: an encoder's vector of a text must not depend on its neighbours.
-
-    Raises:
-        ModelUnsupported: it does (convolutions over the padding, Fourier transforms), or the model does not run.
-    """
-    ids, mask = torch.zeros((1, 8), dtype=torch.int64), torch.tensor([[1, 1, 1, 0, 0, 0, 0, 0]])
-    try:
-        with torch.inference_mode():
-            alone = backbone(input_ids=ids[:, :3], attention_mask=mask[:, :3]).last_hidden_state[0]
-            padded = backbone(input_ids=ids, attention_mask=mask).last_hidden_state[0, :3]
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"{type(backbone).__name__} does not run on three tokens: {' '.join(str(error).split())[:200]}",
-            remedy="its config.json may be of another model; else please report the folder",
-        ) from error
-    moved = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-30))
-    if not moved <= _SAME:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"{type(backbone).__name__} gives a text other token vectors where its batch is padded (by "
-            f"{moved:.1%} of the largest number): they would depend on the texts beside it",
-            remedy="use an encoder whose attention leaves the padding out",
-        )
-
-
 def model_code(config: Any, source: str) -> str:
     """The source of transformers' model for *config* and of its class: which settings are read stands there alone."""
     kinds = (model_class(config, source), type(config))
     return "\n".join(inspect.getsource(inspect.getmodule(kind)) for kind in kinds)  # type: ignore[arg-type]
+
+
+def token_settings_read(module: nn.Module) -> frozenset[str]:
+    """The settings that name a token and that the parts of *module* compute with: ESM scales by what is a mask."""
+    kinds = {kind for part in module.modules() for kind in type(part).__mro__ if kind.__module__.startswith(_MODELS)}
+    code = "\n".join(inspect.getsource(kind) for kind in kinds)
+    return frozenset(name for name in IRRELEVANT_SETTINGS if name.endswith("_token_id") and read_by(code, name))
 
 
 def model_class(config: Any, source: str) -> Any:
@@ -183,6 +170,8 @@ def model_class(config: Any, source: str) -> Any:
     pair = config.is_encoder_decoder or type(config) in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
     classes = transformers.MODEL_FOR_TEXT_ENCODING_MAPPING if pair else transformers.MODEL_MAPPING
     kind = classes.get(type(config), None)
+    if isinstance(kind, tuple):
+        kind = _of_several(kind, config, source)
     if kind is None:
         raise ModelUnsupported(
             model=source,
@@ -192,6 +181,18 @@ def model_class(config: Any, source: str) -> Any:
             remedy="use an encoder, or a decoder with last-token pooling",
         )
     return kind
+
+
+def _of_several(kinds: tuple[Any, ...], config: Any, source: str) -> Any:
+    """The first of the classes that transformers has for one configuration: an identity does not say which it is."""
+    said = (config.architectures or [""])[0]
+    if said in [kind.__name__ for kind in kinds[1:]]:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"is a {said}, which transformers has beside {kinds[0].__name__} for {config.model_type}",
+            remedy=f"save it as {kinds[0].__name__}",
+        )
+    return kinds[0]
 
 
 def token_limit(

@@ -22,12 +22,20 @@ from ..errors import ModelUnsupported
 from ..text import Recipe, Role, TextEncoder
 from ..vectors import Vectors
 from .architecture import Architecture, read_architecture
-from .backbone import load_backbone, load_config, model_code, require_padding_without_effect, token_limit
+from .backbone import (
+    load_backbone,
+    load_config,
+    model_code,
+    token_limit,
+    token_settings_read,
+)
+from .checks.inputs import require_other_inputs_without_effect
+from .checks.neighbours import require_alone, require_known_length
 from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
 from .folder.layers import Layer, require_fitting
 from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, read_towers
-from .folder.tokenizer import canonical_tokenizer, load_tokenizer, require_rows
+from .folder.tokenizer import canonical_tokenizer, read_tokenizer, require_rows
 from .hub import read_json, resolve_model
 from .modules import EncoderModule, Truncate, numpy_model
 from .static import TOKEN_LIMIT, StaticConfig, load_static
@@ -149,7 +157,9 @@ class Checkpoint:
                 digests.append(weight_digest(name, tensor.numpy()))
         return Identity(
             weights=sort_weights(digests),
-            architecture=relevant_settings(self.config.to_dict(), type(self.config)().to_dict()),
+            architecture=relevant_settings(
+                self.config.to_dict(), type(self.config)().to_dict(), token_settings_read(self.module)
+            ),
             tokenizer=hashlib.sha256(self.tokenizer).hexdigest(),
             pooling=self.pooling,
             layers=self.layers,
@@ -242,14 +252,10 @@ def _of_folder(chosen: Overrides) -> FolderChoices:
 
 def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     source = folder.source
-    parts = _static_parts(folder) if folder.static else _transformer_parts(folder)
-    config, backbone, tokenizer, architecture, notes = parts
+    parts = _static_parts(folder, chosen) if folder.static else _transformer_parts(folder, chosen)
+    tokenizer, architecture = parts.tokenizer, parts.architecture
     require_rows(tokenizer, architecture.vocabulary, source)
-    limit = chosen.token_limit or TOKEN_LIMIT
-    if not folder.static:
-        limit = token_limit(
-            folder.root, folder.settings, source, positions=architecture.positions, chosen=chosen.token_limit
-        )
+    overlap = parts.limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap
     require_fitting(folder.layers, architecture.hidden_size * len(folder.pooling.split("+")), source)
     layers = _cut(folder, architecture)
     said = chosen.query_prompt is not None or chosen.passage_prompt is not None
@@ -258,48 +264,63 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
     return Checkpoint(
         source=source,
         module=EncoderModule(
-            backbone, folder.attention or folder.pooling, modules, pool_prompt=folder.pool_prompt
+            parts.backbone, folder.attention or folder.pooling, modules, pool_prompt=folder.pool_prompt
         ).eval(),
         tokenizer=canonical_tokenizer(tokenizer),
         folder_tokenizer=tokenizer,
-        config=config,
+        config=parts.config,
         architecture=architecture,
         pooling=folder.pooling,
         layers=tuple(layer.description for layer in layers),
         recipe=Recipe(
             prompts=folder.prompts,
-            token_limit=limit,
-            window_overlap=limit // DEFAULT_OVERLAP_SHARE if chosen.window_overlap is None else chosen.window_overlap,
+            token_limit=parts.limit,
+            window_overlap=overlap,
             pool_prompt=folder.pool_prompt,
         ),
-        notes=(*folder.notes, *notes),
-        advice=" ".join(filter(None, (prompts, folder.advice))),
+        notes=(*folder.notes, *parts.notes),
+        advice=" ".join(filter(None, (prompts, folder.advice, parts.advice))),
     )
 
 
-_Parts = tuple[Any, Any, Tokenizer, Architecture, Sequence[str]]
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a folder's model is made of, with its token *limit*; *notes* and *advice* as in `Checkpoint`."""
+
+    config: Any
+    backbone: Any
+    tokenizer: Tokenizer
+    architecture: Architecture
+    limit: int
+    notes: Sequence[str] = ()
+    advice: str = ""
 
 
-def _transformer_parts(folder: ModelFolder) -> _Parts:
-    """(configuration, transformer, tokenizer, facts, notes) of a folder with a transformer."""
+def _transformer_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
+    """Those of a folder with a transformer."""
     source = folder.source
     config = load_config(folder.root, source)
     architecture = read_architecture(config, source)
-    tokenizer = load_tokenizer(folder.root, source, folder.settings)
+    read = read_tokenizer(folder.root, source, folder.settings)
+    tokenizer = read.tokenizer
     require_rows(tokenizer, architecture.vocabulary, source)
     values = read_json(folder.root / "config.json", source)
     notes = check_config(values, known_settings(config), model_code(config, source), source)
     backbone = load_backbone(folder.root, config, source)
-    require_padding_without_effect(backbone, source)
-    return config, backbone, tokenizer, architecture.measured(backbone), notes
+    positions = architecture.usable_positions(backbone)
+    limit = token_limit(folder.root, folder.settings, source, positions=positions, chosen=chosen.token_limit)
+    require_known_length(config, limit, source)
+    require_alone(backbone, architecture.vocabulary, limit, source)
+    require_other_inputs_without_effect(backbone, read.inputs, source)
+    return _Parts(config, backbone, tokenizer, architecture.measured(backbone), limit, notes, read.advice)
 
 
-def _static_parts(folder: ModelFolder) -> _Parts:
-    """The same of a folder with a table of static embeddings."""
+def _static_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
+    """Those of a folder with a table of static embeddings."""
     parts = load_static(folder.root, folder.source)
     size = parts.config
     architecture = Architecture(StaticConfig.model_type, size.vocab_size, size.hidden_size, None)
-    return parts.config, parts.model, parts.tokenizer, architecture, ()
+    return _Parts(parts.config, parts.model, parts.tokenizer, architecture, chosen.token_limit or TOKEN_LIMIT)
 
 
 def _cut(folder: ModelFolder, architecture: Architecture) -> Sequence[Layer]:

@@ -69,13 +69,24 @@ def rebuilt(artifact: Artifact) -> EncoderModule | CrossEncoderModule:
     file, identity = artifact.graph(_fp32_file(artifact)), artifact.manifest.encoder
     name = str(artifact.folder / file.name)
     proof = prove_identity(check_bytes(file.data, dims=identity.dims, file=name), identity, name)
+    return rebuilt_from(identity, proof.weights, name)
+
+
+def rebuilt_from(
+    identity: Identity, weights: Mapping[str, npt.NDArray[Any]], file: str
+) -> EncoderModule | CrossEncoderModule:
+    """The module that *identity* describes, with *weights* by its names; *file* is the name that errors give.
+
+    Raises:
+        ArtifactDamaged: its architecture cannot be built.
+    """
     try:
         if isinstance(identity, RerankerIdentity):
-            return rebuild_reranker(identity, proof.weights)
-        return rebuild(identity, proof.weights)
+            return rebuild_reranker(identity, weights)
+        return rebuild(identity, weights)
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise ArtifactDamaged(
-            file=name, reason=f"cannot be built anew from its identity: {' '.join(str(error).split())[:300]}"
+            file=file, reason=f"cannot be built anew from its identity: {' '.join(str(error).split())[:300]}"
         ) from error
 
 

@@ -27,7 +27,7 @@ from ..errors import ModelUnsupported
 from ..reranking.pairs import PairEncoder
 from ..text import BEST_WINDOW, PROMPT_MASK, Recipe
 from .architecture import Architecture, read_architecture
-from .backbone import load_config, token_limit, whole_model
+from .backbone import load_config, token_limit, token_settings_read, whole_model
 from .checkpoint import DEFAULT_OVERLAP_SHARE, Overrides
 from .folder.keys import check_config, known_settings
 from .folder.tokenizer import HARD_TEXTS, canonical_tokenizer, load_tokenizer, post_processors, require_rows
@@ -158,7 +158,7 @@ def load_reranker(model: str | Path, overrides: Overrides | None = None) -> Rera
         folder=folder,
         module=CrossEncoderModule(classifier, typed=reads_types(type(classifier), config)).eval(),
         tokenizer=canonical_tokenizer(tokenizer, pairs=True),
-        settings=relevant_settings(settings, type(config)().to_dict()),
+        settings=relevant_settings(settings, type(config)().to_dict(), token_settings_read(classifier)),
         architecture=Architecture(
             architecture.model_type, architecture.vocabulary, architecture.hidden_size, positions
         ),

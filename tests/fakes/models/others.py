@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -125,17 +126,50 @@ def pooled_in_another_order(folder: Path) -> None:
     put(folder, {"1_Pooling/config.json": {"embedding_dimension": 32, "pooling_mode": ["mean", "cls"]}})
 
 
-def convolutions(folder: Path) -> None:
-    """ConvBERT: its convolutions go over the padding."""
+_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
+          "max_position_embeddings": 258, "initializer_range": 0.2}  # fmt: skip
+_ONE_AND_MORE = {"short_factor": [1.0] * 4, "long_factor": [8.0] * 4, "rope_theta": 10_000.0}
+
+
+def of_class(folder: Path, model: str, *, sized: bool = True, **settings: Any) -> None:
+    """MiniLM's files around a body of transformers' class *model*."""
     import transformers
 
     encoder(folder)
-    sizes = {"hidden_size": 32, "embedding_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
-             "intermediate_size": 64, "max_position_embeddings": 258, "initializer_range": 0.2}  # fmt: skip
     vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
     torch.manual_seed(1)
-    config = transformers.ConvBertConfig(vocab_size=vocabulary, conv_kernel_size=3, **sizes)
-    transformers.ConvBertModel(config).save_pretrained(folder)
+    config = getattr(transformers, f"{model}Config")(vocab_size=vocabulary, **{**(_SIZES if sized else {}), **settings})
+    getattr(transformers, f"{model}Model")(config).save_pretrained(folder)
+
+
+def convolutions(folder: Path) -> None:
+    """ConvBERT: its convolutions go over the padding."""
+    of_class(folder, "ConvBert", embedding_size=32, conv_kernel_size=3)
+
+
+def sparse_attention(folder: Path) -> None:
+    """BigBird as published: block_sparse, until the first short input."""
+    of_class(folder, "BigBird", attention_type="block_sparse", block_size=4, num_random_blocks=1)
+
+
+def long_rope(folder: Path) -> None:
+    """Phi 3, MiniCPM: other frequencies for a batch that has one long text."""
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 100, **_ONE_AND_MORE}
+    of_class(folder, "Llama", num_key_value_heads=2, head_dim=8, rope_parameters=rope)
+
+
+def funnel(folder: Path) -> None:
+    """Two classes for one configuration."""
+    sizes = {"d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 64}
+    of_class(folder, "Funnel", sized=False, block_sizes=[1, 1], num_decoder_layers=1, initializer_std=0.2, **sizes)
+
+
+def not_a_number(folder: Path) -> None:
+    """A training that failed."""
+    encoder(folder)
+    state = load_file(folder / _WEIGHTS)
+    state["embeddings.word_embeddings.weight"][7] = float("nan")
+    save_file(state, folder / _WEIGHTS, metadata={"format": "pt"})
 
 
 def _plain(folder: Path) -> None:

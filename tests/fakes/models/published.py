@@ -463,4 +463,10 @@ LAYOUTS: dict[str, Layout] = {
     "convolutions": Layout(
         others.convolutions, "ConvBERT: convolutions over the padding", refused="where its batch is padded"
     ),
+    "sparse_attention": Layout(
+        others.sparse_attention, "BigBird: block_sparse", refused="attention_type = 'block_sparse'"
+    ),
+    "long_rope": Layout(others.long_rope, "Phi 3: LongRoPE", refused="rope_type = 'longrope'"),
+    "funnel": Layout(others.funnel, "Funnel", refused="where its batch is padded"),
+    "not_a_number": Layout(others.not_a_number, "NaN in its weights", refused="NaN or infinity"),
 }

@@ -25,6 +25,7 @@ from ...runtime import Session, openvino, session_of
 from ...runtime.onnx import NAME as ONNXRUNTIME
 from ..graph import graph_of, opsets_of
 from .parity import ParityReference, worst_distance
+from .proven import require_proven
 
 BUILDS: Final = ("fp32", "fp16", "int8")
 GATES: Final = {"fp32": 1e-6, "fp16": 1e-4, "bf16": 2e-4}
@@ -55,13 +56,14 @@ def build_fp32(encoder: Checkpoint | BringsGraph, wanted: ParityReference) -> Bu
 
     Raises:
         ModelUnsupported: no opset exports.
-        GateFailed: it exports, but no opset agrees.
+        GateFailed: it exports, but no opset agrees, or what its space id names gives other vectors.
     """
     failed: SamespaceError | None = None
     for opset in opsets_of(encoder):
         try:
             data = graph_of(encoder, opset)
             exact = _measured(data, ONNXRUNTIME, "fp32", wanted)
+            require_proven(data, wanted)
             return BuildFile("fp32", "model.fp32.onnx", data, opset, (exact, *_on_openvino(data, "fp32", wanted)))
         except (ModelUnsupported, GateFailed, BuildUnavailable) as error:
             failed = failed or error

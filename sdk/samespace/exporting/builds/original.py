@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from ...errors import GateFailed
 from ...model.checkpoint import Checkpoint, CheckpointEncoder
@@ -26,6 +27,10 @@ from ...vectors import Float32, cosine_distance
 
 GATE: Final = 1e-6
 """The largest 1 - cos between our module and sentence-transformers, both in fp32 on this CPU."""
+_CANNOT: Final = (ImportError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, IndexError)
+_BEGIN: Final = "Once more:"
+_LONGEST: Final = 512
+_TOKENS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +63,34 @@ def check_original(checkpoint: Checkpoint) -> OriginalCheck:
     """
     checkpoint = checkpoint.before_head or checkpoint
     try:
-        model = _theirs(checkpoint)
-    except (ImportError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
-        return OriginalCheck("", reason=f"sentence-transformers cannot load it: {type(error).__name__}: {error}"[:300])
+        wanted = _their_vectors(checkpoint)
+    except _CANNOT as error:
+        reason = f"sentence-transformers cannot load it or encode with it: {type(error).__name__}: {error}"
+        return OriginalCheck("", reason=reason[:300])
     ours = CheckpointEncoder(_without_transform(checkpoint))
-    worst, count = 0.0, 0
-    for role in _roles(checkpoint):
-        texts = _fitting(checkpoint, role)
-        prompt = checkpoint.recipe.prompts[role]
+    worst = 0.0
+    for role, (texts, vectors) in wanted.items():
         found = np.asarray(ours.encode(texts, role), dtype=np.float32)
-        wanted = _encode(model, texts, role, prompt)
-        count += len(texts)
-        same = found.shape == wanted.shape and np.isfinite(wanted).all()
-        worst = max(worst, float(cosine_distance(found, wanted).max()) if same else 2.0)
+        same = found.shape == vectors.shape and np.isfinite(vectors).all()
+        worst = max(worst, float(cosine_distance(found, vectors).max()) if same else 2.0)
     if worst > GATE:
         raise GateFailed(
             build="the model as it was read", measure="1 - cos to sentence-transformers on the original folder",
             measured=worst, gate=GATE,
         )  # fmt: skip
+    count = sum(len(texts) for texts, _ in wanted.values())
     return OriginalCheck(f"sentence-transformers {version('sentence-transformers')}", worst, count)
+
+
+def _their_vectors(checkpoint: Checkpoint) -> dict[Role, tuple[list[str], Float32]]:
+    """By role: texts, and their unit vectors by a model that has encoded nothing before; the longest text comes first.
+
+    What an encoder makes of a long text may be another thing once it has seen a short one (BigBird).
+    """
+    model = _theirs(checkpoint)
+    texts = {role: _fitting(checkpoint, role) for role in _roles(checkpoint)}
+    prompts = checkpoint.recipe.prompts
+    return {role: (chosen, _encode(model, chosen, role, prompts[role])) for role, chosen in texts.items()}
 
 
 def _theirs(checkpoint: Checkpoint) -> Any:
@@ -119,11 +133,29 @@ def _roles(checkpoint: Checkpoint) -> tuple[Role, ...]:
 
 
 def _fitting(checkpoint: Checkpoint, role: Role) -> list[str]:
-    """Texts that are one model input, and of which it pools something: it cuts longer ones off."""
+    """Texts that are one model input, of which it pools something, the longest first: it cuts longer ones off."""
     encoder = checkpoint.text_encoder
-    texts = [text for text in HARD_TEXTS if encoder.tokenizer.encode(encoder.recipe.prompts[role] + text).ids]
+    prompt = encoder.recipe.prompts[role]
+    candidates = (*_long_texts(encoder.recipe.token_limit), *HARD_TEXTS, *_of_tokenizer(encoder.tokenizer))
+    texts = [text for text in candidates if encoder.tokenizer.encode(prompt + text).ids]
     pairs = zip(texts, encoder.tokenize(texts, role), strict=True)
-    return [text for text, each in pairs if len(each.windows) == 1 and each.tokens > encoder.unpooled[role]]
+    fit = [text for text, each in pairs if len(each.windows) == 1 and each.tokens > encoder.unpooled[role]]
+    longest = [text for text in fit if text not in HARD_TEXTS and text.startswith(_BEGIN)][:1]
+    return [*longest, *(text for text in fit if not text.startswith(_BEGIN))]
+
+
+def _long_texts(limit: int) -> list[str]:
+    """The same words, fewer each time: the first that fits is near the token limit, or near `_LONGEST` words."""
+    words = " ".join(HARD_TEXTS[:1] * _LONGEST).split()[: min(limit, _LONGEST)]
+    shares = [0.95**step for step in range(60)]
+    return [" ".join([_BEGIN, *words[: int(len(words) * share)]]) for share in shares]
+
+
+def _of_tokenizer(tokenizer: Tokenizer) -> list[str]:
+    """Words of many lengths, and added tokens as they are, in other cases, and inside words."""
+    tokens = [token.content for token in tokenizer.get_added_tokens_decoder().values()][:_TOKENS]
+    words = ["ab" * 15, "ab" * 32, "0123456789abcdef" * 4, "x" * 101]
+    return [*(f"a {word} b" for word in words), *(f"{token.lower()} {token} x{token}y" for token in tokens)]
 
 
 def _without_transform(checkpoint: Checkpoint) -> Checkpoint:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from ...artifact.tokenizer_check import largest_id
 from ...errors import ModelUnsupported
 from ..hub import read_json
 from ..quiet import quiet
+from .tokenizer_parts import differing_controls, first_difference, random_step
 
 HARD_TEXTS: Final = (
     "The encoder maps a text to a vector.",
@@ -65,6 +67,25 @@ _MOST_SPECIAL: Final = 64
 
 
 def load_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None = None) -> Tokenizer:
+    """The tokenizer of `read_tokenizer`."""
+    return read_tokenizer(root, source, settings).tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTokenizer:
+    """A tokenizer as it was read.
+
+    Attributes:
+        inputs: what sentence-transformers hands to the model for a short text, by the names of the model's inputs.
+        advice: what the user should know of it; "" for nothing.
+    """
+
+    tokenizer: Tokenizer
+    inputs: Mapping[str, list[int]]
+    advice: str
+
+
+def read_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None = None) -> ReadTokenizer:
     """The tokenizer of the folder *root*, with the ids that sentence-transformers gives; no truncation, no padding.
 
     Args:
@@ -72,34 +93,64 @@ def load_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
         settings: sentence-transformers' own: `do_lower_case`, and what it hands to the tokenizer.
 
     Raises:
-        ModelUnsupported: it cannot be read, or tokenizer.json and tokenizer_config.json contradict each other.
+        ModelUnsupported: it cannot be read, gives other ids each time, or tokenizer.json and tokenizer_config.json
+            contradict each other.
     """
-    settings = settings or {}
+    own, theirs, options = _both(root, source, settings or {})
+    for tokenizer in filter(None, (own, theirs.backend_tokenizer)):
+        if step := random_step(tokenizer):
+            raise ModelUnsupported(
+                model=source,
+                reason=f"its tokenizer gives a text other ids each time ({step})",
+                remedy="set it to null in a copy of tokenizer.json",
+            )
+    agreed = _agreed(root, source, own, theirs, explained=bool(options))
+    controls = differing_controls(agreed, theirs.backend_tokenizer)
+    advice = (
+        f"Texts with the control character {', '.join(controls)} have other ids by tokenizer.json, which is used, than "
+        f"by {type(theirs).__name__}, which sentence-transformers builds."
+    )
+    return ReadTokenizer(agreed, dict(theirs(HARD_TEXTS[0])), advice if controls else "")
+
+
+def _both(root: Path, source: str, settings: Mapping[str, Any]) -> tuple[Tokenizer | None, Any, Mapping[str, Any]]:
+    """tokenizer.json by its word, transformers' reading of the folder, and the options that were handed to it."""
     _require_no_code(root, source)
     lower = bool(settings.get("do_lower_case"))
     options = dict(settings.get("processor_kwargs") or settings.get("tokenizer_args") or {})
-    own = _own(root, source, lower=lower)
-    theirs = _theirs(root, source, options, lower=lower)
+    return _own(root, source, lower=lower), _theirs(root, source, options, lower=lower), options
+
+
+def _agreed(root: Path, source: str, own: Tokenizer | None, theirs: Any, *, explained: bool) -> Tokenizer:
+    """The one tokenizer of both readings; *explained*: options of sentence-transformers make the difference."""
     if own is None:
         return _plain(theirs.backend_tokenizer)
     texts = [*HARD_TEXTS, *_with_special_tokens(own, theirs)]
     wanted = _their_ids(theirs, texts, root, source)
-    if (place := _first_difference(ids_of(own, texts), wanted)) is None:
+    if not (difference := _difference(own, theirs, texts, wanted)):
         return own
     applied = Tokenizer.from_str(theirs.backend_tokenizer.to_str())
-    explained = _first_difference(ids_of(_plain(applied), texts), wanted) is None and (
-        bool(options) or _options_explain(root, own, texts)
-    )
-    if explained:
+    if _first_difference(ids_of(_plain(applied), texts), wanted) is None and (
+        explained or _options_explain(root, own, texts)
+    ):
         return applied
     raise ModelUnsupported(
         model=source,
-        reason=f"tokenizer.json and tokenizer_config.json contradict each other: {texts[place]!r} has the ids "
-        f"{_shown(ids_of(own, texts)[place])} by the file, and {_shown(wanted[place])} by {type(theirs).__name__}, "
-        "which sentence-transformers builds from its vocabulary",
+        reason=f"tokenizer.json and tokenizer_config.json contradict each other: {difference}, which "
+        "sentence-transformers builds from its vocabulary",
         remedy=f'to keep the file\'s ids, set "tokenizer_class": "{_AS_IT_IS}" in a copy of tokenizer_config.json; '
         "to keep the others, save the tokenizer again with transformers",
     )
+
+
+def _difference(own: Tokenizer, theirs: Any, texts: Sequence[str], wanted: Sequence[Sequence[int]]) -> str:
+    """How tokenizer.json and transformers' tokenizer differ, by a text or by a part of theirs; "" for not at all."""
+    name, found = type(theirs).__name__, ids_of(own, texts)
+    if (place := _first_difference(found, wanted)) is not None:
+        return f"{texts[place]!r} has the ids {_shown(found[place])} by the file, and {_shown(wanted[place])} by {name}"
+    if (part := first_difference(own, theirs.backend_tokenizer)) is not None:
+        return f"{part[0]} is {part[1]} by the file, and {part[2]} by {name}"
+    return ""
 
 
 def _require_no_code(root: Path, source: str) -> None:
@@ -172,19 +223,18 @@ def require_same_ids(root: Path, wanted: Tokenizer, source: str) -> None:
     theirs = _theirs(root, source, {}, lower=False)
     own = _own(root, source, lower=False)
     texts = [*HARD_TEXTS, *_with_special_tokens(wanted, theirs)]
-    expected = ids_of(wanted, texts)
-    readings = {
-        type(theirs).__name__: _their_ids(theirs, texts, root, source),
-        "tokenizer.json": ids_of(own, texts) if own else [],
-    }
-    for reader, found in readings.items():
-        if (place := _first_difference(expected, found)) is not None:
-            raise ModelUnsupported(
-                model=source,
-                reason=f"its tokenizer cannot be kept: {texts[place]!r} has the ids {_shown(expected[place])}, and "
-                f"{_shown(found[place]) if found else 'none'} by {reader} in the folder that was written",
-                remedy="please report the tokenizer",
-            )
+    read_back = _their_ids(theirs, texts, root, source)
+    different = _difference(wanted, theirs, texts, read_back)
+    if not different and own is None:
+        different = "there is no tokenizer.json"
+    elif not different and own is not None and (part := first_difference(wanted, own)) is not None:
+        different = f"{part[0]} is {part[1]}, and {part[2]} in the file"
+    if different:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its tokenizer cannot be kept in the folder that was written: {different}",
+            remedy="please report the tokenizer",
+        )
 
 
 def require_writable(tokenizer: Tokenizer, root: Path, source: str) -> None:
@@ -272,7 +322,7 @@ def _options_explain(root: Path, own: Tokenizer, texts: Sequence[str]) -> bool:
         own.save(str(place / "tokenizer.json"))
         try:
             bare = _theirs(place, str(root), {}, lower=False)
-            return _first_difference(ids_of(own, texts), _their_ids(bare, texts, place, str(root))) is None
+            return not _difference(own, bare, texts, _their_ids(bare, texts, place, str(root)))
         except ModelUnsupported:
             return False
 
