@@ -57,8 +57,28 @@ class _BuildEncoder:
         return Vectors(embedded.vectors, self.space_id)
 
 
+class ToldTexts:
+    """Counts texts, and says every ten seconds how far it is: a large model takes minutes for a data set."""
+
+    def __init__(self, what: str, total: int, say: Callable[[str], None], *, every_s: float = 10.0) -> None:
+        self._what, self._total, self._say, self._every_s = what, total, say, every_s
+        self._began = self._told = time.monotonic()
+        self._done = 0
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._told >= self._every_s:
+            self._told = now
+            self._say(f"{self._what}: text {self._done} of {self._total}, {now - self._began:.0f} s so far.")
+
+
 def gated(
-    build: BuildFile, exact: float, checkpoint: Exportable, data: Dataset
+    build: BuildFile,
+    exact: float,
+    checkpoint: Exportable,
+    data: Dataset,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[BuildFile, tuple[GateFailed, ...]]:
     """*build* with its change of nDCG@10 on every runtime that keeps within the gate, and the refusals of the others.
 
@@ -71,7 +91,7 @@ def gated(
     label = f"{data.name}/{data.split}"
     passed, refused = [], list[GateFailed]()
     for measured in build.measured:
-        change = 100 * (ndcg(build, measured, checkpoint, data) - exact)
+        change = 100 * (ndcg(build, measured, checkpoint, data, say) - exact)
         if change >= -INT8_POINTS:
             passed.append(replace(measured, ndcg_change=round(change, 3), gate_data=label))
             continue
@@ -93,13 +113,21 @@ def speed_reports(build: BuildFile, wanted: ParityReference) -> list[BuildReport
     return reports
 
 
-def ndcg(build: BuildFile, measured: Measured, checkpoint: Exportable, data: Dataset) -> float:
-    """nDCG@10 of *build* on *data*, run as it was *measured*."""
+def ndcg(
+    build: BuildFile,
+    measured: Measured,
+    checkpoint: Exportable,
+    data: Dataset,
+    say: Callable[[str], None] = lambda _: None,
+) -> float:
+    """nDCG@10 of *build* on *data*, run as it was *measured*; *say* gets a sentence every ten seconds."""
     from ...evaluation import DenseRanker, evaluate
 
     with session_over(build.data, measured.runtime, measured.precision) as session:
         encoder = _BuildEncoder(build.name, checkpoint.identity.space_id(), session, checkpoint)
-        return evaluate(DenseRanker(encoder), data).score.ndcg_10
+        what = f"scoring {build.name} on {data.name}/{data.split} with {measured.runtime}"
+        told = ToldTexts(what, len(data.queries) + len(data.passages), say)
+        return evaluate(DenseRanker(encoder), data, progress=told).score.ndcg_10
 
 
 def _mean_and_speed(session: Session, wanted: ParityReference) -> tuple[float, float]:

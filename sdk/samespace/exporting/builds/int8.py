@@ -45,7 +45,7 @@ class Int8:
 def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibration, gate: Dataset, *, say: Say) -> Int8:
     """The first int8 that loses at most `INT8_POINTS` of nDCG@10 on *gate*."""
     failed: list[SamespaceError] = []
-    exact = ndcg(fp32, fp32.measured[-1], wanted.checkpoint, gate)
+    exact = ndcg(fp32, fp32.measured[-1], wanted.checkpoint, gate, say)
     ways: tuple[Callable[[], tuple[BuildFile, list[SamespaceError]]], ...] = (
         lambda: build_calibrated(fp32, wanted, calibration, say=say),
         lambda: build_dynamic(fp32, wanted),
@@ -53,7 +53,7 @@ def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibratio
     for way in ways:
         try:
             build, unloaded = way()
-            passed, refused = gated(build, exact, wanted.checkpoint, gate)
+            passed, refused = gated(build, exact, wanted.checkpoint, gate, say)
         except (BuildError, ExtraMissing) as error:
             failed.append(error)
             say(str(error))

@@ -49,3 +49,20 @@ def test_quantising_tells_how_far_it_is() -> None:
     quiet: list[str] = []
     assert list(CountedRows(["a"], quiet.append)) == ["a"]
     assert not quiet
+
+
+def test_scoring_a_build_says_how_far_it_is() -> None:
+    """Of a model of 110 million weights the gate's texts take minutes, before and after the file is quantised."""
+    from samespace.exporting.builds.gate import ToldTexts
+
+    said: list[str] = []
+    told = ToldTexts("scoring int8", 30, said.append, every_s=0.0)
+    told(10)
+    told(5)
+    assert [sentence.rpartition(",")[0] for sentence in said] == [
+        "scoring int8: text 10 of 30",
+        "scoring int8: text 15 of 30",
+    ]
+    quiet: list[str] = []
+    ToldTexts("scoring int8", 30, quiet.append)(30)
+    assert not quiet
