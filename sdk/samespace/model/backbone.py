@@ -14,6 +14,7 @@ from torch import nn
 from ..artifact.fingerprint import IRRELEVANT_SETTINGS
 from ..errors import ModelUnsupported, RequestInvalid
 from .folder.keys import read_by
+from .folder.tokenizer import tokenizer_options
 from .hub import read_json
 from .quiet import quiet
 
@@ -217,12 +218,19 @@ def token_limit(
             raise RequestInvalid(field="token limit", reason=f"{chosen}; {source} has positions for {positions} tokens")
         return chosen
     found = [] if positions is None else [positions]
-    if isinstance(settings.get("max_seq_length"), int):
-        found.append(settings["max_seq_length"])
-    elif (root / "tokenizer_config.json").exists():
-        length = read_json(root / "tokenizer_config.json", source).get("model_max_length")
-        if isinstance(length, int | float) and 0 < length < 1_000_000:
-            found.append(int(length))
+    said, own = tokenizer_options(settings, source).get("model_max_length"), settings.get("max_seq_length")
+    if said is None and own is None and (root / "tokenizer_config.json").exists():
+        said = read_json(root / "tokenizer_config.json", source).get("model_max_length")
+    elif said is None:  # options of the tokenizer come first, as in sentence-transformers
+        said = own
+    if said is not None and (isinstance(said, bool) or not isinstance(said, int | float) or said <= 0):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its token limit is {said!r}, expected a number of tokens",
+            remedy="change it in a copy",
+        )
+    if said is not None and said < 1_000_000:
+        found.append(int(said))
     if not found:
         raise ModelUnsupported(model=source, reason="does not say its token limit", remedy="pass --max-tokens")
     return min(found)

@@ -38,7 +38,7 @@ from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, 
 from .folder.tokenizer import canonical_tokenizer, read_tokenizer, require_rows
 from .hub import read_json, resolve_model
 from .modules import EncoderModule, Truncate, numpy_model
-from .static import TOKEN_LIMIT, StaticConfig, load_static
+from .static import StaticConfig, load_static
 from .transform import Transform
 
 DEFAULT_OVERLAP_SHARE: Final = 4
@@ -320,7 +320,7 @@ def _static_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
     parts = load_static(folder.root, folder.source)
     size = parts.config
     architecture = Architecture(StaticConfig.model_type, size.vocab_size, size.hidden_size, None)
-    return _Parts(parts.config, parts.model, parts.tokenizer, architecture, chosen.token_limit or TOKEN_LIMIT)
+    return _Parts(parts.config, parts.model, parts.tokenizer, architecture, chosen.token_limit or parts.limit)
 
 
 def _cut(folder: ModelFolder, architecture: Architecture) -> Sequence[Layer]:

@@ -268,7 +268,7 @@ def _require_plain(folder: Path, source: str) -> dict[str, Any]:
     wrong = ""
     if modules and (kinds != ["Transformer"] or modules[0].get("path")):
         wrong = f"modules.json names {', '.join(kinds)}, expected one Transformer"
-    elif any(settings.get("prompts") or {}) or settings.get("default_prompt_name"):
+    elif any((settings.get("prompts") or {}).values()) or settings.get("default_prompt_name"):
         wrong = "config_sentence_transformers.json has prompts for pairs"
     elif settings.get("model_type", "CrossEncoder") != "CrossEncoder":
         wrong = f"config_sentence_transformers.json calls it a {settings['model_type']}"

@@ -59,11 +59,12 @@ class StaticModel(PreTrainedModel):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class StaticParts:
-    """What a folder of static embeddings holds."""
+    """What a folder of static embeddings holds; *limit* is in tokens."""
 
     config: StaticConfig
     model: StaticModel
     tokenizer: Tokenizer
+    limit: int
 
 
 def is_model2vec(folder: Path) -> bool:
@@ -85,11 +86,14 @@ def load_static(root: Path, source: str) -> StaticParts:
         ModelUnsupported: there is no table of float numbers in safetensors, or the tokenizer does not fit it.
     """
     table = _table(root, source)
-    tokenizer = _tokenizer(root, source)
+    value = read_json(root / "tokenizer.json", source)
+    cut = (value.get("truncation") or {}).get("max_length")
+    limit = min(TOKEN_LIMIT, cut) if isinstance(cut, int) and cut > 0 else TOKEN_LIMIT
+    tokenizer = _tokenizer(value, source)
     config = StaticConfig(vocab_size=table.shape[0], hidden_size=table.shape[1])
     model = StaticModel(config)
     model.load_state_dict({"word_embeddings.weight": table})
-    return StaticParts(config, model.eval().requires_grad_(False), tokenizer)
+    return StaticParts(config, model.eval().requires_grad_(False), tokenizer, limit)
 
 
 def _table(root: Path, source: str) -> Tensor:
@@ -126,9 +130,8 @@ def _table(root: Path, source: str) -> Tensor:
     return table
 
 
-def _tokenizer(root: Path, source: str) -> Tokenizer:
-    """tokenizer.json without what it puts around a text: static embeddings have no special tokens."""
-    value = read_json(root / "tokenizer.json", source)
+def _tokenizer(value: dict[str, Any], source: str) -> Tokenizer:
+    """The content of tokenizer.json without what it puts around a text: static embeddings have no special tokens."""
     value["post_processor"] = value["truncation"] = value["padding"] = None
     try:
         return Tokenizer.from_str(json.dumps(value))

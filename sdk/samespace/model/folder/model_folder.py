@@ -179,12 +179,16 @@ def _sentence_transformers(
             reason=f"was trained with {pooling} pooling, {chosen.pooling} was asked for",
             remedy="leave --pooling out; another pooling would be another, untrained encoder",
         )
-    require_cosine(own, folder, "Normalize" in kinds[2:][-1:], source)
+    require_cosine(own, folder, _ends_in_unit_length(kinds[2:]), source)
     notes += [f"config_sentence_transformers.json: prompt {name}" for name in prompts.unused]
     return ModelFolder(
         source, root, pooling, attention, _layers(modules, kinds, source), prompts.by_role, {**transformer, **own},
         tuple(notes + more), names_of(folder), pool_prompt=pool_prompt or not any(prompts.by_role.values()),
     )  # fmt: skip
+
+
+def _ends_in_unit_length(kinds: Sequence[str]) -> bool:
+    return [kind for kind in kinds if kind != "Dropout"][-1:] == ["Normalize"]
 
 
 def _static(
@@ -196,7 +200,7 @@ def _static(
     _require_mean(chosen, source)
     own, notes = _first(folder, _MODEL_SETTINGS, MODEL, source)
     prompts = choose_prompts(own, source, query=chosen.query, passage=chosen.passage)
-    require_cosine(own, folder, "Normalize" in kinds[1:][-1:], source)
+    require_cosine(own, folder, _ends_in_unit_length(kinds[1:]), source)
     notes += [f"config_sentence_transformers.json: prompt {name}" for name in prompts.unused]
     # `_layers` begins after a transformer and its pooling, which a table has in one.
     layers = _layers((modules[0], *modules), (STATIC, *kinds), source)
@@ -235,7 +239,8 @@ def _layers(modules: Sequence[ModuleEntry], kinds: Sequence[str], source: str) -
     last = max((place for place, kind in enumerate(kinds) if kind not in _AFTER_LAYERS), default=0)
     layers: list[Layer] = []
     for place, (module, kind) in enumerate(zip(modules, kinds, strict=True)):
-        if kind in _AFTER_LAYERS and (module.folder / "config.json").exists():
+        own = module.folder != modules[0].folder  # else the file there is the transformer's
+        if kind in _AFTER_LAYERS and own and (module.folder / "config.json").exists():
             keys = NORMALISE_KEYS if kind == "Normalize" else DROPOUT
             check_keys(
                 read_json(module.folder / "config.json", source), keys, f"{module.folder.name}/config.json", source

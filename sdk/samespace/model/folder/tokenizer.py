@@ -117,8 +117,24 @@ def _both(root: Path, source: str, settings: Mapping[str, Any]) -> tuple[Tokeniz
     """tokenizer.json by its word, transformers' reading of the folder, and the options that were handed to it."""
     _require_no_code(root, source)
     lower = bool(settings.get("do_lower_case"))
-    options = dict(settings.get("processor_kwargs") or settings.get("tokenizer_args") or {})
+    options = tokenizer_options(settings, source)
     return _own(root, source, lower=lower), _theirs(root, source, options, lower=lower), options
+
+
+def tokenizer_options(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """What sentence-transformers' *settings* hand to the tokenizer, under whichever of the two names they have.
+
+    Raises:
+        ModelUnsupported: the two names say two things.
+    """
+    old, new = (dict(settings.get(name) or {}) for name in ("tokenizer_args", "processor_kwargs"))
+    if old and new and old != new:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its settings contradict each other: tokenizer_args are {old}, and processor_kwargs {new}",
+            remedy="take one out of a copy; sentence-transformers goes by tokenizer_args",
+        )
+    return old or new
 
 
 def _agreed(root: Path, source: str, own: Tokenizer | None, theirs: Any, *, explained: bool) -> Tokenizer:
@@ -138,9 +154,18 @@ def _agreed(root: Path, source: str, own: Tokenizer | None, theirs: Any, *, expl
         model=source,
         reason=f"tokenizer.json and tokenizer_config.json contradict each other: {difference}, which "
         "sentence-transformers builds from its vocabulary",
-        remedy=f'to keep the file\'s ids, set "tokenizer_class": "{_AS_IT_IS}" in a copy of tokenizer_config.json; '
-        "to keep the others, save the tokenizer again with transformers",
+        remedy=_way_to_keep(root, source)
+        + "to keep the others, save the tokenizer again with transformers: AutoTokenizer.from_pretrained(SOURCE)"
+        ".save_pretrained(COPY)",
     )
+
+
+def _way_to_keep(root: Path, source: str) -> str:
+    """How to have transformers take tokenizer.json by its word; it never does for some model types (Qwen 2)."""
+    path = root / "tokenizer_config.json"
+    if path.exists() and read_json(path, source).get("tokenizer_class") == _AS_IT_IS:
+        return f"it has {_AS_IT_IS} already, which transformers passes over for its model type; "
+    return f'to keep the file\'s ids, set "tokenizer_class": "{_AS_IT_IS}" in a copy of tokenizer_config.json; '
 
 
 def _difference(own: Tokenizer, theirs: Any, texts: Sequence[str], wanted: Sequence[Sequence[int]]) -> str:
@@ -347,7 +372,10 @@ def _plain(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _lower(tokenizer: Tokenizer) -> None:
-    """Lower-case texts first: sentence-transformers' `do_lower_case`."""
+    """Lower-case texts first, where no step does: sentence-transformers' `do_lower_case`."""
+    step = json.loads(tokenizer.to_str())["normalizer"] or {}
+    if any(each.get("type") == "Lowercase" for each in (step, *step.get("normalizers", ()))):
+        return
     steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer is not None else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
 
