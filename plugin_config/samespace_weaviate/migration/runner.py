@@ -273,7 +273,8 @@ class Migrator:
             )
 
     def _switch(self, transfer: Transfer, intent: str) -> None:
-        move_alias(transfer, self.migration, intent, lambda: self._catch_up(transfer), self.terms.tell)
+        tell, force = self.terms.tell, self.terms.force
+        move_alias(transfer, self.migration, intent, lambda: self._catch_up(transfer), tell, force=force)
 
     def _confirm(self, moved: str, not_moved: str, target: str) -> None:
         """Note where the alias really points: a crash may have come on either side of moving it."""

@@ -21,13 +21,20 @@ ROUNDS: Final = 20
 
 
 def move_alias(
-    transfer: Transfer, migration: Migration, intent: str, catch_up: Callable[[], Moved], tell: Callable[[str], None]
+    transfer: Transfer,
+    migration: Migration,
+    intent: str,
+    catch_up: Callable[[], Moved],
+    tell: Callable[[str], None],
+    *,
+    force: bool = False,
 ) -> None:
     """Move the alias to the route's target, right after a round that changed next to nothing.
 
     Args:
         intent: what the journal calls it.
         catch_up: does that round.
+        force: whether objects with stamps of the future are no reason to stop.
     """
     database, source, target = transfer.database, transfer.route.source, transfer.route.target
     refuse_elsewhere(database, migration, source)
@@ -36,7 +43,8 @@ def move_alias(
     if transfer.route.tenants and set(database.tenant_states(target)) - set(transfer.tenants()):
         moved = catch_up()  # a tenant was deleted while the round was made
     moved_ms = (transfer.stamp_ms(target) or database.now_ms()) + 1  # ours is older, what clients write next is not
-    _refuse_future(transfer, moved, moved_ms)
+    if not force:
+        _refuse_future(transfer, moved, moved_ms)
     transfer.journal.note(
         intent,
         since_ms=moved.since_ms,
@@ -86,10 +94,12 @@ def _refuse_future(transfer: Transfer, moved: Moved, moved_ms: int) -> None:
         moment = datetime.fromtimestamp(newest_ms / 1000, UTC).isoformat(timespec="seconds")
         raise MigrationBlocked(
             collection=transfer.route.source,
-            reason=f"object {uuid} was last written at {moment} by its stamp, {(newest_ms - moved_ms) / 1000:.0f} s "
-            "from now: a node's clock was ahead then, and what clients change next would look older",
-            remedy="nothing was switched; set the clocks (NTP), write the object again (any change will do) or wait "
-            "until that time, then run the same command again",
+            reason=f"object {uuid}, the newest, was last written at {moment} by its stamp, "
+            f"{(newest_ms - moved_ms) / 1000:.0f} s from now: a node's clock was ahead then, and what clients change "
+            "next would look older",
+            remedy="nothing was switched; set the clocks (NTP), then write such objects again (any change will do) or "
+            "wait until that time, and run the same command again; or give up what clients change in them while the "
+            "alias moves, with --force",
         )
 
 

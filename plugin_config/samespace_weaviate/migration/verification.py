@@ -20,7 +20,7 @@ from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database
-from ..access.values import PAGE, Hit, StoredObject
+from ..access.values import Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, remarks, wait_for_index
 from ..audit.tolerance import apart
 from ..pinning.routes import vectorizer_of
@@ -33,7 +33,7 @@ BOUND: Final = 2e-3
 """1 - cos between a stored vector and the same text encoded again: twice what two builds of one space may differ, and
 int8 differs a little with its batch. Vectors of another encoder are hundreds of times as far."""
 _SPOT: Final = 8
-_MODULE_TEXTS: Final = 5
+_MODULE_SPOTS: Final = 12
 _MOST_TENANTS: Final = 32
 LIMIT: Final = 10
 _INDEX_ROUNDS: Final = 3
@@ -198,16 +198,22 @@ def module_distance(transfer: Transfer, migration: Migration) -> float | None:
     states = transfer.database.tenant_states(migration.new) if migration.tenants else {"": "HOT"}
     for tenant in sorted(tenant for tenant, state in states.items() if state == "HOT"):
         own = transfer.database.of_tenant(tenant)
+        chance = random.Random(migration.id)
+        spots = [str(UUID(int=chance.getrandbits(128))) for _ in range(_MODULE_SPOTS)]
+        first = own.page(migration.new, "", PAGE, vectors=True)
+        some = chance.sample(first, min(_MODULE_SPOTS, len(first)))
+        some += [each for spot in spots for each in own.page(migration.new, spot, 1, vectors=True)]
+        found = {each.uuid: each for each in some}
         have = [
             each
-            for each in own.page(migration.new, "", PAGE, vectors=True)
+            for key, each in found.items()
             if text_of(each, migration.text_property)
             and np.ndim(each.vectors.get(migration.new_vector, ())) == 1
-            and each.uuid != transfer.mark
+            and key != transfer.mark
         ]
-        if some := sorted(have, key=lambda each: len(text_of(each, migration.text_property)))[:_MODULE_TEXTS]:
-            again = (_encoded_again(own, migration, each, uuid5(transfer.mark, str(each.uuid))) for each in some)
-            return float(np.median(list(again)))  # clients may have left one of them with a vector of another text
+        if have:
+            again = (_encoded_again(own, migration, each, uuid5(transfer.mark, str(each.uuid))) for each in have)
+            return float(np.median(list(again)))  # clients may have brought some of the vectors themselves
     return None
 
 

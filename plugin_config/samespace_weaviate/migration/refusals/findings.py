@@ -38,8 +38,8 @@ def refuse_another_encoder(transfer: Transfer, migration: Migration) -> None:
     if far is not None and not far <= BOUND:
         raise MigrationBlocked(
             collection=migration.new,
-            reason=f"the server at its address gives stored texts other vectors: 1 - cos is {far:.2g}, {BOUND:g} is "
-            "allowed",
+            reason=f"the server at its address gives most stored texts other vectors: 1 - cos is {far:.2g} at the "
+            f"median, {BOUND:g} is allowed",
             remedy=f"let the server there serve space {migration.to_space} itself, with its recipe; then run the same "
             "command again. Nothing was switched. --force switches all the same",
         )

@@ -269,8 +269,24 @@ def test_a_stamp_of_the_future_stops_the_switch(world: World, side: str) -> None
             there[record(3).uuid] = replace(there[record(3).uuid], updated_ms=world.door.clock_ms + 3_600_000)
 
     world.door.on_call = stamped
-    with pytest.raises(MigrationBlocked, match=rf"object {record(3).uuid} was last written at .* 3[56]\d\d s from now"):
+    with pytest.raises(MigrationBlocked, match=rf"object {record(3).uuid}, the newest, .* 3[56]\d\d s from now"):
         world.run()
+    assert world.door.pointers["Articles"] == "Article_old"
+
+
+def test_a_way_back_from_stamps_of_the_future_can_be_forced(world: World) -> None:
+    """By then the journal says that it goes back, so no other way is open."""
+    world.run()
+
+    def ahead(name: str) -> None:
+        if COPY in world.door.objects:
+            there = world.door.objects[COPY][""]
+            there[record(3).uuid] = replace(there[record(3).uuid], updated_ms=world.door.clock_ms + 3_600_000)
+
+    world.door.on_call = ahead
+    with pytest.raises(MigrationBlocked, match=r"the newest, was last written.*--force"):
+        world.run("rollback")
+    world.run("rollback", force=True)
     assert world.door.pointers["Articles"] == "Article_old"
 
 
