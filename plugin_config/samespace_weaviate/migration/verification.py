@@ -20,7 +20,7 @@ from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database
-from ..access.values import Hit, StoredObject
+from ..access.values import PAGE, Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, remarks, wait_for_index
 from ..audit.tolerance import apart
 from ..pinning.routes import vectorizer_of
