@@ -14,7 +14,7 @@ from torch import nn
 from ..artifact.fingerprint import IRRELEVANT_SETTINGS
 from ..errors import ModelUnsupported, RequestInvalid
 from .folder.keys import read_by
-from .folder.tokenizer import tokenizer_options
+from .folder.tokenizer_options import tokenizer_options
 from .hub import read_json
 from .quiet import quiet
 
