@@ -14,7 +14,7 @@ from torch import nn
 from ..artifact.fingerprint import IRRELEVANT_SETTINGS
 from ..errors import ModelUnsupported, RequestInvalid
 from .folder.keys import read_by
-from .folder.tokenizer import tokenizer_options
+from .folder.tokenizer_options import tokenizer_options
 from .hub import read_json
 from .quiet import quiet
 
@@ -96,6 +96,14 @@ def whole_model(
     """
     if not any(root.glob("*.safetensors")):
         raise ModelUnsupported(model=source, **_why_no_weights(root, auto))
+    named = [root / name for name in ("model.safetensors", "model.safetensors.index.json")]
+    if not any(each.exists() for each in named):
+        only = ", ".join(sorted(each.name for each in root.glob("*.safetensors"))[:3])
+        raise ModelUnsupported(
+            model=source,
+            reason=f"has no model.safetensors, only {only}, which no library reads unless it is told to",
+            remedy="if these are its weights, rename a copy to model.safetensors",
+        )
     try:
         with quiet("transformers"):  # its report is read below
             model, report = kind.from_pretrained(

@@ -11,7 +11,7 @@ import pytest
 from fakes.models.layouts import change, encoder, modules, put
 from fakes.models.static import save_static
 from samespace.errors import ModelUnsupported
-from samespace.model.checkpoint import CheckpointEncoder, load_checkpoint
+from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 from samespace.vectors import cosine_distance
 
 SETTINGS = "sentence_bert_config.json"
@@ -78,3 +78,24 @@ def test_static_embeddings_are_cut_where_their_tokenizer_cuts(tmp_path: Path) ->
     cut = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
     put(folder, {str(file.relative_to(folder)): {**value, "truncation": cut}})
     assert load_checkpoint(folder).recipe.token_limit == 8
+
+
+def test_another_prompt_than_sentence_transformers_takes_is_told(tmp_path: Path) -> None:
+    """It stops at an empty "document", which every folder has; here the first that says something counts."""
+    folder = encoder(tmp_path / "model")
+    prompts = {"query": "q: ", "document": "", "passage": "p: "}
+    change(folder, "config_sentence_transformers.json", prompts=prompts)
+    loaded = load_checkpoint(folder)
+    assert loaded.recipe.prompts["passage"] == "p: "
+    assert "Passages get the prompt 'p: ', and '' by sentence-transformers' encode_document" in loaded.advice
+    assert "encode_document" not in load_checkpoint(folder, Overrides(passage_prompt="p: ")).advice
+    change(folder, "config_sentence_transformers.json", prompts={**prompts, "document": "p: "})
+    assert "encode_document" not in load_checkpoint(folder).advice
+
+
+def test_weights_under_another_name_are_told(tmp_path: Path) -> None:
+    """Getting the folder anew would not help."""
+    folder = encoder(tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    with pytest.raises(ModelUnsupported, match=r"no model.safetensors, only model.fp16.safetensors"):
+        load_checkpoint(folder)

@@ -184,6 +184,7 @@ def _sentence_transformers(
     return ModelFolder(
         source, root, pooling, attention, _layers(modules, kinds, source), prompts.by_role, {**transformer, **own},
         tuple(notes + more), names_of(folder), pool_prompt=pool_prompt or not any(prompts.by_role.values()),
+        advice=prompts.advice,
     )  # fmt: skip
 
 
@@ -206,7 +207,7 @@ def _static(
     layers = _layers((modules[0], *modules), (STATIC, *kinds), source)
     return ModelFolder(
         source, modules[0].folder, "mean", None, layers, prompts.by_role, own, tuple(notes), names_of(folder),
-        static=True,
+        advice=prompts.advice, static=True,
     )  # fmt: skip
 
 

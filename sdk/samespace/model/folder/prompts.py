@@ -22,10 +22,11 @@ _REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ChosenPrompts:
-    """Prompts by role, and the names of those that no role has."""
+    """Prompts by role, the names of those that no role has, and what the user should know; "" for nothing."""
 
     by_role: Mapping[str, str]
     unused: tuple[str, ...] = ()
+    advice: str = ""
 
 
 def choose_prompts(
@@ -51,7 +52,19 @@ def choose_prompts(
     if None in said.values():
         _require_clear(prompts, known, others, settings.get("default_prompt_name"), own, source)
     hidden = {name for name in PASSAGE_NAMES if passage is None and own.get(name) not in (None, "", prompts["passage"])}
-    return ChosenPrompts(prompts, tuple(sorted({*others, *hidden})))
+    advice = "" if passage is not None else _otherwise(own, prompts["passage"])
+    return ChosenPrompts(prompts, tuple(sorted({*others, *hidden})), advice)
+
+
+def _otherwise(own: Mapping[str, str], prompt: str) -> str:
+    """Where sentence-transformers' encode_document takes an empty prompt that hides the one which is taken here."""
+    first = next((name for name in PASSAGE_NAMES if name in own), None)
+    if first is None or (own[first] or "") == prompt:
+        return ""
+    return (
+        f"Passages get the prompt {prompt!r}, and {own[first] or ''!r} by sentence-transformers' encode_document, "
+        f"which stops at the name {first}: say --passage-prompt for the one that it was trained with."
+    )
 
 
 def _require_clear(

@@ -17,13 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer
 
 from ...artifact.fingerprint import canonical_json
 from ...artifact.tokenizer_check import largest_id
 from ...errors import ModelUnsupported
 from ..hub import read_json
 from ..quiet import quiet
+from .tokenizer_options import lower_first, tokenizer_options
 from .tokenizer_parts import differing_controls, first_difference, random_step
 
 HARD_TEXTS: Final = (
@@ -119,22 +120,6 @@ def _both(root: Path, source: str, settings: Mapping[str, Any]) -> tuple[Tokeniz
     lower = bool(settings.get("do_lower_case"))
     options = tokenizer_options(settings, source)
     return _own(root, source, lower=lower), _theirs(root, source, options, lower=lower), options
-
-
-def tokenizer_options(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """What sentence-transformers' *settings* hand to the tokenizer, under whichever of the two names they have.
-
-    Raises:
-        ModelUnsupported: the two names say two things.
-    """
-    old, new = (dict(settings.get(name) or {}) for name in ("tokenizer_args", "processor_kwargs"))
-    if old and new and old != new:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"its settings contradict each other: tokenizer_args are {old}, and processor_kwargs {new}",
-            remedy="take one out of a copy; sentence-transformers goes by tokenizer_args",
-        )
-    return old or new
 
 
 def _agreed(root: Path, source: str, own: Tokenizer | None, theirs: Any, *, explained: bool) -> Tokenizer:
@@ -286,7 +271,7 @@ def _own(root: Path, source: str, *, lower: bool) -> Tokenizer | None:
             model=source, reason=f"tokenizer.json cannot be read: {error}", remedy="save the tokenizer again"
         ) from error
     if lower:
-        _lower(tokenizer)
+        lower_first(tokenizer)
     return tokenizer
 
 
@@ -307,7 +292,7 @@ def _theirs(root: Path, source: str, options: Mapping[str, Any], *, lower: bool)
         )
     _plain(loaded.backend_tokenizer)
     if lower:
-        _lower(loaded.backend_tokenizer)
+        lower_first(loaded.backend_tokenizer)
     return loaded
 
 
@@ -369,15 +354,6 @@ def _plain(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
-
-
-def _lower(tokenizer: Tokenizer) -> None:
-    """Lower-case texts first, where no step does: sentence-transformers' `do_lower_case`."""
-    step = json.loads(tokenizer.to_str())["normalizer"] or {}
-    if any(each.get("type") == "Lowercase" for each in (step, *step.get("normalizers", ()))):
-        return
-    steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer is not None else [])]
-    tokenizer.normalizer = normalizers.Sequence(steps)
 
 
 def _with_special_tokens(own: Tokenizer, theirs: Any) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from samespace.errors import DataInvalid
+from samespace.training.data.leakage import content, same_answer
 from samespace.training.data.near_duplicates import (
     canonical,
     connected,
@@ -222,3 +223,12 @@ def test_real_leaks_stop_training_and_say_how_to_go_on(tmp_path: Path, query: st
     found = load_training_set(make_config({"data": str(folder), "out": "o", "drop_leaks": True}))
     assert found.dropped_leaks == 1
     assert LOOK_ALIKES[0][0] not in found.examples.queries
+
+
+def test_the_html_of_a_page_is_no_difference_that_is_asked_for() -> None:
+    """The same text with tags and entities around it leaks; code in pointed brackets is content."""
+    text = "Glaucoma is a disease of the eye & its nerve. It is treated with drops. Vision that is lost stays lost."
+    page = "<p>" + text.replace("&", "&amp;").replace(". ", '.</p>\n<p class="x">') + "</p>"
+    assert content(page) == content(text)
+    assert same_answer(text, page, "what is glaucoma", "what does p mean in amp glaucoma")
+    assert content("a list<int> of numbers") != content("a list<str> of numbers")
