@@ -131,7 +131,8 @@ class CutoverSide:
         self._text = _text_property(schema)
         names = {str(each["name"]) for each in schema.get("properties") or ()}
         self._windows = DOCUMENT_PROPERTY in names
-        if not self._windows and id_property not in names:
+        self._by_uuid = id_property == "uuid" and "uuid" not in names
+        if not self._windows and id_property not in names and not self._by_uuid:
             have = ", ".join(sorted(names))
             raise RequestInvalid(field="--id-property", reason=f"{id_property!r}; {self.name} has {have}")
 
@@ -150,12 +151,13 @@ class CutoverSide:
             found: dict[str, CutoverAnswer] = {}
             for hit in hits:
                 document = hit.properties.get(DOCUMENT_PROPERTY) if self._windows else None
-                key = str(document or hit.properties.get(self._id) or hit.uuid)
+                own = None if self._by_uuid else hit.properties.get(self._id)
+                key = str(document or own or hit.uuid)
                 if by_name and key in found and not document:
                     raise RequestInvalid(
                         field="--id-property",
                         reason=f"{self._id!r}; two objects of {self.name} have the same {self._id}: without judged "
-                        "queries it has to tell objects apart",
+                        "queries it has to tell objects apart; uuid takes the objects' own ids",
                     )
                 found.setdefault(key, CutoverAnswer(key, str(hit.properties.get(self._text) or "")[:300]))
             if len(found) >= DEPTH or len(hits) < limit or limit >= _MOST_HITS or not self._windows:

@@ -223,7 +223,7 @@ class Migrator:
         self._require_alike(self._forth())
         self._require_encoding()
         if not self.terms.force:
-            refuse_another_encoder(self._forth(), migration)
+            refuse_another_encoder(self._forth(), migration, terms.tell)
         found = self._verified()
         for sentence in found.sentences():
             terms.tell(sentence)

@@ -183,38 +183,34 @@ def _made_searchable(own: Database, name: str, vector: str, rounds: int) -> tupl
     return replace(found, lost=tuple(sorted({*found.lost, *changed}))), indexed
 
 
-def module_distance(transfer: Transfer, migration: Migration) -> float | None:
-    """1 - cos between stored vectors of the new collection and what Weaviate's module makes of the same, at the median.
+def module_distances(transfer: Transfer, migration: Migration) -> list[float]:
+    """1 - cos between stored vectors of the new collection and what Weaviate's module makes of the same objects.
 
-    A few objects are written once more, under an id of ours and without that vector, read, and deleted. A server that
-    says the right space and answers other vectors is seen by nothing else before clients write through it.
+    Some objects, from everywhere, are written once more, under an id of ours and without that vector, read, and
+    deleted. A server that says the right space and answers other vectors is seen by nothing else before clients write
+    through it.
 
     Returns:
-        None where there is no module, no active tenant, or no object with a text and one vector of it.
+        [] where there is no module, no active tenant, or no object with a text and one vector of it.
     """
     module, _ = vectorizer_of(transfer.database.schema(migration.new) or {}, migration.new_vector)
-    if module == "none":
-        return None
     states = transfer.database.tenant_states(migration.new) if migration.tenants else {"": "HOT"}
-    for tenant in sorted(tenant for tenant, state in states.items() if state == "HOT"):
-        own = transfer.database.of_tenant(tenant)
-        chance = random.Random(migration.id)
+    for tenant in sorted(tenant for tenant, state in states.items() if state == "HOT" and module != "none"):
+        own, chance = transfer.database.of_tenant(tenant), random.Random(migration.id)
         spots = [str(UUID(int=chance.getrandbits(128))) for _ in range(_MODULE_SPOTS)]
         first = own.page(migration.new, "", PAGE, vectors=True)
         some = chance.sample(first, min(_MODULE_SPOTS, len(first)))
         some += [each for spot in spots for each in own.page(migration.new, spot, 1, vectors=True)]
-        found = {each.uuid: each for each in some}
-        have = [
-            each
-            for key, each in found.items()
+        have = {
+            each.uuid: each
+            for each in some
             if text_of(each, migration.text_property)
             and np.ndim(each.vectors.get(migration.new_vector, ())) == 1
-            and key != transfer.mark
-        ]
+            and each.uuid != transfer.mark
+        }
         if have:
-            again = (_encoded_again(own, migration, each, uuid5(transfer.mark, str(each.uuid))) for each in have)
-            return float(np.median(list(again)))  # clients may have brought some of the vectors themselves
-    return None
+            return [_encoded_again(own, migration, each, uuid5(transfer.mark, str(key))) for key, each in have.items()]
+    return []
 
 
 def _encoded_again(own: Database, migration: Migration, each: StoredObject, key: UUID) -> float:

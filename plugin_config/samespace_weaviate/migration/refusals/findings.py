@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 from uuid import UUID
 
 from samespace.errors import MigrationBlocked
@@ -10,7 +11,10 @@ from samespace.errors import MigrationBlocked
 from ...audit.searchable import SearchCheck, remarks, wait_for_index
 from ..plan import Migration
 from ..transfer import Transfer
-from ..verification import BOUND, INDEX_WAIT_S, Verification, made_searchable, module_distance
+from ..verification import BOUND, INDEX_WAIT_S, Verification, made_searchable, module_distances
+
+MOST_BROUGHT: Final = 0.25
+"""Share of carried vectors that clients may have brought themselves."""
 
 
 def refuse_what_was_found(found: Verification, migration: Migration) -> None:
@@ -32,17 +36,26 @@ def refuse_what_was_found(found: Verification, migration: Migration) -> None:
         raise _unsearchable(migration, found.lost, found.searched)
 
 
-def refuse_another_encoder(transfer: Transfer, migration: Migration) -> None:
-    """The server at the new address answers, and its vectors are not those that were copied."""
-    far = module_distance(transfer, migration)
-    if far is not None and not far <= BOUND:
+def refuse_another_encoder(transfer: Transfer, migration: Migration, tell: Callable[[str], None]) -> None:
+    """The server at the new address answers, and its vectors are not those that are stored.
+
+    What was encoded on the way has to be the same. Of vectors that were carried, clients may have brought some.
+    """
+    distances = module_distances(transfer, migration)
+    wrong = [far for far in distances if not far <= BOUND]
+    said = (
+        f"of {len(distances)} stored texts, the server at its address gives {len(wrong)} other vectors (1 - cos up to "
+        f"{max(distances, default=0.0):.2g}; {BOUND:g} is allowed)"
+    )
+    if wrong and (not migration.carries or len(wrong) > MOST_BROUGHT * len(distances)):
         raise MigrationBlocked(
             collection=migration.new,
-            reason=f"the server at its address gives most stored texts other vectors: 1 - cos is {far:.2g} at the "
-            f"median, {BOUND:g} is allowed",
+            reason=said,
             remedy=f"let the server there serve space {migration.to_space} itself, with its recipe; then run the same "
-            "command again. Nothing was switched. --force switches all the same",
+            "command again. Nothing was switched. --force switches all the same, such as where clients bring vectors",
         )
+    if wrong:
+        tell(f"{said[0].upper()}{said[1:]}: clients brought those vectors, or the server is wrong in part. Audit it.")
 
 
 def refuse_unsearchable(transfer: Transfer, migration: Migration, tell: Callable[[str], None]) -> None:

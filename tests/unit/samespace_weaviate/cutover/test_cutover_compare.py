@@ -56,6 +56,7 @@ def test_a_property_that_does_not_tell_objects_apart_gives_no_verdict() -> None:
     database = Collections({"Old": plain(range(100)), "New": plain(range(99, -1, -1))})
     with pytest.raises(RequestInvalid, match="two objects of Old have the same lang"):
         compare_collections(*sides(database, "lang"), QUERIES)
+    assert compare_collections(*sides(database, "uuid"), QUERIES).overlap == 1.0  # the objects' own ids
     found = compare_collections(*sides(database, "passageId"), QUERIES)
     assert found.overlap == 0.0 and found.verdict.decision is not Decision.GO
 
