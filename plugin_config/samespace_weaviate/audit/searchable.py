@@ -107,11 +107,17 @@ def search_each(
     tied, behind = set[UUID](), set[UUID]()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="samespace-search") as pool:
         for address, nearest in doors.items():
-            answers = list(pool.map(lambda each, ask=nearest: finds_itself(ask, *each), objects))
-            widely = _Widely(nearest)
-            for (uuid, vector), answer in zip(objects, answers, strict=True):
-                if answer is SelfSearch.TIES or (answer is SelfSearch.NO and compressed):
-                    answer = widely.finds(uuid, vector, answer)
+            answers = dict(
+                zip(
+                    (uuid for uuid, _ in objects),
+                    pool.map(lambda each, ask=nearest: finds_itself(ask, *each), objects),
+                    strict=True,
+                )
+            )
+            doubtful = _by_vector(objects, answers, compressed=compressed)
+            for again in pool.map(lambda each, ask=nearest: _widely(ask, *each), doubtful):
+                answers |= again
+            for uuid, answer in answers.items():
                 if answer is SelfSearch.NO:
                     missing[uuid] = (*missing.get(uuid, ()), address)
                 elif answer is SelfSearch.TIES:
@@ -121,30 +127,36 @@ def search_each(
     return IndexAnswers(missing, len(tied - missing.keys()), len(behind - missing.keys()))
 
 
-class _Widely:
-    """The largest query of each vector, asked once: objects of one vector share it."""
+def _by_vector(
+    objects: Sequence[tuple[UUID, Float32]], answers: Mapping[UUID, SelfSearch], *, compressed: bool
+) -> list[tuple[Float32, dict[UUID, SelfSearch]]]:
+    """Objects of which the largest query tells more: those of one vector share it."""
+    found: dict[bytes, tuple[Float32, dict[UUID, SelfSearch]]] = {}
+    for uuid, vector in objects:
+        if answers[uuid] is SelfSearch.TIES or (compressed and answers[uuid] is SelfSearch.NO):
+            found.setdefault(vector.tobytes(), (vector, {}))[1][uuid] = answers[uuid]
+    return list(found.values())
 
-    def __init__(self, nearest: Nearest) -> None:
-        self._nearest = nearest
-        self._last: tuple[bytes, Sequence[tuple[UUID, float]]] = (b"", ())
 
-    def finds(self, uuid: UUID, vector: Float32, before: SelfSearch) -> SelfSearch:
-        """What is known after it; *before* where Weaviate takes no such query."""
-        key = vector.tobytes()
-        if self._last[0] != key:
-            try:
-                self._last = key, self._nearest(vector, WIDEST)
-            except WeaviateUnavailable:
-                raise
-            except WeaviateError as error:
-                if "maximum" not in str(error).lower():
-                    raise
-                self._last = key, ()
-        results = self._last[1]
-        if any(found == uuid for found, _ in results):
-            return SelfSearch.YES if before is SelfSearch.TIES else SelfSearch.BEHIND
-        tied = len(results) == WIDEST and results[-1][1] - results[0][1] <= SAME
-        return before if not results or tied else SelfSearch.NO
+def _widely(nearest: Nearest, vector: Float32, before: Mapping[UUID, SelfSearch]) -> dict[UUID, SelfSearch]:
+    """What is known after the largest query; *before* where Weaviate takes no such query."""
+    try:
+        results = nearest(vector, WIDEST)
+    except WeaviateUnavailable:
+        raise
+    except WeaviateError as error:
+        if "maximum" not in str(error).lower():
+            raise
+        return dict(before)
+    there = {uuid for uuid, _ in results}
+    tied = len(results) == WIDEST and results[-1][1] - results[0][1] <= SAME
+    found = {}
+    for uuid, answer in before.items():
+        if uuid in there:
+            found[uuid] = SelfSearch.YES if answer is SelfSearch.TIES else SelfSearch.BEHIND
+        else:
+            found[uuid] = answer if tied or not results else SelfSearch.NO
+    return found
 
 
 def unfiltered(database: Database, name: str, ids: Sequence[UUID], consistency: Consistency | None = None) -> set[UUID]:
