@@ -6,6 +6,7 @@ requests says whether it tried again what cannot help.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import re
@@ -83,7 +84,11 @@ def _litellm(url: str, token: str, text: str) -> None:
     import litellm
 
     litellm.suppress_debug_info = True
-    litellm.embedding(model="openai/any", input=[text], api_base=f"{url}/v1", api_key=token)
+    try:
+        litellm.embedding(model="openai/any", input=[text], api_base=f"{url}/v1", api_key=token)
+    finally:  # it makes an event loop for this thread, and leaves it open
+        asyncio.get_event_loop().close()
+        asyncio.set_event_loop(None)
 
 
 def _hub(url: str, token: str, text: str) -> None:

