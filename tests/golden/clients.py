@@ -84,11 +84,13 @@ def _litellm(url: str, token: str, text: str) -> None:
     import litellm
 
     litellm.suppress_debug_info = True
+    loop = asyncio.new_event_loop()  # else it makes one for this thread, and leaves it open
+    asyncio.set_event_loop(loop)
     try:
         litellm.embedding(model="openai/any", input=[text], api_base=f"{url}/v1", api_key=token)
-    finally:  # it makes an event loop for this thread, and leaves it open
-        asyncio.get_event_loop().close()
+    finally:
         asyncio.set_event_loop(None)
+        loop.close()
 
 
 def _hub(url: str, token: str, text: str) -> None:
