@@ -40,7 +40,7 @@ class FileEntry:
 
 
 MOST_ALLOWED: Final[Mapping[str, float]] = {"fp32": 1e-4, "fp16": 1e-3, "bf16": 1e-3, "int8": 0.1}
-"""1 - cos. Exports show 1e-10, 1e-4, 2e-4, and for int8 0.01 (MiniLM) to 0.06 (mpnet); other encoders are far beyond."""
+"""1 - cos. Exports show 1e-10, 1e-4, 2e-4, and 0.01 (MiniLM) to 0.06 (mpnet); other encoders are far beyond."""
 
 
 @dataclass(frozen=True, slots=True)
