@@ -14,7 +14,7 @@ from .windows import Target
 
 _INDEX_WAIT_S: Final = 600.0
 """How long an asynchronous index may take after the last write."""
-_READ: Final = "QUORUM"
+READ: Final = "QUORUM"
 """An import goes on while a node is away, so what it wrote is read of as many replicas as took it."""
 
 
@@ -47,6 +47,6 @@ def search(
     ids = None if written is None else list(written)
     for tenant in some:
         door = door_of(database, target, tenant)
-        uuids = door.ids(target.collection, _READ) if ids is None else (uuid for of, uuid in ids if of == tenant)
-        found += check_searchable(door, target.collection, target.vector, uuids, _READ)
+        uuids = door.ids(target.collection, READ) if ids is None else (uuid for of, uuid in ids if of == tenant)
+        found += check_searchable(door, target.collection, target.vector, uuids, READ)
     return found

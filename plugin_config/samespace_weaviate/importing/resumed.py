@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from samespace.errors import WeaviateError, WeaviateUnavailable
@@ -15,10 +15,8 @@ from samespace.errors import WeaviateError, WeaviateUnavailable
 from ..access.database import Database
 from ..access.values import Passage
 from ..pinning.spec import DOCUMENT_PROPERTY, SPAN_PROPERTIES, WINDOW_PROPERTY
+from .found import READ, door_of
 from .windows import Target, typed, window_uuid
-
-_READ: Final = "QUORUM"
-"""An import goes on while a node is away, so what it wrote is read of as many replicas as took it."""
 
 
 def holds(database: Database, target: Target, passages: Iterable[Passage], tenant_property: str = "") -> bool:
@@ -36,7 +34,7 @@ def holds(database: Database, target: Target, passages: Iterable[Passage], tenan
 
 
 def _tenant_holds(database: Database, target: Target, tenant: str, passages: list[Passage]) -> bool:
-    own = database if tenant == target.tenant else database.of_tenant(tenant)
+    own = door_of(database, target, tenant)
     try:
         first = _read(own, target, [window_uuid(target.collection, passage.id, 0) for passage in passages])
         return all(_is_whole(own, target, passage, first) for passage in passages)
@@ -50,7 +48,7 @@ def _read(own: Database, target: Target, uuids: list[UUID]) -> dict[UUID, Mappin
     """The properties of those that are there with a vector."""
     spans = SPAN_PROPERTIES if target.long_texts == "windows" else ()
     names = list(dict.fromkeys([target.text_property, *spans, *target.properties]))
-    found = own.read(target.collection, target.vector, uuids, names, _READ)
+    found = own.read(target.collection, target.vector, uuids, names, READ)
     return {each.uuid: each.properties for each in found if each.vector is not None}
 
 

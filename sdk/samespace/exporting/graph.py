@@ -22,6 +22,7 @@ from ..errors import ModelUnsupported
 from ..model.checkpoint import Checkpoint
 from ..model.exportable import BringsGraph
 from ..model.quiet import quiet
+from ..model.reranker import RerankerCheckpoint
 
 OPSETS: Final = (23, 20)
 INPUTS: Final = ["input_ids", "attention_mask"]
@@ -39,16 +40,25 @@ def graph_of(encoder: Checkpoint | BringsGraph, opset: int) -> bytes:
     Raises:
         ModelUnsupported: there is none at this opset.
     """
-    if not isinstance(encoder, Checkpoint):
-        return encoder.graph(opset)
+    return graph_of_checkpoint(encoder, opset) if isinstance(encoder, Checkpoint) else encoder.graph(opset)
+
+
+def graph_of_checkpoint(checkpoint: Checkpoint | RerankerCheckpoint, opset: int, *, output: str = OUTPUT) -> bytes:
+    """The bytes of torch's export in fp32.
+
+    Args:
+        output: the name of what the graph gives.
+
+    Raises:
+        ModelUnsupported: torch does not export it at this opset.
+    """
+    limit, architecture = checkpoint.recipe.token_limit, checkpoint.architecture
     try:
-        return to_onnx(
-            encoder.module, opset, token_limit=encoder.recipe.token_limit, positions=encoder.architecture.positions
-        )
+        return to_onnx(checkpoint.module, opset, token_limit=limit, positions=architecture.positions, output=output)
     except ExportFailed as error:
         raise ModelUnsupported(
-            model=encoder.source,
-            reason=f"{encoder.architecture.model_type} does not export at opset {opset}: {error}",
+            model=checkpoint.source,
+            reason=f"{architecture.model_type} does not export at opset {opset}: {error}",
             remedy="please report the architecture",
         ) from error
 

@@ -25,7 +25,7 @@ from ..artifact.layout import check_target
 from ..artifact.probes import pair_probes
 from ..artifact.reranker import RerankerIdentity
 from ..embed import Model
-from ..errors import GateFailed, ModelUnsupported, RequestInvalid
+from ..errors import GateFailed, RequestInvalid
 from ..folders import require_room, writes
 from ..model.quiet import quiet
 from ..model.reranker import HARD_PAIRS, RerankerCheckpoint
@@ -36,7 +36,7 @@ from .builds.exact import build_fp32
 from .builds.gate import speed_reports
 from .builds.original import OriginalCheck
 from .builds.parity import reference
-from .graph import OPSETS, ExportFailed, to_onnx
+from .graph import OPSETS, graph_of_checkpoint
 from .package import README, Exported, Say
 from .provenance import public_name
 
@@ -85,21 +85,7 @@ class RerankerExport:
 
     def graph(self, opset: int) -> bytes:
         """The bytes of an fp32 ONNX file; raises `ModelUnsupported` where torch does not export it."""
-        checkpoint, limit = self.checkpoint, self.recipe.token_limit
-        try:
-            return to_onnx(
-                checkpoint.module,
-                opset,
-                token_limit=limit,
-                positions=checkpoint.architecture.positions,
-                output="logits",
-            )
-        except ExportFailed as error:
-            raise ModelUnsupported(
-                model=self.source,
-                reason=f"{checkpoint.architecture.model_type} does not export at opset {opset}: {error}",
-                remedy="please report the architecture",
-            ) from error
+        return graph_of_checkpoint(self.checkpoint, opset, output="logits")
 
 
 @writes("out")

@@ -12,8 +12,6 @@ What it leaves to others: finding near-duplicates (`near_duplicates`), what foll
 
 from __future__ import annotations
 
-import html
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,11 +30,6 @@ _SMALL: Final = frozenset(
 )
 
 
-_TAG: Final = re.compile(
-    r"</?(?:p|br|hr|div|span|a|b|i|u|em|strong|ul|ol|li|h[1-6]|table|tr|td|th|tbody|thead|img|section|article|sup|sub|code"
-    r"|pre|blockquote|font|center)(?:\s[^<>]*)?/?>",
-    re.IGNORECASE,
-)
 _WORDS_OF_A_QUESTION: Final = 2
 
 
@@ -184,18 +177,18 @@ def _gives_away(role: Role, held_out: Examples, held: int, trained: Examples, ro
     asked, question = held_out.queries[held], trained.queries[row]
     answer, known = held_out.passages[held], trained.passages[row]
     if role == "passage":
-        return _canonical(answer) == _canonical(known) or not told_apart(answer, known, asked, question)
+        return canonical(answer) == canonical(known) or not told_apart(answer, known, asked, question)
     return same_question(asked, question) or same_answer(answer, known, asked, question)
 
 
 def same_question(left: str, right: str) -> bool:
     """Whether two near-duplicates ask the same: they differ in no word that has content."""
-    return _canonical(left) == _canonical(right) or content(left) == content(right)
+    return canonical(left) == canonical(right) or content(left) == content(right)
 
 
 def same_answer(left: str, right: str, left_query: str, right_query: str) -> bool:
     """Whether two passages say the same to their queries: the same text, or one that differs in nothing asked for."""
-    if _canonical(left) == _canonical(right):
+    if canonical(left) == canonical(right):
         return True
     if jaccard(_shingles(left), _shingles(right)) < NEAR:
         return False
@@ -211,17 +204,8 @@ def told_apart(left: str, right: str, left_query: str, right_query: str) -> bool
 
 @lru_cache(maxsize=100_000)
 def content(text: str) -> frozenset[str]:
-    """The stems of the words of a text, and its signs, without small words and without HTML around them."""
-    return frozenset(_stem(word) for word in _canonical(text).split() if word not in _SMALL)
-
-
-def _canonical(text: str) -> str:
-    return canonical(_plain(text))
-
-
-def _plain(text: str) -> str:
-    """A text without the tags and entities of a page, which nobody asks for; code in pointed brackets stays."""
-    return _TAG.sub(" ", html.unescape(text)) if "<" in text or "&" in text else text
+    """The stems of the words of a text, and its signs, without small words."""
+    return frozenset(_stem(word) for word in canonical(text).split() if word not in _SMALL)
 
 
 @lru_cache(maxsize=100_000)
@@ -233,7 +217,7 @@ def _stem(word: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def _shingles(text: str) -> Shingles:
-    return shingles(_plain(text))
+    return shingles(text)
 
 
 def without(examples: Examples, rows: Sequence[int] | frozenset[int]) -> Examples:
