@@ -78,6 +78,7 @@ class Checkpoint:
         transform: the linear map after them, or None.
         router: the Router that this is a route of, as the user named it: its other route shares the space. "" for an
             encoder of its own, and for a route that was changed since it was read.
+        own_limit: whether the token limit is the folder's, and not the user's.
         notes: keys and prompts of the folder that are not used, because they change no vector.
         advice: what the user should know before using it; "" for nothing.
         before_head: the checkpoint as it was read, where a head was put behind it (`export.heads`): what can be held
@@ -95,6 +96,7 @@ class Checkpoint:
     recipe: Recipe
     transform: Transform | None = None
     router: str = ""
+    own_limit: bool = True
     notes: tuple[str, ...] = ()
     advice: str = ""
     before_head: Checkpoint | None = None
@@ -278,6 +280,7 @@ def _loaded(folder: ModelFolder, chosen: Overrides) -> Checkpoint:
             window_overlap=overlap,
             pool_prompt=folder.pool_prompt,
         ),
+        own_limit=chosen.token_limit is None,
         notes=(*folder.notes, *parts.notes),
         advice=" ".join(filter(None, (prompts, folder.advice, parts.advice))),
     )

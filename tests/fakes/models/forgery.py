@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from samespace.artifact import open_artifact
 from samespace.runtime import load_build
@@ -58,3 +60,25 @@ def forge_tokenizer(folder: Path, change: Callable[[dict[str, Any]], Any]) -> No
     value = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     change(value)
     forge_file(folder, "tokenizer.json", json.dumps(value).encode())
+
+
+def add_build_of_other_weights(folder: Path, share: float = 0.3) -> None:
+    """An "int8" build: the fp32 graph with noise of *share* standard deviations on every matrix, and a wide bound."""
+    model = onnx.ModelProto.FromString((folder / MODEL).read_bytes())
+    draw = np.random.default_rng(0)
+    for each in model.graph.initializer:
+        values = numpy_helper.to_array(each)
+        if values.dtype == np.float32 and values.ndim == 2 and values.size > 200:
+            noise = share * values.std() * draw.standard_normal(values.shape)
+            each.CopyFrom(numpy_helper.from_array((values + noise).astype(np.float32), each.name))
+    name, data = "model.int8.onnx", model.SerializeToString()
+    (folder / name).write_bytes(data)
+
+    def sign(value: dict[str, Any]) -> None:
+        value["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        fp32 = next(build for build in value["builds"] if build["name"] == "fp32")
+        bounds = {"precision": "int8", "worst": 0.2, "bound": 0.249, "ndcg_change": 0.1, "gate_data": "scifact"}
+        measured = [{**fp32["measured"][0], **bounds}]
+        value["builds"].append({**fp32, "name": "int8", "file": name, "measured": measured})
+
+    forge_manifest(folder, sign)

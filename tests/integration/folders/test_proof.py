@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from attacks.test_identity_attacks import Change, forge, ids_turned_round, layers_swapped, permuted
 from attacks.test_structure_attacks import OTHERS
 from fakes.models.architectures import FAMILIES, save_tiny
-from fakes.models.forgery import forge_file, forge_manifest
+from fakes.models.forgery import add_build_of_other_weights, forge_file, forge_manifest
 from samespace.artifact import open_artifact
 from samespace.artifact.graph_check import check_bytes
 from samespace.artifact.proof import prove_identity
@@ -155,3 +155,12 @@ def test_probes_copied_from_the_original_do_not_help(tiny_artifact: Path, forged
     result = CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(forged)])
     assert result.exit_code == 1
     assert CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(tiny_artifact)]).exit_code == 0
+
+
+def test_diff_runs_the_builds_that_only_one_side_has(tiny_artifact: Path, forged: Path) -> None:
+    """An int8 build of other weights beside the right fp32 one."""
+    add_build_of_other_weights(forged)
+    result = CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(forged)])
+    assert result.exit_code == 1
+    assert "may NOT" in result.output
+    assert "int8" in result.output.split("run here:")[1]

@@ -10,7 +10,8 @@ import pytest
 
 from fakes.models.layouts import change, encoder, modules, put
 from fakes.models.static import save_static
-from samespace.errors import ModelUnsupported
+from samespace.errors import GateFailed, ModelUnsupported
+from samespace.exporting.builds.original import GATE, check_original
 from samespace.model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 from samespace.vectors import cosine_distance
 
@@ -27,6 +28,17 @@ def test_the_token_limit_is_the_one_of_sentence_transformers(name: str, own: int
     change(folder, SETTINGS, max_seq_length=own, **{name: {"model_max_length": 32}})
     wanted = SentenceTransformer(str(folder), device="cpu").max_seq_length
     assert load_checkpoint(folder).recipe.token_limit == wanted == 32
+
+
+def test_a_limit_that_we_read_otherwise_fails_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference keeps the limit that it reads, unless the user says another one."""
+    folder = encoder(tmp_path / "model")
+    change(folder, SETTINGS, max_seq_length=16)
+    chosen = load_checkpoint(folder, Overrides(token_limit=64))
+    assert check_original(chosen).worst <= GATE
+    monkeypatch.setattr("samespace.model.checkpoint.token_limit", lambda *args, **options: 64)
+    with pytest.raises(GateFailed, match="the model as it was read"):
+        check_original(load_checkpoint(folder))
 
 
 def test_a_limit_that_is_no_number_is_refused(tmp_path: Path) -> None:

@@ -38,10 +38,10 @@ _REWRITTEN = (
 def diff(first: Path, second: Path, as_json: bool) -> None:
     """Say whether two artifacts are the same space, and what differs.
 
-    Two rerankers are compared in the same way, by their scores. Two artifacts of one id are also run, on their probes
-    and on texts that are made now, where a runtime is installed. Exit code 0 for the same space, renamed or rebuilt; 1
-    for different spaces, also where the probes are nearly equal, and for one id with vectors that disagree; 2 for wrong
-    usage.
+    Two rerankers are compared in the same way, by their scores. Two artifacts of one id are also run, every build of
+    both, on their probes and on texts that are made now, where a runtime is installed. Exit code 0 for the same space,
+    renamed or rebuilt; 1 for different spaces, also where the probes are nearly equal, and for one id with vectors that
+    disagree; 2 for wrong usage.
 
     \b
     Example:
@@ -91,15 +91,27 @@ def _of_rerankers(verdict: str) -> str:
 
 
 def _disagreement(left: Artifact, right: Artifact) -> str:
-    """How the vectors of two artifacts of one id disagree when both are run; "" where they agree, or nothing runs."""
+    """How the vectors of two artifacts of one id disagree when both are run; "" where they agree, or nothing runs.
+
+    Their fp32 builds are held against each other, and every other build against the fp32 build beside it.
+    """
     from ...runtime import load_artifact
     from ...runtime.fresh import require_same_spaces
+    from ...runtime.verification import verify_artifact
 
     try:
         loaded = [load_artifact(each, build="fp32") for each in (left, right)]
         require_same_spaces(*loaded)
+        builds = [(each.folder, build) for each in (left, right) for build in verify_artifact(each).builds()]
     except ExtraMissing as error:
         say(f"Not run on fresh texts: {error}")
+        return ""
     except (BuildError, ArtifactError) as error:
         return str(error)
+    for folder, build in builds:
+        what = f"{folder}: {build.where}{build.name} on {build.runtime}"
+        if build.worst is None:
+            say(f"Not run: {what}: {build.error}")
+        elif not build.right:
+            return f"{what}: 1 - cos {build.worst:.2g} at worst, it may have {build.bound:.2g}. {build.error}".rstrip()
     return ""

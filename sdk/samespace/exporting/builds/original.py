@@ -113,7 +113,8 @@ def _theirs(checkpoint: Checkpoint) -> Any:
             model = SentenceTransformer(modules=[transformer, pooling], device="cpu")
     for module in model.modules():  # static embeddings, perhaps of one route, have no such property to set
         if isinstance(module, Transformer):
-            module.max_seq_length = checkpoint.recipe.token_limit
+            limit, own = checkpoint.recipe.token_limit, module.max_seq_length
+            module.max_seq_length = min(own or limit, limit) if checkpoint.own_limit else limit
     return model
 
 
