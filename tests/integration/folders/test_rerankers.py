@@ -24,6 +24,7 @@ from samespace.model.checkpoint import Overrides
 from samespace.model.rebuilt import compare_rebuilt
 from samespace.reranking.pairs import pair_text
 from samespace.runtime.verification import verify_artifact
+from samespace.training.finetuning.teachers import RerankerTeacher, open_teacher
 
 pytestmark = pytest.mark.integration
 
@@ -262,3 +263,16 @@ def test_options_of_encoders_are_refused(folder: Path, tmp_path: Path) -> None:
     found = run("export", folder.with_name("minilm-plain"), tmp_path / "encoder", "--pooling", "cls")
     assert found.exit_code == 1 and "a reranker is exported without --pooling" in str(found.exception)
     assert not (tmp_path / "encoder").exists()
+
+
+def test_a_reranker_teaches_with_the_logits_of_its_cross_encoder(folder: Path, reranker: Path, tmp_path: Path) -> None:
+    """Through `--teacher`: the artifact says what sentence-transformers says of the folder, and is asked once."""
+    pairs = [(QUERY, passage) for passage in PASSAGES if passage]
+    wanted = theirs(folder, [passage for _, passage in pairs], raw=True)
+    teacher, again = (open_teacher(str(reranker), tmp_path / "cache") for _ in range(2))
+    assert isinstance(teacher, RerankerTeacher) and isinstance(again, RerankerTeacher)
+    assert teacher.scores(pairs) == pytest.approx(wanted, abs=1e-4)
+    assert again.scores(pairs) == teacher.scores(pairs)
+    assert (teacher.asked, again.asked) == (len(pairs), 0)
+    other = open_teacher(str(export(save_layout(tmp_path / "bge", "bge"), tmp_path / "other")), tmp_path / "cache")
+    assert other.scores(pairs) != pytest.approx(wanted, abs=1e-3)
