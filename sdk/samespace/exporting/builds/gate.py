@@ -12,6 +12,7 @@ from ...artifact import Measured
 from ...embed import embed_roles, embed_texts
 from ...errors import GateFailed
 from ...model.exportable import Exportable
+from ...progress import SaidRarely
 from ...runtime import Session
 from ...text import Role
 from ...vectors import Vectors
@@ -57,20 +58,16 @@ class _BuildEncoder:
         return Vectors(embedded.vectors, self.space_id)
 
 
-class ToldTexts:
-    """Counts texts, and says every ten seconds how far it is: a large model takes minutes for a data set."""
+class CountedTexts:
+    """Counts texts and says how many: a large model takes minutes for a data set."""
 
-    def __init__(self, what: str, total: int, say: Callable[[str], None], *, every_s: float = 10.0) -> None:
-        self._what, self._total, self._say, self._every_s = what, total, say, every_s
-        self._began = self._told = time.monotonic()
+    def __init__(self, what: str, total: int, say: Callable[[str], None]) -> None:
+        self._what, self._total, self._say = what, total, say
         self._done = 0
 
     def __call__(self, count: int) -> None:
         self._done += count
-        now = time.monotonic()
-        if now - self._told >= self._every_s:
-            self._told = now
-            self._say(f"{self._what}: text {self._done} of {self._total}, {now - self._began:.0f} s so far.")
+        self._say(f"{self._what}: text {self._done} of {self._total}")
 
 
 def gated(
@@ -126,8 +123,8 @@ def ndcg(
     with session_over(build.data, measured.runtime, measured.precision) as session:
         encoder = _BuildEncoder(build.name, checkpoint.identity.space_id(), session, checkpoint)
         what = f"scoring {build.name} on {data.name}/{data.split} with {measured.runtime}"
-        told = ToldTexts(what, len(data.queries) + len(data.passages), say)
-        return evaluate(DenseRanker(encoder), data, progress=told).score.ndcg_10
+        counted = CountedTexts(what, len(data.queries) + len(data.passages), SaidRarely(say))
+        return evaluate(DenseRanker(encoder), data, progress=counted).score.ndcg_10
 
 
 def _mean_and_speed(session: Session, wanted: ParityReference) -> tuple[float, float]:

@@ -15,7 +15,6 @@ import os
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
@@ -26,6 +25,7 @@ import numpy as np
 
 from ...errors import BuildUnavailable
 from ...extras import require_extra
+from ...progress import SaidRarely
 from ...text import Int64
 
 SMOOTHING: Final = 0.8
@@ -37,9 +37,8 @@ _PRODUCTS: Final = frozenset({"MatMul", "Gemm", "Conv"})
 class CountedRows:
     """Rows that tell how many of them were taken: nncf goes over its texts several times, and says nothing itself."""
 
-    def __init__(self, rows: Sequence[Any], say: Callable[[str], None], *, every_s: float = 10.0) -> None:
-        self._rows, self._say, self._every_s = rows, say, every_s
-        self._began = self._told = time.monotonic()
+    def __init__(self, rows: Sequence[Any], say: Callable[[str], None]) -> None:
+        self._rows, self._say = rows, say
         self._passes = 0
 
     def __len__(self) -> int:
@@ -49,11 +48,7 @@ class CountedRows:
         self._passes += 1
         for place, row in enumerate(self._rows, start=1):
             yield row
-            now = time.monotonic()
-            if now - self._told >= self._every_s:
-                self._told = now
-                spent = now - self._began
-                self._say(f"int8: pass {self._passes}, text {place} of {len(self._rows)}, {spent:.0f} s so far.")
+            self._say(f"int8: pass {self._passes}, text {place} of {len(self._rows)}")
 
 
 def calibrated(
@@ -88,7 +83,7 @@ def calibrated(
         try:
             model = nncf.quantize(
                 onnx.ModelProto.FromString(data),
-                nncf.Dataset(CountedRows(rows, aloud)),
+                nncf.Dataset(CountedRows(rows, SaidRarely(aloud))),
                 model_type=nncf.ModelType.TRANSFORMER,
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(rows),

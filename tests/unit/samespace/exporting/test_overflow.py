@@ -11,6 +11,7 @@ from samespace.errors import GateFailed
 from samespace.exporting.builds.exact import build_fp16, build_fp32
 from samespace.exporting.builds.parity import reference
 from samespace.model.checkpoint import Checkpoint, load_checkpoint
+from samespace.progress import SaidRarely
 
 
 def t5(folder: Path, factor: float) -> Checkpoint:
@@ -40,29 +41,29 @@ def test_quantising_tells_how_far_it_is() -> None:
     from samespace.exporting.builds.quantise import CountedRows
 
     said: list[str] = []
-    rows = CountedRows(["a", "b", "c"], said.append, every_s=0.0)
+    rows = CountedRows(["a", "b", "c"], SaidRarely(said.append, every_s=0.0))
     assert [*rows, *rows] == ["a", "b", "c"] * 2
     assert [sentence.rpartition(",")[0] for sentence in said[2:4]] == [
         "int8: pass 1, text 3 of 3",
         "int8: pass 2, text 1 of 3",
     ]
     quiet: list[str] = []
-    assert list(CountedRows(["a"], quiet.append)) == ["a"]
+    assert list(CountedRows(["a"], SaidRarely(quiet.append))) == ["a"]
     assert not quiet
 
 
 def test_scoring_a_build_says_how_far_it_is() -> None:
     """Of a model of 110 million weights the gate's texts take minutes, before and after the file is quantised."""
-    from samespace.exporting.builds.gate import ToldTexts
+    from samespace.exporting.builds.gate import CountedTexts
 
     said: list[str] = []
-    told = ToldTexts("scoring int8", 30, said.append, every_s=0.0)
-    told(10)
-    told(5)
+    counted = CountedTexts("scoring int8", 30, SaidRarely(said.append, every_s=0.0))
+    counted(10)
+    counted(5)
     assert [sentence.rpartition(",")[0] for sentence in said] == [
         "scoring int8: text 10 of 30",
         "scoring int8: text 15 of 30",
     ]
     quiet: list[str] = []
-    ToldTexts("scoring int8", 30, quiet.append)(30)
+    CountedTexts("scoring int8", 30, SaidRarely(quiet.append))(30)
     assert not quiet
