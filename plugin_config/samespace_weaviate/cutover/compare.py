@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,6 +77,7 @@ class CutoverComparison:
         old_ms, new_ms: (median, 95th percentile) of a query in milliseconds, encoding included; asked in turns.
         old_bytes, new_bytes: of the vectors as float32, from dimensions and the number of objects.
         margin: of the verdict.
+        left_out: live queries that came faster than both answered, and were not asked.
     """
 
     old: str
@@ -88,6 +89,7 @@ class CutoverComparison:
     old_bytes: int
     new_bytes: int
     margin: float
+    left_out: int = 0
 
     @property
     def overlap(self) -> float:
@@ -180,7 +182,7 @@ class CutoverSide:
 def compare_collections(
     old: CutoverSide,
     new: CutoverSide,
-    queries: Sequence[str],
+    queries: Iterable[str],
     judged: Dataset | None = None,
     *,
     margin: float = MARGIN,
@@ -190,7 +192,8 @@ def compare_collections(
     """Ask both in turns.
 
     Args:
-        queries: texts; of *judged* its own, in order.
+        queries: texts, also as they come (`live.LiveQueries`); of *judged* its own, in order. Without judgements a
+            query that comes again is not asked again.
         judged: whose judgements count; None where there are none.
         margin: of nDCG@10, by which the new one may be worse.
 
@@ -198,16 +201,12 @@ def compare_collections(
         RequestInvalid: no query was given, or both sides are the same vectors.
         WeaviateError: one cannot be asked.
     """
-    if not queries:
-        raise RequestInvalid(field="queries", reason="are missing; expected at least one")
     if (old.name, old.vector) == (new.name, new.vector) and old.database is new.database:
         raise RequestInvalid(
             field="OLD and NEW", reason=f"both lead to {old.name}; give two collections, by their own names"
         )
-    if judged is None:
-        queries = list(dict.fromkeys(queries))  # a query that comes thirty times is one
     asked, times = list[AskedQuery](), {"old": list[float](), "new": list[float]()}
-    for place, query in enumerate(queries):
+    for place, query in enumerate(queries if judged is not None else _distinct(queries)):
         found: dict[str, tuple[CutoverAnswer, ...]] = {}
         order = (("old", old), ("new", new)) if place % 2 == 0 else (("new", new), ("old", old))
         for which, side in order:
@@ -220,6 +219,8 @@ def compare_collections(
         grades = None if judged is None else judged.qrels[judged.query_ids[place]]
         asked.append(_asked(query, found["old"], found["new"], grades))
         progress(1)
+    if not asked:
+        raise RequestInvalid(field="queries", reason="are missing; expected at least one")
     objects = min(old.database.count(old.name), new.database.count(new.name))
     return CutoverComparison(
         old.name,
@@ -232,6 +233,15 @@ def compare_collections(
         new.vector_bytes(),
         margin,
     )
+
+
+def _distinct(queries: Iterable[str]) -> Iterator[str]:
+    """Each once: one that comes thirty times is one."""
+    seen = set[str]()
+    for query in queries:
+        if query not in seen:
+            seen.add(query)
+            yield query
 
 
 def _asked(

@@ -30,6 +30,8 @@ def sentences(found: CutoverComparison) -> list[str]:
         f"median; 95 % are within {found.old_ms[1]:.1f} and {found.new_ms[1]:.1f} ms.",
         f"Vectors as float32: {_megabytes(found.old_bytes)} and {_megabytes(found.new_bytes)}.",
     ]
+    if found.left_out:
+        lines.append(f"{found.left_out} live queries came faster than both answered, and were not asked.")
     if found.verdict.comparison is not None:
         compared = found.verdict.comparison
         lines.append(
@@ -71,6 +73,7 @@ def to_json(found: CutoverComparison) -> dict[str, Any]:
         "overlap": found.overlap,
         "ms": {"old": list(found.old_ms), "new": list(found.new_ms)},
         "vector_bytes": {"old": found.old_bytes, "new": found.new_bytes},
+        "left_out": found.left_out,
         "queries": [
             {
                 "query": each.query,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -119,3 +121,19 @@ def test_what_cannot_be_compared_is_said(store: Store, collections: dict[str, st
         (collections["old"], collections["equal"], *asked, "--id-property", "nothing"),
     ):
         assert isinstance(run(store, *arguments).exception, RequestInvalid), arguments
+
+
+def test_live_queries_come_through_a_pipe(store: Store, collections: dict[str, str]) -> None:
+    """From a program that goes on writing, until the time is over."""
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]
+    asked = ["compare", collections["old"], collections["equal"], "--queries", "-", "--for", "10s", "--json"]
+    command = [sys.executable, "-m", "samespace", "weaviate", *asked, *where]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin and child.stdout and child.stderr
+        for n in range(30):
+            child.stdin.write(f"{text(n)}\n".encode())
+        child.stdin.flush()
+        said = child.stdout.read()
+        assert child.wait(120) == 0, child.stderr.read().decode()
+    found = json.loads(said)
+    assert (found["decision"], len(found["queries"]), found["left_out"]) == ("GO", 30, 0)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +15,13 @@ import click
 
 from ...errors import ConfigInvalid, RequestInvalid
 from ..console import echo, progress, say, wrapped
+from ..durations import Duration
 from ..encoders import open_encoder
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
     from samespace.evaluation import Dataset
+    from samespace_weaviate.cutover.live import LiveQueries
 
 
 @click.command()
@@ -31,9 +36,10 @@ if TYPE_CHECKING:
 @click.option(
     "--queries",
     "query_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File of queries without judgements, one per line.",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+    help="File of queries without judgements, one per line; - reads them as they come.",
 )
+@click.option("--for", "seconds", type=Duration(), help="How long to read queries as they come [default: to the end].")
 @click.option("--old-encoder", metavar="ARTIFACT|SERVER", help="Encodes queries for OLD [default: Weaviate's module].")
 @click.option("--new-encoder", metavar="ARTIFACT|SERVER", help="Encodes queries for NEW [default: Weaviate's module].")
 @click.option("--id-property", default="passageId", show_default=True, help="Property with a document's id.")
@@ -55,6 +61,7 @@ def compare(
     judged: Path | None,
     split: str,
     query_file: Path | None,
+    seconds: float | None,
     old_encoder: str | None,
     new_encoder: str | None,
     id_property: str,
@@ -74,6 +81,7 @@ def compare(
     \b
     Example:
       samespace weaviate compare Articles_old Articles_new --judged data/articles --html compare.html
+      tail -f queries.log | samespace weaviate compare Articles_old Articles_new --queries - --for 15m
       samespace weaviate compare Articles_old Articles_new --judged data/articles --require GO && \\
           samespace weaviate migrate Articles --finish --yes
     """
@@ -81,7 +89,7 @@ def compare(
     from samespace_weaviate.cutover import words
     from samespace_weaviate.cutover.compare import CutoverSide, compare_collections
 
-    dataset, texts = _queries(judged, split, query_file)
+    dataset, texts = _queries(judged, split, query_file, seconds)
     with ExitStack() as stack:
         store = stack.enter_context(weaviate())
         require_rights(store, "compare", old, new, tenants=(tenant,) if tenant else ())
@@ -90,8 +98,10 @@ def compare(
             CutoverSide(asked, name, stack.enter_context(open_encoder(encoder)) if encoder else None, id_property)
             for name, encoder in ((old, old_encoder), (new, new_encoder))
         )
-        with progress("queries", len(texts)) as advance:
+        with progress("queries", len(texts) if isinstance(texts, tuple) else 0) as advance:
             found = compare_collections(first, second, texts, dataset, margin=margin, progress=advance)
+    if not isinstance(texts, tuple):
+        found = replace(found, left_out=texts.left_out)
     if html is not None:
         try:
             html.write_text(words.comparison_page(found), encoding="utf-8")
@@ -108,16 +118,35 @@ def compare(
         sys.exit(1)
 
 
-def _queries(judged: Path | None, split: str, file: Path | None) -> tuple[Dataset | None, tuple[str, ...]]:
+def _queries(
+    judged: Path | None, split: str, file: Path | None, seconds: float | None
+) -> tuple[Dataset | None, tuple[str, ...] | LiveQueries]:
+    from samespace_weaviate.cutover.live import LiveQueries
+
     from ...evaluation import load_dataset
 
     if (judged is None) == (file is None):
         raise RequestInvalid(field="--judged and --queries", reason="give one of them")
+    live = file == Path("-")
+    if seconds is not None and not live:
+        raise RequestInvalid(field="--for", reason="is for queries as they come: --queries -")
     if judged is not None:
         dataset = load_dataset(judged, split)
         return dataset, dataset.queries
     assert file is not None
-    lines = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    if live:
+        return None, LiveQueries(_lines_as_they_come(), seconds)
+    try:
+        lines = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestInvalid(field="--queries", reason=f"{file} cannot be read: {error}") from error
     if not lines:
         raise RequestInvalid(field="--queries", reason=f"{file} has no query; expected one per line")
     return None, lines
+
+
+def _lines_as_they_come() -> Iterator[str]:
+    """Of standard input, without a buffer: Python cannot end while a thread waits inside of one."""
+    with FileIO(sys.stdin.fileno(), closefd=False) as file:
+        for line in file:
+            yield line.decode("utf-8")
