@@ -21,6 +21,7 @@ from .connection import NamedWeaviate, connection, require_rights, require_weavi
 
 if TYPE_CHECKING:
     from samespace.evaluation import Dataset
+    from samespace_weaviate.cutover.compare import CutoverComparison
     from samespace_weaviate.cutover.live import LiveQueries
 
 
@@ -86,7 +87,6 @@ def compare(
           samespace weaviate migrate Articles --finish --yes
     """
     require_weaviate()
-    from samespace_weaviate.cutover import words
     from samespace_weaviate.cutover.compare import CutoverSide, compare_collections
 
     dataset, texts = _queries(judged, split, query_file, seconds)
@@ -102,6 +102,14 @@ def compare(
             found = compare_collections(first, second, texts, dataset, margin=margin, progress=advance)
     if not isinstance(texts, tuple):
         found = replace(found, left_out=texts.left_out)
+    _show(found, as_json, html)
+    if require is not None and found.verdict.decision.value != require:
+        sys.exit(1)
+
+
+def _show(found: CutoverComparison, as_json: bool, html: Path | None) -> None:
+    from samespace_weaviate.cutover import words
+
     if html is not None:
         try:
             html.write_text(words.comparison_page(found), encoding="utf-8")
@@ -114,8 +122,6 @@ def compare(
             echo(wrapped(sentence))
     if html is not None:
         say(f"Written: {html}")
-    if require is not None and found.verdict.decision.value != require:
-        sys.exit(1)
 
 
 def _queries(
