@@ -29,11 +29,11 @@ _MEANING: Final = frozenset("#%&@*/\\‰′″§")
 _ORNAMENT: Final = frozenset("`´¨¸¯")
 _TRADE_MARKS: Final = {ord(char): None for char in "©®™℠"}
 _VARIATION: Final = re.compile("[\ufe00-\ufe0f]")
-_ATTRIBUTES: Final = r"(?:\s[^<>]{0,300})?/?>"
+_ATTRIBUTES: Final = r"(?:\s[^<>=]{0,300}=[^<>]{0,1000})?\s{0,9}/?>"
 _TAG: Final = re.compile(
     r"</?(?:a|article|aside|blockquote|body|br|caption|center|dd|div|dl|dt|figcaption|figure|footer|h[1-6]|head|header"
     r"|hr|html|iframe|img|li|main|nav|noscript|ol|p|pre|script|section|style|svg|table|tbody|td|tfoot|th|thead|title|tr"
-    rf"|ul){_ATTRIBUTES}|<!--.*?-->|<!doctype [^<>]{{0,300}}>",
+    rf"|ul){_ATTRIBUTES}|<!--.{{0,20000}}?-->|<!doctype [^<>]{{0,300}}>",
     re.IGNORECASE | re.DOTALL,
 )
 """HTML's own tags: `vector<int>` is none."""
@@ -43,7 +43,7 @@ _TAG_IN_WORD: Final = re.compile(
     re.IGNORECASE,
 )
 """Tags that may stand within a word, and show no space: H<sub>2</sub>O."""
-_UNSEEN: Final = re.compile(r"<(script|style)\b[^<>]{0,300}>.*?</\1>", re.IGNORECASE | re.DOTALL)
+_UNSEEN: Final = re.compile(r"<(script|style)\b[^<>]{0,300}>.{0,20000}?</\1>", re.IGNORECASE | re.DOTALL)
 _PAIRS: Final = (
     "аaАAЬbВBсcСCԁdеeҽeЕEԌGһhНHіiӏiјjЈJКKІlӀlМMоoОOрpРPԛqгrѕsЅSТTѵvѴVԝwԜWѡwхxХXуyУYүyҮY"
     "αaΑAΒBϲcϹCΕEΗHιiϳjΚKΙlΜMνvΝNοoσoΟOρpΡPΤTυuΧXγyΥYΖZ"
@@ -104,9 +104,8 @@ def _in_latin(text: str) -> str:
 
     def change(word: re.Match[str]) -> str:
         latin = word.group().translate(_LOOK_ALIKE)
-        return (
-            latin if latin.isascii() and (_MIXED.search(word.group()) or word.group()[0] >= "\u0400") else word.group()
-        )
+        whole = latin.isascii() and (_MIXED.search(word.group()) or word.group()[0] >= "\u0400")  # Greek comes before
+        return latin if whole else word.group()
 
     return word_pattern().sub(change, text)
 
