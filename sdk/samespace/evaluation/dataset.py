@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from ..errors import DataInvalid
 from .excerpts import clipped
-from .files import parts_of
+from .files import is_data, parts_of, stem_of
 from .part_texts import read_texts
 from .qrels import Judgements, judgement_files, read_judgements
 from .words import canonical
@@ -128,6 +128,7 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
                 notes=(
                     *of_passages,
                     *of_queries,
+                    *_beside(root),
                     *_dangling(root, split, judged, passages, queries),
                     *_irrelevant(asked, judged),
                     *_silent(asked, queries, passages),
@@ -136,6 +137,12 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
             )
         )
     return tuple(loaded)
+
+
+def _beside(root: Path) -> list[str]:
+    """Files of judgements that lie beside the folder of judgements."""
+    beside = [path.name for path in sorted(root.iterdir()) if is_data(path) and stem_of(path).startswith("qrels")]
+    return [f"{beside[0]} lies beside the folder of judgements and is not read"] if beside else []
 
 
 def _irrelevant(asked: Sequence[str], judged: Judgements) -> list[str]:

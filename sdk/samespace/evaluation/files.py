@@ -115,18 +115,23 @@ def read_lines(path: Path, *, newline: str | None = None) -> Iterator[str]:
 def _opened(path: Path, newline: str | None) -> IO[str]:
     with path.open("rb") as file:
         begins = file.read(8)
+    if begins.startswith(b"PK\x03\x04"):
+        raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
     for magic, opener in _MAGIC:
         if begins.startswith(magic):
+            with opener(path, "rb") as file:
+                inside = file.read(8)
+            if any(inside.startswith(each) for each, _ in _MAGIC) or inside.startswith(b"PK\x03\x04"):
+                raise DataInvalid(path=str(path), reason="is compressed twice; unpack it once")
             opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline=newline)
             return opened
     if begins.startswith(b"\x28\xb5\x2f\xfd"):
         raise DataInvalid(path=str(path), reason="is compressed with zstd; unpack it first: unzstd")
     if begins.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataInvalid(path=str(path), reason=f"is UTF-16 text; {_SAVE_AS}")
+        width = 32 if begins[2:4] == b"\x00\x00" else 16
+        raise DataInvalid(path=str(path), reason=f"is UTF-{width} text; {_SAVE_AS}")
     if b"\x00" in begins:
         raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: it has zero bytes, as UTF-16 has; {_SAVE_AS}")
-    if begins.startswith(b"PK\x03\x04"):
-        raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
     return path.open(encoding="utf-8-sig", newline=newline)
 
 

@@ -2,7 +2,7 @@
 
 qrels/SPLIT.tsv, .csv     query id, passage id, grade; a header names them or is left out (BEIR)
 qrels/SPLIT.txt, .qrels   query id, something, passage id, grade, with spaces or tabs (TREC); also as .tsv
-qrels/SPLIT.jsonl, .json, .parquet    rows with these three (MTEB), or one object of objects
+qrels/SPLIT.jsonl, .json, .parquet    rows with these three (MTEB), or one object of objects, or of lists of passages
 qrels/SPLIT/                          the same, as `save_to_disk` of Hugging Face datasets writes it
 
 A judgement of a passage that the corpus lacks, or of a query that there is not, is no error: published sets have them.
@@ -246,6 +246,7 @@ def _is_own_header(where: str, cells: Sequence[str]) -> bool:
 
 def _cells(line: str, delimiter: str | None) -> list[str]:
     if delimiter is not None:
+        delimiter = delimiter if delimiter in line or ";" not in line else ";"
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
     tabbed = [cell.strip() for cell in line.split("\t")]
     return tabbed if len(tabbed) > 2 else line.split()
@@ -290,6 +291,10 @@ def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, st
             for passage, grade in judged.items():
                 yield number, (str(query), str(passage), _grade(where, grade))
         return
+    if _is_by_query(row):
+        for query, passages in row.items():  # {query: [passage]}, as LlamaIndex has them
+            yield from ((number, (query, identifier(where, passage), 1)) for passage in passages)
+        return
     if not isinstance(row, Mapping):
         raise DataInvalid(path=where, reason=f"is {shown(row)}; expected an object with query-id, corpus-id and score")
     cells = []
@@ -308,6 +313,13 @@ def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, st
             )
         cells.append(row[first])
     yield number, (identifier(where, cells[0]), identifier(where, cells[1]), _grade(where, cells[2]))
+
+
+def _is_by_query(row: Any) -> bool:
+    """Whether an object is {query: [passage, ...]}, and none of columns."""
+    if not isinstance(row, Mapping) or not row or {*QUERY_NAMES, *PASSAGE_NAMES, *GRADE_NAMES} & set(row):
+        return False
+    return all(isinstance(passages, list) and passages and isinstance(passages[0], str) for passages in row.values())
 
 
 def identifier(where: str, value: Any) -> str:

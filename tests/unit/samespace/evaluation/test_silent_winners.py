@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,43 @@ def test_pairs_beside_a_corpus_are_told(tmp_path: Path) -> None:
     pairs = lines([{"query": "a", "passage": "b"}])
     notes = load_data(published(tmp_path, **{"train.jsonl": pairs, "spans.jsonl": "{}"})).notes
     assert notes == ("train.jsonl lies beside corpus and qrels, which are read, and is not read",)
+
+
+def test_judgements_beside_the_folder_are_told(tmp_path: Path) -> None:
+    """Those of the folder are taken."""
+    data = load_dataset(published(tmp_path, **{"qrels.tsv": QRELS.replace("\t1\n", "\t0\n")}))
+    as_published(data)
+    assert data.notes == ("qrels.tsv lies beside the folder of judgements and is not read",)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"qrels/test.tsv": None, "qrels/test.json": json.dumps({"q1": ["d1"], "q2": ["d2"]})},
+        {"qrels/test.tsv": None, "qrels/test.csv": "\ufeffquery-id;corpus-id;score\r\nq1;d1;1\r\nq2;d2;1\r\n"},
+    ],
+)
+def test_judgements_of_other_tools_are_read(tmp_path: Path, files: dict[str, Any]) -> None:
+    """LlamaIndex's lists of passages, and CSV with semicolons as some spreadsheets write it."""
+    assert load_dataset(published(tmp_path, **files)).qrels == {"q1": {"d1": 1}, "q2": {"d2": 1}}
+
+
+ZIP = b"PK\x03\x04\x14\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (ZIP, "is a zip archive; unpack it first"),
+        (gzip.compress(gzip.compress(b"{}")), "is compressed twice; unpack it once"),
+        (gzip.compress(ZIP), "is compressed twice; unpack it once"),
+        ("{}".encode("utf-32"), "is UTF-32 text; save it as UTF-8"),
+    ],
+)
+def test_a_container_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    """A zip archive was called UTF-16, because it has zero bytes."""
+    with pytest.raises(DataInvalid, match=reason):
+        load_dataset(published(tmp_path, **{"corpus.jsonl": content}))
 
 
 @pytest.mark.parametrize(
