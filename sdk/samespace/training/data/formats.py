@@ -143,6 +143,9 @@ def _plain(where: str, value: Any) -> Iterator[Mapping[str, Any]]:
         query, passage, *rest = value
         if len(rest) == 1 and isinstance(rest[0], int | float):
             yield {"query": query, "passage": passage, "label": rest[0]}
+        elif len(rest) == 1 and _is_written_number(rest[0]) and not _is_written_number(passage):
+            reason = f"its third value is {shown(rest[0])}: a label is a number without quotes, a negative a text"
+            raise DataInvalid(path=where, reason=reason)
         else:
             yield {"query": query, "passage": passage, "negatives": rest}
     elif not isinstance(value, Mapping):
@@ -158,6 +161,10 @@ def _plain(where: str, value: Any) -> Iterator[Mapping[str, Any]]:
         yield from _columns(where, value)
     else:
         yield value
+
+
+def _is_written_number(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", value) is not None
 
 
 def _is_columns(value: Mapping[str, Any]) -> bool:
