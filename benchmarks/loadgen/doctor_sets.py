@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
 import unicodedata
@@ -76,9 +77,11 @@ def planted(root: Path) -> Iterator[tuple[str, Made, Callable[[TrainingData], Fa
 
 
 def _fault(plant: Callable[[TrainingData], TrainingData], right: tuple[str, ...], base: TrainingData) -> Fault:
-    true = {"leaked_queries": ("leaked_passages",), "labels_by_chance": ("contradictory_labels",)}.get(
-        right[0] if right else "", ()
-    )  # passages come along; the same pair with two labels
+    true = {
+        "leaked_queries": ("leaked_passages",),  # passages come along
+        "labels_by_chance": ("contradictory_labels",),  # the same pair with two labels
+        "turned_labels": ("contradictory_labels",),
+    }.get(right[0] if right else "", ())
     return Fault(plant(base), right, true)
 
 
@@ -106,6 +109,25 @@ def _faults() -> Iterator[tuple[str, str, str, Callable[[TrainingData], Training
         yield hard, "answers among given negatives", f"{share:.0%}", partial(false_negatives, share=share), either
         yield hard, "halves of answers among them", f"{share:.0%}", partial(reworded_negatives, share=share), either
     yield "stackfaq", "look-alike questions, other answers", "10%", look_alikes, ()
+    for name in ("stackfaq", "scifact"):
+        for disguise, what in ((in_other_letters, "look-alike letters"), (marked_up, "HTML between words")):
+            plant = partial(leaked, share=0.1, disguise=disguise)
+            yield name, f"test queries in {what}", "10%", plant, ("leaked_queries",)
+        for share in (1.0, 0.2):
+            yield (
+                name,
+                "passages that begin with their query",
+                f"{share:.0%}",
+                partial(own_text, share=share),
+                ("own_text",),
+            )
+            plant = partial(exchanged, share=share / 2)
+            yield name, "columns exchanged", f"{share / 2:.0%}", plant, ("exchanged_columns",)
+            plant = partial(one_negative, share=share)
+            yield name, "one text as the negative", f"{share:.0%}", plant, ("same_negative",)
+        yield name, "test rows that are six rows", "100%", six_rows, ("repeated_held_out",)
+    for share in (0.3, 0.1):
+        yield both, "inverted labels", f"{share:.0%}", partial(turned_labels, share=share), ("turned_labels",)
 
 
 def one_split(folder: Path, split: str) -> TrainingData:
@@ -296,6 +318,85 @@ def _decomposed(text: str) -> str:
     """Full width and decomposed: other code points throughout, the same text."""
     wide = "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
     return unicodedata.normalize("NFD", wide)
+
+
+_CYRILLIC = str.maketrans("aeopcxyAEOPCTBHKMX", "аеорсхуАЕОРСТВНКМХ")
+
+
+def in_other_letters(text: str) -> str:
+    """The same to the eye; letters of confusables.txt of Unicode."""
+    return text.translate(_CYRILLIC)
+
+
+def marked_up(text: str) -> str:
+    """As a web page has it."""
+    return f"<p>{html.escape(text).replace(' ', ' <b></b>')}</p>"
+
+
+def own_text(data: TrainingData, share: float) -> TrainingData:
+    """Some training passages begin with their query."""
+
+    def change(part: Examples, draw: random.Random) -> Examples:
+        passages, ids = list(part.passages), list(part.passage_ids)
+        for row in _chosen(part, share, draw):
+            passages[row], ids[row] = f"{part.queries[row]} {part.passages[row]}", f"own-{row}"
+        return replace(part, passages=tuple(passages), passage_ids=tuple(ids))
+
+    return _changed(data, change)
+
+
+def exchanged(data: TrainingData, share: float) -> TrainingData:
+    """Some training pairs have each text in the other's column."""
+
+    def change(part: Examples, draw: random.Random) -> Examples:
+        rows = set(_chosen(part, share, draw))
+        sides = [
+            (b, a, f"x-{b_id}", f"x-{a_id}") if row in rows else (a, b, a_id, b_id)
+            for row, (a, b, a_id, b_id) in enumerate(
+                zip(part.queries, part.passages, part.query_ids, part.passage_ids, strict=True)
+            )
+        ]
+        queries, passages, query_ids, passage_ids = (tuple(side) for side in zip(*sides, strict=True))
+        return replace(part, queries=queries, passages=passages, query_ids=query_ids, passage_ids=passage_ids)
+
+    return _changed(data, change)
+
+
+def one_negative(data: TrainingData, share: float) -> TrainingData:
+    """All training pairs have a negative, and of some it is the page of an error."""
+
+    def change(part: Examples, draw: random.Random) -> Examples:
+        rows = set(_chosen(part, share, draw))
+        right: dict[str, set[str]] = {}
+        for query, passage in zip(part.query_ids, part.passage_ids, strict=True):
+            right.setdefault(query, set()).add(passage)
+        texts, ids = [], []
+        for row, query in enumerate(part.query_ids):
+            other = draw.choice(
+                [at for at in draw.sample(range(len(part)), 40) if part.passage_ids[at] not in right[query]]
+            )
+            texts.append(("404 Not Found",) if row in rows else (part.passages[other],))
+            ids.append(("not-found",) if row in rows else (part.passage_ids[other],))
+        return replace(part, negatives=tuple(texts), negative_ids=tuple(ids))
+
+    return _changed(data, change)
+
+
+def six_rows(data: TrainingData) -> TrainingData:
+    """The first six pairs of the test split, again and again."""
+    test = data.splits["test"]
+    return replace(data, splits={**data.splits, "test": test.rows([row % 6 for row in range(len(test))])})
+
+
+def turned_labels(data: TrainingData, share: float) -> TrainingData:
+    """Some labels of the training split are the other ones."""
+
+    def change(part: Examples, draw: random.Random) -> Examples:
+        rows = set(_chosen(part, share, draw))
+        labels = tuple(1 - label if row in rows else label for row, label in enumerate(part.labels))
+        return replace(part, labels=labels)
+
+    return _changed(data, change)
 
 
 def repeated(data: TrainingData, share: float) -> TrainingData:

@@ -16,19 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ..errors import DataInvalid
-from ..text import lone_surrogate
-from .files import SUFFIXES, parts_of, read_rows, suffix_of
-from .qrels import Judgements, identifier, judgement_files, read_judgements
+from .excerpts import clipped
+from .files import is_data, parts_of, stem_of
+from .part_texts import read_texts
+from .qrels import Judgements, judgement_files, read_judgements
 from .words import canonical
 
 IdenticalIds = Literal["auto", "keep", "ignore"]
 IDENTICAL_IDS: Final[tuple[IdenticalIds, ...]] = ("auto", "keep", "ignore")
-_IDS: Final = ("_id", "id", "docid", "doc_id", "docno", "pid", "passage_id", "corpus_id", "qid", "query_id")
-_BY_PLACE: Final = {2: ("_id", "text"), 3: ("_id", "title", "text")}
-_TEXTS: Final = ("text", "contents", "content", "body", "passage", "query", "question")
 _OWN_WORDS: Final = 5
 
 
@@ -103,8 +101,7 @@ def load_splits(folder: Path | str) -> tuple[Dataset, ...]:
 def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tuple[Dataset, ...]:
     if not root.is_dir():
         raise DataInvalid(path=str(root), reason="no such folder; expected corpus.jsonl, queries.jsonl and qrels/")
-    passages = _texts(root, "corpus", "passage", titled=True)
-    queries = _texts(root, "queries", "query", titled=False)
+    (passages, of_passages), (queries, of_queries) = read_texts(root, "passage"), read_texts(root, "query")
     passage_ids, texts = tuple(passages), tuple(passages.values())
     loaded = []
     for split in names:
@@ -129,6 +126,9 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
                 missing={query: judged.missing[query] for query in asked if query in judged.missing},
                 ignored=ignored,
                 notes=(
+                    *of_passages,
+                    *of_queries,
+                    *_beside(root),
                     *_dangling(root, split, judged, passages, queries),
                     *_irrelevant(asked, judged),
                     *_silent(asked, queries, passages),
@@ -139,14 +139,20 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
     return tuple(loaded)
 
 
+def _beside(root: Path) -> list[str]:
+    """Files of judgements that lie beside the folder of judgements."""
+    beside = [path.name for path in sorted(root.iterdir()) if is_data(path) and stem_of(path).startswith("qrels")]
+    return [f"{beside[0]} lies beside the folder of judgements and is not read"] if beside else []
+
+
 def _irrelevant(asked: Sequence[str], judged: Judgements) -> list[str]:
     """Queries that were judged, and whose passages are all irrelevant: nothing can be found for them."""
     left_out = judged.grades.keys() - set(asked)
     if not left_out:
         return []
     return [
-        f"{len(left_out)} judged queries have no relevant passage, such as {min(left_out)!r}; they are left out of the "
-        "mean, where trec_eval counts each as 0"
+        f"{len(left_out)} judged queries have no relevant passage, such as {clipped(min(left_out))}; they are left "
+        "out of the mean, where trec_eval counts each as 0"
     ]
 
 
@@ -172,8 +178,8 @@ def _nothing_known(judged: Judgements, passages: Mapping[str, str], queries: Map
     else:
         named, there, what = next(iter(judged.strangers)), next(iter(queries)), "query of it"
     return (
-        f"judges {judged.count} pairs, and no {what} is there: it names {named!r}, and the first there is {there!r}; "
-        "the files are of different sets, or their ids are written differently"
+        f"judges {judged.count} pairs, and no {what} is there: it names {clipped(named)}, and the first there is "
+        f"{clipped(there)}; the files are of different sets, or their ids are written differently"
     )
 
 
@@ -185,14 +191,15 @@ def _dangling(
         lost = sum(map(len, judged.missing.values()))
         query, grades = next(iter(judged.missing.items()))
         yield (
-            f"{lost} of {judged.count} judgements of {split} name a passage that the corpus lacks, such as {query!r} "
-            f"and {next(iter(grades))!r}; relevant ones count as not found, as trec_eval counts them"
+            f"{lost} of {judged.count} judgements of {split} name a passage that the corpus lacks, such as "
+            f"{clipped(query)} and {clipped(next(iter(grades)))}; relevant ones count as not found, as "
+            "trec_eval counts them"
         )
     if judged.strangers:
         name, lost = next(iter(judged.strangers)), sum(judged.strangers.values())
         yield (
             f"{lost} of {judged.count} judgements of {split} are of {len(judged.strangers)} queries without a text, "
-            f"such as {name!r}; these queries are not asked"
+            f"such as {clipped(name)}; these queries are not asked"
         )
 
 
@@ -204,7 +211,7 @@ def _silent(asked: Sequence[str], queries: Mapping[str, str], passages: Mapping[
     ):
         if empty := [name for name in names if not texts[name]]:
             count = f"{len(empty)} of {len(names)} {what}"
-            yield f"{count} have no text, such as {empty[0]!r}; they are {becomes} all the same"
+            yield f"{count} have no text, such as {clipped(empty[0])}; they are {becomes} all the same"
 
 
 def _own_passages(
@@ -233,8 +240,9 @@ def _own_passages(
     said = []
     if ignored:
         said.append(
-            f"{len(ignored)} of {len(asked)} queries have a passage of their own id, such as {next(iter(ignored))!r}; "
-            "it is left out of their ranking, as BEIR does (--keep-identical-ids keeps it)"
+            f"{len(ignored)} of {len(asked)} queries have a passage of their own id, such as "
+            f"{clipped(next(iter(ignored)))}; it is left out of their ranking, as BEIR does "
+            "(--keep-identical-ids keeps it)"
         )
     if len(ignored) < len(shared):
         said.append(
@@ -248,77 +256,3 @@ def _is_own(query: str, passage: str) -> bool:
     """Whether a passage is the query itself, perhaps behind a title."""
     asked, said = canonical(query), canonical(passage)
     return asked == said or (said.endswith(asked) and asked.count(" ") >= _OWN_WORDS - 1)
-
-
-def _texts(root: Path, part: str, what: str, *, titled: bool) -> dict[str, str]:
-    """id -> text of each row of a corpus or of queries, in order."""
-    files = parts_of(root, part)
-    if not files:
-        also = ", ".join(f"{part}{suffix}" for suffix in SUFFIXES[2:])
-        raise DataInvalid(
-            path=str(root / f"{part}.jsonl"),
-            reason=f"no such file{_elsewhere(root, part)}; also read are {also}, or with .gz",
-        )
-    found: dict[str, str] = {}
-    seen: dict[str, str] = {}
-    for path in files:
-        for number, row in _rows(path):
-            where = f"{path}, line {number}"
-            name, text = _entry(where, row, titled=titled)
-            if name in seen:
-                raise DataInvalid(path=where, reason=f"{what} id {name!r} appears twice, first in {seen[name]}")
-            seen[name] = f"line {number}" if path == files[0] else where
-            found[name] = text
-    if not found:
-        raise DataInvalid(path=str(files[0]), reason=f"has no {what}")
-    return found
-
-
-def _elsewhere(root: Path, part: str) -> str:
-    """Where the set may be instead: in a folder or an archive of *root*."""
-    inside = [path for path in sorted(root.iterdir()) if path.is_dir() and parts_of(path, part)]
-    if inside:
-        return f"; {inside[0]} has one, name that folder"
-    archives = [path.name for path in sorted(root.iterdir()) if path.suffix.lower() in (".zip", ".tar", ".tgz")]
-    return f"; {archives[0]} is an archive, unpack it first" if archives else ""
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """The rows of a file; of a TSV file without a header (MS MARCO, MIRACL) by the places of its columns.
-
-    A first line is no header where it has none of the known names, and a text of several words at its end.
-    """
-    rows = read_rows(path)
-    names: tuple[str, ...] = ()
-    for number, row in rows:
-        if not names and suffix_of(path) == ".tsv" and isinstance(row, Mapping) and not {*_IDS, *_TEXTS} & set(row):
-            first = list(row)
-            names = _BY_PLACE.get(len(first), ()) if " " in first[-1].strip() else ()
-            if names:
-                yield 1, dict(zip(names, first, strict=True))
-        if not names:
-            yield number, row
-            yield from rows
-            return
-        yield number, dict(zip(names, row.values(), strict=True))
-
-
-def _entry(where: str, row: Any, *, titled: bool) -> tuple[str, str]:
-    if not isinstance(row, Mapping):
-        raise DataInvalid(path=where, reason='expected an object with "_id" and "text"')
-    identity = next((name for name in _IDS if name in row), None)
-    bodies = [name for name in _TEXTS if row.get(name)] or [name for name in _TEXTS if name in row]
-    if identity is None or not bodies:
-        have = ", ".join(map(repr, row)) or "nothing"
-        raise DataInvalid(path=where, reason=f'expected an object with "_id" and "text"; found {have}')
-    body, *others = bodies
-    if other := next((name for name in others if row[name] != row[body]), None):
-        raise DataInvalid(path=where, reason=f"has two columns for the text: {body!r} and {other!r}; keep one")
-    name = identifier(where, row[identity])
-    text, title = row[body] if row[body] is not None else "", row.get("title") or ""
-    if not isinstance(text, str) or not isinstance(title, str):
-        raise DataInvalid(path=where, reason='"title" and "text" have to be strings')
-    for each in (name, text, title):
-        if (place := lone_surrogate(each)) is not None:
-            raise DataInvalid(path=where, reason=f"character {place} is a lone surrogate, not text")
-    return name, f"{title} {text}".strip() if titled else text.strip()

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from ..errors import DataInvalid
-from ..extras import require_extra
-from .parquet_bounds import require_plausible
+from .arrow_rows import METADATA, arrow_rows, is_saved_dataset, parquet_rows, saved_shards
+from .excerpts import clipped
 
 COMPRESSIONS: Final = (".gz", ".bz2", ".xz")
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
@@ -47,14 +47,14 @@ def stem_of(path: Path) -> str:
 
 
 def parts_of(folder: Path, name: str) -> list[Path]:
-    """The files of one part of a set: `corpus.jsonl` for "corpus", or another format, or a folder of shards.
+    """The files of one part of a set: `corpus.jsonl` for "corpus", another format, a folder of shards, a saved dataset.
 
     Raises:
         DataInvalid: there are two that say the same, and one would win.
     """
     found = [path for path in _files(folder) if stem_of(path) == name]
     if (folder / name).is_dir():
-        found += _files(folder / name)
+        found += saved_shards(folder / name) if is_saved_dataset(folder / name) else _files(folder / name)
     if len({(path.parent, suffix_of(path)) for path in found}) > 1 or len(found) != len({p.name for p in found}):
         raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
     if len(found) > 1 and not all(_is_shard(path) or path.parent != folder for path in found):
@@ -69,8 +69,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def is_data(path: Path) -> bool:
-    """Whether *path* is a file that somebody put there: macOS leaves files such as `._train.tsv` in archives."""
-    return path.is_file() and not path.name.startswith(".")
+    """Whether *path* is a file that somebody put there: macOS leaves files such as `._train.tsv` in archives, Hugging
+    Face's datasets leave what is told of data beside it."""
+    about = suffix_of(path) == ".json" and stem_of(path) in METADATA
+    return path.is_file() and not path.name.startswith(".") and not about
 
 
 def _is_shard(path: Path) -> bool:
@@ -87,7 +89,7 @@ def read_rows(path: Path) -> Numbered:
         DataInvalid: the file cannot be read, or is not what its name says, with the line.
         ExtraMissing: a Parquet file, without pyarrow.
     """
-    readers = {".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    readers = {".csv": _csv, ".tsv": _tsv, ".parquet": parquet_rows, ".arrow": arrow_rows}
     yield from readers.get(suffix_of(path), _json)(path)
 
 
@@ -113,18 +115,23 @@ def read_lines(path: Path, *, newline: str | None = None) -> Iterator[str]:
 def _opened(path: Path, newline: str | None) -> IO[str]:
     with path.open("rb") as file:
         begins = file.read(8)
+    if begins.startswith(b"PK\x03\x04"):
+        raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
     for magic, opener in _MAGIC:
         if begins.startswith(magic):
+            with opener(path, "rb") as file:
+                inside = file.read(8)
+            if any(inside.startswith(each) for each, _ in _MAGIC) or inside.startswith(b"PK\x03\x04"):
+                raise DataInvalid(path=str(path), reason="is compressed twice; unpack it once")
             opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline=newline)
             return opened
     if begins.startswith(b"\x28\xb5\x2f\xfd"):
         raise DataInvalid(path=str(path), reason="is compressed with zstd; unpack it first: unzstd")
     if begins.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataInvalid(path=str(path), reason=f"is UTF-16 text; {_SAVE_AS}")
+        width = 32 if begins[2:4] == b"\x00\x00" else 16
+        raise DataInvalid(path=str(path), reason=f"is UTF-{width} text; {_SAVE_AS}")
     if b"\x00" in begins:
         raise DataInvalid(path=str(path), reason=f"is not UTF-8 text: it has zero bytes, as UTF-16 has; {_SAVE_AS}")
-    if begins.startswith(b"PK\x03\x04"):
-        raise DataInvalid(path=str(path), reason="is a zip archive; unpack it first")
     return path.open(encoding="utf-8-sig", newline=newline)
 
 
@@ -138,7 +145,7 @@ def _json(path: Path) -> Numbered:
 
 
 def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numbered:
-    value = _parsed(first)
+    value = _parsed(path, number, first)
     if isinstance(value, dict) or (isinstance(value, list) and _is_row(value)):
         rows = _array(path, value) if suffix_of(path) == ".json" and isinstance(value, dict) else [value]
         yield from ((number, row) for row in rows)
@@ -150,17 +157,35 @@ def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numb
         _line(path, number, first)
     text = first + "".join(rest)
     try:
-        whole = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        whole = json.loads(text, object_pairs_hook=_object)
+    except _KeyTwiceError as error:
+        raise DataInvalid(path=str(path), reason=str(error)) from error
+    except (ValueError, RecursionError) as error:
         at = number - 1 + getattr(error, "lineno", 1)
         raise _not_json(path, at, getattr(error, "msg", str(error))) from error
     yield from enumerate(_array(path, whole), start=1)
 
 
-def _parsed(text: str) -> Any:
+class _KeyTwiceError(Exception):
+    """An object has a key twice with two values: Python keeps the last one, others the first."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    whole = dict(pairs)
+    if len(whole) != len(pairs):
+        for name, value in pairs:
+            if value != whole[name]:
+                said = f"has the key {clipped(name)} twice, with {clipped(value)} and {clipped(whole[name])}; keep one"
+                raise _KeyTwiceError(said)
+    return whole
+
+
+def _parsed(path: Path, number: int, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+        return json.loads(text, object_pairs_hook=_object)
+    except _KeyTwiceError as error:
+        raise DataInvalid(path=f"{path}, line {number}", reason=str(error)) from error
+    except (ValueError, RecursionError):
         return None
 
 
@@ -171,9 +196,11 @@ def _is_row(value: Sequence[Any]) -> bool:
 
 def _line(path: Path, number: int, line: str) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise _not_json(path, number, error.msg) from error
+        return json.loads(line, object_pairs_hook=_object)
+    except _KeyTwiceError as error:
+        raise DataInvalid(path=f"{path}, line {number}", reason=str(error)) from error
+    except ValueError as error:  # also a number of thousands of digits
+        raise _not_json(path, number, getattr(error, "msg", str(error))) from error
     except RecursionError as error:
         raise _not_json(path, number, "it is nested too deeply") from error
 
@@ -275,7 +302,7 @@ def _table(path: Path, lines: Iterable[str], delimiter: str) -> Numbered:
 def _header(path: Path, number: int, cells: Sequence[str]) -> list[str]:
     header = [cell.strip() for cell in cells]
     if twice := [name for name in header if header.count(name) > 1]:
-        raise DataInvalid(path=f"{path}, line {number}", reason=f"column {twice[0]!r} appears twice")
+        raise DataInvalid(path=f"{path}, line {number}", reason=f"column {clipped(twice[0])} appears twice")
     return header
 
 
@@ -283,20 +310,3 @@ def _named(path: Path, number: int, header: Sequence[str], cells: Sequence[str])
     if len(cells) != len(header):
         raise DataInvalid(path=f"{path}, line {number}", reason=f"{len(cells)} cells; the header has {len(header)}")
     return dict(zip(header, cells, strict=True))
-
-
-def _parquet(path: Path) -> Numbered:
-    require_extra("arrow", feature="reading Parquet", modules=("pyarrow",))
-    import pyarrow
-    import pyarrow.parquet
-
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as parquet:
-            require_plausible(parquet.metadata, path.stat().st_size, path)
-            for batch in parquet.iter_batches():
-                for plain in batch.to_pylist():
-                    number += 1
-                    yield number, plain
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataInvalid(path=str(path), reason=f"cannot be read as Parquet: {error}") from error

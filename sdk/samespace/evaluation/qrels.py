@@ -2,7 +2,8 @@
 
 qrels/SPLIT.tsv, .csv     query id, passage id, grade; a header names them or is left out (BEIR)
 qrels/SPLIT.txt, .qrels   query id, something, passage id, grade, with spaces or tabs (TREC); also as .tsv
-qrels/SPLIT.jsonl, .json, .parquet    rows with these three (MTEB), or one object of objects
+qrels/SPLIT.jsonl, .json, .parquet    rows with these three (MTEB), or one object of objects, or of lists of passages
+qrels/SPLIT/                          the same, as `save_to_disk` of Hugging Face datasets writes it
 
 A judgement of a passage that the corpus lacks, or of a query that there is not, is no error: published sets have them.
 They are counted, and told by whoever holds the set.
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataInvalid
+from .arrow_rows import is_saved_dataset, saved_shards
+from .excerpts import clipped, listed, shown
 from .files import COMPRESSIONS, SUFFIXES, is_data, read_lines, read_rows, stem_of, suffix_of
 
 QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
@@ -29,7 +32,9 @@ GRADE_NAMES: Final = ("score", "relevance", "rel", "grade", "label", "relevant",
 _TEXT_SUFFIXES: Final = (".tsv", ".txt", ".qrels", ".qrel", ".trec")
 _NO_GRADES: Final = ("", "nan", "inf", "-inf", "none", "null", "na", "n/a")
 _FOLDERS: Final = ("qrels", "default", "data")
-"""Where judgements are, the first that is there: BEIR's, and two names of MTEB's."""
+"""Where judgements are: BEIR's, and two names of MTEB's, of which the last may hold other files too."""
+_TEXT_NAMES: Final = ("query", "corpus", "doc", "topic")
+"""Names that may be texts, where there is another one for the id."""
 
 Grades = dict[str, dict[str, float]]
 
@@ -55,22 +60,45 @@ def judgement_files(folder: Path) -> dict[str, list[Path]]:
     """The files of judgements of a set by split, sorted.
 
     Raises:
-        DataInvalid: two files judge one split.
+        DataInvalid: two files, or two folders, judge one split.
     """
     found: dict[str, list[Path]] = {}
     for name in _FOLDERS:
-        places = folder / name
-        if places.is_dir():
-            for path in sorted(places.iterdir()):
-                if is_data(path) and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES):
-                    found.setdefault(_split_of(path), []).append(path)
-            break
-    for split, paths in found.items():
-        if len(paths) > 1 and any(_plain(path) == split for path in paths):
-            raise DataInvalid(
-                path=str(paths[0]), reason=f"{paths[1].name} judges split {split!r} too, and one would win; keep one"
-            )
+        here = _files_in(folder / name, sure=name != "data" or not found)
+        for split in found.keys() & here.keys():
+            raise DataInvalid(path=str(found[split][0]), reason=_twice(here[split][0], split))
+        found.update(here)
     return dict(sorted(found.items()))
+
+
+def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
+    """The files of one folder by split; where it is not *sure* that it has judgements, those that have."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        if path.is_dir() and is_saved_dataset(path):
+            found.setdefault(path.name, []).extend(saved_shards(path))
+        elif is_data(path) and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES) and (sure or _has_judgements(path)):
+            found.setdefault(_split_of(path), []).append(path)
+    if is_saved_dataset(place) and not found:
+        reason = "is a saved dataset without splits; save it as a folder of its split's name in it: qrels/test"
+        raise DataInvalid(path=str(place), reason=reason)
+    for split, paths in found.items():
+        if len({path.parent for path in paths}) > 1 or (
+            len(paths) > 1 and any(_plain(path) == split for path in paths)
+        ):
+            raise DataInvalid(path=str(paths[0]), reason=_twice(paths[1], split))
+    return found
+
+
+def _twice(path: Path, split: str) -> str:
+    return f"{path.parent.name}/{path.name} judges split {split!r} too, and one would win; keep one"
+
+
+def _has_judgements(path: Path) -> bool:
+    try:
+        return next(_triples(path), None) is not None
+    except DataInvalid:
+        return False
 
 
 def _plain(path: Path) -> str:
@@ -102,7 +130,8 @@ def read_judgements(paths: Sequence[Path], passages: Container[str], queries: Co
             if before != grade:
                 raise DataInvalid(
                     path=f"{path}, line {number}",
-                    reason=f"query {query!r} and passage {passage!r} have grade {before:g} already, now {grade:g}",
+                    reason=f"query {clipped(query)} and passage {clipped(passage)} have grade "
+                    f"{before:g} already, now {grade:g}",
                 )
             count += 1
             if query not in queries:
@@ -125,7 +154,7 @@ def _triples(path: Path) -> Iterator[tuple[int, tuple[str, str, float]]]:
 
 def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tuple[str, str, float]]]:
     places: tuple[int, int, int] | None = None
-    index, by_place, columns = _Index(), False, 0
+    index, by_place, columns, twins = _Index(), False, 0, []
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
@@ -134,6 +163,7 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
         if places is None:
             places = _named_places(where, cells)
             if places is not None:
+                twins = _twins(cells, places)
                 continue
             _require_no_run(where, cells)
             places, by_place, columns = ((0, 2, 3) if len(cells) == 4 else (0, 1, 2)), True, len(cells)
@@ -144,9 +174,16 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
             raise DataInvalid(
                 path=where,
                 reason="expected query id, passage id and a number with tabs between, or the four columns of TREC; "
-                f"got {line.rstrip()!r}",
+                f"got {clipped(line.rstrip())}",
             )
         query, passage, grade = (cells[place] for place in places)
+        for place, other in twins:
+            if other < len(cells) and not _same(cells[place], cells[other]):
+                raise DataInvalid(
+                    path=where,
+                    reason=f"columns {place + 1} and {other + 1} mean the same and are {clipped(cells[place])} and "
+                    f"{clipped(cells[other])}; keep one",
+                )
         if by_place:
             index.look_at(where, cells)
         yield number, (query, passage, _grade(where, grade))
@@ -188,8 +225,8 @@ class _Index:
         if self.counts and self.rows > 1 and cells[1] != self.second:
             raise DataInvalid(
                 path=where,
-                reason=f"its first column {cells[0]!r} counts the rows, and its second {cells[1]!r} is not TREC's "
-                "constant; leave the index out, or name the columns: query-id, corpus-id, score",
+                reason=f"its first column {clipped(cells[0])} counts the rows, and its second {clipped(cells[1])} is "
+                "not TREC's constant; leave the index out, or name the columns: query-id, corpus-id, score",
             )
 
 
@@ -201,7 +238,7 @@ def _is_own_header(where: str, cells: Sequence[str]) -> bool:
     if names[0] in PASSAGE_NAMES or any(name in QUERY_NAMES for name in names[1:]):
         raise DataInvalid(
             path=where,
-            reason=f"its columns are {', '.join(map(repr, cells))}, and it is not clear which is query, passage and "
+            reason=f"its columns are {listed(cells)}, and it is not clear which is query, passage and "
             "grade; call them query-id, corpus-id and score",
         )
     return True
@@ -209,9 +246,10 @@ def _is_own_header(where: str, cells: Sequence[str]) -> bool:
 
 def _cells(line: str, delimiter: str | None) -> list[str]:
     if delimiter is not None:
+        delimiter = delimiter if delimiter in line or ";" not in line else ";"
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
     tabbed = [cell.strip() for cell in line.split("\t")]
-    return tabbed if len(tabbed) in (3, 4) else line.split()
+    return tabbed if len(tabbed) > 2 else line.split()
 
 
 def _named_places(where: str, cells: Sequence[str]) -> tuple[int, int, int] | None:
@@ -229,22 +267,59 @@ def _named_places(where: str, cells: Sequence[str]) -> tuple[int, int, int] | No
     return query, passage, grade
 
 
+def _twins(cells: Sequence[str], places: Sequence[int]) -> list[tuple[int, int]]:
+    """(place, another place) of columns whose names mean the same."""
+    names = [cell.lower() for cell in cells]
+    return [
+        (place, other)
+        for place, known in zip(places, (QUERY_NAMES, PASSAGE_NAMES, GRADE_NAMES), strict=True)
+        for other, name in enumerate(names)
+        if other != place and name in known and (name not in _TEXT_NAMES or name == names[place])
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two cells say the same: 1 and 1.0 do."""
+    if str(one) == str(other):
+        return True
+    return _is_number(str(one)) and _is_number(str(other)) and float(one) == float(other)
+
+
 def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, str, float]]]:
     if isinstance(row, Mapping) and row and all(isinstance(judged, Mapping) for judged in row.values()):
         for query, judged in row.items():  # {query: {passage: grade}}, as pytrec_eval has them
             for passage, grade in judged.items():
                 yield number, (str(query), str(passage), _grade(where, grade))
         return
+    if _is_by_query(row):
+        for query, passages in row.items():  # {query: [passage]}, as LlamaIndex has them
+            yield from ((number, (query, identifier(where, passage), 1)) for passage in passages)
+        return
     if not isinstance(row, Mapping):
-        raise DataInvalid(path=where, reason=f"is {row!r}; expected an object with query-id, corpus-id and score")
+        raise DataInvalid(path=where, reason=f"is {shown(row)}; expected an object with query-id, corpus-id and score")
     cells = []
     for what, names in (("query", QUERY_NAMES), ("passage", PASSAGE_NAMES), ("grade", GRADE_NAMES)):
-        name = next((name for name in names if row.get(name) is not None), None)
-        if name is None:
-            have = ", ".join(map(repr, row)) or "nothing"
-            raise DataInvalid(path=where, reason=f"has no {what}: expected one of {', '.join(names)}; found {have}")
-        cells.append(row[name])
+        filled = [name for name in names if row.get(name) is not None]
+        if not filled:
+            reason = f"has no {what}: expected one of {', '.join(names)}; found {listed(list(row))}"
+            raise DataInvalid(path=where, reason=reason)
+        first = filled[0]
+        others = (name for name in filled[1:] if name not in _TEXT_NAMES)
+        if other := next((name for name in others if not _same(row[first], row[name])), None):
+            raise DataInvalid(
+                path=where,
+                reason=f"has two columns for the {what}: {first!r} is {clipped(row[first])} and {other!r} is "
+                f"{clipped(row[other])}; keep one",
+            )
+        cells.append(row[first])
     yield number, (identifier(where, cells[0]), identifier(where, cells[1]), _grade(where, cells[2]))
+
+
+def _is_by_query(row: Any) -> bool:
+    """Whether an object is {query: [passage, ...]}, and none of columns."""
+    if not isinstance(row, Mapping) or not row or {*QUERY_NAMES, *PASSAGE_NAMES, *GRADE_NAMES} & set(row):
+        return False
+    return all(isinstance(passages, list) and passages and isinstance(passages[0], str) for passages in row.values())
 
 
 def identifier(where: str, value: Any) -> str:
@@ -259,7 +334,7 @@ def identifier(where: str, value: Any) -> str:
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    raise DataInvalid(path=where, reason=f"id {value!r} ({type(value).__name__}); expected a text or a whole number")
+    raise DataInvalid(path=where, reason=f"id {shown(value)}; expected a text or a whole number")
 
 
 def _is_number(cell: str) -> bool:
@@ -275,5 +350,5 @@ def _grade(where: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         grade = math.nan
     if not math.isfinite(grade):
-        raise DataInvalid(path=where, reason=f"grade {value!r}; expected a number")
+        raise DataInvalid(path=where, reason=f"grade {clipped(value)}; expected a number")
     return int(grade) if grade.is_integer() else grade

@@ -29,13 +29,30 @@ _MEANING: Final = frozenset("#%&@*/\\‰′″§")
 _ORNAMENT: Final = frozenset("`´¨¸¯")
 _TRADE_MARKS: Final = {ord(char): None for char in "©®™℠"}
 _VARIATION: Final = re.compile("[\ufe00-\ufe0f]")
+_ATTRIBUTES: Final = r"(?:\s[^<>=]{0,300}=[^<>]{0,1000})?\s{0,9}/?>"
 _TAG: Final = re.compile(
-    r"</?(?:a|abbr|article|b|blockquote|body|br|center|code|dd|div|dl|dt|em|figure|font|footer|h[1-6]|head|header|hr|html"
-    r"|i|img|li|main|nav|ol|p|pre|script|section|small|span|strong|style|sub|sup|table|tbody|td|th|thead|title|tr|u|ul)"
-    r"(?:\s[^<>]{0,300})?/?>",
-    re.IGNORECASE,
+    r"</?(?:a|article|aside|blockquote|body|br|caption|center|dd|div|dl|dt|figcaption|figure|footer|h[1-6]|head|header"
+    r"|hr|html|iframe|img|li|main|nav|noscript|ol|p|pre|script|section|style|svg|table|tbody|td|tfoot|th|thead|title|tr"
+    rf"|ul){_ATTRIBUTES}|<!--.{{0,20000}}?-->|<!doctype [^<>]{{0,300}}>",
+    re.IGNORECASE | re.DOTALL,
 )
 """HTML's own tags: `vector<int>` is none."""
+_TAG_IN_WORD: Final = re.compile(
+    r"</?(?:abbr|acronym|b|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|samp|small|span|strike|strong|sub|sup|tt|u|wbr)"
+    rf"{_ATTRIBUTES}",
+    re.IGNORECASE,
+)
+"""Tags that may stand within a word, and show no space: H<sub>2</sub>O."""
+_UNSEEN: Final = re.compile(r"<(script|style)\b[^<>]{0,300}>.{0,20000}?</\1>", re.IGNORECASE | re.DOTALL)
+_PAIRS: Final = (
+    "аaАAЬbВBсcСCԁdеeҽeЕEԌGһhНHіiӏiјjЈJКKІlӀlМMоoОOрpРPԛqгrѕsЅSТTѵvѴVԝwԜWѡwхxХXуyУYүyҮY"
+    "αaΑAΒBϲcϹCΕEΗHιiϳjΚKΙlΜMνvΝNοoσoΟOρpΡPΤTυuΧXγyΥYΖZ"
+    "ցgհhոnօoՕOգqզqՏSսuՍUɑaɡgᴄcᴏoᴠvᴡwᴢz"
+)  # fmt: skip
+"""Cyrillic, Greek, Armenian and phonetic letters with the Latin ones that they look like: confusables.txt of Unicode
+Technical Standard 39, those that become one ASCII letter."""
+_LOOK_ALIKE: Final = str.maketrans(dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)))
+_MIXED: Final = re.compile(f"[A-Za-z][{_PAIRS[::2]}]|[{_PAIRS[::2]}][A-Za-z]")
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}\d{0,2});", re.IGNORECASE)
 
 
@@ -72,15 +89,31 @@ def normalised(text: str) -> str:
     """NFKC, without case, and without what is not seen: joiners, direction marks, soft hyphens, variants of a sign."""
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFKC", text.translate(_TRADE_MARKS)).casefold()
-    seen = "".join(char for char in folded if char.isascii() or unicodedata.category(char) != "Cf")
-    return unicodedata.normalize("NFKC", _VARIATION.sub("", seen))
+    plain = unicodedata.normalize("NFKC", text.translate(_TRADE_MARKS))
+    seen = "".join(char for char in plain if char.isascii() or unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFKC", _VARIATION.sub("", _in_latin(seen).casefold()))
+
+
+def _in_latin(text: str) -> str:
+    """*text* with the letters of other alphabets that look like Latin ones as these, in words that mix the two.
+
+    In such a text, words of Cyrillic look-alikes alone are Latin too; Russian and Greek words stay as they are.
+    """
+    if not _MIXED.search(text):
+        return text
+
+    def change(word: re.Match[str]) -> str:
+        latin = word.group().translate(_LOOK_ALIKE)
+        whole = latin.isascii() and (_MIXED.search(word.group()) or word.group()[0] >= "\u0400")  # Greek comes before
+        return latin if whole else word.group()
+
+    return word_pattern().sub(change, text)
 
 
 def without_markup(text: str) -> str:
     """*text* without HTML's tags, and with the characters that its entities stand for: a web page as it is read."""
-    if "<" in text and _TAG.search(text):
-        text = _TAG.sub(" ", text)
+    if "<" in text:
+        text = _TAG.sub(" ", _TAG_IN_WORD.sub("", _UNSEEN.sub(" ", text)))
     return html.unescape(text) if "&" in text and _ENTITY.search(text) else text
 
 

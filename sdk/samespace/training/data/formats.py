@@ -28,9 +28,10 @@ from typing import Any, Final
 
 from ...errors import DataInvalid
 from ...evaluation import files
+from ...evaluation.excerpts import clipped, listed, shown
 from ...extras import require_extra
 from ...text import lone_surrogate
-from .grades import check_class_names, number, shown, unit_label
+from .grades import check_class_names, number, unit_label
 
 SUFFIXES: Final = files.SUFFIXES
 QUERY: Final = (
@@ -142,6 +143,9 @@ def _plain(where: str, value: Any) -> Iterator[Mapping[str, Any]]:
         query, passage, *rest = value
         if len(rest) == 1 and isinstance(rest[0], int | float):
             yield {"query": query, "passage": passage, "label": rest[0]}
+        elif len(rest) == 1 and _is_written_number(rest[0]) and not _is_written_number(passage):
+            reason = f"its third value is {shown(rest[0])}: a label is a number without quotes, a negative a text"
+            raise DataInvalid(path=where, reason=reason)
         else:
             yield {"query": query, "passage": passage, "negatives": rest}
     elif not isinstance(value, Mapping):
@@ -159,6 +163,10 @@ def _plain(where: str, value: Any) -> Iterator[Mapping[str, Any]]:
         yield value
 
 
+def _is_written_number(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", value) is not None
+
+
 def _is_columns(value: Mapping[str, Any]) -> bool:
     """MTEB's pair classification has all pairs in one row: lists of texts and a list of labels, equally long."""
     return any(isinstance(value.get(name), list) for name in LABEL)
@@ -167,7 +175,7 @@ def _is_columns(value: Mapping[str, Any]) -> bool:
 def _columns(where: str, value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     lists = {name: cells for name, cells in value.items() if isinstance(cells, list)}
     if len({len(cells) for cells in lists.values()}) > 1:
-        sizes = ", ".join(f"{len(cells)} of {name!r}" for name, cells in lists.items())
+        sizes = ", ".join(f"{len(cells)} of {clipped(name)}" for name, cells in list(lists.items())[:8])
         raise DataInvalid(path=where, reason=f"its lists have unequal lengths: {sizes}")
     for row in zip(*lists.values(), strict=True):
         yield {**value, **dict(zip(lists, row, strict=True))}
@@ -223,10 +231,9 @@ def _column(
     nothing = [name for name in names if name in plain]
     if nothing:
         raise DataInvalid(path=where, reason=f"{nothing[0]!r} has no value; expected a text")
-    have = ", ".join(repr(name) for name in plain) or "none"
     raise DataInvalid(
         path=where,
-        reason=f"has no {what}: expected one of the columns {', '.join(names)}; found {have}"
+        reason=f"has no {what}: expected one of the columns {', '.join(names)}; found {listed(list(plain))}"
         + ("; is its first line a header?" if len(plain) > 0 and max(map(len, plain)) > 60 else ""),
     )
 
@@ -295,10 +302,3 @@ def saved_datasets(folder: Path) -> Mapping[str, Iterator[Row]]:
     return {
         str(split): check_rows(f"{folder}, split {split}", enumerate(part, start=1)) for split, part in parts.items()
     }
-
-
-def is_saved_dataset(folder: Path) -> bool:
-    """Whether `save_to_disk` of Hugging Face datasets wrote *folder*."""
-    return (folder / "dataset_dict.json").is_file() or (
-        (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file()
-    )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ...errors import DataInvalid
+from ...evaluation.excerpts import clipped, shown
 
 _NLI_COLUMNS: Final = ({"premise", "hypothesis"}, {"sentence1", "sentence2"}, {"sentence_A", "sentence_B"})
 _NLI_WORDS: Final = ("entailment", "neutral", "contradiction", "not_entailment", "-")
@@ -31,7 +32,7 @@ def unit_label(where: str, column: str, value: Any, texts: tuple[str, str]) -> f
     if isinstance(value, str) and value.strip().lower() in _NLI_WORDS:
         raise DataInvalid(
             path=where,
-            reason=f"{column!r} is {value!r}, a label of inference; expected a number from 0 to 1. Write 1 for "
+            reason=f"{column!r} is {clipped(value)}, a label of inference; expected a number from 0 to 1. Write 1 for "
             "entailment and 0 for contradiction, and leave the others out",
         )
     grade = number(where, column, value)
@@ -59,10 +60,10 @@ def check_class_names(path: str, classes: Mapping[str, Sequence[str]]) -> None:
     """
     for column, names in classes.items():
         if column in ("label", "labels", "gold_label") and names and str(names[0]).lower().startswith(_TOGETHER):
-            listed = ", ".join(f"{number} is {name}" for number, name in enumerate(names))
+            meaning = ", ".join(f"{number} is {name}" for number, name in enumerate(names[:8]))
             raise DataInvalid(
                 path=path,
-                reason=f"{column!r} has the classes {listed}: as a similarity from 0 to 1 they are the wrong way "
+                reason=f"{column!r} has the classes {meaning}: as a similarity from 0 to 1 they are the wrong way "
                 f"round. Write 1 for {names[0]} and 0 for {names[-1]}, and leave others out",
             )
 
@@ -78,9 +79,3 @@ def number(where: str, column: str, value: Any) -> float:
             if math.isfinite(value):
                 return float(value)
     raise DataInvalid(path=where, reason=f"{column!r} is {shown(value)}; expected a number")
-
-
-def shown(value: Any) -> str:
-    """A value for a message, with its type."""
-    plain = repr(value)
-    return f"{plain if len(plain) <= 60 else plain[:59] + '…'} ({type(value).__name__})"

@@ -26,10 +26,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import DataInvalid
+from ...evaluation.arrow_rows import is_saved_dataset
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
+from ...evaluation.excerpts import clipped
 from ...evaluation.files import is_data, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
-from .formats import SUFFIXES, Row, is_saved_dataset, read_rows, saved_datasets
+from .formats import SUFFIXES, Row, read_rows, saved_datasets
 from .near_duplicates import canonical
 
 SPLIT_NAMES: Final[Mapping[str, str]] = {
@@ -37,7 +39,6 @@ SPLIT_NAMES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 RELEVANT: Final = 0.5
 """Label from which a labelled pair counts as belonging together."""
-_METADATA: Final = ("dataset_info", "dataset_infos", "dataset_dict", "state", "config", "package", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
         for part in (folder, folder / "data")
         if part.is_dir()
         for path in part.iterdir()
-        if is_data(path) and suffix_of(path) in SUFFIXES and not (suffix_of(path) == ".json" and _is_metadata(path))
+        if is_data(path) and suffix_of(path) in SUFFIXES
     )
     if not found:
         raise DataInvalid(
@@ -179,10 +180,6 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
             )
         parts.setdefault(split, []).append((f"{prefix}{path.name}", read_rows(path)))
     return parts
-
-
-def _is_metadata(path: Path) -> bool:
-    return stem_of(path) in _METADATA
 
 
 def _collect(path: Path, parts: Mapping[str, Iterable[tuple[str, Iterator[Row]]]], naming: _Naming) -> TrainingData:
@@ -213,7 +210,8 @@ def _counting(rows: Iterator[Row], unused: dict[str, int]) -> Iterator[Row]:
 
 
 def _not_used(name: str, unused: Mapping[str, int]) -> str:
-    columns = ", ".join(f"{column!r} ({count} rows)" for column, count in list(unused.items())[:8])
+    columns = ", ".join(f"{clipped(column)} ({count} rows)" for column, count in list(unused.items())[:8])
+    columns += f" and {len(unused) - 8} more" if len(unused) > 8 else ""
     teacher = (
         "; a teacher's scores are read from a file of their own (key teacher)"
         if {"pos_scores", "neg_scores"} & unused.keys()
@@ -260,8 +258,17 @@ def _beir(folder: Path, prefix: str) -> TrainingData:
         splits[dataset.split] = _judged(dataset, corpus, prefix, empty)
         if not splits[dataset.split]:
             raise DataInvalid(path=str(folder), reason=f"all pairs of split {dataset.split!r} have an empty text")
-    notes = tuple(note for dataset in loaded for note in dataset.notes)
-    return TrainingData((folder,), splits, corpus, tuple(empty), notes)
+    notes = (*(note for dataset in loaded for note in dataset.notes), *_pairs_beside(folder))
+    return TrainingData((folder,), splits, corpus, tuple(empty), tuple(dict.fromkeys(notes)))
+
+
+def _pairs_beside(folder: Path) -> list[str]:
+    """Files of a BEIR folder whose names say a split: they are no part of it."""
+    beside = [path.name for path in sorted(folder.iterdir()) if is_data(path) and suffix_of(path) in SUFFIXES
+              and _split_of(path)]  # fmt: skip
+    if not beside:
+        return []
+    return [f"{beside[0]} lies beside corpus and qrels, which are read, and is not read"]
 
 
 def _judged(dataset: Dataset, corpus: Mapping[str, str], prefix: str, empty: dict[str, None]) -> Examples:
@@ -305,5 +312,5 @@ def _joined(parts: Sequence[TrainingData]) -> TrainingData:
 
 def _check_kind(path: str, split: str, labelled: Sequence[bool]) -> None:
     if len(set(labelled)) > 1:
-        kinds = " and ".join("labelled pairs" if each else "pairs" for each in labelled)
+        kinds = " and ".join(dict.fromkeys("labelled pairs" if each else "pairs" for each in labelled))
         raise DataInvalid(path=path, reason=f"split {split!r} mixes {kinds}; train on one kind at a time")

@@ -19,7 +19,7 @@ from .cost import cost_of_leaks
 from .diagnosis import Check, Diagnosis
 from .duplicates import ALLOWED, leakage, near_duplicates, shared_texts
 from .false_negatives import MARGIN, MOST, known_false_negatives, suspected_false_negatives
-from .labels import balance
+from .labels import balance, shortcuts
 from .languages import languages
 from .lengths import fragmentation, lengths
 from .material import Material, prepare
@@ -145,6 +145,7 @@ def _checks(
     pairing = wrong_pairs(material, remembering, progress)
     yield pairing
     yield balance(material)
+    yield shortcuts(material)
     yield known_false_negatives(material)
     # Where positives are wrong themselves, whatever is nearer than they are is no false negative.
     if remembering is not None and not any(each.severity != "note" for each in pairing.findings):

@@ -1,17 +1,20 @@
-"""Whether labels can teach anything, and how positives are spread over pairs."""
+"""Whether labels and pairs can teach anything: how positives are spread, and what would solve them without reading."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from ..data.examples import Examples
 from ..data.near_duplicates import canonical
+from ..data.shortcuts import commonest, holding_own, sides
 from ..data.sources import RELEVANT, without_repeats
-from .diagnosis import Check, DataFinding, Histogram, Table, TextName, few, share
+from .diagnosis import Check, DataFinding, Histogram, Table, TextName, few, interval, share
 from .material import Material
+from .wrong_pairs import Share, excess
 
 FEW: Final = 0.05
 """Share of the rarer class below which labels count as out of balance."""
@@ -23,6 +26,19 @@ HUB: Final = 0.05
 """Share of the examples that one passage may answer."""
 UNEVEN: Final = 3
 """And so many times the examples that each passage would answer if all answered as many."""
+
+COPIED: Final = 0.05
+"""Lower bound of the difference between splits in how many pairs hold their own text, from which it is told."""
+ENOUGH: Final = 20
+"""Pairs below which nothing is said of shortcuts."""
+SAME_NEGATIVE: Final = 0.2
+"""Share of the pairs that may have one text as their given negative."""
+REPEATED: Final = 0.2
+"""Share of the rows of a held-out split that may repeat another one."""
+TURNED: Final = 0.05
+"""Share of pairs whose long text may be on the other side, by the lower bound."""
+APART: Final = -0.2
+"""Correlation of the lengths below which one side is long because the other is short."""
 
 
 def balance(material: Material) -> Check:
@@ -167,3 +183,145 @@ def _pairs(material: Material, kept: Examples, findings: list[DataFinding]) -> C
     head = ("training examples", "queries", "passages", "positives of a query", "with known negatives")
     row = (len(kept), len(of_query), len(of_passage), f"{numbers['passages_a_query']:.2f}", negatives)
     return Check("labels", "Pairs", tuple(findings), numbers, (Table(head, (row,)),))
+
+
+def shortcuts(material: Material) -> Check:
+    """What would solve the training pairs without reading them, and what held-out splits repeat."""
+    found = [
+        _copied(material),
+        _same_negative(material),
+        _exchanged(material),
+        *map(partial(_repeated, material), material.held_out),
+    ]
+    return Check("shortcuts", "Shortcuts", tuple(each for each in found if each is not None))
+
+
+def _of_rows(hits: int, rows: int, *parts: Examples) -> Share:
+    """A share of *rows*, of which as many are independent as *parts* have queries."""
+    queries = sum(len(set(part.queries)) for part in parts)
+    return Share(hits / rows, *interval(hits, rows, min(rows, queries)))
+
+
+def _pairs_of(examples: Examples, rows: list[int]) -> tuple[tuple[TextName, ...], ...]:
+    return few(
+        [(TextName("query", examples.query_ids[row]), TextName("passage", examples.passage_ids[row])) for row in rows]
+    )
+
+
+def _belonging(examples: Examples) -> list[int]:
+    return [row for row, label in enumerate(examples.labels) if label >= RELEVANT]
+
+
+def _copied(material: Material) -> DataFinding | None:
+    """One text of a pair has the other in it, in training and not held out, or the other way round."""
+    trained, held = material.trained, [material.data.splits[split] for split in material.held_out]
+    rows, others = _belonging(trained), [_belonging(part) for part in held]
+    total = sum(map(len, others))
+    if min(len(rows), total) < ENOUGH:
+        return None
+    own = holding_own(trained, rows)
+    theirs = [holding_own(part, chosen) for part, chosen in zip(held, others, strict=True)]
+    here, there = _of_rows(len(own), len(rows), trained), _of_rows(sum(map(len, theirs)), total, *held)
+    says = (
+        f"{here} of the training pairs hold their own text: the whole query stands in its passage, or the passage in "
+        f"its query. In the held-out splits it is {there}. "
+    )
+    if excess(here, there) > COPIED:
+        says += "To copy is enough in training, and does not help where it is scored."
+        return DataFinding(
+            "own_text",
+            "warning",
+            says,
+            "Take the one text out of the other, as in the held-out pairs",
+            _pairs_of(trained, own),
+        )
+    if excess(there, here) > COPIED:
+        says += "To copy is enough where it is scored, so a score is too good."
+        part, chosen = next((part, chosen) for part, chosen in zip(held, theirs, strict=True) if chosen)
+        return DataFinding(
+            "own_text", "warning", says, "Take the one text out of the other, as in training", _pairs_of(part, chosen)
+        )
+    return None
+
+
+def _same_negative(material: Material) -> DataFinding | None:
+    """One text is the wrong passage of many pairs, and hardly ever a right one: it is learned, and nothing else."""
+    trained = material.trained
+    right = _belonging(trained)
+    if trained.labelled:
+        rows = [row for row, label in enumerate(trained.labels) if label < RELEVANT]
+        given: list[tuple[str, ...]] = [(trained.passages[row],) for row in rows]
+    else:
+        rows = [row for row, texts in enumerate(trained.negatives) if texts]
+        given = [trained.negatives[row] for row in rows]
+    text, bearers = commonest(given)
+    answers = len({trained.passages[row] for row in right})
+    if not right or len(bearers) < max(ENOUGH, SAME_NEGATIVE * len(rows), UNEVEN * len(rows) / max(1, answers)):
+        return None
+    as_right = sum(canonical(trained.passages[row]) == text for row in right) / len(right)
+    if UNEVEN * as_right > len(bearers) / len(rows):
+        return None
+    row = rows[bearers[0]]
+    ids = (trained.passage_ids[row],) if trained.labelled else trained.negative_ids[row]
+    said = zip(ids, given[bearers[0]], strict=True)
+    name = next(name for name, negative in said if canonical(negative) == text)
+    return DataFinding(
+        "same_negative",
+        "warning",
+        f"one text is the wrong passage of {len(bearers)} of {len(rows)} training pairs that have one "
+        f"({share(len(bearers), len(rows))}): to know it is enough to tell it apart.",
+        "Give other negatives, such as mined ones (negatives in the training's configuration), or none",
+        ((TextName("passage", name),),),
+    )
+
+
+def _exchanged(material: Material) -> DataFinding | None:
+    """The long text is the query in some pairs and the passage in the others, or in other splits."""
+    trained = material.trained
+    ours = sides(trained)
+    long = len(ours.queries) + len(ours.passages)
+    if long < max(2 * ENOUGH, ours.total / 2):
+        return None
+    here = _of_rows(len(ours.queries), long, trained)
+    fewer = ours.queries if here.value <= 0.5 else ours.passages
+    advice = "Look at these (--show-texts), and exchange query and passage where they are in each other's column"
+    if min(here.low, 1 - here.high) > TURNED and ours.correlation < APART:
+        says = (
+            f"query and passage look exchanged in some rows: the query is the long text in {here} of {long} training "
+            "pairs with one of at least twice the length, and the passage in the others."
+        )
+        return DataFinding(
+            "exchanged_columns", "warning", says[0].upper() + says[1:], advice, _pairs_of(trained, fewer)
+        )
+    for split in material.held_out:
+        part = material.data.splits[split]
+        theirs = sides(part)
+        count = len(theirs.queries) + len(theirs.passages)
+        if count < max(ENOUGH, theirs.total / 2):
+            continue
+        there = _of_rows(len(theirs.queries), count, part)
+        if (here.value - 0.5) * (there.value - 0.5) < 0 and abs(here.value - there.value) > 0.5:
+            says = (
+                f"Query and passage look exchanged between splits: the query is the long text in {here} of the "
+                f"training pairs with a long one, and in {there} of those of {split}."
+            )
+            return DataFinding(
+                "exchanged_columns", "warning", says, advice, _pairs_of(part, [*theirs.queries, *theirs.passages])
+            )
+    return None
+
+
+def _repeated(material: Material, split: str) -> DataFinding | None:
+    """A held-out split with few different pairs: its score is of so many."""
+    part = material.data.splits[split]
+    kept, dropped = without_repeats(part)
+    if dropped < REPEATED * len(part) or len(part) < ENOUGH:
+        return None
+    return DataFinding(
+        "repeated_held_out",
+        "warning",
+        f"{dropped} of {len(part)} rows of {split} ({share(dropped, len(part))}) repeat another one: a score on it is "
+        f"of {len(kept)} pairs and {len(set(kept.queries))} queries.",
+        "Remove them, so that counts mean what they say",
+        _pairs_of(kept, list(range(len(kept)))),
+    )

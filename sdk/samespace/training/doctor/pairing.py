@@ -44,6 +44,7 @@ class Placed:
         places: (n,) in [0, 1], of each; 0 where nothing else is as near.
         random: (m,) the same of pairs put together at random.
         nearness: (n,) how near the two texts are, on a scale of its own: 1 - place by words or encoder alone.
+        strangers: (m,) the same of pairs put together at random.
         evidence: share of the pairs for which words show anything at all.
         queries: number of different queries.
     """
@@ -52,6 +53,7 @@ class Placed:
     places: npt.NDArray[np.float64]
     random: npt.NDArray[np.float64]
     nearness: npt.NDArray[np.float64]
+    strangers: npt.NDArray[np.float64]
     evidence: float
     queries: int
 
@@ -94,6 +96,7 @@ def placed(
         places=own.astype(np.float64),
         random=by_chance.astype(np.float64),
         nearness=1.0 - by_itself[asked, said].astype(np.float64),
+        strangers=1.0 - by_itself[ones, others].astype(np.float64),
         evidence=float((direct[0][asked, said] > 0).mean()),
         queries=len(queries),
     )

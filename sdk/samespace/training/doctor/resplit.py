@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import DataInvalid
+from ...evaluation.arrow_rows import METADATA
 from ...evaluation.dataset import is_retrieval_set, load_splits
-from ...evaluation.files import parts_of
+from ...evaluation.files import parts_of, stem_of
 from ...folders import whole_folder, writes
 from ..data.examples import Examples, TrainingData, join
 from ..data.leakage import question_key
@@ -148,8 +149,11 @@ def _write_beir(source: Path, made: Resplit, work: Path) -> None:
     for texts in ("corpus", "queries"):
         for file in parts_of(source, texts):
             copy = work / file.relative_to(source)
-            copy.parent.mkdir(exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(file.read_bytes())
+        for about in sorted((source / texts).rglob("*.json")):  # a saved dataset is one by the files beside its data
+            if stem_of(about) in METADATA:
+                (work / about.relative_to(source)).write_bytes(about.read_bytes())
     grades = {
         (query, passage): grade
         for dataset in load_splits(source)

@@ -43,6 +43,13 @@ EVIDENCE: Final = 0.25
 """Share of pairs that have to share a word, for words to say anything."""
 INVERTED: Final = 0.45
 """Area under the curve below which labels are the wrong way round; 0.5 is chance."""
+TURNED: Final = 0.05
+"""Share of labels that have to be the wrong way round, by the lower bound, for a warning."""
+_ZONES: Final = (-1.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.01)
+_FITS: Final = 20.0
+"""Chi squared up to which labels are two kinds of pairs mixed: 20.1 at 1 % and eight degrees of freedom."""
+_NO_LESS: Final = -1.7
+"""Standard errors below nothing that a zone's share of right pairs may be."""
 _Z: Final = 1.96
 
 
@@ -151,6 +158,7 @@ def _joined(looked: Sequence[Placed]) -> Placed:
         places=np.concatenate([each.places for each in looked]),
         random=np.concatenate([each.random for each in looked]),
         nearness=np.concatenate([each.nearness for each in looked]),
+        strangers=np.concatenate([each.strangers for each in looked]),
         evidence=float(np.mean([each.evidence for each in looked])),
         queries=sum(each.queries for each in looked),
     )
@@ -227,7 +235,11 @@ def _labels(
     if min(right.sum(), (~right).sum()) < FEWEST // 2:
         return (), {"examples": len(found.rows)}
     area = area_under_curve(found.nearness[right], found.nearness[~right])
-    numbers = {"examples": len(found.rows), "area_under_curve": area.to_json(), "by": _by(embedder)}
+    turned = turned_share(found.nearness[right], found.nearness[~right], found.strangers)
+    numbers: dict[str, Any] = {"examples": len(found.rows), "area_under_curve": area.to_json(), "by": _by(embedder)}
+    if turned is None:  # pairs below may be hard on purpose: nearer by words than those that belong together
+        return (), numbers
+    numbers["turned"] = turned.to_json()
     if area.high < 0.5 and area.value < INVERTED:
         worst = np.argsort(np.where(right, found.nearness, np.inf))[:5]
         says = (
@@ -251,7 +263,48 @@ def _labels(
             "chance is 50 %."
         )
         return (DataFinding("labels_by_chance", "warning", says, "Look whether labels and rows are in step"),), numbers
-    return (), numbers
+    if turned.low < TURNED:
+        return (), numbers
+    says = (
+        f"so many labels look the wrong way round: {turned} of {len(found.rows)}. By {_by(embedder)}, so many pairs "
+        f"below {RELEVANT:g} are as near as those that belong together, and so many above are strangers."
+    )
+    odd = np.argsort(np.where(right, np.inf, -found.nearness), kind="stable")  # a near pair shows more than a far one
+    names = [
+        (TextName("query", trained.query_ids[row]), TextName("passage", trained.passage_ids[row]))
+        for row in (int(found.rows[at]) for at in odd[:5])
+    ]
+    advice = "Look at these (--show-texts), and at how labels and pairs were joined"
+    return (DataFinding("turned_labels", "warning", f"{says[0].upper()}{says[1:]}", advice, few(names)),), numbers
+
+
+def turned_share(above: Any, below: Any, strangers: Any) -> Share | None:
+    """Which share of labels is the wrong way round, with its 95 % interval; None where nothing of the kind fits.
+
+    Pairs *above* are then right ones mixed with strangers, pairs *below* the same in the other share, zone by zone of
+    their places. Negatives that are hard on purpose do not fit: they are nearer than strangers, and right pairs would
+    have to be fewer than none somewhere. The share with the least chi squared is taken.
+
+    Args:
+        above, below, strangers: nearness in [0, 1] of pairs with a high label, with a low one, and of random pairs.
+    """
+    (x1, v1), (x0, v0), (x, v) = (_zones(each) for each in (above, below, strangers))
+    right = x1 + x0 - x
+    if (right / np.sqrt(v1 + v0 + v)).min() < _NO_LESS:
+        return None
+    shares = np.linspace(0, 1, 401)[:, None]
+    left = (1 - shares) * x0 - shares * x1 - (1 - 2 * shares) * x
+    chi = (left**2 / ((1 - shares) ** 2 * v0 + shares**2 * v1 + (1 - 2 * shares) ** 2 * v)).sum(axis=1)
+    if chi.min() > _FITS:
+        return None
+    near = shares[chi <= chi.min() + _Z**2, 0]
+    return Share(float(shares[chi.argmin(), 0]), float(near.min()), float(near.max()))
+
+
+def _zones(nearness: Any) -> tuple[Any, Any]:
+    """(zones,) shares of the places, and the variance of each."""
+    shares = np.histogram(1.0 - np.asarray(nearness), _ZONES)[0] / len(nearness)
+    return shares, (shares * (1 - shares) + 1 / len(nearness)) / len(nearness)
 
 
 def area_under_curve(above: Any, below: Any) -> Share:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -82,3 +83,54 @@ def test_a_web_page_is_the_text_that_is_read(page: str, read: str) -> None:
 @pytest.mark.parametrize(("one", "other"), [("vector<int> v", "vector<float> v"), ("a < b > c", "a c"), ("R&D", "R D")])
 def test_what_is_no_markup_stays(one: str, other: str) -> None:
     assert canonical(one) != canonical(other)
+
+
+LOOKS_LIKE = str.maketrans("aeopcxyAEOPCTBHKMX", "аеорсхуАЕОРСТВНКМХ")
+"""Cyrillic; confusables.txt of Unicode Technical Standard 39."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How to renew a passport in Prague, if a copy is lost?",
+        "BECAUSE OF THE COST",
+        "Can Python parse a complex expression",
+    ],
+)
+def test_letters_that_look_alike_are_the_same(text: str) -> None:
+    """A text with Cyrillic letters in the place of Latin ones is the same text, words of such letters alone too."""
+    hidden = text.translate(LOOKS_LIKE)
+    assert hidden != text
+    assert canonical(hidden) == canonical(text)
+    assert canonical("\u200b".join(hidden)) == canonical(text)
+
+
+def test_other_alphabets_stay_what_they_are() -> None:
+    """Russian and Greek words are none of Latin letters, also beside Latin names, and in any case."""
+    assert canonical("сор в избе") == "сор в избе" == canonical("СОР В ИЗБЕ")
+    assert canonical("сор") != canonical("cop")
+    assert canonical("Настройка Wi-Fi на iPhone, а не на Mac") == "настройка wi fi на iphone а не на mac"
+    assert canonical("α and a, ν and v") == "α and a ν and v"
+    assert canonical("the TNF-α of NF-κB") == "the tnf α of nf κb"
+
+
+@pytest.mark.parametrize(
+    ("marked", "plain"),
+    [
+        ("H<sub>2</sub>O and mc<sup>2</sup>", "H2O and mc2"),
+        ("the hi<mark class='hit'>gh</mark>light<wbr>ed word", "the highlighted word"),
+        ("a <b></b>word <i></i>after", "a word after"),
+        ("<!DOCTYPE html><p>one</p><!-- a\ncomment --><p>two</p>", "one two"),
+        ("<style>p { color: red }</style>one<script type=x>var a = '<p>';</script>two", "one two"),
+        ("<figure>one</figure><figcaption>two</figcaption>", "one two"),
+    ],
+)
+def test_markup_is_read_as_a_browser_shows_it(marked: str, plain: str) -> None:
+    """Tags within a word join it, others part words; what is not shown is no text."""
+    assert canonical(marked) == canonical(plain)
+
+
+@pytest.mark.parametrize("text", ["vector<int> of a map<string, option>", "cp <source> <target>", "if a <b and c> d"])
+def test_what_is_no_tag_stays(text: str) -> None:
+    """Types, placeholders and comparisons are words."""
+    assert set(re.findall(r"\w+", text)) <= set(re.findall(r"\w+", canonical(text)))

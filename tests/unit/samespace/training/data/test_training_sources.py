@@ -294,6 +294,16 @@ def test_arrays_and_sets_are_rows(tmp_path: Path) -> None:
     assert load_data(tmp_path / "scored.jsonl").splits["train"].labels == (0.5, 1.0)
 
 
+def test_a_label_that_is_written_as_a_text_is_no_negative(tmp_path: Path) -> None:
+    """Of two numbers as texts the second is a wrong answer."""
+    path = tmp_path / "train.jsonl"
+    path.write_text('["a cat sleeps", "the cat is asleep", "0.75"]\n')
+    with pytest.raises(DataInvalid, match=r"line 1: its third value is '0.75' \(str\): a label is a number"):
+        load_data(path)
+    path.write_text('["what is 2 + 2", "4", "5"]\n')
+    assert texts(load_data(path).splits["train"]) == [("what is 2 + 2", "4", ("5",), 1.0)]
+
+
 def test_a_row_of_columns_is_many_pairs(tmp_path: Path) -> None:
     """MTEB's pair classification: one row of lists."""
     row = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "labels": [1, 0]}

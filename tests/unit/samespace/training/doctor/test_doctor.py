@@ -419,6 +419,18 @@ def test_a_beir_folder_stays_one(tmp_path: Path) -> None:
     assert len(load_data(tmp_path / "new").splits["train"]) == 15
 
 
+def test_a_corpus_that_is_a_saved_dataset_stays_one(tmp_path: Path) -> None:
+    """What lies beside its data says what it is, and goes along."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra train")
+    source = beir(tmp_path / "set", healthy())
+    corpus = [json.loads(line) for line in (source / "corpus.jsonl").read_text().splitlines()]
+    (source / "corpus.jsonl").unlink()
+    datasets.DatasetDict(train=datasets.Dataset.from_list(corpus)).save_to_disk(str(source / "corpus"))
+    material = material_of(load_data(source), Questions())
+    write_splits(material.data, resplit(material), tmp_path / "new")
+    assert load_data(tmp_path / "new").corpus == material.data.corpus
+
+
 def test_the_command_says_it_and_exits_accordingly(tmp_path: Path) -> None:
     """0 where there is no error, 1 where there is one or, with --strict, a warning; the page opens offline."""
     runner = CliRunner()

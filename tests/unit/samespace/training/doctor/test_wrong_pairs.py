@@ -13,12 +13,13 @@ import pytest
 pytest.importorskip("datasketch", reason="needs the extra train")
 
 from samespace.errors import DataInvalid
+from samespace.evaluation.baselines import tokenized
 from samespace.training.data.examples import Examples, TrainingData
 from samespace.training.data.sources import load_data
 from samespace.training.doctor import Diagnosis, Questions, examine
 from samespace.training.doctor.checkup import checkup
 from samespace.training.doctor.diagnosis import interval
-from samespace.training.doctor.pairing import placed
+from samespace.training.doctor.pairing import nearness_by, placed
 from samespace.training.doctor.wrong_pairs import area_under_curve, wrong_share
 
 
@@ -99,6 +100,48 @@ def test_inverted_labels_are_an_error(stackfaq: TrainingData) -> None:
     """0 and 1 exchanged, as entailment and contradiction are once neutral is filtered out."""
     assert "inverted_labels" not in alarms(look(labelled(stackfaq, turn=False)))
     assert alarms(look(labelled(stackfaq, turn=True)))["inverted_labels"] == "error"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
+def test_some_inverted_labels_are_named_with_their_share(stackfaq: TrainingData, share: float) -> None:
+    """The interval holds what was planted; right labels are no alarm."""
+    data = labelled(stackfaq, turn=False)
+    part, draw = data.splits["train"], random.Random(2)
+    turned = set(draw.sample(range(len(part)), round(share * len(part))))
+    labels = tuple(1 - label if row in turned else label for row, label in enumerate(part.labels))
+    found = look(with_train(data, dataclasses.replace(part, labels=labels)))
+    numbers = next(check for check in found.checks if check.name == "pairing").numbers["turned"]
+    assert numbers["low"] <= share <= numbers["high"]
+    finding = {each.name: each for each in found.findings()}.get("turned_labels")
+    assert (finding is not None) == (share > 0)
+    if finding is not None:
+        assert finding.severity == "warning"
+        wrong = {(part.query_ids[row], part.passage_ids[row]) for row in turned}
+        assert sum((query.id, passage.id) in wrong for query, passage in finding.examples) >= 3
+
+
+def test_negatives_that_are_hard_on_purpose_are_no_inverted_labels(stackfaq: TrainingData) -> None:
+    """They share more words with the query than its answer does, as mined ones do."""
+    part = stackfaq.splits["train"].rows(range(0, 3294, 4))
+    texts = list(dict.fromkeys(part.passages))
+    near = nearness_by(tokenized(list(part.queries), return_ids=False), tokenized(texts, return_ids=False))
+    answers: dict[str, set[str]] = {}
+    for query, passage in zip(part.queries, part.passages, strict=True):
+        answers.setdefault(query, set()).add(passage)
+    hard = [
+        next(texts[at] for at in row.argsort()[::-1] if texts[at] not in answers[query])
+        for query, row in zip(part.queries, near, strict=True)
+    ]
+    data = labelled(with_train(stackfaq, part), turn=False)
+    both = data.splits["train"]
+    both = dataclasses.replace(
+        both,
+        passages=(*part.passages, *hard),
+        passage_ids=(*part.passage_ids, *(f"hard-{row}" for row in range(len(hard)))),
+    )
+    corpus = {**stackfaq.corpus, **dict(zip(both.passage_ids, both.passages, strict=True))}
+    found = look(dataclasses.replace(with_train(data, both), corpus=corpus))
+    assert not {"inverted_labels", "turned_labels", "labels_by_chance"} & set(alarms(found))
 
 
 def coded(count: int, seed: int = 1) -> Examples:
