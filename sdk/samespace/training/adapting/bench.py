@@ -62,6 +62,11 @@ class Yardstick:
         """Every question, once."""
         return list(dict.fromkeys(text for dataset in self.datasets.values() for text in dataset.queries))
 
+    @property
+    def texts(self) -> Mapping[str, Sequence[str]]:
+        """Kind -> its questions."""
+        return {name: dataset.queries for name, dataset in self.datasets.items()}
+
     def of_model(self, model: Any, text_encoders: Mapping[Role, TextEncoder], *, bf16: bool) -> Scores:
         """How a model in training does."""
         q = encode(model, text_encoders["query"], self.queries, "query", bf16=bf16)

@@ -256,7 +256,8 @@ def _verdict(
         name: {kind: each.per_query["ndcg@10"] for kind, each in kinds.items()} for name, kinds in found.items()
     }
     scores = {name: {kind: each.score.to_json() for kind, each in kinds.items()} for name, kinds in found.items()}
-    return decide(per_query["new"], per_query["base"]), scores
+    asked = {kind: each.queries for kind, each in datasets.items()}
+    return decide(per_query["new"], per_query["base"], asked), scores
 
 
 def _record(
