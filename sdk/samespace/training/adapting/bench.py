@@ -8,9 +8,9 @@ What it leaves to others: the questions (`heldout`), what is tried (`trial`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,12 @@ import numpy.typing as npt
 from ...evaluation import Dataset, Evaluation, VectorRanker, evaluate
 from ...text import Role, TextEncoder
 from ...vectors import Float32
+from ..finetuning.dev_score import pooled
 from ..finetuning.encoding import encode
 from ..finetuning.teachers import EncoderTeacher, Teacher
 from .distill import ranked_by_words
 from .fusion import Mixture
 
-POOL: Final = 1500
-"""Passages that are searched in a look."""
 _RERANKED, _ASKED = 10, 40
 
 Scores = Mapping[str, npt.NDArray[np.float64]]
@@ -49,7 +48,7 @@ class Yardstick:
             cut: texts to what of them a model in training reads.
         """
         wanted = {name for dataset in datasets.values() for judged in dataset.qrels.values() for name in judged}
-        pooled = {name: _pooled(dataset, wanted, most) for name, dataset in datasets.items()}
+        pooled = {name: pooled(dataset, wanted, most) for name, dataset in datasets.items()}
         return Yardstick({name: replace(each, passages=tuple(cut(each.passages))) for name, each in pooled.items()})
 
     @property
@@ -142,18 +141,6 @@ def ndcg_of(scores: Float32, dataset: Dataset) -> npt.NDArray[np.float64]:
 
 def _ndcg(evaluation: Evaluation) -> npt.NDArray[np.float64]:
     return evaluation.per_query["ndcg@10"]
-
-
-def _pooled(dataset: Dataset, wanted: Set[str], most: int) -> Dataset:
-    others = [row for row, name in enumerate(dataset.passage_ids) if name not in wanted]
-    room = max(0, most - len(wanted))
-    kept = {others[row * len(others) // room] for row in range(room)} if len(others) > room else set(others)
-    rows = [row for row, name in enumerate(dataset.passage_ids) if name in wanted or row in kept]
-    return replace(
-        dataset,
-        passage_ids=tuple(dataset.passage_ids[row] for row in rows),
-        passages=tuple(dataset.passages[row] for row in rows),
-    )
 
 
 def _first(dataset: Dataset, most: int) -> Dataset:

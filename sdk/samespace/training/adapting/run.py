@@ -23,12 +23,13 @@ from ...text import Role
 from ...vectors import Float32
 from ..asking.generator import KEY, Generator
 from ..asking.made import Generated, generated_pairs
+from ..finetuning.dev_score import POOL
 from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain, save_model
 from ..heads.frozen import default_cache
 from ..imitating.query_log import read_queries
 from ..scoring.record import write_record
-from .bench import POOL, Yardstick
+from .bench import Yardstick
 from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
 from .heldout import HeldOut, hold_out, languages_of, not_asked, without_asked

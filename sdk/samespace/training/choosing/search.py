@@ -1,7 +1,9 @@
-"""Rate and blend by trial: short runs on the training part, judged on the development part, within a budget.
+"""Rate, blend and what follows by trial: short runs on the training part, judged on the development part, in a budget.
 
 Each rate is run once, and the result is looked at in several mixtures with the base: a mixture costs a look and no
-training. What is chosen is trained anew and whole by the trainer, and scored on the test part, which chose nothing.
+training. Then single keys are tried beside the best rate, while there is time. What is chosen is trained anew and whole
+by the trainer, which looks at it on the way and keeps what is best on the development part: a step, an average over the
+steps, the mean of several seeds. It is scored on the test part, which chose nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import TrainingFailed
-from ...evaluation.dataset import Dataset
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
-from ..adapting.bench import POOL, Yardstick, mean
 from ..data.sources import load_data
 from ..finetuning.config import DEFAULT_BASE, TrainingConfig, make_config
+from ..finetuning.dev_score import DevQuestions
 from ..finetuning.loop import fit, seconds_a_step
 from ..finetuning.model import load_plain, mixtures
 from ..finetuning.rates import Picked, RateTrial
 from ..finetuning.setup import Setup, prepare
-from ..scoring.outcome import held_out
 from .choice import ChosenKey, choose_keys
 from .traits import traits_of
 
@@ -78,7 +78,7 @@ def choose_run(
     config = make_config(settled)
     trial = replace(config, score_splits=(), checkpoint_every=0, on_collapse="warn", blend=1.0)
     setup = prepare(trial)
-    dev = _yardstick(held_out(read, data, ("dev",))["dev"], setup)
+    dev = replace(setup, config=config).dev_questions()  # apart from what is reported in the end
     found = _Search(setup, dev, base, progress, say, clock)
     whole = setup.plan(0.0).total_steps()
     step_s = found.step_s()
@@ -104,19 +104,12 @@ def choose_run(
     return ChosenRun(final, keys, Picked(best.rate, reason, found.start, tuple(each for _, each in trials), each))
 
 
-def _yardstick(dataset: Dataset, setup: Setup) -> Yardstick:
-    from ..adapting.distill import first_windows
-
-    encoder = setup.text_encoders["passage"]
-    return Yardstick.over({"dev": dataset}, lambda texts: first_windows(texts, encoder, "passage"), POOL)
-
-
 @dataclass
 class _Search:
     """Trials from one setup."""
 
     setup: Setup
-    dev: Yardstick
+    dev: DevQuestions
     base: str
     progress: Progress
     say: Say
@@ -152,4 +145,5 @@ class _Search:
         return share, RateTrial(rate, scores[share], measured.loss, measured.trivial)
 
     def _score(self, model: Any) -> float:
-        return mean(self.dev.of_model(model, self.setup.text_encoders, bf16=self.setup.precision == "bf16"))
+        scores = self.dev.scores(model, self.setup.text_encoders, bf16=self.setup.precision == "bf16")
+        return float(scores.mean())

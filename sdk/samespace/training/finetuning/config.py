@@ -32,6 +32,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "mask": ("near", "equal", "none"),
     "mine": ("none", "bm25", "encoder", "both"),
     "layer_norm": ("train", "freeze"),
+    "keep": ("last", "best"),
     "on_collapse": ("stop", "lower_rate", "raise_rate", "warn"),
 }
 
@@ -93,6 +94,18 @@ class TrainingConfig:
         blend: share of the trained weights in the result, the rest being the base's, above 0 to 1. Default 1: all. Less
             keeps more of what the base knew, at no cost in time, and on little data often retrieves better than either
             end; try 0.5 where the model is not better than its base, or forgets.
+        keep: which weights of a run are kept: "last", or "best" for those of the step that did best on `dev_split`.
+            Default "last". "best" costs `looks` at the development questions. What they choose, they cannot report: the
+            verdict is that of another split.
+        looks: how often a run with keep = "best" is looked at, evenly spread. Default 8. Each encodes the development
+            questions and up to 1500 passages; with `ema` twice.
+        patience: looks in a row without a better one after which the run ends; 0 for never. Default 0. For
+            keep = "best"; 3 saves time where the best step comes early.
+        ema: share of the running average of the weights that each step leaves as it was, in [0, 1); 0 for no average.
+            Default 0. The average is kept where it does better on `dev_split` than the weights themselves. Try
+            1 - 5 / steps of the run. Costs two more copies of the model in memory.
+        seeds: runs that differ in their seed alone, from `seed` on. Default 1. The best is kept, and others are
+            averaged with it where `dev_split` does not get worse by it. Costs a whole run each.
         temperature: what cosines are divided by before the softmax, above 0. Default 0.05. Lower looks harder at
             the nearest negatives; wrong negatives then hurt more.
         learn_temperature: train the temperature too, kept between 0.005 and 1. Default false. Helps long runs.
@@ -164,6 +177,11 @@ class TrainingConfig:
     layer_norm_eps: float = 0.0
     lora_rank: int = 0
     blend: float = 1.0
+    keep: str = "last"
+    looks: int = 8
+    patience: int = 0
+    ema: float = 0.0
+    seeds: int = 1
     temperature: float = 0.05
     learn_temperature: bool = False
     symmetric: bool = True
@@ -210,6 +228,8 @@ class TrainingConfig:
             raise ConfigInvalid(
                 key="train_split", reason=f"{self.train_split!r} is held out, so it cannot be trained on"
             )
+        if self.patience and self.keep != "best":
+            raise ConfigInvalid(key="patience", reason=f"{self.patience} has no effect without keep = 'best'")
         if any(dim < 1 for dim in self.matryoshka_dims):
             raise ConfigInvalid(key="matryoshka_dims", reason=f"{list(self.matryoshka_dims)}; expected 1 or more each")
         if (loss_named(self.loss).needs == "teacher") != bool(self.teacher):
@@ -218,6 +238,11 @@ class TrainingConfig:
             raise ConfigInvalid(
                 key=has, reason=f"has no effect without {lacks}{'' if has == 'teacher' else ': teacher'}"
             )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the development split chooses among weights."""
+        return self.keep == "best" or self.ema > 0 or self.seeds > 1
 
     @property
     def rate(self) -> float:
@@ -254,6 +279,10 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("weight_decay", 0, 1),
     ("dropout", 0, 0.99),
     ("blend", 0.01, 1),
+    ("looks", 1, 1000),
+    ("patience", 0, 1000),
+    ("ema", 0, 0.99999),
+    ("seeds", 1, 100),
     ("passage_windows", 1, 64),
     ("temperature", 0.001, 10),
     ("teacher_temperature", 0, 100),
