@@ -22,7 +22,7 @@ from ..data.sources import load_data
 from ..finetuning.config import AUTO, DEFAULT_BASE, TrainingConfig, make_config
 from ..finetuning.dev_score import DevQuestions
 from ..finetuning.loop import fit, seconds_a_step
-from ..finetuning.model import load_plain, mixtures
+from ..finetuning.model import load_start, mixtures
 from ..finetuning.rates import Picked, RateTrial
 from ..finetuning.setup import Setup, prepare
 from ..losses.loss import loss_named
@@ -93,7 +93,7 @@ def choose_run(
     trial = replace(config, score_splits=(), checkpoint_every=0, on_collapse="warn", blend=1.0)
     setup = prepare(trial)
     questions = replace(setup, config=config).dev_questions()  # apart from what is reported in the end
-    found = _Search(setup, questions, base, progress, say, clock)
+    found = _Search(setup, questions, progress, say, clock)
     whole, step_s = setup.plan(0.0).total_steps(), found.step_s()
     rates = (config.rate,) if config.learning_rate != AUTO and "learning_rate" in values else RATES
     shares = (config.blend,) if "blend" in values else SHARES
@@ -181,7 +181,6 @@ class _Search:
 
     setup: Setup
     dev: DevQuestions
-    base: str
     progress: Progress
     say: Say
     clock: Callable[[], float]
@@ -243,7 +242,7 @@ class _Search:
         return chosen
 
     def _mixed(self, setup: Setup, shares: Sequence[float]) -> dict[float, float]:
-        return {share: self._score(model) for share, model in mixtures(setup.model, load_plain(self.base), shares)}
+        return {share: self._score(model) for share, model in mixtures(setup.model, load_start(setup.config), shares)}
 
     def _score(self, model: Any) -> float:
         scores = self.dev.scores(model, self.setup.text_encoders, bf16=self.setup.precision == "bf16")

@@ -22,6 +22,8 @@ from ..losses.loss import loss_named, loss_names
 PRECISIONS: Final = ("auto", "fp32", "bf16")
 LEAKAGE: Final = ("none", "passages", "all")
 AUTO: Final = "auto"
+ATTENTION: Final = "attention"
+POOLINGS: Final = ("mean", "cls", "max", "last", "weighted_mean", ATTENTION)
 DEFAULT_BASE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _PATHS: Final = ("data", "out", "teacher")
 _NEEDED: Final = ("data", "out")
@@ -33,6 +35,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "mine": ("none", "bm25", "encoder", "both"),
     "layer_norm": ("train", "freeze"),
     "keep": ("last", "best"),
+    "pooling": ("", *POOLINGS),
     "on_collapse": ("stop", "lower_rate", "raise_rate", "warn"),
 }
 
@@ -133,6 +136,9 @@ class TrainingConfig:
         teacher_temperature: what the teacher's scores are divided by before the softmax of "listwise"; 0 for 1, or for
             `temperature` where the teacher's scores are cosines. Default 0. Lower trusts the teacher's first choice
             more, higher its whole order.
+        pooling: how tokens become one vector: "mean", "cls", "max", "last", "weighted_mean" or "attention", a weight
+            for each token by a query that is learned and begins as the mean; "" for the base's own. Default "". Another
+            one has to be learned: `samespace train CONFIG --probe-poolings` compares them. Costs nothing afterwards.
         matryoshka_dims: shorter lengths that a prefix of the vector has to work at, such as [64, 128]; the whole vector
             is always trained. Default []. Costs little time and a little quality of the whole vector.
         query_max_tokens, passage_max_tokens: tokens of one text in training, special tokens and prompt included;
@@ -194,6 +200,7 @@ class TrainingConfig:
     mine_margin: float = 0.05
     teacher: str = ""
     teacher_temperature: float = 0.0
+    pooling: str = ""
     matryoshka_dims: tuple[int, ...] = ()
     query_max_tokens: int = 0
     passage_max_tokens: int = 0

@@ -241,8 +241,8 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
         left = {STEP: total - step, _LOOK: watch.left(step), _MINING: minings}
         history.predicted_s = forecast.whole_s(left) + looking_s
         plan.say(
-            f"{AFTER} steps done: training takes about {in_words(history.predicted_s)} in all, for {total - step} more "
-            "steps; scoring comes on top"
+            f"{AFTER} steps done, {total - step} to go: training takes about {in_words(history.predicted_s)} in all; "
+            "scoring comes on top"
         )
 
     class Steps(TrainerCallback):  # type: ignore[misc]
@@ -268,7 +268,7 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
                 watch.look(step)
             if keeper is not None and keeper.after(plan.model, step):
                 control.should_training_stop = True
-            if here == AFTER and step < total and is_main():
+            if here == AFTER and total - step >= AFTER and is_main():
                 foretell(step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:

@@ -43,7 +43,7 @@ from .dev_score import rows_apart
 from .encoding import reciprocal_rank
 from .keeping import Keeper, Weights, kept_sentence, load_weights, look_steps, soup_of
 from .loop import Alarmed, History, fit, is_main, processes
-from .model import blend, load_plain, merge_adapters, mixtures, save_model
+from .model import blend, load_start, merge_adapters, mixtures, save_model
 from .setup import Setup, prepare, sample_rows
 
 _RESTARTS: Final = 2
@@ -126,7 +126,7 @@ def _train(
 
     record = _record(setup, fitted)
     if config.blend < 1:
-        blend(setup.model, load_plain(config.base), config.blend)
+        blend(setup.model, load_start(config), config.blend)
     with whole_folder(config.out) as work:
         save_model(setup.model, work, setup.checkpoint.folder_tokenizer, config.base)
         found = outcome.score(
@@ -174,7 +174,7 @@ class _Fitted:
 def _dev_look(setup: Setup) -> Look:
     """The yardstick by which weights are chosen: of a model as it would be written, mixed with its base where asked."""
     config, questions = setup.config, setup.dev_questions()
-    base = load_plain(config.base).to(setup.model.device) if config.blend < 1 else None
+    base = load_start(config).to(setup.model.device) if config.blend < 1 else None
 
     def look(model: Any) -> float:
         if base is not None:

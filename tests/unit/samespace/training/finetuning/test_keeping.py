@@ -171,7 +171,19 @@ def test_what_is_written_is_what_was_best(tiny_checkpoint: Path, data: Path, tmp
     assert kept["score"] >= max(kept["runs"]) and kept_sentence(kept) in said
     assert report.chosen_on(made.record) == ("dev",) and list(made.record["scores"]) == ["test"]
     assert made.record["config"]["seed"] == 1 and made.record["steps"] == 12
-    assert any("10 steps done: training takes about" in each for each in said) and made.record["predicted_s"] > 0
+
+
+def test_the_time_is_told_after_ten_steps(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """About what it takes in the end, looks and mining included; a run of few steps says nothing."""
+    said: list[str] = []
+    more = {"epochs": 30, "keep": "best", "mine": "bm25", "ema": 0.9, "learning_rate": 1e-4, "score_splits": []}
+    record = train(config(tiny_checkpoint, data, tmp_path / "long", **more), say=said.append).record
+    told = [each for each in said if each.startswith("10 steps done, 110 to go: training takes about")]
+    assert len(told) == 1
+    assert 0.3 * record["training_s"] < record["predicted_s"] < 3 * record["training_s"]  # other programs come and go
+    said.clear()
+    short = train(config(tiny_checkpoint, data, tmp_path / "short", score_splits=[]), say=said.append).record
+    assert short["predicted_s"] == 0 and not any("steps done" in each for each in said)
 
 
 def test_a_split_that_chose_is_called_so(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
