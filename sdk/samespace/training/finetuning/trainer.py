@@ -94,9 +94,13 @@ def train(
         ModelUnsupported: the base cannot be read or could not be exported afterwards.
         TrainingFailed: the sentinel stopped the run, or the loss is no longer a number.
     """
-    # Of several processes of one run, the one that writes holds the target for all.
+    # Of several processes of one run, the one that writes holds the target for all, and speaks for all.
     with held(config.out) if is_main() else nullcontext():
-        return _train(config, progress, say, diagnosed if doctor else None, picked)
+        return _train(config, progress, say if is_main() else unsaid, diagnosed if doctor else None, picked)
+
+
+def unsaid(sentence: str) -> None:
+    """What another process says."""
 
 
 def _train(

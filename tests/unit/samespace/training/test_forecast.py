@@ -8,7 +8,7 @@ from samespace.training.forecast import STEP, Forecast, in_words
 
 
 def test_each_thing_counts_as_often_as_it_is_to_come() -> None:
-    """Ten steps of 2 s after a slow first one, one look of 5 s and one mining of 30 s; what is not due costs nothing."""
+    """Ten steps of 2 s after a slow first one, a look of 5 s, mining of 30 s; what is not due costs nothing."""
     now = [100.0]
     forecast = Forecast(lambda: now[0])
     with forecast.timing("mining"):
