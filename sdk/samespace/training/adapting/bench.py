@@ -48,8 +48,8 @@ class Yardstick:
             cut: texts to what of them a model in training reads.
         """
         wanted = {name for dataset in datasets.values() for judged in dataset.qrels.values() for name in judged}
-        pooled = {name: pooled(dataset, wanted, most) for name, dataset in datasets.items()}
-        return Yardstick({name: replace(each, passages=tuple(cut(each.passages))) for name, each in pooled.items()})
+        pools = {name: pooled(dataset, wanted, most) for name, dataset in datasets.items()}
+        return Yardstick({name: replace(each, passages=tuple(cut(each.passages))) for name, each in pools.items()})
 
     @property
     def passages(self) -> list[str]:
