@@ -21,13 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from loadgen.machine import machine
 from samespace import Encoder
 from samespace.artifact.manifest import MANIFEST
 from samespace.cli.console import progress, quiet_libraries, say
-from samespace.evaluation import Dataset, DenseRanker, Evaluation, evaluate, load_dataset, paired_bootstrap, splits
+from samespace.evaluation import Dataset, DenseRanker, Evaluation, evaluate, load_dataset, splits
 from samespace.evaluation.significance import in_points
 from samespace.model.checkpoint import load_checkpoint
 from samespace.training.adapting.run import AdaptSettings, adapt
@@ -112,7 +110,7 @@ def _teacher(name: str, asked: Mapping[str, Dataset]) -> dict[str, Evaluation]:
 
 
 def _versus(new: Evaluation, base: Evaluation) -> dict[str, Any]:
-    return paired_bootstrap(*(np.asarray(each.per_query["ndcg@10"]) for each in (new, base))).to_json()
+    return new.against(base).to_json()
 
 
 def table(record: Mapping[str, Any]) -> str:

@@ -120,6 +120,21 @@ def test_torchrun_trains_and_writes_once(tiny_checkpoint: Path, tmp_path: Path) 
     assert done.stdout.decode().count("export it") == 1
 
 
+def test_two_processes_keep_the_same_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """They look at the same steps, end in the same one, and mix the same seeds: nobody waits, and one speaks."""
+    config = write_run(tiny_checkpoint, tmp_path)
+    dev = [{"query": f"question {'hgfe'[i % 4]}{i}", "passage": f"answer {'abcd'[i % 4]}{i} text"} for i in range(20)]
+    (tmp_path / "set" / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in dev))
+    keys = {"epochs": 4, "keep": "best", "looks": 8, "patience": 2, "ema": 0.7, "seeds": 2, "held_out_splits": ["dev"]}
+    settings = [word for key, value in keys.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    done = torchrun("-m", "samespace", "train", str(config), "--no-doctor", *settings)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    record, _ = outcome(config)
+    kept, told = record["kept"], done.stderr.decode()
+    assert record["processes"] == 2 and len(kept["runs"]) == 2 and record["steps"] == kept["looks"][-1]["step"] <= 16
+    assert told.count("kept: ") == 1 and told.count("seed 2: ") == 1
+
+
 # Ends itself without warning in the third step, once: the file that FELL names says that it did.
 FALLS = """
 import os, signal, sys

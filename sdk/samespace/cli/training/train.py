@@ -15,6 +15,7 @@ from ..durations import Duration
 from .doctor import show
 
 if TYPE_CHECKING:
+    from ...training.choosing.poolings import ComparedPoolings
     from ...training.finetuning.rates import Picked
     from ...training.finetuning.trainer import TrainingRun
 
@@ -31,6 +32,7 @@ _BAR: Final = 40
               help="Without a configuration: time for trying and training, such as 90s, 15m or 2h.")  # fmt: skip
 @click.option("--doctor/--no-doctor", default=True, help="Look at the data first; errors end it.  [default: doctor]")
 @click.option("--probe-rates", is_flag=True, help="Only try learning rates in short runs, and recommend one.")
+@click.option("--probe-poolings", is_flag=True, help="Only try poolings in short runs, and recommend one.")
 def train(
     config: Path,
     overrides: tuple[str, ...],
@@ -39,6 +41,7 @@ def train(
     budget_s: float,
     doctor: bool,
     probe_rates: bool,
+    probe_poolings: bool,
 ) -> None:
     """Fine-tune an encoder on pairs.
 
@@ -65,8 +68,9 @@ def train(
     settings = None
     if not api.is_data(config):
         settings = read_config(config, (*api.taught(teacher or ""), *overrides), out)
-    elif probe_rates:
-        raise click.UsageError(f"--probe-rates needs a configuration, and {config} is data")
+    elif probe_rates or probe_poolings:
+        named = "--probe-rates" if probe_rates else "--probe-poolings"
+        raise click.UsageError(f"{named} needs a configuration, and {config} is data")
     elif out is None:
         raise click.UsageError("name the output folder with --out")
     elif out.exists():
@@ -82,6 +86,14 @@ def train(
         from ...training.finetuning import trainer
 
         _show_rates(trainer.probe_rates(settings, progress, doctor=doctor, diagnosed=diagnosed))
+        return
+    if settings is not None and probe_poolings:
+        from ...training.choosing.poolings import compare_poolings
+        from ...training.finetuning.trainer import look_at_data
+
+        if doctor:
+            look_at_data(settings, diagnosed)
+        _show_poolings(compare_poolings(settings, progress, say))
         return
     run = api.train(
         config, out, overrides=overrides, teacher=teacher or "", budget_s=budget_s, doctor=doctor, progress=progress,
@@ -114,6 +126,18 @@ def _show_rates(picked: Picked) -> None:
         rows.append([f"{trial.rate:g}", f"{trial.score:.4f}", loss, bar])
     echo(table(["learning_rate", "score", "loss/trivial", ""], rows))
     echo(f"{picked.steps} steps each. Take {picked.rate:g}: {picked.reason}.")
+
+
+def _show_poolings(compared: ComparedPoolings) -> None:
+    best = compared.best
+    rows = [
+        [each.pooling + " *" * (each.pooling == compared.own), f"{each.untouched:.4f}", f"{each.trained:.4f}"]
+        for each in compared.trials
+    ]
+    echo(table(["pooling", "untouched", f"after {compared.steps} steps"], rows))
+    echo(f"nDCG@10 on {compared.questions} development questions. *: the base's own.")
+    kept = "the base's own: none is clearly better" if best.pooling == compared.own else "set it with --set"
+    echo(f"Take pooling={best.pooling}, {kept}.")
 
 
 def _about(record: Mapping[str, Any]) -> list[str]:

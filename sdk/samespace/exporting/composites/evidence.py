@@ -15,7 +15,7 @@ import numpy as np
 from ...artifact import Artifact
 from ...encoder import Encoder
 from ...errors import RequestInvalid
-from ...evaluation import Bm25Ranker, Dataset, DenseRanker, Embedder, Ranker, Score, evaluate
+from ...evaluation import Bm25Ranker, Dataset, DenseRanker, Embedder, Evaluation, Ranker, Score, evaluate
 from ...progress import Advance, Progress, silent
 from ...text import Role
 from ...vectors import Vectors
@@ -37,7 +37,12 @@ class PartScore:
 
     name: str
     dims: int | None
-    score: Score
+    evaluation: Evaluation
+
+    @property
+    def score(self) -> Score:
+        """Its means."""
+        return self.evaluation.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +135,25 @@ def score_parts(
     for name, dims, ranker in rankers:
         say(f"Scoring {name} on {dataset.name}.")
         with progress(name, len(dataset.passages) + len(dataset.queries)) as advance:
-            rows.append(PartScore(name, dims, evaluate(ranker, dataset, progress=advance).score))
+            rows.append(PartScore(name, dims, evaluate(ranker, dataset, progress=advance)))
     return tuple(rows)
+
+
+def below_best_part(rows: Sequence[PartScore]) -> str:
+    """What to say where the whole, the last of *rows*, is below the best of its parts, with numbers; "" where not."""
+    whole = rows[-1]
+    best = max((row for row in rows[:-1] if row.dims is not None), key=lambda row: row.score.ndcg_10)
+    found = whole.evaluation.against(best.evaluation)
+    if found.mean >= 0:
+        return ""
+    chance = "" if found.p_value < 0.05 else ": so little can be chance, but nothing is gained"
+    return (
+        f"warning: {whole.name} ({whole.score.ndcg_10:.4f} nDCG@10, {whole.dims} dims) is below its best part "
+        f"{best.name} ({best.score.ndcg_10:.4f}, {best.dims} dims) on {whole.score.data}, {whole.score.split}: "
+        f"{100 * found.mean:+.1f} points (95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, "
+        f"p = {found.p_value:.4f}; {found.wins} queries better, {found.losses} worse){chance}. "
+        f"Serve {best.name} alone, or give it more --weight"
+    )
 
 
 @dataclass(frozen=True, slots=True)

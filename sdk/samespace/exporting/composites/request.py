@@ -14,7 +14,7 @@ from ...evaluation import Dataset, load_dataset
 from ...folders import writes
 from ...progress import Progress, silent
 from .concatenate import combine, join_towers
-from .evidence import PartScore, Say, TowerEvidence, measure_towers, score_parts
+from .evidence import PartScore, Say, TowerEvidence, below_best_part, measure_towers, score_parts
 
 Show = Callable[[Sequence[PartScore]], None]
 
@@ -49,7 +49,8 @@ class Combination:
 def combine_folders(
     wanted: Combination, *, progress: Progress = silent, say: Say = lambda _: None, show: Show = lambda _: None
 ) -> Artifact:
-    """Make the composite; *show* gets the scores as soon as they are there, of refused towers too.
+    """Make the composite; *show* gets the scores as soon as they are there, of refused towers too;
+    *say* a warning where the composite is below its best part.
 
     Raises:
         RequestInvalid: parts or weights that make no sense, or towers that share no space; see `join_towers`.
@@ -66,8 +67,15 @@ def combine_folders(
     if dataset is not None:
         encoders = [(each.manifest.name, each.manifest.identity.dims, Encoder.load(each)) for each in opened]
         encoders.append((written.manifest.name, written.manifest.identity.dims, Encoder.load(written)))
-        show(score_parts(dataset, encoders, progress=progress, say=say))
+        _told(score_parts(dataset, encoders, progress=progress, say=say), say, show)
     return written
+
+
+def _told(rows: Sequence[PartScore], say: Say, show: Show) -> None:
+    """The scores, and what they mean where the whole is below its best part."""
+    show(rows)
+    if warning := below_best_part(rows):
+        say(warning)
 
 
 def _joined(
@@ -79,7 +87,7 @@ def _joined(
     evidence: TowerEvidence | None = None
     if dataset is not None:
         evidence = measure_towers(query, passage, dataset, progress=progress, say=say)
-        show(evidence.rows)
+        _told(evidence.rows, say, show)
     return join_towers(
         query, passage, wanted.out, evidence=evidence, anyway=wanted.anyway, name=wanted.name, replace=wanted.replace
     )

@@ -8,9 +8,9 @@ What it leaves to others: the questions (`heldout`), what is tried (`trial`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,12 @@ import numpy.typing as npt
 from ...evaluation import Dataset, Evaluation, VectorRanker, evaluate
 from ...text import Role, TextEncoder
 from ...vectors import Float32
+from ..finetuning.dev_score import pooled
 from ..finetuning.encoding import encode
 from ..finetuning.teachers import EncoderTeacher, Teacher
 from .distill import ranked_by_words
 from .fusion import Mixture
 
-POOL: Final = 1500
-"""Passages that are searched in a look."""
 _RERANKED, _ASKED = 10, 40
 
 Scores = Mapping[str, npt.NDArray[np.float64]]
@@ -49,8 +48,8 @@ class Yardstick:
             cut: texts to what of them a model in training reads.
         """
         wanted = {name for dataset in datasets.values() for judged in dataset.qrels.values() for name in judged}
-        pooled = {name: _pooled(dataset, wanted, most) for name, dataset in datasets.items()}
-        return Yardstick({name: replace(each, passages=tuple(cut(each.passages))) for name, each in pooled.items()})
+        pools = {name: pooled(dataset, wanted, most) for name, dataset in datasets.items()}
+        return Yardstick({name: replace(each, passages=tuple(cut(each.passages))) for name, each in pools.items()})
 
     @property
     def passages(self) -> list[str]:
@@ -61,6 +60,11 @@ class Yardstick:
     def queries(self) -> list[str]:
         """Every question, once."""
         return list(dict.fromkeys(text for dataset in self.datasets.values() for text in dataset.queries))
+
+    @property
+    def texts(self) -> Mapping[str, Sequence[str]]:
+        """Kind -> its questions."""
+        return {name: dataset.queries for name, dataset in self.datasets.items()}
 
     def of_model(self, model: Any, text_encoders: Mapping[Role, TextEncoder], *, bf16: bool) -> Scores:
         """How a model in training does."""
@@ -137,18 +141,6 @@ def ndcg_of(scores: Float32, dataset: Dataset) -> npt.NDArray[np.float64]:
 
 def _ndcg(evaluation: Evaluation) -> npt.NDArray[np.float64]:
     return evaluation.per_query["ndcg@10"]
-
-
-def _pooled(dataset: Dataset, wanted: Set[str], most: int) -> Dataset:
-    others = [row for row, name in enumerate(dataset.passage_ids) if name not in wanted]
-    room = max(0, most - len(wanted))
-    kept = {others[row * len(others) // room] for row in range(room)} if len(others) > room else set(others)
-    rows = [row for row, name in enumerate(dataset.passage_ids) if name in wanted or row in kept]
-    return replace(
-        dataset,
-        passage_ids=tuple(dataset.passage_ids[row] for row in rows),
-        passages=tuple(dataset.passages[row] for row in rows),
-    )
 
 
 def _first(dataset: Dataset, most: int) -> Dataset:

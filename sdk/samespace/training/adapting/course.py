@@ -34,6 +34,7 @@ from .heldout import HeldOut, in_other_words
 from .plan import Spending, steps_for
 from .signals import SIGNALS, MadePair
 from .stage import Stage, StageResult, Workshop, compare, harms, helps_in_other_words
+from .verdict import Texts
 
 LEAST_GAIN: Final = 0.002
 """Of nDCG@10 on the development questions: less is not worth another space."""
@@ -198,7 +199,9 @@ class Course:
 
     def _helps(self, tried: StageResult, *, by_words: bool = True) -> bool:
         """Whether a stage is kept; one that knows nothing of words may lose a little where words are shared least."""
-        if tried.failed or tried.score - mean(self.scores) < LEAST_GAIN or harms(tried.scores, self.scores):
+        if tried.failed or tried.score - mean(self.scores) < LEAST_GAIN:
+            return False
+        if harms(tried.scores, self.scores, self.workshop.yardstick.texts):
             return False
         return not by_words or helps_in_other_words(tried.scores, self.scores)
 
@@ -210,7 +213,7 @@ class Course:
         with self.workshop.progress("the teacher reads", len(yardstick.queries) + len(yardstick.passages)) as advance:
             teacher.read(yardstick.queries, yardstick.passages, advance)
             theirs, ours = yardstick.of_teacher(teacher, q, p)
-        gain = compare(theirs, ours)
+        gain = compare(theirs, ours, yardstick.texts)
         told = f"{mean(theirs):.3f}, the base {mean(ours):.3f} on the development questions"
         if gain.mean <= 0 or mean(theirs) <= mean(ours) or not helps_in_other_words(theirs, ours):
             self.note(f"The teacher {Path(wanted).name} is no better than the base ({told}): it is not learned from.")
@@ -224,7 +227,8 @@ class Course:
         alone = yardstick.of_vectors(q, p)
         seen = self._seen_by(teacher, yardstick.queries, yardstick.passages, q, p)
         looked = yardstick.of_mixtures(*seen, [each for each in MIXTURES if teacher is not None or each != Mixture()])
-        sound = {mixture: scores for mixture, scores in looked.items() if _sound(mixture, scores, alone)}
+        texts = yardstick.texts
+        sound = {mixture: scores for mixture, scores in looked.items() if _sound(mixture, scores, alone, texts)}
         if not sound:
             if teacher is not None:
                 return Mixture()
@@ -294,12 +298,12 @@ def _also(mixture: Mixture | None) -> list[str]:
     return [] if mixture is None or mixture == Mixture() else [str(mixture)]
 
 
-def _sound(mixture: Mixture, scores: Scores, alone: Scores) -> bool:
+def _sound(mixture: Mixture, scores: Scores, alone: Scores, texts: Texts) -> bool:
     """Better than the base alone, and worse for no kind of question.
 
     BM25 flatters questions in the words of their passages, so it has to help the others too. Vectors do not.
     """
-    better = mean(scores) > mean(alone) and not harms(scores, alone)
+    better = mean(scores) > mean(alone) and not harms(scores, alone, texts)
     return better and (not mixture.words or helps_in_other_words(scores, alone))
 
 

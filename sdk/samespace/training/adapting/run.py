@@ -23,12 +23,13 @@ from ...text import Role
 from ...vectors import Float32
 from ..asking.generator import KEY, Generator
 from ..asking.made import Generated, generated_pairs
+from ..finetuning.dev_score import POOL
 from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain, save_model
 from ..heads.frozen import default_cache
 from ..imitating.query_log import read_queries
 from ..scoring.record import write_record
-from .bench import POOL, Yardstick
+from .bench import Yardstick
 from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
 from .heldout import HeldOut, hold_out, languages_of, not_asked, without_asked
@@ -256,7 +257,8 @@ def _verdict(
         name: {kind: each.per_query["ndcg@10"] for kind, each in kinds.items()} for name, kinds in found.items()
     }
     scores = {name: {kind: each.score.to_json() for kind, each in kinds.items()} for name, kinds in found.items()}
-    return decide(per_query["new"], per_query["base"]), scores
+    asked = {kind: each.queries for kind, each in datasets.items()}
+    return decide(per_query["new"], per_query["base"], asked), scores
 
 
 def _record(

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from ...errors import TrainingFailed
-from ...evaluation import Comparison, paired_bootstrap
+from ...evaluation import Comparison
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...progress import Progress
 from ...text import Role, TextEncoder
@@ -30,6 +29,7 @@ from ..finetuning.model import load_plain, mixtures, save_model
 from ..finetuning.setup import Setup, prepare
 from .bench import Scores, Yardstick, mean
 from .heldout import in_other_words
+from .verdict import Texts, together
 
 QUERY_TOKENS, PASSAGE_TOKENS = 64, 128
 SHARES: Final = (1.0, 0.5)
@@ -147,10 +147,11 @@ class Workshop:
         try:
             fit(setup.plan(stage.rate, steps=steps), self.progress)
         except (TrainingFailed, Alarmed) as error:
-            return _nothing(stage, steps, before, self.clock() - began, str(error))
+            seconds, unchanged = self.clock() - began, compare(before, before, self.yardstick.texts)
+            return StageResult(stage.name, len(stage.rows), steps, 0.0, before, unchanged, seconds, str(error))
         seconds = self.clock() - began
         share, scores, model = self._best(setup.model, load_plain(beginning), SHARES)
-        gain = compare(scores, before)
+        gain = compare(scores, before, self.yardstick.texts)
         if out is not None:
             save_model(model, out, setup.checkpoint.folder_tokenizer, beginning)
         return StageResult(stage.name, len(stage.rows), steps, share, scores, gain, seconds)
@@ -183,9 +184,9 @@ def reading(checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
     }
 
 
-def compare(scores: Scores, before: Scores) -> Comparison:
+def compare(scores: Scores, before: Scores, texts: Texts) -> Comparison:
     """All questions of all kinds, each beside itself."""
-    return paired_bootstrap(*(np.concatenate([each[name] for name in before]) for each in (scores, before)))
+    return together(scores, before, list(before), texts)
 
 
 def helps_in_other_words(scores: Scores, before: Scores) -> bool:
@@ -194,14 +195,10 @@ def helps_in_other_words(scores: Scores, before: Scores) -> bool:
     return not names or mean({name: scores[name] for name in names}) >= mean({name: before[name] for name in names})
 
 
-def harms(scores: Scores, before: Scores) -> str:
+def harms(scores: Scores, before: Scores, texts: Texts) -> str:
     """The kind of question that is significantly worse than before; "" for none."""
     for name in before:
-        against = paired_bootstrap(scores[name], before[name])
+        against = together(scores, before, [name], texts)
         if against.mean < 0 and against.p_value < 0.05:
             return name
     return ""
-
-
-def _nothing(stage: Stage, steps: int, before: Scores, seconds: float, why: str) -> StageResult:
-    return StageResult(stage.name, len(stage.rows), steps, 0.0, before, compare(before, before), seconds, why)

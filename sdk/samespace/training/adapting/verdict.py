@@ -33,6 +33,8 @@ ASK_FOR: Final = 30
 """Real questions to ask for where there are none: enough to see a gain of five points about every other time."""
 
 PerQuery = Mapping[str, npt.NDArray[np.float64]]
+Texts = Mapping[str, Sequence[str]]
+"""Kind of question -> its questions, in the order of the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,16 @@ class Verdict:
         }
 
 
-def decide(new: PerQuery, base: PerQuery) -> Verdict:
-    """The verdict on two encoders' nDCG@10 of the same questions, by kind."""
-    kinds = {name: paired_bootstrap(new[name], base[name]) for name in base}
-    overall = _together(new, base, list(base))
+def decide(new: PerQuery, base: PerQuery, texts: Texts) -> Verdict:
+    """The verdict on two encoders' nDCG@10 of the same questions, by kind.
+
+    Args:
+        texts: a text that is asked twice, of one kind or of two, is one question.
+    """
+    kinds = {name: together(new, base, [name], texts) for name in base}
+    overall = together(new, base, list(base), texts)
     others = [name for name in base if in_other_words(name)]
-    other_words = _together(new, base, others) if others else None
+    other_words = together(new, base, others, texts) if others else None
     parts = [*kinds.values(), overall, *([other_words] if other_words else [])]
     if any(each.mean < 0 and each.p_value < 0.05 for each in parts):
         return Verdict(WORSE, overall, kinds, other_words)
@@ -109,5 +115,11 @@ def decide(new: PerQuery, base: PerQuery) -> Verdict:
     return Verdict(BETTER if better else NO_BETTER, overall, kinds, other_words)
 
 
-def _together(new: PerQuery, base: PerQuery, names: Sequence[str]) -> Comparison:
-    return paired_bootstrap(*(np.concatenate([each[name] for name in names]) for each in (new, base)))
+def together(new: PerQuery, base: PerQuery, names: Sequence[str], texts: Texts) -> Comparison:
+    """The kinds called *names* as one set of questions, of which equal *texts* are drawn together.
+
+    A kind may have more texts than numbers, where only its first questions were asked.
+    """
+    first, second = (np.concatenate([each[name] for name in names]) for each in (new, base))
+    asked = [text for name in names for text in texts[name][: len(base[name])]]
+    return paired_bootstrap(first, second, texts=asked)

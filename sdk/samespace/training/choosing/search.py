@@ -1,38 +1,51 @@
-"""Rate and blend by trial: short runs on the training part, judged on the development part, within a budget.
+"""Rate, blend and what follows by trial: short runs on the training part, judged on the development part, in a budget.
 
 Each rate is run once, and the result is looked at in several mixtures with the base: a mixture costs a look and no
-training. What is chosen is trained anew and whole by the trainer, and scored on the test part, which chose nothing.
+training. Then single keys are tried beside the best rate, while there is time. What is chosen is trained anew and whole
+by the trainer, which looks at it on the way and keeps what is best on the development part: a step, an average over the
+steps, the mean of several seeds. It is scored on the test part, which chose nothing.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ...errors import TrainingFailed
-from ...evaluation.dataset import Dataset
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
-from ..adapting.bench import POOL, Yardstick, mean
 from ..data.sources import load_data
-from ..finetuning.config import DEFAULT_BASE, TrainingConfig, make_config
+from ..finetuning.config import AUTO, DEFAULT_BASE, TrainingConfig, make_config
+from ..finetuning.dev_score import DevQuestions
 from ..finetuning.loop import fit, seconds_a_step
-from ..finetuning.model import load_plain, mixtures
+from ..finetuning.model import load_start, mixtures
 from ..finetuning.rates import Picked, RateTrial
 from ..finetuning.setup import Setup, prepare
-from ..scoring.outcome import held_out
+from ..losses.loss import loss_named
 from .choice import ChosenKey, choose_keys
 from .traits import traits_of
 
 RATES: Final = (1e-5, 3e-5, 1e-4)
 SHARES: Final = (1.0, 0.5, 0.25)
+ALSO: Final[tuple[Mapping[str, Any], ...]] = (
+    {"temperature": 0.02},
+    {"mask": "near"},
+    {"mask": "equal"},
+    {"mine": "bm25", "mine_every": 0},
+)
+"""What is tried beside the best rate, each by itself; what the keys say already is passed over."""
+LEAST_GAIN: Final = 0.002
+"""Of nDCG@10 on the development questions: less is not worth a key that says something else."""
 _LEAST_STEPS: Final = 6
 _MEASURED: Final = 2
-_TRIALS: Final = 0.6  # of the budget; the rest is the run itself
+_TRIALS: Final = 0.5  # of the budget, for the rates
+_ALSO: Final = 0.65  # of the budget, by when trials are over; the rest is the run itself
+_LOOKING: Final = 0.2  # of a run's steps in time, at most
+_MOST_LOOKS, _PATIENCE, _MOST_SEEDS = 8, 3, 3
 
 Say = Callable[[str], None]
 
@@ -68,6 +81,7 @@ def choose_run(
         TrainingFailed: nothing that was tried is better than the base on the development part.
         ConfigInvalid, DataInvalid, ModelUnsupported: as `trainer.train`.
     """
+    began = clock()
     read = load_data(data)
     base = str(values.get("base", DEFAULT_BASE))
     traits = traits_of(read, read.splits["train"])
@@ -78,37 +92,87 @@ def choose_run(
     config = make_config(settled)
     trial = replace(config, score_splits=(), checkpoint_every=0, on_collapse="warn", blend=1.0)
     setup = prepare(trial)
-    dev = _yardstick(held_out(read, data, ("dev",))["dev"], setup)
-    found = _Search(setup, dev, base, progress, say, clock)
-    whole = setup.plan(0.0).total_steps()
-    step_s = found.step_s()
-    affordable = int(budget_s * (1 - _TRIALS) / step_s)
-    steps = max(_LEAST_STEPS, min(whole, affordable))
-    each = max(_LEAST_STEPS, min(steps, int(budget_s * _TRIALS / len(RATES) / step_s)))
-    if steps < whole:
-        say(f"max_steps = {steps}: what the budget has room for, of {whole}; {step_s:.1f} s a step")
-    rates = RATES if "learning_rate" not in values else (config.rate,)
-    trials = [found.trial(rate, each) for rate in rates]
+    questions = replace(setup, config=config).dev_questions()  # apart from what is reported in the end
+    found = _Search(setup, questions, progress, say, clock)
+    whole, step_s = setup.plan(0.0).total_steps(), found.step_s()
+    rates = (config.rate,) if config.learning_rate != AUTO and "learning_rate" in values else RATES
+    shares = (config.blend,) if "blend" in values else SHARES
+    for_each = budget_s * _TRIALS / len(rates) - len(shares) * found.look_s
+    each = max(_LEAST_STEPS, min(whole, int(for_each / step_s)))
+    trials = [found.trial(rate, each, shares) for rate in rates]
     share, best = max(((share, trial) for share, trial in trials), key=lambda pair: pair[1].score)
     if best.score <= found.start:
         raise TrainingFailed(
-            f"none of {len(rates)} rates and {len(SHARES)} mixtures with the base is better than the base on the "
+            f"none of {len(rates)} rates and {len(shares)} mixtures with the base is better than the base on the "
             f"development part (best {best.score:.3f}, base {found.start:.3f}); keep the base, or look at the data: "
             "samespace doctor data"
         )
     reason = f"development nDCG@10 {best.score:.3f} with blend {share:g}, untouched {found.start:.3f}"
     say(f"learning_rate = {best.rate:g}, blend = {share:g}: {reason}")
+    end_s = began + budget_s * _ALSO - each * step_s - 2 * found.look_s
+    also = found.also(trial, best, share, each, set(values), end_s)
+    left = Room(budget_s - (clock() - began), step_s, found.look_s)
     # Without checkpoints: a run that is started again makes its trials again, and may choose another way.
-    length = 0 if steps >= whole else steps
-    final = replace(config, learning_rate=best.rate, blend=share, max_steps=length, checkpoint_every=0)
+    final = replace(config, learning_rate=best.rate, blend=share, checkpoint_every=0, **also)
+    final = replace(final, **_told(_kept(left, whole, values), say))
     return ChosenRun(final, keys, Picked(best.rate, reason, found.start, tuple(each for _, each in trials), each))
 
 
-def _yardstick(dataset: Dataset, setup: Setup) -> Yardstick:
-    from ..adapting.distill import first_windows
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left of a budget, and what things cost.
 
-    encoder = setup.text_encoders["passage"]
-    return Yardstick.over({"dev": dataset}, lambda texts: first_windows(texts, encoder, "passage"), POOL)
+    Attributes:
+        left_s: seconds for the run itself.
+        step_s, look_s: seconds of a step, and of a look at the development questions.
+    """
+
+    left_s: float
+    step_s: float
+    look_s: float
+
+    def looks(self, steps: int) -> int:
+        """How often a run of *steps* is looked at, with its weights and their average."""
+        return max(1, min(_MOST_LOOKS, steps, int(_LOOKING * steps * self.step_s / (2 * self.look_s))))
+
+    def run_s(self, steps: int) -> float:
+        """Seconds of a run of *steps* with its looks."""
+        return steps * self.step_s + (1 + 2 * self.looks(steps)) * self.look_s
+
+    def steps(self, whole: int) -> int:
+        """Of *whole*, as many steps as there is room for; a few in any case."""
+        return max(min(_LEAST_STEPS, whole), min(whole, int((self.left_s - 3 * self.look_s) / (1.2 * self.step_s))))
+
+    def seeds(self, steps: int) -> int:
+        """Runs of *steps* that there is room for, with a look at each mean."""
+        return max(1, min(_MOST_SEEDS, int(self.left_s / (self.run_s(steps) + self.look_s))))
+
+
+def _kept(room: Room, whole: int, values: Mapping[str, Any]) -> list[ChosenKey]:
+    """How long the run is, and what is kept of it, but for what *values* settle."""
+    steps = room.steps(whole)
+    looks = room.looks(steps)
+    chosen = []
+    if steps < whole:
+        why = f"what the budget has room for, of {whole}; {room.step_s:.1f} s a step"
+        chosen.append(ChosenKey("max_steps", steps, why))
+    if values.get("keep", "best") == "best":
+        chosen.append(ChosenKey("keep", "best", f"the step that does best on the development part, of {looks} looks"))
+        chosen.append(ChosenKey("looks", looks, f"a look takes {room.look_s:.1f} s"))
+        if looks > 2 * _PATIENCE:
+            chosen.append(ChosenKey("patience", _PATIENCE, "looks in vain end the run"))
+    average = round(min(0.999, max(0.5, 1 - 5 / steps)), 3)
+    chosen.append(ChosenKey("ema", average, "taken only where the development part is answered better by it"))
+    seeds = room.seeds(steps)
+    if seeds > 1:
+        chosen.append(ChosenKey("seeds", seeds, "the budget has room for so many runs; means of them are looked at"))
+    return [each for each in chosen if each.key == "max_steps" or each.key not in values]
+
+
+def _told(keys: Sequence[ChosenKey], say: Say) -> dict[str, Any]:
+    for key in keys:
+        say(str(key))
+    return {key.key: key.value for key in keys}
 
 
 @dataclass
@@ -116,15 +180,17 @@ class _Search:
     """Trials from one setup."""
 
     setup: Setup
-    dev: Yardstick
-    base: str
+    dev: DevQuestions
     progress: Progress
     say: Say
     clock: Callable[[], float]
     start: float = 0.0
+    look_s: float = 0.0
 
     def __post_init__(self) -> None:
+        began = self.clock()
         self.start = self._score(self.setup.model)
+        self.look_s = max(1e-3, self.clock() - began)
 
     def step_s(self) -> float:
         """Seconds of a step."""
@@ -132,8 +198,8 @@ class _Search:
             lambda steps: replace(self.setup.plan(1e-9, steps=steps), mine=None), _MEASURED, self.clock
         )
 
-    def trial(self, rate: float, steps: int) -> tuple[float, RateTrial]:
-        """The best share of a run at *rate*, and how that does."""
+    def trial(self, rate: float, steps: int, shares: Sequence[float]) -> tuple[float, RateTrial]:
+        """The best of *shares* of a run at *rate*, and how that does."""
         setup = self.setup
         setup.start_over()
         plan = replace(setup.plan(rate, steps=steps), stop_on_alarm=False)
@@ -144,12 +210,40 @@ class _Search:
         except TrainingFailed:
             return 1.0, RateTrial(rate, 0.0, math.nan, setup.trivial)
         measured = list(setup.samples.values())[-1].vitals[-1]
-        mixed = mixtures(setup.model, load_plain(self.base), SHARES)
-        scores = {share: self._score(model) for share, model in mixed}
+        scores = self._mixed(setup, shares)
         share = max(scores, key=lambda each: scores[each])
         told = ", ".join(f"{score:.3f} at blend {each:g}" for each, score in scores.items())
         self.say(f"rate {rate:g}, {steps} steps: development nDCG@10 {told}; untouched {self.start:.3f}")
         return share, RateTrial(rate, scores[share], measured.loss, measured.trivial)
 
+    def also(
+        self, trial: TrainingConfig, best: RateTrial, share: float, steps: int, settled: Set[str], end_s: float
+    ) -> dict[str, Any]:
+        """Those of `ALSO` that help beside the best rate, one after the other, while the clock is before *end_s*."""
+        chosen: dict[str, Any] = {}
+        score = best.score
+        for keys in ALSO:
+            fits = loss_named(trial.loss).needs == "pairs" and not settled & set(keys)
+            same = all(getattr(trial, key) == value for key, value in keys.items())
+            if not fits or same or self.clock() > end_s:
+                continue
+            config = replace(trial, **{**chosen, **keys})
+            setup = prepare(config)
+            try:
+                fit(replace(setup.plan(best.rate, steps=steps), stop_on_alarm=False), self.progress)
+            except TrainingFailed:
+                continue
+            found = self._mixed(setup, (share,))[share]
+            helps = found >= score + LEAST_GAIN
+            named = ", ".join(f"{key} = {value!r}" for key, value in keys.items())
+            self.say(f"{named}: development nDCG@10 {found:.3f}, without {score:.3f}; {'taken' if helps else 'left'}")
+            if helps:
+                chosen, score = {**chosen, **keys}, found
+        return chosen
+
+    def _mixed(self, setup: Setup, shares: Sequence[float]) -> dict[float, float]:
+        return {share: self._score(model) for share, model in mixtures(setup.model, load_start(setup.config), shares)}
+
     def _score(self, model: Any) -> float:
-        return mean(self.dev.of_model(model, self.setup.text_encoders, bf16=self.setup.precision == "bf16"))
+        scores = self.dev.scores(model, self.setup.text_encoders, bf16=self.setup.precision == "bf16")
+        return float(scores.mean())

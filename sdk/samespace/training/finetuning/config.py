@@ -22,6 +22,8 @@ from ..losses.loss import loss_named, loss_names
 PRECISIONS: Final = ("auto", "fp32", "bf16")
 LEAKAGE: Final = ("none", "passages", "all")
 AUTO: Final = "auto"
+ATTENTION: Final = "attention"
+POOLINGS: Final = ("mean", "cls", "max", "last", "weighted_mean", ATTENTION)
 DEFAULT_BASE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _PATHS: Final = ("data", "out", "teacher")
 _NEEDED: Final = ("data", "out")
@@ -32,6 +34,8 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "mask": ("near", "equal", "none"),
     "mine": ("none", "bm25", "encoder", "both"),
     "layer_norm": ("train", "freeze"),
+    "keep": ("last", "best"),
+    "pooling": ("", *POOLINGS),
     "on_collapse": ("stop", "lower_rate", "raise_rate", "warn"),
 }
 
@@ -93,6 +97,18 @@ class TrainingConfig:
         blend: share of the trained weights in the result, the rest being the base's, above 0 to 1. Default 1: all. Less
             keeps more of what the base knew, at no cost in time, and on little data often retrieves better than either
             end; try 0.5 where the model is not better than its base, or forgets.
+        keep: which weights of a run are kept: "last", or "best" for those of the step that did best on `dev_split`.
+            Default "last". "best" costs `looks` at the development questions. What they choose, they cannot report: the
+            verdict is that of another split.
+        looks: how often a run with keep = "best" is looked at, evenly spread. Default 8. Each encodes the development
+            questions and up to 1500 passages; with `ema` twice.
+        patience: looks in a row without a better one after which the run ends; 0 for never. Default 0. For
+            keep = "best"; 3 saves time where the best step comes early.
+        ema: share of the running average of the weights that each step leaves as it was, in [0, 1); 0 for no average.
+            Default 0. The average is kept where it does better on `dev_split` than the weights themselves. Try
+            1 - 5 / steps of the run. Costs two more copies of the model in memory.
+        seeds: runs that differ in their seed alone, from `seed` on. Default 1. The best is kept, and others are
+            averaged with it where `dev_split` does not get worse by it. Costs a whole run each.
         temperature: what cosines are divided by before the softmax, above 0. Default 0.05. Lower looks harder at
             the nearest negatives; wrong negatives then hurt more.
         learn_temperature: train the temperature too, kept between 0.005 and 1. Default false. Helps long runs.
@@ -120,6 +136,9 @@ class TrainingConfig:
         teacher_temperature: what the teacher's scores are divided by before the softmax of "listwise"; 0 for 1, or for
             `temperature` where the teacher's scores are cosines. Default 0. Lower trusts the teacher's first choice
             more, higher its whole order.
+        pooling: how tokens become one vector: "mean", "cls", "max", "last", "weighted_mean" or "attention", a weight
+            for each token by a query that is learned and begins as the mean; "" for the base's own. Default "". Another
+            one has to be learned: `samespace train CONFIG --probe-poolings` compares them. Costs nothing afterwards.
         matryoshka_dims: shorter lengths that a prefix of the vector has to work at, such as [64, 128]; the whole vector
             is always trained. Default []. Costs little time and a little quality of the whole vector.
         query_max_tokens, passage_max_tokens: tokens of one text in training, special tokens and prompt included;
@@ -164,6 +183,11 @@ class TrainingConfig:
     layer_norm_eps: float = 0.0
     lora_rank: int = 0
     blend: float = 1.0
+    keep: str = "last"
+    looks: int = 8
+    patience: int = 0
+    ema: float = 0.0
+    seeds: int = 1
     temperature: float = 0.05
     learn_temperature: bool = False
     symmetric: bool = True
@@ -176,6 +200,7 @@ class TrainingConfig:
     mine_margin: float = 0.05
     teacher: str = ""
     teacher_temperature: float = 0.0
+    pooling: str = ""
     matryoshka_dims: tuple[int, ...] = ()
     query_max_tokens: int = 0
     passage_max_tokens: int = 0
@@ -210,6 +235,8 @@ class TrainingConfig:
             raise ConfigInvalid(
                 key="train_split", reason=f"{self.train_split!r} is held out, so it cannot be trained on"
             )
+        if self.patience and self.keep != "best":
+            raise ConfigInvalid(key="patience", reason=f"{self.patience} has no effect without keep = 'best'")
         if any(dim < 1 for dim in self.matryoshka_dims):
             raise ConfigInvalid(key="matryoshka_dims", reason=f"{list(self.matryoshka_dims)}; expected 1 or more each")
         if (loss_named(self.loss).needs == "teacher") != bool(self.teacher):
@@ -218,6 +245,11 @@ class TrainingConfig:
             raise ConfigInvalid(
                 key=has, reason=f"has no effect without {lacks}{'' if has == 'teacher' else ': teacher'}"
             )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the development split chooses among weights."""
+        return self.keep == "best" or self.ema > 0 or self.seeds > 1
 
     @property
     def rate(self) -> float:
@@ -254,6 +286,10 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("weight_decay", 0, 1),
     ("dropout", 0, 0.99),
     ("blend", 0.01, 1),
+    ("looks", 1, 1000),
+    ("patience", 0, 1000),
+    ("ema", 0, 0.99999),
+    ("seeds", 1, 100),
     ("passage_windows", 1, 64),
     ("temperature", 0.001, 10),
     ("teacher_temperature", 0, 100),

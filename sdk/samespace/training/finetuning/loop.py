@@ -9,9 +9,9 @@ What it leaves to others: what is trained and why (`trainer`), judging (`sentine
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,18 +22,19 @@ import torch
 from torch import distributed
 
 from ...errors import TrainingFailed
-from ...folders import whole_file
 from ...model.quiet import quiet
 from ...progress import Advance, Progress, silent
+from ..forecast import AFTER, STEP, Forecast, in_words
 from ..losses.batch_loss import BatchLoss
-from ..sentinel.judge import Alarm, RunFacts, Vitals, first_judged, judge
+from ..sentinel.judge import Alarm, RunFacts, first_judged, judge
 from ..sentinel.vitals import Sample
 from . import checkpoints
 from .batches import BATCH, Batches, Collator
 from .config import TrainingConfig
+from .keeping import Keeper
 
-_STARTS: Final = "samespace.npz"
 _WEIGHTS: Final = "weights.pt"
+_LOOK, _MINING = "look", "mining"
 _KEPT_CHECKPOINTS: Final = 2
 _LOOKS: Final = 20
 """How often the sentinel looks after its first judgement."""
@@ -57,11 +58,13 @@ class History:
     Attributes:
         losses, norms: of each step; norms before clipping.
         alarms: of the sentinel, one for each cause.
+        predicted_s: seconds of the run, as they were told after ten steps; 0 where it was shorter.
     """
 
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    predicted_s: float = 0.0
 
 
 @dataclass
@@ -74,6 +77,8 @@ class TrainingPlan:
         steps: ends the run early, for short runs; 0 for all epochs.
         checkpoints: folder for checkpoints, or None.
         mine: makes hard negatives, or None.
+        keeper: says which weights are kept; None for those of the last step.
+        say: gets how long the run will take.
     """
 
     config: TrainingConfig
@@ -88,6 +93,8 @@ class TrainingPlan:
     checkpoints: Path | None = None
     mine: Mine | None = None
     stop_on_alarm: bool = True
+    keeper: Keeper | None = None
+    say: Callable[[str], None] = lambda _: None
 
     def batches(self) -> Batches:
         """The batches of this process's part of the run."""
@@ -165,10 +172,14 @@ def fit(plan: TrainingPlan, progress: Progress = silent) -> History:
         trainer = _trainer(plan, history, Path(scratch), total, advance)
         found = checkpoints.newest(plan.checkpoints) if plan.checkpoints else None
         if found is not None:
-            steps_then = _restore(found, plan, history)
+            steps_then = checkpoints.restore(found, plan, history)
             advance(len(history.losses))
             found = checkpoints.in_steps_of(found, steps_then, plan.steps_of_an_epoch(), Path(scratch))
+        elif plan.keeper is not None:
+            plan.keeper.begin(plan.model)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
+        if plan.keeper is not None:
+            plan.keeper.settle(plan.model)
     return history
 
 
@@ -222,10 +233,25 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
     from transformers import TrainerCallback
 
     config, watch = plan.config, _Watch(plan, history, total)
+    keeper, forecast = plan.keeper, Forecast(time.perf_counter)
+
+    def foretell(step: int) -> None:
+        looking_s = 0.0 if keeper is None else keeper.look_s * sum(at > step for at in keeper.steps)
+        minings = sum(_due(config, epoch) for epoch in range(1, math.ceil(total / plan.steps_of_an_epoch())))
+        left = {STEP: total - step, _LOOK: watch.left(step), _MINING: minings}
+        history.predicted_s = forecast.whole_s(left) + looking_s
+        plan.say(
+            f"{AFTER} steps done, {total - step} to go: training takes about {in_words(history.predicted_s)} in all; "
+            "scoring comes on top"
+        )
 
     class Steps(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            watch.look(int(state.global_step))
+            with forecast.timing(_LOOK):
+                watch.look(int(state.global_step))
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            forecast.step_begins()
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             epoch = int(state.epoch or 0)
@@ -233,10 +259,17 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
             sampler.set_epoch(epoch)
             goes_on = state.global_step % plan.steps_of_an_epoch() != 0  # resumed: its negatives are restored
             if plan.mine is not None and not goes_on and _due(config, epoch):
-                plan.collator.negatives.mined = plan.mine(plan.model)
+                with forecast.timing(_MINING):
+                    plan.collator.negatives.mined = plan.mine(plan.model)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            watch.look(int(state.global_step))
+            step, here = int(state.global_step), forecast.step_ends()
+            with forecast.timing(_LOOK):
+                watch.look(step)
+            if keeper is not None and keeper.after(plan.model, step):
+                control.should_training_stop = True
+            if here == AFTER and total - step >= AFTER and is_main():
+                foretell(step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
@@ -252,7 +285,7 @@ def _steps(plan: TrainingPlan, history: History, sampler: Batches, total: int, a
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if is_main():
-                _keep(Path(args.output_dir) / f"checkpoint-{state.global_step}", plan, history)
+                checkpoints.keep(Path(args.output_dir) / f"checkpoint-{state.global_step}", plan, history)
 
     return Steps()
 
@@ -318,6 +351,10 @@ class _Watch:
         self._steps = {0, first, total, *range(first, total, every)}
         self._run = replace(plan.watched, steps=total, learning_rate=plan.rate)
 
+    def left(self, step: int) -> int:
+        """Looks after *step*."""
+        return sum(at > step for at in self._steps)
+
     def look(self, step: int) -> None:
         plan, history = self._plan, self._history
         if step not in self._steps or not plan.samples or plan.samples["train"].measured(step):
@@ -341,38 +378,3 @@ def _marks(groups: Any, texts: Sequence[str]) -> Any:
     first: dict[str, int] = {}
     alone = np.array([first.setdefault(text, -1 - row) for row, text in enumerate(texts)], dtype=np.int64)
     return np.where(groups >= 0, groups, alone)
-
-
-def _keep(folder: Path, plan: TrainingPlan, history: History) -> None:
-    """Write what the trainer's own checkpoint lacks; the JSON last, by a rename: it says that all is there."""
-    samples = {name: sample for name, sample in plan.samples.items() if sample.start is not None}
-    starts: dict[str, Any] = {name: sample.start for name, sample in samples.items()}
-    np.savez(folder / _STARTS, **starts)
-    state = {
-        "losses": history.losses,
-        "norms": history.norms,
-        "alarms": [alarm.to_json() for alarm in history.alarms],
-        "vitals": {name: [each.to_json() for each in sample.vitals] for name, sample in samples.items()},
-        "log_temperature": float(plan.loss.log_temperature.detach()),
-        "mined": {query: list(rows) for query, rows in plan.collator.negatives.mined.items()},
-        "cut": plan.collator.cut,
-        "steps_of_an_epoch": plan.steps_of_an_epoch(),
-    }
-    with whole_file(folder / checkpoints.STATE) as file:
-        file.write(json.dumps(state).encode("utf-8"))
-
-
-def _restore(folder: Path, plan: TrainingPlan, history: History) -> int:
-    """Take up what `_keep` wrote; the steps that an epoch had then."""
-    state = json.loads((folder / checkpoints.STATE).read_text(encoding="utf-8"))
-    history.losses[:], history.norms[:] = state["losses"], state["norms"]
-    history.alarms[:] = [Alarm(**each) for each in state["alarms"]]
-    with np.load(folder / _STARTS) as starts:
-        for name, vitals in state["vitals"].items():
-            plan.samples[name].vitals = [Vitals(**each) for each in vitals]
-            plan.samples[name].start = starts[name]
-    with torch.no_grad():
-        plan.loss.log_temperature.fill_(state["log_temperature"])
-    plan.collator.negatives.mined = state["mined"]
-    plan.collator.cut.update(state["cut"])
-    return int(state["steps_of_an_epoch"])

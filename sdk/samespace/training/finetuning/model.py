@@ -8,8 +8,11 @@ What it leaves to others: the loop (`loop`), what an encoder is when it is expor
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +24,10 @@ from torch import Tensor, nn
 from ...errors import ConfigInvalid
 from ...model.folder.saving import save_folder
 from ...model.hub import resolve_model
+from ...model.modules import ATTENTION_POOLING, POOLING_NAMES
 from ...model.quiet import quiet
 from ...text import Recipe
-from .config import TrainingConfig
+from .config import ATTENTION, TrainingConfig
 
 _DROPOUT_NUMBERS: Final = ("attention_dropout", "dropout", "dropout_prob", "activation_dropout", "dropout_rate")
 _LORA_SCALE: Final = 2.0  # alpha / rank, as most recipes have it
@@ -35,7 +39,7 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
     Raises:
         ConfigInvalid: adapters or layer norms are asked of a model that has none.
     """
-    model = load_plain(config.base)
+    model = load_start(config)
     set_dropout(model, config.dropout)
     if config.layer_norm_eps:
         set_layer_norm_eps(model, config.layer_norm_eps)
@@ -48,13 +52,80 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
     return model
 
 
+def load_start(config: TrainingConfig) -> Any:
+    """The base in fp32 with the pooling that *config* says: where training begins, and what `blend` goes back to."""
+    model = load_plain(config.base)
+    if config.pooling:
+        set_pooling(model, config.pooling)
+    return model
+
+
+def set_pooling(model: Any, pooling: str) -> None:
+    """Give *model* another pooling; "attention" begins as the mean.
+
+    Raises:
+        ConfigInvalid: *model* has no pooling after a transformer, or one of another length.
+    """
+    from sentence_transformers.models import Pooling
+
+    from ...model.attention_pooling import AttentionPooling
+
+    place = next((name for name, each in model.named_children() if isinstance(each, Pooling | AttentionPooling)), None)
+    if place is None:
+        raise ConfigInvalid(key="pooling", reason=f"{pooling!r}, but the base has no pooling that could be replaced")
+    old = getattr(model, place)
+    dims = int(model[0].get_embedding_dimension())
+    if int(old.get_embedding_dimension()) != dims:
+        raise ConfigInvalid(
+            key="pooling",
+            reason=f"{pooling!r} gives {dims} dims, and the base's own pooling {old.get_embedding_dimension()}",
+        )
+    if pooling == ATTENTION:
+        new = AttentionPooling(dims)
+    else:
+        new = Pooling(dims, POOLING_NAMES[pooling], include_prompt=getattr(old, "include_prompt", True))
+    setattr(model, place, new.to(model.device))
+
+
 def load_plain(base: str) -> Any:
     """A model folder or hub name as a SentenceTransformer in fp32, as it is."""
     from sentence_transformers import SentenceTransformer
 
-    folder = str(resolve_model(base))
-    with quiet("sentence_transformers", "transformers"):
-        return SentenceTransformer(folder, trust_remote_code=False, model_kwargs={"dtype": torch.float32})
+    folder = Path(resolve_model(base))
+    with quiet("sentence_transformers", "transformers"), _known_modules(folder) as (known, attention):
+        model = SentenceTransformer(str(known), trust_remote_code=False, model_kwargs={"dtype": torch.float32})
+        for name, subfolder in attention.items():
+            from ...model.attention_pooling import AttentionPooling
+
+            setattr(model, name, AttentionPooling.load(str(folder), subfolder=subfolder).to(model.device))
+    return model
+
+
+@contextmanager
+def _known_modules(folder: Path) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """*folder* as sentence-transformers loads it without being asked to trust code, and what is to be put in its place.
+
+    It takes no class that is not its own, so the mean stands in for our attention pooling: module -> its folder.
+    """
+    listed = folder / "modules.json"
+    modules = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
+    attention = {each["name"]: each["path"] for each in modules if each["type"] in ATTENTION_POOLING}
+    if not attention:
+        yield folder, {}
+        return
+    with tempfile.TemporaryDirectory(prefix="samespace-base-") as scratch:
+        for each in folder.iterdir():
+            if each.name not in ("modules.json", *attention.values()):
+                (Path(scratch) / each.name).symlink_to(each.resolve())
+        for path in attention.values():
+            dimension = json.loads((folder / path / "config.json").read_text(encoding="utf-8"))["dimension"]
+            (Path(scratch) / path).mkdir()
+            mean = {"embedding_dimension": dimension, "pooling_mode": "mean"}
+            (Path(scratch) / path / "config.json").write_text(json.dumps(mean), encoding="utf-8")
+        pooling = "sentence_transformers.sentence_transformer.modules.pooling.Pooling"
+        named = [each | {"type": pooling} if each["name"] in attention else each for each in modules]
+        (Path(scratch) / "modules.json").write_text(json.dumps(named), encoding="utf-8")
+        yield Path(scratch), attention
 
 
 def save_model(model: Any, folder: Path, tokenizer: Tokenizer, source: str) -> None:

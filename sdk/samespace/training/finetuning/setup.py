@@ -21,10 +21,12 @@ from ..data.examples import Examples
 from ..imitating.vector_table import SUFFIX, read_vectors
 from ..losses.batch_loss import BatchLoss, LossSettings
 from ..losses.masking import Known, known_pairs, nothing_known
+from ..scoring.outcome import held_out
 from ..sentinel import judge as sentinel
 from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
 from .batches import Collator, Guide, Negatives, Taught
 from .config import TrainingConfig
+from .dev_score import DevQuestions
 from .encoding import encode_many, reciprocal_rank
 from .loop import Mine, TrainingPlan, batches_of, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
@@ -89,6 +91,33 @@ class Setup:
             mine=_miner(self) if config.mine != "none" else None,
             stop_on_alarm=config.on_collapse != "warn",
         )
+
+    def seeded(self, seed: int) -> Setup:
+        """The same model and data in another order, with measurements of its own; `start_over` makes it begin."""
+        negatives = replace(self.collator.negatives, seed=seed)
+        return replace(
+            self,
+            config=replace(self.config, seed=seed),
+            collator=replace(self.collator, negatives=negatives),
+            samples={name: replace(sample, vitals=[], start=None) for name, sample in self.samples.items()},
+        )
+
+    def dev_questions(self) -> DevQuestions:
+        """The questions that choose: those of the development split that no reported split asks.
+
+        Raises:
+            ConfigInvalid: there is no development split.
+            DataInvalid: reported splits ask every one of them.
+        """
+        config, dev = self.config, self.config.dev_split
+        found = held_out(self.data.data, config.data, (dev, *config.score_splits))
+        if dev not in found:
+            raise ConfigInvalid(
+                key="dev_split",
+                reason=f"keep = 'best', ema and seeds choose on it, and the data has no split {dev!r}; it has "
+                f"{', '.join(self.data.data.splits)}",
+            )
+        return DevQuestions.of(found[dev], [each for name, each in found.items() if name != dev])
 
     def start_over(self) -> None:
         """The untouched base again, in place, and nothing measured."""

@@ -10,25 +10,26 @@ What it leaves to others: the loop (`loop`), the loss (`batch_loss`), data and l
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from ...errors import ConfigInvalid, TrainingFailed
+from ...errors import ConfigInvalid, DataInvalid, TrainingFailed
 from ...exporting.provenance import RECORD
 from ...folders import held, require_room, whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
+from ..data.examples import Examples
 from ..data.sources import load_data
 from ..doctor.checkup import Show, checkup
 from ..doctor.examine import Questions
@@ -36,16 +37,21 @@ from ..scoring import outcome, report
 from ..scoring.record import versions
 from ..sentinel import judge as sentinel
 from . import rates
+from .checkpoints import folder_of
 from .config import AUTO, TrainingConfig
+from .dev_score import rows_apart
 from .encoding import reciprocal_rank
+from .keeping import Keeper, Weights, kept_sentence, load_weights, look_steps, soup_of
 from .loop import Alarmed, History, fit, is_main, processes
-from .model import blend, load_plain, save_model
+from .model import blend, load_start, merge_adapters, mixtures, save_model
 from .setup import Setup, prepare, sample_rows
 
 _RESTARTS: Final = 2
 _POOL: Final = 128  # development pairs that the rate probe looks at
 
 Say = Callable[[str], None]
+Look = Callable[[Any], float]
+"""A model to its nDCG@10 on the development questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,13 @@ def train(
         ModelUnsupported: the base cannot be read or could not be exported afterwards.
         TrainingFailed: the sentinel stopped the run, or the loss is no longer a number.
     """
-    # Of several processes of one run, the one that writes holds the target for all.
+    # Of several processes of one run, the one that writes holds the target for all, and speaks for all.
     with held(config.out) if is_main() else nullcontext():
-        return _train(config, progress, say, diagnosed if doctor else None, picked)
+        return _train(config, progress, say if is_main() else unsaid, diagnosed if doctor else None, picked)
+
+
+def unsaid(sentence: str) -> None:
+    """What another process says."""
 
 
 def _train(
@@ -105,8 +115,12 @@ def _train(
     # A checkpoint has the weights and the two moments of the optimiser.
     numbers = sum(weight.numel() for weight in setup.model.parameters())
     require_room(config.out, 4 * numbers * (4 if config.checkpoint_every else 1))
-    checkpoints = _checkpoints(config, setup)
-    fitted = _fitted(setup, checkpoints, progress, say)
+    look = _dev_look(setup) if config.chooses else None
+    checkpoints = folder_of(config, setup, writes=is_main())
+    fitted = _fitted(setup, checkpoints, look, progress, say)
+    if look is not None:
+        fitted = _souped(setup, fitted, checkpoints, look, progress, say)
+        say(kept_sentence(fitted.kept))
     if picked is not None:
         fitted = replace(fitted, picked=picked)
     for alarm in fitted.history.alarms:
@@ -116,7 +130,7 @@ def _train(
 
     record = _record(setup, fitted)
     if config.blend < 1:
-        blend(setup.model, load_plain(config.base), config.blend)
+        blend(setup.model, load_start(config), config.blend)
     with whole_folder(config.out) as work:
         save_model(setup.model, work, setup.checkpoint.folder_tokenizer, config.base)
         found = outcome.score(
@@ -157,9 +171,74 @@ class _Fitted:
     history: History
     restarts: list[dict[str, Any]]
     seconds: float
+    keeper: Keeper | None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _fitted(setup: Setup, checkpoints: Path | None, progress: Progress, say: Say) -> _Fitted:
+def _dev_look(setup: Setup) -> Look:
+    """The yardstick by which weights are chosen: of a model as it would be written, mixed with its base where asked."""
+    config, questions = setup.config, setup.dev_questions()
+    base = load_start(config).to(setup.model.device) if config.blend < 1 else None
+
+    def look(model: Any) -> float:
+        if base is not None:
+            ((_, model),) = mixtures(model, base, (config.blend,))
+        return float(questions.scores(model, setup.text_encoders, bf16=setup.precision == "bf16").mean())
+
+    return look
+
+
+def _keeper(setup: Setup, look: Look | None) -> Keeper | None:
+    """Who chooses among the weights of one run; None where the last ones are taken unseen."""
+    if look is None:
+        return None
+    config, total = setup.config, setup.plan(0.0).total_steps()
+    looks = min(total, config.looks) if config.keep == "best" else 1
+    return Keeper(look, look_steps(total, looks), config.patience, config.ema)
+
+
+def _souped(
+    setup: Setup, first: _Fitted, checkpoints: Path | None, look: Look, progress: Progress, say: Say
+) -> _Fitted:
+    """Runs with other seeds, and the mean of those that do not make it worse, which the model is afterwards."""
+    config, keeper, began = setup.config, first.keeper, time.perf_counter()
+    assert keeper is not None
+    runs, failed = [(keeper.best.best, _merged(setup.model))], []
+    for seed in range(config.seed + 1, config.seed + config.seeds):
+        other, keeps = setup.seeded(seed), _keeper(setup, look)
+        assert keeps is not None
+        other.start_over()
+        plan = other.plan(first.rate, checkpoints / f"seed-{seed}" if checkpoints else None)
+        try:
+            fit(replace(plan, keeper=keeps), progress)
+        except (Alarmed, TrainingFailed) as error:
+            failed.append(f"seed {seed}: {error}")
+            say(failed[-1])
+            continue
+        runs.append((keeps.best.best, _merged(setup.model)))
+        say(f"seed {seed}: development nDCG@10 {keeps.best.best:.4f}")
+    merge_adapters(setup.model)
+    scratch = deepcopy(setup.model)
+
+    def score(weights: Weights) -> float:
+        load_weights(scratch, weights)
+        return look(scratch)
+
+    soup = soup_of(runs, score)
+    load_weights(setup.model, soup.weights)
+    kept = {"chosen_on": config.dev_split, **keeper.to_json(), **soup.to_json()}
+    kept |= {"runs": [score for score, _ in runs], "failed": failed}
+    return replace(first, seconds=first.seconds + time.perf_counter() - began, kept=kept)
+
+
+def _merged(model: Any) -> dict[str, Any]:
+    """All weights, with adapters in them."""
+    copied = deepcopy(model)
+    merge_adapters(copied)
+    return {name: value.detach() for name, value in copied.named_parameters()}
+
+
+def _fitted(setup: Setup, checkpoints: Path | None, look: Look | None, progress: Progress, say: Say) -> _Fitted:
     """Train, and start again with another rate where the sentinel says so and the configuration wants it.
 
     Raises:
@@ -174,9 +253,10 @@ def _fitted(setup: Setup, checkpoints: Path | None, progress: Progress, say: Say
     while True:
         # A folder for each rate: a resumed run takes the same turns, and finds the checkpoints of its own rate.
         plan = setup.plan(rate, checkpoints / f"{rate:.3g}" if checkpoints else None)
+        plan = replace(plan, keeper=_keeper(setup, look), say=say)
         try:
             history = fit(plan, progress)
-            return _Fitted(rate, picked, history, restarts, time.perf_counter() - began)
+            return _Fitted(rate, picked, history, restarts, time.perf_counter() - began, plan.keeper)
         except Alarmed as alarmed:
             rate_then = _another_rate(config, rate, alarmed.alarm, len(restarts))
             if rate_then is None:
@@ -192,7 +272,9 @@ def _record(setup: Setup, fitted: _Fitted) -> dict[str, Any]:
     """What run.json says of the training; the scores come later."""
     config, history, picked = setup.config, fitted.history, fitted.picked
     whole = setup.plan(0.0)
-    epochs = whole.total_steps() / whole.steps_of_an_epoch()  # not the steps: processes may have changed in between
+    # Not the steps of the history: processes may have changed in between.
+    done = fitted.keeper.looks[-1].step if fitted.keeper is not None else whole.total_steps()
+    epochs = done / whole.steps_of_an_epoch()
     return {
         "config": config.to_json(),
         "base_space_id": setup.checkpoint.identity.space_id(),
@@ -200,6 +282,7 @@ def _record(setup: Setup, fitted: _Fitted) -> dict[str, Any]:
         "precision": setup.precision,
         "learning_rate": fitted.rate,
         "rate_probe": picked.to_json() if picked is not None else None,
+        "kept": dict(fitted.kept) or None,
         "temperature": setup.loss.temperature_now(),
         "steps": len(history.losses),
         "epochs": round(epochs, 3),
@@ -213,6 +296,7 @@ def _record(setup: Setup, fitted: _Fitted) -> dict[str, Any]:
         },
         "texts_cut": {role: round(count / max(1.0, epochs)) for role, count in setup.collator.cut.items()},
         "training_s": round(fitted.seconds, 3),
+        "predicted_s": round(history.predicted_s, 3),
         "processes": processes(),
         "threads": torch.get_num_threads(),
         "device": str(setup.model.device),
@@ -235,6 +319,7 @@ def probe_rates(
 def try_rates(setup: Setup, steps: int, progress: Progress = silent) -> rates.Picked:
     """A short run of *steps* at each rate, each from the untouched base, which is what *setup* has afterwards."""
     examples = setup.data.data.splits.get(setup.config.dev_split, setup.data.examples)
+    examples = _unreported(setup, examples)
     rows = sample_rows(examples, _POOL, right=True)
     pool = list(dict.fromkeys(examples.passages[row] for row in rows))
     queries = [examples.queries[row] for row in rows]
@@ -259,6 +344,24 @@ def try_rates(setup: Setup, steps: int, progress: Progress = silent) -> rates.Pi
     return picked
 
 
+def _unreported(setup: Setup, examples: Examples) -> Examples:
+    """*examples* without those whose query a reported split asks too: these may not choose.
+
+    Raises:
+        DataInvalid: none is left.
+    """
+    config, splits = setup.config, setup.data.data.splits
+    reported = [name for name in config.score_splits if name != config.dev_split and name in splits]
+    rows = rows_apart(examples.queries, [text for name in reported for text in splits[name].queries])
+    if not rows:
+        raise DataInvalid(
+            path=str(config.data),
+            reason=f"all queries of split {config.dev_split} are asked by {' or '.join(reported)} too, so nothing can "
+            "be chosen on them; split the set anew",
+        )
+    return examples.rows(rows)
+
+
 def _picked(setup: Setup, checkpoints: Path | None, progress: Progress) -> rates.Picked:
     """The rate by trial; a run that goes on takes the one that was picked when it began."""
     kept = checkpoints / "rate.json" if checkpoints is not None else None
@@ -281,38 +384,6 @@ def _another_rate(config: TrainingConfig, rate: float, alarm: sentinel.Alarm, re
         ("raise_rate", sentinel.RATE_TOO_LOW): rate * 10,
     }
     return wanted.get((config.on_collapse, alarm.cause)) if restarts < _RESTARTS else None
-
-
-def _checkpoints(config: TrainingConfig, setup: Setup) -> Path | None:
-    """The folder beside `out` for checkpoints; what is there already has to be of this very run."""
-    if not config.checkpoint_every:
-        return None
-    folder = config.out.with_name(f".{config.out.name}.checkpoints")
-    said = config.to_json() | {"out": "", "checkpoint_every": 0, "report_to": []}
-    digest = hashlib.sha256(
-        json.dumps([said, setup.data.examples.digest(), setup.checkpoint.identity.space_id(), setup.precision]).encode()
-    ).hexdigest()
-    stamp = folder / "run.sha256"
-    if stamp.exists() and stamp.read_text().strip() != digest:
-        raise ConfigInvalid(
-            key="out",
-            reason=f"{folder} has checkpoints of a run with other settings or data; go on with those, or remove it",
-        )
-    if is_main() and not stamp.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(digest + "\n")
-    _same_threads(folder / "threads")
-    return folder
-
-
-def _same_threads(noted: Path) -> None:
-    """A run goes on with as many threads as it began with: another number adds up in another order, to other bits."""
-    import torch
-
-    if noted.exists():
-        torch.set_num_threads(int(noted.read_text()))
-    elif is_main():
-        noted.write_text(f"{torch.get_num_threads()}\n")
 
 
 def _forget(checkpoints: Path | None) -> None:

@@ -30,7 +30,7 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
         points = 100 * against["mean"]
         word = "Better than its base" if record["better_than_base"] else "NOT better than its base"
         return (
-            f"{word} on {split}, by {points:+.1f} points of nDCG@10; but {split} chose the learning rate, "
+            f"{word} on {split}, by {points:+.1f} points of nDCG@10; but {split} chose the rate or the weights, "
             "so that is too good to be believed, and has no p-value. Score a split that chose nothing.",
             not record["better_than_base"],
         )
@@ -47,7 +47,7 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
 def chosen_on(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The splits that chose something of this run: what is measured on them flatters, so no p-value is shown."""
     probe = record.get("rate_probe") or {}
-    return (record["config"]["dev_split"],) if probe.get("trials") else ()
+    return (record["config"]["dev_split"],) if probe.get("trials") or record.get("kept") else ()
 
 
 def loss_of_sample(record: Mapping[str, Any]) -> str:
@@ -159,7 +159,7 @@ def model_card(record: Mapping[str, Any]) -> str:
         text += [_markdown(SCORE_HEAD, score_rows(record)), ""]
         text += ["p, wins and losses: paired bootstrap over the queries, the trained encoder against the row's.", ""]
         if chose := chosen_on(record):
-            text += [f"{' and '.join(chose)} chose the learning rate: its scores flatter, and have no p.", ""]
+            text += [f"{' and '.join(chose)} chose the rate or the weights: its scores flatter, and have no p.", ""]
     text += [f"- {_alarm(alarm)}" for alarm in record["sentinel"]["alarms"]]
     leaked, cut = data["leaked"], record["texts_cut"]
     text += [

@@ -6,18 +6,21 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
 from samespace.artifact import open_artifact  # noqa: E402 - after the skip
+from samespace.encoder import Encoder  # noqa: E402
 from samespace.errors import RequestInvalid  # noqa: E402
 from samespace.evaluation import load_dataset  # noqa: E402
 from samespace.exporting.composites.concatenate import join_towers  # noqa: E402
-from samespace.exporting.composites.evidence import measure_towers  # noqa: E402
+from samespace.exporting.composites.evidence import PartScore, below_best_part, measure_towers  # noqa: E402
 from samespace.exporting.composites.request import Combination, combine_folders  # noqa: E402
 from samespace.exporting.composites.towers import export_towers  # noqa: E402
 from samespace.exporting.package import export_artifact  # noqa: E402
@@ -105,6 +108,38 @@ def test_combining_folders_shows_the_scores_of_refused_towers(
     with pytest.raises(RequestInvalid, match="a two-tower has two"):
         combine_folders(replace(wanted, weights=(1.0, 1.0)))
     assert not wanted.out.exists()
+
+
+def right_by(artifact: Path, folder: Path) -> Path:
+    """A set of random texts whose right answers are what the encoder at *artifact* finds first."""
+    random = Random(4)
+    texts = [" ".join("".join(random.choices("abcdefgh", k=3)) for _ in range(5)) for _ in range(60)]
+    queries, passages = texts[:20], texts[20:]
+    with Encoder.load(artifact) as encoder:
+        q, p = np.asarray(encoder.encode(queries, "query")), np.asarray(encoder.encode(passages, "passage"))
+    (folder / "qrels").mkdir(parents=True)
+    for name, some in (("queries", queries), ("corpus", passages)):
+        rows = [{"_id": f"{name[0]}{row}", "text": text} for row, text in enumerate(some)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = "".join(f"q{row}\tc{best}\t1\n" for row, best in enumerate((q @ p.T).argmax(axis=1)))
+    (folder / "qrels" / "dev.tsv").write_text(judged)
+    return folder
+
+
+def test_a_whole_below_its_best_part_is_warned_about(tiny_artifact: Path, other_artifact: Path, tmp_path: Path) -> None:
+    """With both scores and how sure that is; a whole that is no worse than its parts is not."""
+    data, rows, said = right_by(tiny_artifact, tmp_path / "set"), list[PartScore](), list[str]()
+    wanted = Combination((tiny_artifact, other_artifact), tmp_path / "both", (0.3, 1.0), data=data)
+    combine_folders(wanted, say=said.append, show=rows.extend)
+    assert [row.name for row in rows] == ["bm25", "tiny", "other", "both"]
+    tiny, both = rows[1], rows[-1]
+    gap = both.evaluation.per_query["ndcg@10"] - tiny.evaluation.per_query["ndcg@10"]
+    assert tiny.score.ndcg_10 == 1 and gap.mean() < -0.1
+    warned = [line for line in said if line.startswith("warning")]
+    assert len(warned) == 1 and f"both ({both.score.ndcg_10:.4f} nDCG@10, 64 dims)" in warned[0]
+    assert "best part tiny (1.0000, 32 dims) on set, dev" in warned[0]
+    assert f"{100 * gap.mean():+.1f} points" in warned[0] and f"{(gap < 0).sum()} worse" in warned[0]
+    assert below_best_part([rows[0], both, tiny]) == "" and below_best_part([rows[0], tiny, tiny]) == ""
 
 
 def test_export_towers_joins_the_routes_of_one_router_only(tiny_checkpoint: Path, tmp_path: Path) -> None:

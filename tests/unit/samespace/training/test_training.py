@@ -174,19 +174,20 @@ def test_bf16_trains_as_well(tiny_checkpoint: Path, data: Path, tmp_path: Path) 
 def test_a_killed_run_goes_on_to_the_same_weights(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
     """Killed without warning in the middle of an epoch, and started again: every bit as if it had not been."""
     more = {"checkpoint_every": 3, "epochs": 2, "mine": "both", "learn_temperature": True, "dropout": 0.1}
+    more |= {"keep": "best", "looks": 5, "ema": 0.8}
     whole = train(config(tiny_checkpoint, data, tmp_path / "whole", **more)).folder
     killed = config(tiny_checkpoint, data, tmp_path / "killed", **more)
     script = f"""
 import os, signal
 from pathlib import Path
-from samespace.training.finetuning import loop, trainer
+from samespace.training.finetuning import checkpoints, trainer
 from samespace.training.finetuning.config import make_config
-kept = loop._keep
+kept = checkpoints.keep
 def keep(folder, plan, history):
     kept(folder, plan, history)
     if len(history.losses) >= 6:
         os.kill(os.getpid(), signal.SIGKILL)
-loop._keep = keep
+checkpoints.keep = keep
 trainer.train(make_config({killed.to_json()!r}))
 """
     threads = torch.get_num_threads()
@@ -206,6 +207,8 @@ trainer.train(make_config({killed.to_json()!r}))
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert record(whole)["loss"] == record(resumed)["loss"]
+    times = {"predicted_s": 0}
+    assert record(whole)["kept"] | times == record(resumed)["kept"] | times
     assert record(whole)["temperature"] == record(resumed)["temperature"] != 0.05
     assert not left.exists()
 

@@ -17,13 +17,23 @@ from samespace.training.adapting.bench import Yardstick, mean, ndcg_of
 from samespace.training.adapting.fusion import MIXTURES, Mixture, fused
 from samespace.training.adapting.plan import Pace, Spending, spend, steps_for
 from samespace.training.adapting.stage import compare, harms, helps_in_other_words
-from samespace.training.adapting.verdict import BETTER, JUDGED, NO_BETTER, WORSE, decide
+from samespace.training.adapting.verdict import BETTER, JUDGED, NO_BETTER, WORSE, PerQuery, Texts, Verdict
+from samespace.training.adapting.verdict import decide as decide_on
 from samespace.training.imitating.neighbours import drawn_together
 
 RANDOM = np.random.default_rng(3)
 BASE = RANDOM.uniform(0.2, 0.6, 100)
 NOISE = RANDOM.normal(0, 0.2, 100)
 NOISE -= NOISE.mean()  # what it is added to keeps its mean
+
+
+def apart(scores: PerQuery) -> Texts:
+    """Questions that all differ."""
+    return {name: [f"{name} {row}" for row in range(len(each))] for name, each in scores.items()}
+
+
+def decide(new: PerQuery, base: PerQuery) -> Verdict:
+    return decide_on(new, base, apart(base))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,25 @@ def test_a_verdict_says_what_it_rests_on() -> None:
     made = decide({"headings (german)": BASE + 0.1}, {"headings (german)": BASE}).rests_on()
     assert "nobody asked" in made and "--judged" in made and "30 real questions" in made
     assert decide({JUDGED: BASE + 0.1}, {JUDGED: BASE}).rests_on() == "It rests on 100 questions that people asked."
+
+
+def test_a_question_that_two_kinds_ask_is_one_question() -> None:
+    """Ten texts asked eleven times each are ten questions: what is certain of 110 is not of ten."""
+    random = np.random.default_rng(5)
+    gains = np.repeat([0.5, 0.4, 0.3, 0.2, -0.1, -0.2, -0.25, 0.3, -0.1, 0.1], 11)
+    base = {"headings": random.uniform(0.3, 0.4, 55), "openings": random.uniform(0.3, 0.4, 55)}
+    new = {"headings": base["headings"] + gains[::2], "openings": base["openings"] + gains[1::2]}
+    asked = [f"question {row // 11}" for row in range(110)]
+    repeated = {"headings": asked[::2], "openings": [text.upper() for text in asked[1::2]]}
+    assert decide(new, base).word == BETTER
+    verdict = decide_on(new, base, repeated)
+    assert (verdict.word, verdict.overall.queries) == (NO_BETTER, 10) and verdict.overall.p_value > 0.05
+    assert {each.queries for each in verdict.kinds.values()} == {10}
+    assert f"on {10} held-out questions" in verdict.sentence()
+    assert compare(new, base, repeated).p_value == verdict.overall.p_value
+    harmed = {"headings": base["headings"] - gains[::2]}
+    alone = {"headings": base["headings"]}
+    assert harms(harmed, alone, apart(alone)) == "headings" and harms(harmed, alone, repeated) == ""
 
 
 def test_a_budget_is_kept() -> None:
@@ -177,11 +206,11 @@ def test_a_stage_may_not_lose_where_words_differ() -> None:
     before = {"openings (own words)": BASE, "openings (other words)": BASE, "cloze (other words)": BASE}
     lexical = before | {"openings (own words)": BASE + 0.2, "openings (other words)": BASE - 0.01}
     assert not helps_in_other_words(lexical, before)
-    assert harms(lexical, before) == "openings (other words)"
+    assert harms(lexical, before, apart(before)) == "openings (other words)"
     traded = before | {
         "openings (other words)": BASE + 0.02,
         "cloze (other words)": BASE - 0.01 + NOISE,
     }
-    assert helps_in_other_words(traded, before) and harms(traded, before) == ""
+    assert helps_in_other_words(traded, before) and harms(traded, before, apart(before)) == ""
     assert helps_in_other_words({"links": BASE - 0.1}, {"links": BASE})  # few questions: not told apart
-    assert compare(lexical, before).queries == 300
+    assert compare(lexical, before, apart(before)).queries == 300

@@ -16,6 +16,7 @@ from fakes.models.encoders import save_tiny_cross_encoder  # noqa: E402
 from samespace.cli import cli  # noqa: E402
 from samespace.errors import DataInvalid, TrainingFailed  # noqa: E402
 from samespace.training.choosing.choice import choose_keys  # noqa: E402
+from samespace.training.choosing.search import Room  # noqa: E402
 from samespace.training.choosing.splits import with_splits  # noqa: E402
 from samespace.training.choosing.traits import Traits, template_share, traits_of  # noqa: E402
 from samespace.training.data.sources import load_data  # noqa: E402
@@ -98,10 +99,15 @@ def test_a_hundred_pairs_are_trained_without_a_configuration(tiny_checkpoint: Pa
     found = CliRunner().invoke(cli, ["train", str(source), "--out", str(tmp_path / "out"), *settings, *rate])
     assert found.exit_code == 0, (found.output, found.exception)
     told = " ".join(found.output.split())
-    for said in ("batch_size = 9: 78 pairs", "epochs = 3", "learning_rate = 0.003", "blend = ", "untouched"):
+    for said in (
+        "batch_size = 9: 78 pairs", "epochs = 3", "learning_rate = 0.003", "blend = ", "untouched", "keep = 'best'",
+        "ema = ", "seeds = 3", "temperature = 0.02: development nDCG@10", "mask = 'equal': development", "kept: ",
+    ):  # fmt: skip
         assert said in told
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert [each["rate"] for each in record["rate_probe"]["trials"]] == [0.003]
+    kept = record["kept"]
+    assert len(kept["runs"]) == 3 and kept["score"] >= max(kept["runs"])
     assert record["data"]["folder"] == "set" and set(record["scores"]) == {"dev", "test"}
     rows = {line.split()[0] + line.split()[1]: line.split()[-1] for line in found.output.splitlines() if ": " in line}
     assert rows["dev:base"] == "chose" and 0 < float(rows["test:base"]) <= 1
@@ -114,6 +120,35 @@ def test_nothing_better_than_the_base_is_refused(tiny_checkpoint: Path, tmp_path
     found = CliRunner().invoke(cli, ["train", str(source), "--out", str(tmp_path / "out"), *settings, "--no-doctor"])
     assert isinstance(found.exception, TrainingFailed) and "keep the base" in str(found.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_set_is_not_chosen(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Keys that are given stay as they are, and are not tried: blend, max_steps, temperature, keep and all."""
+    source = pairs(tmp_path / "set" / "train.jsonl", 120).parent
+    given = {
+        "base": str(tiny_checkpoint), "precision": "fp32", "learning_rate": 0.003, "blend": 0.9, "max_steps": 7,
+        "temperature": 0.07, "mask": "none", "mine": "none", "keep": "last", "ema": 0.0, "seeds": 1,
+    }  # fmt: skip
+    settings = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    found = CliRunner().invoke(cli, ["train", str(source), "--out", str(tmp_path / "out"), *settings, "--no-doctor"])
+    assert found.exit_code == 0, (found.output, found.exception)
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert {key: record["config"][key] for key in given} == given
+    assert record["steps"] == 7 and record["kept"] is None
+    assert "temperature = 0.02" not in found.output and "blend 0.5" not in found.output
+
+
+def test_a_run_fits_into_what_is_left() -> None:
+    """Steps, looks and seeds together cost no more than is left, but for the few steps that are made in any case."""
+    for left in (30.0, 120, 600, 7200):
+        for step, look in ((0.2, 1.0), (1.5, 12.0), (0.01, 0.2)):
+            room = Room(left, step, look)
+            steps = room.steps(400)
+            seeds = room.seeds(steps)
+            assert steps == 6 or seeds * room.run_s(steps) <= left
+            assert 1 <= room.looks(steps) <= 8 and 1 <= seeds <= 3
+    assert Room(7200, 0.2, 1.0).seeds(24) == 3 and Room(10, 0.2, 1.0).seeds(24) == 1
+    assert Room(1, 1.0, 1.0).steps(3) == 3
 
 
 def test_a_teacher_is_one_option(tiny_checkpoint: Path, tmp_path: Path) -> None:

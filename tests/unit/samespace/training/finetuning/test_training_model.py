@@ -121,3 +121,34 @@ def test_what_a_model_lacks_cannot_be_set() -> None:
         add_adapters(torch.nn.Embedding(3, 3), 4, seed=1)
     with pytest.raises(ConfigInvalid, match="layer_norm"):
         freeze_layer_norms(torch.nn.Linear(3, 3))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "max", "last", "weighted_mean", "attention"])
+def test_another_pooling_applies_and_is_saved(tiny_checkpoint: Path, tmp_path: Path, pooling: str) -> None:
+    """What is saved reads back with it, as an encoder and as another base; the vectors are the same."""
+    model = load(tiny_checkpoint, pooling=pooling)
+    own = vectors(load(tiny_checkpoint))
+    if pooling == "attention":
+        assert torch.allclose(vectors(model), own, atol=SAME)  # it begins as the mean
+        with torch.no_grad():
+            next(value for name, value in model.named_parameters() if name.endswith(".query")).normal_(0, 3)
+    assert not torch.allclose(vectors(model), own, atol=1e-3)
+    save_model(model, tmp_path / "out", load_checkpoint(tiny_checkpoint).folder_tokenizer, str(tiny_checkpoint))
+    checkpoint = load_checkpoint(tmp_path / "out")
+    assert checkpoint.pooling == pooling
+    texts = ["abc def", "hgfe dcba abab"]
+    found = np.asarray(CheckpointEncoder(checkpoint).encode(texts, "passage"))
+    np.testing.assert_allclose(found, model.encode(texts, normalize_embeddings=True), atol=SAME)
+    again = load_plain(str(tmp_path / "out"))
+    np.testing.assert_allclose(found, again.encode(texts, normalize_embeddings=True), atol=SAME)
+
+
+def test_a_pooling_of_another_length_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Two poolings side by side give longer vectors than one: what follows would not fit."""
+    from sentence_transformers.models import Pooling
+
+    model = load_plain(str(tiny_checkpoint))
+    model[1] = Pooling(32, ("mean", "cls"))
+    model.save_pretrained(str(tmp_path / "both"))
+    with pytest.raises(ConfigInvalid, match="'max' gives 32 dims, and the base's own pooling 64"):
+        load(tmp_path / "both", pooling="max")
