@@ -21,7 +21,7 @@ import numpy as np
 from ...evaluation.retrieval import Embedder
 from ...progress import Advance
 from ..data.examples import Examples
-from ..data.sources import RELEVANT
+from ..data.sources import RELEVANT, without_repeats
 from .diagnosis import Check, DataFinding, Severity, Table, TextName, few, interval, share
 from .languages import language
 from .material import Material
@@ -143,7 +143,7 @@ def _languages(trained: Examples) -> str | None:
 
 def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> dict[str, Placed]:
     """What each held-out split shows, where it is large enough."""
-    parts = {split: material.data.splits[split] for split in material.held_out}
+    parts = {split: without_repeats(material.data.splits[split])[0] for split in material.held_out}
     looked = {
         split: placed(part, embedder, progress=progress)
         for split, part in parts.items()
@@ -175,7 +175,7 @@ def _of_held_out(
         measured = wrong_share(found)
         if measured.low < MANY or excess(measured, trained) <= EXCESS:
             continue
-        part = material.data.splits[split]
+        part = without_repeats(material.data.splits[split])[0]
         worst = [int(found.rows[at]) for at in np.argsort(-found.places, kind="stable") if found.places[at] > LOW]
         names = [(TextName("query", part.query_ids[row]), TextName("passage", part.passage_ids[row])) for row in worst]
         says = (
