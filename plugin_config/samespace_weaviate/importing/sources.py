@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from samespace.errors import DataInvalid
+from samespace.evaluation.excerpts import clipped
+from samespace.evaluation.json_rows import KeyTwiceError, parsed_json
 from samespace.evaluation.parquet_bounds import require_plausible
 from samespace.extras import require_extra
 
@@ -113,11 +115,21 @@ def _records(file: Path) -> Iterator[tuple[str, Any]]:
             csv.field_size_limit(sys.maxsize)
             with file.open(encoding="utf-8-sig", newline="") as lines:
                 reader = csv.DictReader(lines, delimiter="," if suffix == ".csv" else "\t")
+                _require_once(reader.fieldnames or (), file)
                 for record in reader:
-                    yield f"{file}, line {reader.line_num}", {key: value for key, value in record.items() if key}
+                    where = f"{file}, line {reader.line_num}"
+                    if None in record:  # what DictReader makes of cells beyond the header
+                        columns, cells = len(record) - 1, len(record) - 1 + len(record[None])
+                        raise DataInvalid(
+                            path=where,
+                            reason=f"has {cells} cells, the header has {columns}; put texts that hold the delimiter in "
+                            "quotation marks",
+                        )
+                    yield where, {key: value for key, value in record.items() if key}
         case ".parquet":
             number = 0
             with _parquet(file) as table:
+                _require_once(table.schema_arrow.names, file)
                 for batch in table.iter_batches(batch_size=1024):
                     for record in batch.to_pylist():
                         number += 1
@@ -143,9 +155,18 @@ def _count(file: Path) -> int:
 
 def _parsed(line: str, where: str) -> Any:
     try:
-        return json.loads(line)
+        return parsed_json(line)
+    except KeyTwiceError as error:
+        raise DataInvalid(path=where, reason=str(error)) from error
     except json.JSONDecodeError as error:
         raise DataInvalid(path=where, reason=f"is not JSON: {error.msg}, column {error.colno}") from error
+
+
+def _require_once(names: Sequence[str], file: Path) -> None:
+    """Refuse a column that is there twice: the last one would win."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataInvalid(path=str(file), reason=f"has the column {twice[0]!r} {names.count(twice[0])} times; keep one")
 
 
 def _passage(record: Any, fields: Fields, where: str) -> Passage:
@@ -164,6 +185,11 @@ def _passage(record: Any, fields: Fields, where: str) -> Passage:
         )
     if not isinstance(title, str):
         raise DataInvalid(path=where, reason=f'expected "{title_field}" to be a string')
+    other = None if fields.id else record.get("id")
+    if other not in (None, "") and str(other) != str(name):
+        raise DataInvalid(
+            path=where, reason=f'has "_id" {clipped(name)} and "id" {clipped(other)}; say which with --id-field'
+        )
     known = {id_field, text_field, *(() if fields.id else ("_id", "id"))}
     rest = {key: value for key, value in record.items() if key not in known and value not in (None, "", [], {})}
     return Passage(str(name), f"{title} {text}".strip(), rest)

@@ -36,14 +36,19 @@ def read_tables(part: BulkPart, place: Place, wanted: Callable[[Sequence[str]], 
         wanted: from the names of all columns to those that are read.
 
     Raises:
-        DataInvalid: the file cannot be read as Parquet.
+        DataInvalid: the file cannot be read as Parquet, or has a column that is read twice.
     """
     import pyarrow
     import pyarrow.parquet
 
     try:
         with place.open() as stream, pyarrow.parquet.ParquetFile(stream, pre_buffer=False) as parquet:
-            columns = list(dict.fromkeys(wanted(parquet.schema_arrow.names)))
+            names = parquet.schema_arrow.names
+            columns = list(dict.fromkeys(wanted(names)))
+            for name in columns:
+                if names.count(name) > 1:
+                    reason = f"has the column {name!r} {names.count(name)} times; keep one"
+                    raise DataInvalid(path=part.source.uri, reason=reason)
             yield from _tables(parquet, part.first_row, part.rows, columns)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataInvalid(path=part.source.uri, reason=f"cannot be read as Parquet: {error}") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ..errors import DataInvalid
+from ..evaluation.json_rows import KeyTwiceError, parsed_json
 from .files import Place
 from .plan import BulkPart, Kind
 
@@ -52,7 +53,9 @@ def _objects(part: BulkPart, place: Place) -> Iterator[Mapping[str, Any] | None]
                 yield None
                 continue
             try:
-                value = json.loads(plain)
+                value = parsed_json(plain)
+            except KeyTwiceError as error:
+                raise DataInvalid(path=part.where(number), reason=str(error)) from error
             except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise DataInvalid(path=part.where(number), reason=f"is not JSON: {error}") from error
             if not isinstance(value, dict):

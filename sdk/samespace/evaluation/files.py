@@ -11,7 +11,6 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
-import json
 import lzma
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import IO, Any, Final
 from ..errors import DataInvalid
 from .arrow_rows import METADATA, arrow_rows, is_saved_dataset, parquet_rows, saved_shards
 from .excerpts import clipped
+from .json_rows import KeyTwiceError, parsed_json
 
 COMPRESSIONS: Final = (".gz", ".bz2", ".xz")
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
@@ -157,8 +157,8 @@ def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numb
         _line(path, number, first)
     text = first + "".join(rest)
     try:
-        whole = json.loads(text, object_pairs_hook=_object)
-    except _KeyTwiceError as error:
+        whole = parsed_json(text)
+    except KeyTwiceError as error:
         raise DataInvalid(path=str(path), reason=str(error)) from error
     except (ValueError, RecursionError) as error:
         at = number - 1 + getattr(error, "lineno", 1)
@@ -166,24 +166,10 @@ def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numb
     yield from enumerate(_array(path, whole), start=1)
 
 
-class _KeyTwiceError(Exception):
-    """An object has a key twice with two values: Python keeps the last one, others the first."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    whole = dict(pairs)
-    if len(whole) != len(pairs):
-        for name, value in pairs:
-            if value != whole[name]:
-                said = f"has the key {clipped(name)} twice, with {clipped(value)} and {clipped(whole[name])}; keep one"
-                raise _KeyTwiceError(said)
-    return whole
-
-
 def _parsed(path: Path, number: int, text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object)
-    except _KeyTwiceError as error:
+        return parsed_json(text)
+    except KeyTwiceError as error:
         raise DataInvalid(path=f"{path}, line {number}", reason=str(error)) from error
     except (ValueError, RecursionError):
         return None
@@ -196,8 +182,8 @@ def _is_row(value: Sequence[Any]) -> bool:
 
 def _line(path: Path, number: int, line: str) -> Any:
     try:
-        return json.loads(line, object_pairs_hook=_object)
-    except _KeyTwiceError as error:
+        return parsed_json(line)
+    except KeyTwiceError as error:
         raise DataInvalid(path=f"{path}, line {number}", reason=str(error)) from error
     except ValueError as error:  # also a number of thousands of digits
         raise _not_json(path, number, getattr(error, "msg", str(error))) from error

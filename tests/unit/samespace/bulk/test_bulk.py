@@ -282,3 +282,18 @@ def test_errors_travel_between_processes() -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is DataInvalid and str(copy) == str(error) and copy.path == error.path
     assert str(pickle.loads(pickle.dumps(SamespaceError("plain")))) == "plain"
+
+
+def test_a_key_or_column_that_is_there_twice_is_refused(tiny_artifact: Path, tmp_path: Path) -> None:
+    """One of two texts would win in silence."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    twice = tmp_path / "texts.jsonl"
+    twice.write_text('{"id": "1", "text": "file", "text": "list"}\n')
+    with pytest.raises(DataInvalid, match="'text' twice, with 'file' and 'list'"):
+        embed(twice, tmp_path / "out", tiny_artifact)
+    table = tmp_path / "texts.parquet"
+    parquet.write_table(pa.Table.from_arrays([pa.array(["1"]), *[pa.array(["a"])] * 2], ["id", "text", "text"]), table)
+    with pytest.raises(DataInvalid, match="the column 'text' 2 times"):
+        embed(table, tmp_path / "other", tiny_artifact)

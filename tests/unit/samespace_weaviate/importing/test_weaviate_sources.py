@@ -87,3 +87,36 @@ def test_a_record_with_a_text_that_is_none_is_refused_with_the_types_it_has(tmp_
     file.write_text('{"_id": "1", "text": 3}\n', encoding="utf-8")
     with pytest.raises(DataInvalid, match=r'found "_id" \(str\), "text" \(int\)'):
         list(read_passages(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl", '{"_id": "1", "text": "a", "text": "b"}', "'text' twice, with 'a' and 'b'"),
+        ("a.jsonl", '{"_id": "1", "id": "2", "text": "a"}', "\"_id\" '1' and \"id\" '2'"),
+        ("a.csv", "id,text,text\n1,a,b\n", "the column 'text' 2 times"),
+        ("a.csv", "id,text\n1,one, two\n", "has 3 cells, the header has 2"),
+        ("a.tsv", "id\ttext\n1\ta\tb\n", "has 3 cells, the header has 2"),
+    ],
+)
+def test_nothing_wins_in_silence(tmp_path: Path, name: str, content: str, reason: str) -> None:
+    """Of two values for one thing none is taken, and nothing is cut off."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataInvalid, match=reason):
+        list(read_passages(tmp_path / name))
+
+
+def test_a_parquet_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pa.Table.from_arrays([pa.array(["1"]), *[pa.array(["a"])] * 2], ["id", "text", "text"]), file)
+    with pytest.raises(DataInvalid, match="the column 'text' 2 times"):
+        list(read_passages(file))
+
+
+def test_two_ids_that_agree_are_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"_id": "1", "id": 1, "text": "a"}\n', encoding="utf-8")
+    assert list(read_passages(file)) == [Passage("1", "a", {})]
