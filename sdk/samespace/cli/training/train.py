@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,8 @@ from .doctor import show
 
 if TYPE_CHECKING:
     from ...training.choosing.poolings import ComparedPoolings
+    from ...training.doctor import Diagnosis
+    from ...training.finetuning.config import TrainingConfig
     from ...training.finetuning.rates import Picked
     from ...training.finetuning.trainer import TrainingRun
 
@@ -82,24 +84,27 @@ def train(
     if threads := settle_threads(os.environ):
         say(threads)
     diagnosed = partial(show, notes=False, err=True)
-    if settings is not None and probe_rates:
-        from ...training.finetuning import trainer
-
-        _show_rates(trainer.probe_rates(settings, progress, doctor=doctor, diagnosed=diagnosed))
-        return
-    if settings is not None and probe_poolings:
-        from ...training.choosing.poolings import compare_poolings
-        from ...training.finetuning.trainer import look_at_data
-
-        if doctor:
-            look_at_data(settings, diagnosed)
-        _show_poolings(compare_poolings(settings, progress, say))
+    if settings is not None and (probe_rates or probe_poolings):
+        _probe(settings, diagnosed if doctor else None, poolings=probe_poolings)
         return
     run = api.train(
         config, out, overrides=overrides, teacher=teacher or "", budget_s=budget_s, doctor=doctor, progress=progress,
         say=say, diagnosed=diagnosed,
     )  # fmt: skip
     _show(run)
+
+
+def _probe(settings: TrainingConfig, diagnosed: Callable[[Diagnosis], None] | None, *, poolings: bool) -> None:
+    """Short runs and a recommendation; nothing is written."""
+    from ...training.choosing.poolings import compare_poolings
+    from ...training.finetuning import trainer
+
+    if diagnosed is not None:
+        trainer.look_at_data(settings, diagnosed)
+    if poolings:
+        _show_poolings(compare_poolings(settings, progress, say))
+    else:
+        _show_rates(trainer.probe_rates(settings, progress, doctor=False))
 
 
 def _show(run: TrainingRun) -> None:

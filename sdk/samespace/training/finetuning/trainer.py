@@ -158,8 +158,9 @@ def look_at_data(config: TrainingConfig, show: Show = lambda _: None) -> None:
     if not is_main():
         return
     allowed = "all" if config.drop_leaks else config.allow_leakage
-    asked = Questions(config.train_split, config.held_out_splits, allowed, cost=False)
-    checkup(load_data(config.data), asked, show)
+    data = load_data(config.data)
+    held_out = tuple(split for split in config.held_out_splits if split in data.splits)
+    checkup(data, Questions(config.train_split, held_out, allowed, cost=False), show)
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,8 @@ def test_choosing_needs_a_development_split(tiny_checkpoint: Path, tmp_path: Pat
     bare = write_set(tmp_path / "bare", range(0), range(80, 96))
     for more in ({"keep": "best"}, {"ema": 0.9}, {"seeds": 2}):
         with pytest.raises(ConfigInvalid, match="has no split 'dev'; it has"):
-            train(config(tiny_checkpoint, bare, tmp_path / "out", held_out_splits=["test"], **more))
+            train(config(tiny_checkpoint, bare, tmp_path / "out", **more))
+    assert train(config(tiny_checkpoint, bare, tmp_path / "last", epochs=1)).record["kept"] is None  # it does without
     with pytest.raises(ConfigInvalid, match="patience: 3 has no effect without keep = 'best'"):
         config(tiny_checkpoint, bare, tmp_path / "out", patience=3)
 
