@@ -79,9 +79,9 @@ def _run(arguments: argparse.Namespace, name: str, teacher: str) -> dict[str, An
             say,
         )  # fmt: skip
         asked = {split: load_dataset(folder, split) for split in splits(folder) if split != "train"}
-        scored = {"base": held_out_scores(load_checkpoint(BASE), asked, "base", progress)}
+        scored = {"base": held_out_scores(load_checkpoint(BASE), asked, "base", progress).kinds}
         if found.written is not None:
-            scored["adapted"] = held_out_scores(load_checkpoint(str(out)), asked, "new", progress)
+            scored["adapted"] = held_out_scores(load_checkpoint(str(out)), asked, "new", progress).kinds
         if arguments.teacher:
             scored["teacher"] = _teacher(arguments.teacher, asked)
     scores = {who: {split: float(each.score.ndcg_10) for split, each in kinds.items()} for who, kinds in scored.items()}
@@ -103,7 +103,7 @@ def _run(arguments: argparse.Namespace, name: str, teacher: str) -> dict[str, An
 
 def _teacher(name: str, asked: Mapping[str, Dataset]) -> dict[str, Evaluation]:
     if not (Path(name) / MANIFEST).is_file():
-        return held_out_scores(load_checkpoint(name), asked, "teacher", progress)
+        return held_out_scores(load_checkpoint(name), asked, "teacher", progress).kinds
     with Encoder.load(name) as encoder:
         once = Once(encoder)
         return {split: evaluate(DenseRanker(once), dataset) for split, dataset in asked.items()}

@@ -29,6 +29,7 @@
     ├── OutputFailed           an output cannot be written: the disk is full, read-only or broken
     │   └── OutputBusy         another process is writing it
     ├── TrainingFailed         training ended without an encoder worth keeping
+    ├── PushFailed             a hub does not have what was pushed
     ├── ExtraMissing           a part of samespace that is not installed
     └── WeaviateError          Weaviate refused, or is not what the plan expects
         ├── WeaviateUnavailable
@@ -276,11 +277,8 @@ class SpaceNotReady(ServerUnavailable):
 
     def __init__(self, *, space: str, reason: str) -> None:
         self.space, self.reason = space, reason
-        SamespaceError.__init__(
-            self,
-            f"space {space} is not ready: {reason}; it answers again once its probes pass: try another replica, "
-            "or this one later",
-        )
+        when = "it answers again once its probes pass: try another replica, or this one later"
+        SamespaceError.__init__(self, f"space {space} is not ready: {reason}; {when}")
 
 
 class DeadlineExceeded(SamespaceError):
@@ -328,6 +326,14 @@ class TrainingFailed(SamespaceError):
     """Training ended without an encoder worth keeping."""
 
 
+class PushFailed(SamespaceError):
+    """A hub does not have what was pushed, or nobody saw that it has; *state* says what of it is there."""
+
+    def __init__(self, *, to: str, reason: str, state: str, remedy: str) -> None:
+        self.to, self.reason, self.state, self.remedy = to, reason, state, remedy
+        super().__init__(f"not pushed: {to}: {reason}; {state}. {remedy[:1].upper()}{remedy[1:]}")
+
+
 class ExtraMissing(SamespaceError):
     """A part of samespace that is not installed."""
 
@@ -357,13 +363,7 @@ class PinBroken(WeaviateError):
 
 
 class ReplicasDiffer(WeaviateError):
-    """Replicas of a collection hold different objects, so what one of them tells is not what is stored.
-
-    Attributes:
-        collection: its name.
-        nodes: addresses of those that lack objects or have old ones; () where that is not known.
-        ids: the first of the objects.
-    """
+    """Replicas of a collection differ: *nodes*, as far as known, lack objects or have old ones, *ids* first of all."""
 
     def __init__(self, *, collection: str, found: str, nodes: tuple[str, ...] = (), ids: tuple[str, ...] = ()) -> None:
         self.collection, self.found, self.nodes, self.ids = collection, found, nodes, ids

@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "inspect": ("samespace.cli.artifacts.inspect:inspect", "Show what an artifact holds."),
     "verify": ("samespace.cli.artifacts.verify:verify", "Check an artifact's files and recompute its probes."),
     "certify": ("samespace.cli.artifacts.certify:certify", "Sign an artifact's manifest."),
+    "push": ("samespace.cli.artifacts.push:push", "Write an artifact or a model folder to the Hugging Face hub."),
     "combine": ("samespace.cli.artifacts.combine:combine", "Make one artifact of several encoders."),
     "diff": ("samespace.cli.artifacts.diff:diff", "Say whether two artifacts are the same space, and what differs."),
     "pipeline": ("samespace.cli.artifacts.pipeline:pipeline", "Print the one id of a pipeline."),

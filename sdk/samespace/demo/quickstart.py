@@ -245,7 +245,7 @@ def _told(comparison: Comparison, chose: bool) -> dict[str, Any]:
 
 def _chosen_on(model: Path) -> tuple[str, ...]:
     from ..exporting.provenance import RECORD
-    from ..training.scoring.report import chosen_on
+    from ..report.verdicts import chosen_on
 
     return chosen_on(json.loads((model / RECORD).read_text(encoding="utf-8")))
 

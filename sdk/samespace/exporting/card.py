@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import SamespaceError
 from ..model.exportable import Exportable
 from ..model.transform import Transform
+from ..report.verdicts import SCORE_HEAD, markdown_table, score_notes, score_rows, verdict
 from .builds.exact import BuildFile
+from .hub_header import header, origin_of, results_of
 from .provenance import public_name
+
+_USAGE: Final = """\
+## Usage
+
+In this folder, with `pip install 'samespace[cpu]'`:
+
+```python
+from samespace import Encoder
+
+encoder = Encoder.load(".")
+queries = encoder.encode(["how do I flatten a list"], role="query")
+passages = encoder.encode(["Use itertools.chain."], role="passage")
+print(queries @ passages.T)
+```
+
+`samespace verify .` checks the files and recomputes the probes; `samespace serve .` serves it. The id is over weights,
+tokenizer and recipe: encoders with one id give the same vectors, up to rounding. Stored vectors belong to one id.
+"""
 
 
 def model_card(
@@ -29,8 +49,12 @@ def model_card(
         for m in build.measured
     ]
     prompts = [f"- Prompt for {role}: `{prompt}`" for role, prompt in recipe.prompts.items() if prompt]
+    record = provenance.get("training", {})
+    origin = origin_of(checkpoint.source)
+    said = verdict(record) if "comparisons" in record else None
+    adapted = record.get("verdict")
     lines = [
-        f"# {name}",
+        header(origin, name, "samespace", results_of(record) if said else (), tags=("onnx",)) + f"# {name}",
         "",
         f"A text encoder exported by samespace. Space id: `{identity.space_id()}`.",
         "Its vectors may be compared only with vectors of the same space.",
@@ -42,6 +66,17 @@ def model_card(
         *([_transform(checkpoint.transform)] if checkpoint.transform else []),
         *([f"- Head: {provenance['head']['summary']}"] if "head" in provenance else []),
         f"- Made from: `{public_name(checkpoint.source)}`",
+        f"- {origin.sentence()}",
+        "",
+        _USAGE,
+        *(["## Verdict on the checkpoint", "", adapted["sentence"], "", adapted["rests_on"], ""] if adapted else []),
+        *(
+            ["## Scores of the checkpoint", "", said[0], "", markdown_table(SCORE_HEAD, score_rows(record)), ""]
+            if said
+            else []
+        ),
+        *((sentence + "\n" for sentence in score_notes(record)) if said else ()),
+        "## Builds",
         "",
         f"| build | runtime | computes in | worst 1 - cos to {checkpoint.reference} | nDCG@10 change |",
         "| --- | --- | --- | --- | --- |",

@@ -24,7 +24,7 @@ def training_record(model: str | Path) -> dict[str, Any]:
     for place in (Path(model) / RECORD, Path(model).parent / RECORD):
         if place.is_file():
             record = json.loads(place.read_text(encoding="utf-8"))
-            return {"training": _without_paths(record)} if isinstance(record, dict) else {}
+            return {"training": without_paths(record)} if isinstance(record, dict) else {}
     return {}
 
 
@@ -60,7 +60,8 @@ def public_name(model: str) -> str:
     return Path(model).resolve().name if is_folder else model
 
 
-def _without_paths(record: dict[str, Any]) -> dict[str, Any]:
+def without_paths(record: dict[str, Any]) -> dict[str, Any]:
+    """A training record whose configuration names folders by their last part alone."""
     config = record.get("config")
     if not isinstance(config, dict):
         return record

@@ -37,6 +37,7 @@ from .builds.gate import speed_reports
 from .builds.original import OriginalCheck
 from .builds.parity import reference
 from .graph import OPSETS, graph_of_checkpoint
+from .hub_header import header, origin_of
 from .package import README, Exported, Say
 from .provenance import public_name
 
@@ -210,8 +211,9 @@ def _facts(checkpoint: RerankerCheckpoint, original: OriginalCheck) -> dict[str,
 
 def _card(name: str, checkpoint: RerankerCheckpoint) -> str:
     recipe = checkpoint.recipe
+    top = header(origin_of(checkpoint.source), name, "samespace", tags=("onnx", "reranker"), task="text-ranking")
     return (
-        f"# {name}\n\nA reranker exported by samespace. Its id: `{checkpoint.identity.space_id()}`.\n\n"
+        f"{top}# {name}\n\nA reranker exported by samespace. Its id: `{checkpoint.identity.space_id()}`.\n\n"
         "- It reads a query and a passage together and gives one score; it gives no vectors.\n"
         f"- Pairs: up to {recipe.token_limit} tokens at once; a longer passage is read in windows that share "
         f"{recipe.window_overlap} tokens, and the best one counts.\n"

@@ -6,7 +6,10 @@ that what stands in data cannot become markup. Nothing is loaded from anywhere a
 What it leaves to others: what to say. What it gives up: pictures that answer to the mouse.
 """
 
-from .html import heading, note, page, paragraph, table
+from .html import folded, grid, heading, note, page, paragraph, table, two_lists, verdict_note
 from .pictures import bars, histogram, lines, scatter
 
-__all__ = ["bars", "heading", "histogram", "lines", "note", "page", "paragraph", "scatter", "table"]
+__all__ = [
+    "bars", "folded", "grid", "heading", "histogram", "lines", "note", "page", "paragraph", "scatter", "table",
+    "two_lists", "verdict_note",
+]  # fmt: skip

@@ -63,6 +63,7 @@ STATUS: Final[dict[type[SamespaceError], Status]] = {
     errors.OutputFailed: Status("INTERNAL", 500),
     errors.OutputBusy: Status("INTERNAL", 500),
     errors.TrainingFailed: Status("INTERNAL", 500),
+    errors.PushFailed: Status("INTERNAL", 500),
     errors.ExtraMissing: Status("UNIMPLEMENTED", 500),
     errors.WeaviateError: Status("INTERNAL", 500),
     errors.WeaviateUnavailable: Status("INTERNAL", 500),

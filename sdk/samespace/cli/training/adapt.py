@@ -87,6 +87,7 @@ def adapt(documents: Path, out: Path, **settings: Any) -> None:
         echo("Nothing is written; keep the base, or pass --anyway.")
         _next(settings)
     else:
+        echo(f"report: {found.written / 'report.html'}")
         echo(f"model: {found.written}; export it: samespace export {found.written} ARTIFACT")
     if not found.better:
         sys.exit(NOT_BETTER)

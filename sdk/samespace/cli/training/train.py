@@ -108,17 +108,18 @@ def _probe(settings: TrainingConfig, diagnosed: Callable[[Diagnosis], None] | No
 
 
 def _show(run: TrainingRun) -> None:
-    from ...training.scoring import report
+    from ...report.verdicts import SCORE_HEAD, score_rows, verdict
+    from ...training.scoring.report import REPORT
 
     if not run.record:
         return  # a process that helped another one, which speaks for both
     for line in _about(run.record):
         say(line)
     if run.record["scores"]:
-        echo(table(report.SCORE_HEAD, report.score_rows(run.record)))
-    if (said := report.verdict(run.record)) is not None:
+        echo(table(SCORE_HEAD, score_rows(run.record)))
+    if (said := verdict(run.record)) is not None:
         click.secho(said[0], fg="red" if said[1] else "green", bold=said[1])
-    echo(f"report: {run.folder / report.REPORT}")
+    echo(f"report: {run.folder / REPORT}")
     echo(f"model: {run.folder}; export it: samespace export {run.folder} ARTIFACT")
 
 

@@ -92,7 +92,7 @@ def show(made: Extended) -> None:
 
 def show_scores(record: Any) -> None:
     """Print the development score before and after, and whether it is better."""
-    from ...training.scoring.report import SCORE_HEAD, score_rows, verdict
+    from ...report.verdicts import SCORE_HEAD, score_rows, verdict
 
     said = verdict(record)
     if said is None:

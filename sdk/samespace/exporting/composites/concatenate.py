@@ -18,6 +18,7 @@ from ...combine import concatenate
 from ...errors import ExtraMissing, RequestInvalid
 from ...runtime import load_build
 from ...text import ROLES
+from ..hub_header import Origin, header
 from .evidence import TowerEvidence, no_evidence
 
 README: Final = "README.md"
@@ -153,8 +154,10 @@ def _card(name: str, identity: Composite, parts: Mapping[str, Artifact], facts: 
     ]
     sources: Mapping[str, str] = facts.get("router") or facts.get("towers") or {}
     table = "\n".join(["| part | name | space | dims | weight |", "| --- | --- | --- | --- | --- |", *rows])
+    top = header(Origin(), name, "samespace", tags=("onnx",))
     return (
-        f"# {name}\n\nSpace `{identity.space_id()}`, {identity.dims} dims, a {identity.kind.replace('_', '-')}.\n\n"
+        f"{top}# {name}\n\n"
+        f"Space `{identity.space_id()}`, {identity.dims} dims, a {identity.kind.replace('_', '-')}.\n\n"
         f"{what} Vectors of this space compare with each other only, never with those of a part alone.\n\n{table}\n"
         + "".join(f"\n- {folder} is made from `{source}`." for folder, source in sources.items())
     )

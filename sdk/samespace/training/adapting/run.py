@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from ...folders import folder_beside, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable
 from ...progress import Progress, silent
+from ...report.verdicts import BASE, TRAINED
 from ...text import Role
 from ...vectors import Float32
 from ..asking.generator import KEY, Generator
@@ -29,13 +30,14 @@ from ..finetuning.model import load_plain, save_model
 from ..heads.frozen import default_cache
 from ..imitating.query_log import read_queries
 from ..scoring.record import write_record
+from ..scoring.report import CARD, REPORT
 from .bench import Yardstick
 from .course import LEAST_PAIRS, Course, Say, cutter
 from .documents import Library, read_documents
 from .heldout import HeldOut, hold_out, languages_of, not_asked, without_asked
 from .plan import Pace, Spending, spend
-from .report import card
-from .scores import held_out_scores
+from .report import card, html_report
+from .scores import Shown, scored
 from .stage import Workshop, reading
 from .verdict import BETTER, JUDGED, Verdict, decide
 
@@ -143,10 +145,11 @@ def adapt(
         if not share:
             return Adaptation(None, None, record | {"better_than_base": False, "total_s": round(clock() - began, 1)})
         trained = load_checkpoint(str(work / "mixed"))
-        verdict, scores = _verdict(base, trained, judged or held.questions["test"], progress)
+        shown = scored(base, trained, judged or held.questions["test"], settings.teacher, settings.cache, progress)
+        verdict = _verdict(shown)
         record |= {
             "verdict": verdict.to_json() | {"sentence": verdict.sentence(), "rests_on": verdict.rests_on()},
-            "scores": scores,
+            **shown.to_json(),
             "better_than_base": verdict.word == BETTER,
             "total_s": round(clock() - began, 1),
         }
@@ -154,7 +157,8 @@ def adapt(
             return Adaptation(verdict, None, record)
         with whole_folder(settings.out) as out:
             save_model(load_plain(trained.source), out, base.folder_tokenizer, settings.base)
-            (out / "README.md").write_text(card(record), encoding="utf-8")
+            (out / REPORT).write_text(html_report(record, shown), encoding="utf-8")
+            (out / CARD).write_text(card(record), encoding="utf-8")
             write_record(out, record)
     return Adaptation(verdict, settings.out, record)
 
@@ -249,16 +253,9 @@ def _about(library: Library, held: HeldOut) -> list[str]:
     return said
 
 
-def _verdict(
-    base: Checkpoint, trained: Checkpoint, datasets: Mapping[str, Dataset], progress: Progress
-) -> tuple[Verdict, dict[str, Any]]:
-    found = {name: held_out_scores(each, datasets, name, progress) for name, each in (("base", base), ("new", trained))}
-    per_query = {
-        name: {kind: each.per_query["ndcg@10"] for kind, each in kinds.items()} for name, kinds in found.items()
-    }
-    scores = {name: {kind: each.score.to_json() for kind, each in kinds.items()} for name, kinds in found.items()}
-    asked = {kind: each.queries for kind, each in datasets.items()}
-    return decide(per_query["new"], per_query["base"], asked), scores
+def _verdict(shown: Shown) -> Verdict:
+    asked = {kind: each.queries for kind, each in shown.questions.items()}
+    return decide(shown.per_query(TRAINED), shown.per_query(BASE), asked)
 
 
 def _record(

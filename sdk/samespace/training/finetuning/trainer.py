@@ -138,6 +138,7 @@ def _train(
             load_checkpoint(work, setup.overrides),
             outcome.held_out(setup.data.data, config.data, config.score_splits),
             progress,
+            config.teacher,
         )
         record |= found.to_json() | {"total_s": round(time.perf_counter() - began, 3)}
         (work / report.REPORT).write_text(report.html_report(record, found), encoding="utf-8")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from ...evaluation import Dataset, Evaluation
 from ...exporting.provenance import RECORD
+from ...report.verdicts import BASE, BM25, TRAINED, verdict
 from . import report
-from .outcome import BASE, BM25, TRAINED, Outcome, changes
+from .changes import changes
+from .outcome import Outcome
 
 
 def add_scores(folder: Path, dataset: Dataset, bm25: Evaluation, base: Evaluation, trained: Evaluation) -> None:
@@ -19,12 +21,11 @@ def add_scores(folder: Path, dataset: Dataset, bm25: Evaluation, base: Evaluatio
         name: replace(each, score=replace(each.score, encoder=name))
         for name, each in ((BM25, bm25), (BASE, base), (TRAINED, trained))
     }
-    ndcg = {name: each.per_query["ndcg@10"] for name, each in found.items()}
     outcome = Outcome(
         evaluations={split: found},
         versus={split: {name: trained.against(found[name]) for name in (BM25, BASE)}},
         isotropy={}, runtime={}, vectors={}, cosines={},
-        changes={split: changes(dataset.queries, ndcg[BASE], ndcg[TRAINED])},
+        changes={split: changes(dataset, found[BASE], found[TRAINED])},
     )  # fmt: skip
     record = json.loads((folder / RECORD).read_text(encoding="utf-8")) | outcome.to_json()
     (folder / report.REPORT).write_text(report.html_report(record, outcome), encoding="utf-8")
@@ -35,5 +36,5 @@ def add_scores(folder: Path, dataset: Dataset, bm25: Evaluation, base: Evaluatio
 def score_section(folder: Path) -> str:
     """The scores of *folder*'s record as a section of a card."""
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    said = report.verdict(record)
+    said = verdict(record)
     return "\n".join(["## Scores", "", *([said[0], ""] if said else []), report.markdown_scores(record), ""])

@@ -16,9 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import ExtraMissing
 from ...evaluation import (
-    Bm25Ranker,
     Comparison,
     Dataset,
     DenseRanker,
@@ -34,35 +32,25 @@ from ...evaluation.dataset import is_retrieval_set
 from ...exporting.fastest import fastest
 from ...model.checkpoint import Checkpoint
 from ...progress import Progress, silent
+from ...report.verdicts import BASE, BM25, TEACHER, TRAINED
 from ...text import Role
 from ...vectors import Vectors
 from ..data.examples import TrainingData
 from ..data.sources import as_dataset
+from .beside import by_teacher, by_words
+from .changes import Change, changes
 
 _ISOTROPY_TEXTS: Final = 1000
 _COSINES: Final = 5000
-_CHANGES: Final = 5
-BASE: Final = "base"
-TRAINED: Final = "trained"
-BM25: Final = "bm25"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One query's nDCG@10 before and after."""
-
-    query: str
-    before: float
-    after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How three rankers did on each split.
+    """How the rankers did on each split.
 
     Attributes:
-        evaluations: split -> BM25, BASE, TRAINED -> what it scored.
-        versus: split -> BM25, BASE -> the trained encoder's nDCG@10 against it.
+        evaluations: split -> BM25, BASE, TRAINED, TEACHER -> what it scored.
+        versus: split -> BM25, BASE, TEACHER -> the trained encoder's nDCG@10 against it.
         isotropy: BASE, TRAINED -> effective rank, mean cosine and uniformity of some passages.
         runtime: BASE, TRAINED -> what computed the vectors.
         vectors: BASE, TRAINED -> (texts, dim), some passages' vectors, for pictures.
@@ -104,17 +92,22 @@ class Outcome:
 
 
 def score(
-    base: Checkpoint, trained: Checkpoint, datasets: Mapping[str, Dataset], progress: Progress = silent
+    base: Checkpoint,
+    trained: Checkpoint,
+    datasets: Mapping[str, Dataset],
+    progress: Progress = silent,
+    teacher: str = "",
 ) -> Outcome:
-    """Score BM25, *base* and *trained* on *datasets*, by split; {} gives an empty outcome."""
+    """Score BM25, *base*, *trained* and *teacher* on *datasets*, by split; {} gives an empty outcome.
+
+    Args:
+        teacher: encoder that was learned from; "" for none.
+    """
     if not datasets:
         return Outcome({}, {}, {}, {}, {}, {}, {})
     found: dict[str, dict[str, Evaluation]] = {split: {} for split in datasets}
-    try:
-        for split, dataset in datasets.items():
-            found[split][BM25] = evaluate(Bm25Ranker(), dataset)
-    except ExtraMissing:
-        pass  # a baseline less; the extra `train` brings it
+    for split, evaluation in by_words(datasets).items():
+        found[split][BM25] = evaluation
     isotropy, runtime, vectors, cosines = {}, {}, {}, {}
     texts = all_texts(datasets.values())
     for name, checkpoint in ((BASE, base), (TRAINED, trained)):
@@ -135,14 +128,13 @@ def score(
             "uniformity": uniformity(rows) if len(rows) > 1 else 0.0,
             "texts": float(len(rows)),
         }
+    for split, evaluation in by_teacher(teacher, datasets, progress).items():
+        found[split][TEACHER] = evaluation
     versus: dict[str, dict[str, Comparison]] = {
-        split: {name: each[TRAINED].against(each[name]) for name in (BM25, BASE) if name in each}
+        split: {name: each[TRAINED].against(each[name]) for name in (BM25, BASE, TEACHER) if name in each}
         for split, each in found.items()
     }
-    changed = {
-        split: changes(datasets[split].queries, each[BASE].per_query["ndcg@10"], each[TRAINED].per_query["ndcg@10"])
-        for split, each in found.items()
-    }
+    changed = {split: changes(datasets[split], each[BASE], each[TRAINED]) for split, each in found.items()}
     return Outcome(found, versus, isotropy, runtime, vectors, cosines, changed)
 
 
@@ -203,17 +195,6 @@ def _cosines(encoder: Once, dataset: Dataset) -> dict[str, npt.NDArray[np.float3
         "right answers": np.einsum("nd,nd->n", q[rows[:, 0]], p[rows[:, 1]]),
         "other passages": np.einsum("nd,nd->n", q[rows[:, 0]], p[others]),
     }
-
-
-def changes(
-    queries: Sequence[str], before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
-) -> tuple[Change, ...]:
-    """The queries that changed most, best first."""
-    order = np.argsort(before - after, kind="stable")
-    chosen = dict.fromkeys([*order[:_CHANGES].tolist(), *order[-_CHANGES:].tolist()])
-    return tuple(
-        Change(queries[row], float(before[row]), float(after[row])) for row in chosen if before[row] != after[row]
-    )
 
 
 def all_texts(datasets: Collection[Dataset]) -> list[str]:

@@ -1,6 +1,7 @@
 """What a run was like, for people: a page that opens offline, and the card that goes with the model. Pure.
 
-What it leaves to others: the numbers (`trainer`, `outcome`), drawing (`samespace.report`).
+What it leaves to others: the numbers (`trainer`, `outcome`), the words of a verdict (`samespace.report.verdicts`),
+drawing (`samespace.report`), the hub's header (`exporting.hub_header`).
 """
 
 from __future__ import annotations
@@ -11,43 +12,31 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ...report import heading, histogram, lines, note, page, paragraph, scatter, table
-from .outcome import BASE, TRAINED, Outcome
+from ...exporting.hub_header import MODEL_USAGE, header, origin_of, results_of
+from ...exporting.provenance import public_name
+from ...report import (
+    folded,
+    grid,
+    heading,
+    histogram,
+    lines,
+    note,
+    page,
+    paragraph,
+    scatter,
+    table,
+    two_lists,
+    verdict_note,
+)
+from ...report.verdicts import BASE, SCORE_HEAD, TRAINED, markdown_table, score_notes, score_rows, verdict
+from .changes import Change, Listed
+from .outcome import Outcome
 
 REPORT: Final = "report.html"
 CARD: Final = "README.md"
 _POINTS: Final = 300
-_MOST_CHARS: Final = 120
-
-
-def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
-    """Whether the encoder is better than its base, and whether that is bad news; None where nothing was scored."""
-    if record["better_than_base"] is None:
-        return None
-    split = list(record["comparisons"])[-1]
-    against = record["comparisons"][split][BASE]
-    if split in chosen_on(record):
-        points = 100 * against["mean"]
-        word = "Better than its base" if record["better_than_base"] else "NOT better than its base"
-        return (
-            f"{word} on {split}, by {points:+.1f} points of nDCG@10; but {split} chose the rate or the weights, "
-            "so that is too good to be believed, and has no p-value. Score a split that chose nothing.",
-            not record["better_than_base"],
-        )
-    numbers = (
-        f"{100 * against['mean']:+.1f} points of nDCG@10 on {split} (95 % interval {100 * against['low']:+.1f} to "
-        f"{100 * against['high']:+.1f}, p = {against['p_value']:.4f}; {against['wins']} queries better, "
-        f"{against['losses']} worse)"
-    )
-    if record["better_than_base"]:
-        return f"Better than its base: {numbers}.", False
-    return f"NOT better than its base: {numbers}. `samespace export` will ask for --anyway.", True
-
-
-def chosen_on(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The splits that chose something of this run: what is measured on them flatters, so no p-value is shown."""
-    probe = record.get("rate_probe") or {}
-    return (record["config"]["dev_split"],) if probe.get("trials") or record.get("kept") else ()
+_MOST_CHARS: Final = 160
+RIGHT: Final = "right answer"
 
 
 def loss_of_sample(record: Mapping[str, Any]) -> str:
@@ -71,45 +60,75 @@ def smoothed(losses: Sequence[float]) -> list[float]:
 
 
 def html_report(record: Mapping[str, Any], outcome: Outcome) -> str:
-    """The page of a run."""
+    """The page of a run: the verdict first, then what it rests on, then how it came about."""
     config = record["config"]
-    parts = [paragraph(_summary(record))]
+    parts = []
     if (said := verdict(record)) is not None:
-        parts.append(note(said[0], "bad" if said[1] else "good"))
+        parts.append(verdict_note(said[0], "bad" if said[1] else "good"))
     parts += [note(_alarm(alarm), "warn") for alarm in record["sentinel"]["alarms"]]
-    if outcome.evaluations:
-        parts += [
-            heading("Scores on held-out queries"),
-            table(SCORE_HEAD, score_rows(record)),
-            paragraph("p: paired bootstrap over queries, trained against the row's ranker; wins and losses likewise."),
-        ]
+    parts.append(paragraph(_summary(record)))
+    if record["scores"]:
+        parts += [heading("Scores on held-out questions"), table(SCORE_HEAD, score_rows(record))]
+        parts += [paragraph(sentence) for sentence in score_notes(record)]
+    for split, changed in outcome.changes.items():
+        parts += wins_and_losses(f"on {split}", changed)
     parts += _training(record)
     if record["rate_probe"] and record["rate_probe"]["trials"]:
         parts += _rates(record["rate_probe"])
-    if outcome.cosines:
-        parts.append(heading("Similarities"))
-        parts += [
-            histogram({f"{name}, {what}": list(map(float, values)) for what, values in cosines.items()}, label="cosine")
-            for name, cosines in outcome.cosines.items()
-        ]
     if outcome.vectors:
-        parts += [
-            heading("Passages, on the two main axes of each space"),
-            *(scatter({name: plane(rows)}, x="first axis", y="second axis") for name, rows in outcome.vectors.items()),
-            table(
-                ["", "effective rank", "mean cosine", "uniformity"],
-                [
-                    [name, f"{each['effective_rank']:.1f}", f"{each['mean_cosine']:.3f}", f"{each['uniformity']:.2f}"]
-                    for name, each in outcome.isotropy.items()
-                ],
-            ),
-        ]
-    for split, changes in outcome.changes.items():
-        if changes:
-            rows = [[_clip(each.query), f"{each.before:.2f}", f"{each.after:.2f}"] for each in changes]
-            parts += [heading(f"Queries of {split} that changed most"), table(["query", BASE, TRAINED], rows)]
-    parts += [heading("Configuration"), table(["key", "value"], [[key, repr(value)] for key, value in config.items()])]
+        parts += _spaces(outcome)
+    rows = [[key, repr(value)] for key, value in config.items()]
+    parts += [heading("Configuration"), folded("every key", table(["key", "value"], rows))]
     return page(f"Training on {record['data']['folder']}", *parts)
+
+
+def wins_and_losses(where: str, changed: Sequence[Change], names: Sequence[str] = (BASE, TRAINED)) -> list[str]:
+    """The questions that changed most, each with what both encoders found."""
+    parts = []
+    for title, some in (
+        (f"Won most {where}", [each for each in changed if each.after > each.before]),
+        (f"Lost most {where}", [each for each in changed if each.after < each.before]),
+    ):
+        if some:
+            parts += [heading(title), grid(*(_pair(each, names) for each in some))]
+    return parts
+
+
+def _pair(change: Change, names: Sequence[str]) -> str:
+    lists = {
+        f"{name}: nDCG@10 {score:.2f}{'' if any(hit.right for hit in hits) else ', no right answer found'}": [
+            _entry(hit) for hit in hits
+        ]
+        for name, score, hits in zip(
+            names, (change.before, change.after), (change.before_list, change.after_list), strict=True
+        )
+    }
+    return two_lists(_clip(change.query), lists, RIGHT)
+
+
+def _entry(hit: Listed) -> tuple[int, str, bool]:
+    return hit.place, _clip(" ".join(hit.text.split())), hit.right
+
+
+def _spaces(outcome: Outcome) -> list[str]:
+    """A map of each space, how spread out it is, and how far right answers are from others."""
+    names = list(outcome.vectors)
+    maps = (scatter({f"passages, {n}": plane(outcome.vectors[n])}, x="first axis", y="second axis") for n in names)
+    cosines = (
+        histogram({f"{name}, {what}": list(map(float, values)) for what, values in each.items()}, label="cosine")
+        for name, each in outcome.cosines.items()
+    )
+    spread = [
+        [name, f"{each['effective_rank']:.1f}", f"{each['mean_cosine']:.3f}", f"{each['uniformity']:.2f}"]
+        for name, each in outcome.isotropy.items()
+    ]
+    return [
+        heading("Map: passages on the two main axes of each space"),
+        grid(*maps),
+        table(["", "effective rank", "mean cosine", "uniformity"], spread),
+        heading("Similarities"),
+        grid(*cosines),
+    ]
 
 
 def plane(rows: npt.NDArray[np.float32]) -> list[tuple[float, float]]:
@@ -122,47 +141,33 @@ def plane(rows: npt.NDArray[np.float32]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in flat[:: max(1, len(flat) // _POINTS)][:_POINTS]]
 
 
-SCORE_HEAD: Final = ("ranker", "nDCG@10", "recall@100", "MRR@10", "wins", "losses", "p")
-
-
-def score_rows(record: Mapping[str, Any]) -> list[list[str]]:
-    """Rows under `SCORE_HEAD`."""
-    rows = []
-    for split, scores in record["scores"].items():
-        for name, score in scores.items():
-            against = record["comparisons"][split].get(name)
-            p = "chose" if split in chosen_on(record) else f"{against['p_value']:.4f}" if against else ""
-            compared = [str(against["wins"]), str(against["losses"]), p] if against else [""] * 3
-            metrics = [f"{score[metric]:.4f}" for metric in ("ndcg@10", "recall@100", "mrr@10")]
-            rows.append([f"{split}: {name}", *metrics, *compared])
-    return rows
-
-
 def markdown_scores(record: Mapping[str, Any]) -> str:
-    """The table of scores."""
-    return _markdown(SCORE_HEAD, score_rows(record))
+    """The table of scores, and what has to be said beside it."""
+    return "\n\n".join([markdown_table(SCORE_HEAD, score_rows(record)), *score_notes(record)])
 
 
 def model_card(record: Mapping[str, Any]) -> str:
     """README.md of the model folder."""
     config, data = record["config"], record["data"]
     said = verdict(record)
+    origin = origin_of(config["base"])
     text = [
+        header(origin, f"Encoder trained on {data['folder']}", "sentence-transformers", results_of(record)),
         f"# Encoder trained on {data['folder']}",
         "",
-        f"Fine-tuned by samespace from `{config['base']}`. {_summary(record)}",
+        f"Fine-tuned by samespace from `{public_name(config['base'])}`. {_summary(record)}",
+        "",
+        origin.sentence(),
         "",
     ]
     if said is not None:
         text += [said[0], ""]
     if record["scores"]:
-        text += [_markdown(SCORE_HEAD, score_rows(record)), ""]
-        text += ["p, wins and losses: paired bootstrap over the queries, the trained encoder against the row's.", ""]
-        if chose := chosen_on(record):
-            text += [f"{' and '.join(chose)} chose the rate or the weights: its scores flatter, and have no p.", ""]
-    text += [f"- {_alarm(alarm)}" for alarm in record["sentinel"]["alarms"]]
+        text += ["## Scores", "", markdown_scores(record), ""]
+    text += [f"- {_alarm(alarm)}\n" for alarm in record["sentinel"]["alarms"]]
     leaked, cut = data["leaked"], record["texts_cut"]
     text += [
+        MODEL_USAGE,
         "## Limits",
         "",
         f"- Held-out texts found among the training texts: {leaked['query']} queries, {leaked['passage']} passages; "
@@ -171,7 +176,7 @@ def model_card(record: Mapping[str, Any]) -> str:
         f"- Cut in training at the token limit: {cut['query']} queries, {cut['passage']} passages.",
         "- The scores are of this data set; for other texts measure again: `samespace evaluate`.",
         "",
-        "The whole record is in run.json, with pictures in report.html.",
+        "The record of the run is in run.json.",
         "",
     ]
     return "\n".join(text)
@@ -198,8 +203,8 @@ def _training(record: Mapping[str, Any]) -> list[str]:
         name: [(each["step"], each["loss"] / each["trivial"]) for each in vitals if each["trivial"]]
         for name, vitals in watched.items()
     }
-    parts = [
-        heading("Loss"),
+    norms = list(zip(steps, record["gradient_norm"], strict=True))
+    loss = [
         lines(
             {
                 "loss of a step, smoothed": list(zip(steps, smoothed(record["loss"]), strict=True)),
@@ -208,8 +213,9 @@ def _training(record: Mapping[str, Any]) -> list[str]:
             x="step",
             y="loss",
         ),
-        heading("What the sentinel measured"),
         lines(relative, x="step", y="loss of a fixed sample, over the loss of telling nothing apart"),
+    ]
+    watching = [
         lines(over("effective_rank"), x="step", y="effective rank"),
         lines(
             {
@@ -223,8 +229,8 @@ def _training(record: Mapping[str, Any]) -> list[str]:
         lines({f"{n}, alignment": v for n, v in over("alignment").items()}, x="step", y="alignment"),
         lines({f"{n}, uniformity": v for n, v in over("uniformity").items()}, x="step", y="uniformity"),
     ]
-    norms = list(zip(steps, record["gradient_norm"], strict=True))
-    return [*parts, lines({"gradient norm": norms}, x="step", y="gradient norm before clipping")]
+    watching.append(lines({"gradient norm": norms}, x="step", y="gradient norm before clipping"))
+    return [heading("Loss"), grid(*loss), heading("What the sentinel measured"), grid(*watching)]
 
 
 def _rates(probe: Mapping[str, Any]) -> list[str]:
@@ -249,10 +255,6 @@ def _rates(probe: Mapping[str, Any]) -> list[str]:
 
 def _alarm(alarm: Mapping[str, Any]) -> str:
     return f"{alarm['what']} at step {alarm['step']}: {alarm['cause']} ({alarm['evidence']}); {alarm['remedy']}."
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def _clip(text: str) -> str:

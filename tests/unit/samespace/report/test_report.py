@@ -8,7 +8,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-from samespace.report import bars, heading, histogram, lines, note, page, paragraph, scatter, table
+from samespace.report import (
+    bars,
+    folded,
+    grid,
+    heading,
+    histogram,
+    lines,
+    note,
+    page,
+    paragraph,
+    scatter,
+    table,
+    two_lists,
+    verdict_note,
+)  # fmt: skip
 
 HOSTILE = "<script>alert('&\"')</script>"
 
@@ -29,6 +43,9 @@ def parsed(html: str) -> ElementTree.Element:
         lines({HOSTILE: [(0, 1), (1, 2)]}, x=HOSTILE, y=HOSTILE),
         scatter({HOSTILE: [(0, 1)]}, x=HOSTILE),
         bars({HOSTILE: 1.0}, label=HOSTILE),
+        grid(paragraph(HOSTILE), folded(HOSTILE, paragraph("x"))),
+        two_lists(HOSTILE, {HOSTILE: [(1, HOSTILE, True)]}, HOSTILE),
+        verdict_note(HOSTILE, "good"),
     ],
 )
 def test_text_never_becomes_markup(piece: str) -> None:
@@ -93,3 +110,15 @@ def test_a_logarithmic_axis_has_powers_of_ten() -> None:
     }
     steps = [at["1e-05"] - at["1e-06"], at["0.0001"] - at["1e-05"], at["0.001"] - at["0.0001"]]
     assert max(steps) - min(steps) < 0.2
+
+
+def test_two_lists_keep_their_places_and_mark_by_a_word() -> None:
+    """A right answer far down keeps its number, and is told by a word beside the colour."""
+    piece = parsed(
+        two_lists("q", {"base": [(1, "a", False), (37, "b", True)], "new": [(1, "b", True)]}, "right answer")
+    )
+    entries = piece.findall(".//li")
+    assert [(each.attrib["value"], each.get("class")) for each in entries] == [
+        ("1", None), ("37", "marked"), ("1", "marked")
+    ]  # fmt: skip
+    assert ["right answer" in "".join(each.itertext()) for each in entries] == [False, True, True]

@@ -13,7 +13,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
+from html import escape  # noqa: E402 - after the skip
+
 from click.testing import CliRunner  # noqa: E402 - after the skip
+from huggingface_hub import ModelCard  # noqa: E402
 
 from fakes.generator import StandIn, generator  # noqa: E402
 from fakes.library import pages, rows  # noqa: E402
@@ -70,6 +73,15 @@ def test_what_is_written_is_what_was_judged(learned: tuple[Adaptation, list[str]
     assert record["base_space_id"] == load_checkpoint(str(tiny_checkpoint)).identity.space_id()
     card = (found.written / "README.md").read_text(encoding="utf-8")
     assert found.verdict.sentence() in card and "nobody asked" in card
+    data = ModelCard(card).data
+    assert data.library_name == "sentence-transformers" and len(data.eval_results) == 1
+    assert set(record["beside"]) == {"bm25", "base"} and set(record["scores"]) == {"bm25", "base", "new"}
+    assert record["beside"]["base"]["mean"] == pytest.approx(found.verdict.overall.mean)
+    page = (found.written / "report.html").read_text(encoding="utf-8")
+    assert (
+        page.index(escape(found.verdict.sentence())) < page.index("Scores on held-out") < page.index("What was tried")
+    )
+    assert "bm25" in page and "right answer" in page and "Map:" in page
 
 
 def test_the_scores_are_those_of_trec_eval(learned: tuple[Adaptation, list[str]], folder: Path) -> None:

@@ -13,10 +13,12 @@ pytest.importorskip("torch", reason="needs the extra train")
 
 from samespace.evaluation import Dataset, VectorRanker, evaluate
 from samespace.exporting.provenance import RECORD
+from samespace.report import verdicts
 from samespace.training.heads.choice import Compared
 from samespace.training.heads.config import HeadConfig
 from samespace.training.heads.run import TrainedHead
 from samespace.training.scoring import report
+from samespace.training.scoring.changes import changes
 from samespace.training.scoring.late import add_scores, score_section
 from samespace.vectors import normalise
 
@@ -26,7 +28,7 @@ LOSSES = [4.0, 1.0, 3.9, 1.1, 3.8, 1.0, 3.7, 0.2]
 def record(*, chosen: bool, split: str = "dev", better: bool = True) -> dict[str, Any]:
     """As run.json has it, of a run with a rate that was tried on dev, or that was given."""
     score = {"ndcg@10": 0.5, "recall@100": 0.6, "mrr@10": 0.4}
-    against = {"mean": 0.0283, "low": 0.01, "high": 0.05, "p_value": 0.0131, "wins": 3, "losses": 1}
+    against = {"mean": 0.0283, "low": 0.01, "high": 0.05, "p_value": 0.0131, "wins": 3, "losses": 1, "queries": 41}
     vitals = [{"step": step, "loss": loss, "trivial": 4.16} for step, loss in ((0, 2.5), (8, 2.25))]
     return {
         "config": {"base": "b", "dev_split": "dev", "drop_leaks": False, "allow_leakage": "none"},
@@ -45,11 +47,11 @@ def record(*, chosen: bool, split: str = "dev", better: bool = True) -> dict[str
 def test_the_split_that_chose_has_no_p_value(better: bool) -> None:
     """Neither in the verdict, nor in the table, nor on the card; and it is said why."""
     of = record(chosen=True, better=better)
-    said = report.verdict(of)
+    said = verdicts.verdict(of)
     assert said is not None
-    texts = [said[0], json.dumps(report.score_rows(of)), report.model_card(of)]
+    texts = [said[0], json.dumps(verdicts.score_rows(of)), report.model_card(of)]
     assert not [text for text in texts if "0.0131" in text or "p = " in text]
-    assert "dev chose the rate or the weights" in said[0]
+    assert "dev chose the learning rate" in said[0]
     assert said[1] is not better
 
 
@@ -57,8 +59,8 @@ def test_the_split_that_chose_has_no_p_value(better: bool) -> None:
 def test_a_split_that_chose_nothing_has_its_p_value(chosen: bool, split: str) -> None:
     """The rate was given, or another split chose it."""
     of = record(chosen=chosen, split=split)
-    assert "p = 0.0131" in str(report.verdict(of))
-    assert report.score_rows(of)[1][-1] == "0.0131"
+    assert "p = 0.0131" in str(verdicts.verdict(of))
+    assert verdicts.score_rows(of)[1][-1] == "0.0131"
 
 
 def test_the_loss_is_that_of_the_fixed_sample() -> None:
@@ -68,6 +70,26 @@ def test_the_loss_is_that_of_the_fixed_sample() -> None:
     bare["sentinel"]["train"] = []
     assert report.loss_of_sample(bare).startswith("smoothed loss 2.967 to 1.633")
     assert report.smoothed([1.0, 2.0, 3.0, 4.0, 5.0])[2] == 3.0
+
+
+def test_weights_that_dev_chose_take_its_p_value_too() -> None:
+    """The best step, an average or a mean of runs were kept by dev: what dev then says flatters."""
+    of = record(chosen=False) | {"kept": {"chosen_on": "dev", "step": 4}}
+    assert "dev chose which weights are kept" in str(verdicts.verdict(of))
+    assert verdicts.score_rows(of)[1][4:] == ["+2.8", "3", "1", "chose"]
+    assert verdicts.verdict(record(chosen=False) | {"kept": None}) is not None
+
+
+def test_a_verdict_names_split_questions_and_interval() -> None:
+    """And a record of an older version, which has no number of questions, is read."""
+    of = record(chosen=False, split="test")
+    assert verdicts.verdict(of) == (
+        "Better than its base: +2.8 points of nDCG@10 on 41 questions of test (95 % interval +1.0 to +5.0, "
+        "p = 0.0131; 3 questions better, 1 worse).", False,
+    )  # fmt: skip
+    assert verdicts.score_rows(of)[1][4] == "+2.8 (+1.0 to +5.0)"
+    del of["comparisons"]["test"]["base"]["queries"]
+    assert "on test (95 %" in str(verdicts.verdict(of))
 
 
 def head(scores: dict[str, float]) -> TrainedHead:
@@ -103,6 +125,30 @@ def test_scores_that_come_later_are_carried(tmp_path: Path) -> None:
     for text in ((tmp_path / "README.md").read_text(), (tmp_path / "report.html").read_text(), score_section(tmp_path)):
         assert ndcg in text
         assert "etter than its base" in text
+    page = (tmp_path / "report.html").read_text()
+    assert page.index("etter than its base") < page.index("Scores on held-out") < page.index("most on test")
     after = json.loads((tmp_path / RECORD).read_text())
     assert after["scores"]["test"]["trained"]["ndcg@10"] == found[2].score.ndcg_10
     assert after["better_than_base"] is not None
+
+
+def test_wins_and_losses_are_what_both_found() -> None:
+    """Each list in the order of its ranking, right answers as judged, and the first right one however far down."""
+    ids = tuple(f"p{n}" for n in range(20))
+    texts = tuple(f"passage {n}" for n in range(20))
+    qrels = {"q0": {"p7": 2}, "q1": {"p3": 1}, "q2": {"p9": 1}}
+    data = Dataset(Path("set"), "test", ids, texts, tuple(qrels), ("won", "lost", "same"), qrels)
+    p = np.eye(20, dtype=np.float32)
+    before = np.stack([1.0 - 0.04 * np.arange(20), np.where(np.arange(20) == 3, 2.0, 0.0), p[9]]).astype(np.float32)
+    after = np.stack([p[7], 1.0 - 0.04 * np.arange(20)[::-1], p[9]]).astype(np.float32)
+    found = [evaluate(VectorRanker("x", normalise(q), p), data) for q in (before, after)]
+    won, lost = changes(data, *found)
+    assert (won.query, lost.query) == ("won", "lost") and won.after == 1.0 and lost.before == 1.0
+    assert [(hit.place, hit.text, hit.right) for hit in won.before_list] == [
+        (1, "passage 0", False), (2, "passage 1", False), (3, "passage 2", False), (4, "passage 3", False),
+        (8, "passage 7", True),
+    ]  # fmt: skip
+    assert (won.after_list[0].text, won.after_list[0].right) == ("passage 7", True)
+    assert [hit.place for hit in lost.after_list] == [1, 2, 3, 4, 17]
+    shown = "".join(report.wins_and_losses("on test", (won, lost)))
+    assert "Won most on test" in shown and "Lost most on test" in shown and shown.count("right answer") == 4

@@ -1,0 +1,107 @@
+"""What a training record (`run.json`) says of scores, in the words that every page, card and command uses. Pure.
+
+A verdict names what was seen: the split, how many questions, the interval, and p only of a split that chose nothing.
+
+What it leaves to others: the numbers and the cards (`training.scoring`, `exporting.card`), pages (`html`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+BASE: Final = "base"
+TRAINED: Final = "trained"
+BM25: Final = "bm25"
+TEACHER: Final = "teacher"
+
+SCORE_HEAD: Final = ("ranker", "nDCG@10", "recall@100", "MRR@10", "trained against it (95 %)", "wins", "losses", "p")
+
+
+def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Whether the encoder is better than its base, and whether that is bad news; None where nothing was scored."""
+    if record.get("better_than_base") is None or not record.get("comparisons"):
+        return None
+    split = list(record["comparisons"])[-1]
+    against = record["comparisons"][split][BASE]
+    better = record["better_than_base"]
+    asked = _asked(against, split)
+    if split in chosen_on(record):
+        word = "Better than its base" if better else "NOT better than its base"
+        what = " and ".join(choices(record)[split])
+        return (
+            f"{word} on {asked}, by {100 * against['mean']:+.1f} points of nDCG@10; but {split} chose {what}, "
+            "so that is too good to be believed, and has no p-value. Score a split that chose nothing.",
+            not better,
+        )
+    numbers = (
+        f"{100 * against['mean']:+.1f} points of nDCG@10 on {asked} (95 % interval {100 * against['low']:+.1f} to "
+        f"{100 * against['high']:+.1f}, p = {against['p_value']:.4f}; {against['wins']} questions better, "
+        f"{against['losses']} worse)"
+    )
+    if better:
+        return f"Better than its base: {numbers}.", False
+    return f"NOT better than its base: {numbers}. `samespace export` will ask for --anyway.", True
+
+
+def choices(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Split -> what of this run was chosen on it."""
+    chosen: dict[str, list[str]] = {}
+    if (record.get("rate_probe") or {}).get("trials"):
+        chosen.setdefault(record["config"]["dev_split"], []).append("the learning rate")
+    if split := (record.get("kept") or {}).get("chosen_on"):
+        chosen.setdefault(split, []).append("which weights are kept")
+    return chosen
+
+
+def chosen_on(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The splits that chose something of this run: what is measured on them flatters, so no p-value is shown."""
+    return tuple(choices(record))
+
+
+def score_rows(record: Mapping[str, Any]) -> list[list[str]]:
+    """Rows under `SCORE_HEAD`."""
+    rows = []
+    for split, scores in record["scores"].items():
+        for name, score in scores.items():
+            metrics = [f"{score[metric]:.4f}" for metric in ("ndcg@10", "recall@100", "mrr@10")]
+            against = record["comparisons"][split].get(name)
+            rows.append([f"{split}: {name}", *metrics, *_compared(against, chosen=split in chosen_on(record))])
+    return rows
+
+
+def _compared(against: Mapping[str, Any] | None, *, chosen: bool) -> list[str]:
+    if against is None:
+        return [""] * 4
+    points = f"{100 * against['mean']:+.1f}"
+    counts = [str(against["wins"]), str(against["losses"])]
+    if chosen:
+        return [points, *counts, "chose"]
+    return [f"{points} ({100 * against['low']:+.1f} to {100 * against['high']:+.1f})", *counts,
+            f"{against['p_value']:.4f}"]  # fmt: skip
+
+
+def score_notes(record: Mapping[str, Any]) -> list[str]:
+    """What has to be said beside the table of scores."""
+    counts = [_asked(each[BASE], split) for split, each in record["comparisons"].items() if BASE in each]
+    said = [
+        f"nDCG@10 on {' and '.join(counts)}. Interval, wins, losses and p: paired bootstrap over the questions, the "
+        "trained encoder against the row's, in points of nDCG@10."
+    ]
+    said += [
+        f"{split} chose {' and '.join(what)}: its scores flatter, and have neither interval nor p."
+        for split, what in choices(record).items()
+        if split in record["scores"]
+    ]
+    return said
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
+
+
+def _asked(against: Mapping[str, Any], split: str) -> str:
+    """How many questions of which split; records of older versions do not say how many."""
+    return f"{against['queries']} questions of {split}" if "queries" in against else split
