@@ -28,7 +28,7 @@ from .builds.int8 import build_int8
 from .builds.original import check_original
 from .builds.parity import ParityReference, reference
 from .card import model_card
-from .provenance import public_name, record_of, require_better
+from .provenance import not_better, public_name, record_of, require_better
 
 if TYPE_CHECKING:
     from ..evaluation import Dataset
@@ -99,6 +99,8 @@ def export_artifact(
     check_target(target, replace=replace_existing)
     facts = record_of(checkpoint) | dict(provenance or {})
     require_better(facts, checkpoint.source, anyway=anyway)
+    if note := not_better(facts):
+        say(f"Note: {note}.")
     if isinstance(checkpoint, Checkpoint):
         facts |= _told(checkpoint, say)
     require_room(target, _numbers(checkpoint) * sum(_BYTES_OF.get(build, 0) for build in builds))

@@ -20,20 +20,25 @@ SCORE_HEAD: Final = ("ranker", "nDCG@10", "recall@100", "MRR@10", "trained again
 
 def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
     """Whether the encoder is better than its base, and whether that is bad news; None where nothing was scored."""
-    if record.get("better_than_base") is None or not record.get("comparisons"):
+    if not record.get("comparisons"):
         return None
-    split = list(record["comparisons"])[-1]
-    against = record["comparisons"][split][BASE]
-    better = record["better_than_base"]
-    asked = _asked(against, split)
-    if split in chosen_on(record):
-        word = "Better than its base" if better else "NOT better than its base"
-        what = " and ".join(choices(record)[split])
+    chose = choices(record)
+    fair = [split for split in record["comparisons"] if split not in chose]
+    if not fair:
+        split = list(record["comparisons"])[-1]
+        against = record["comparisons"][split][BASE]
         return (
-            f"{word} on {asked}, by {100 * against['mean']:+.1f} points of nDCG@10; but {split} chose {what}, "
-            "so that is too good to be believed, and has no p-value. Score a split that chose nothing.",
-            not better,
+            f"NOT KNOWN whether it is better than its base: {100 * against['mean']:+.1f} points of nDCG@10 on "
+            f"{_asked(against, split)}; but {split} chose {' and '.join(chose[split])}, so that is too good to be "
+            "believed, and has no p-value. Score a split that chose nothing.",
+            True,
         )
+    better = record.get("better_than_base")
+    if better is None:
+        return None
+    split = fair[-1]
+    against = record["comparisons"][split][BASE]
+    asked = _asked(against, split)
     numbers = (
         f"{100 * against['mean']:+.1f} points of nDCG@10 on {asked} (95 % interval {100 * against['low']:+.1f} to "
         f"{100 * against['high']:+.1f}, p = {against['p_value']:.4f}; {against['wins']} questions better, "

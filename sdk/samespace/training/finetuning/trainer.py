@@ -29,6 +29,7 @@ from ...exporting.provenance import RECORD
 from ...folders import held, require_room, whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
+from ...report.verdicts import chosen_on
 from ..data.examples import Examples
 from ..data.sources import load_data
 from ..doctor.checkup import Show, checkup
@@ -140,7 +141,7 @@ def _train(
             progress,
             config.teacher,
         )
-        record |= found.to_json() | {"total_s": round(time.perf_counter() - began, 3)}
+        record |= found.to_json(chosen_on(record)) | {"total_s": round(time.perf_counter() - began, 3)}
         (work / report.REPORT).write_text(report.html_report(record, found), encoding="utf-8")
         (work / report.CARD).write_text(report.model_card(record), encoding="utf-8")
         (work / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...evaluation import Dataset, Evaluation
 from ...exporting.provenance import RECORD
-from ...report.verdicts import BASE, BM25, TRAINED, verdict
+from ...report.verdicts import BASE, BM25, TRAINED, chosen_on, verdict
 from . import report
 from .changes import changes
 from .outcome import Outcome
@@ -27,7 +27,8 @@ def add_scores(folder: Path, dataset: Dataset, bm25: Evaluation, base: Evaluatio
         isotropy={}, runtime={}, vectors={}, cosines={},
         changes={split: changes(dataset, found[BASE], found[TRAINED])},
     )  # fmt: skip
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8")) | outcome.to_json()
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record |= outcome.to_json(chosen_on(record))
     (folder / report.REPORT).write_text(report.html_report(record, outcome), encoding="utf-8")
     (folder / report.CARD).write_text(report.model_card(record), encoding="utf-8")
     (folder / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

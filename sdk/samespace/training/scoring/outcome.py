@@ -66,16 +66,17 @@ class Outcome:
     cosines: Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
     changes: Mapping[str, Sequence[Change]]
 
-    @property
-    def better(self) -> bool | None:
-        """Whether the trained encoder is better than its base on the last split; None where nothing was scored.
+    def better(self, chose: Collection[str] = ()) -> bool | None:
+        """Whether the trained encoder is better than its base on the last split that is not among *chose*.
 
-        Better is: a higher mean, and p < 0.05. The last split is the test split, where there is one.
+        Better is: a higher mean, and p < 0.05. The last split is the test split, where there is one. None where nothing
+        was scored, or only on splits that chose something of the run: these flatter.
         """
-        return list(self.versus.values())[-1][BASE].better if self.versus else None
+        fair = [found[BASE] for split, found in self.versus.items() if split not in chose]
+        return fair[-1].better if fair else None
 
-    def to_json(self) -> dict[str, Any]:
-        """What the run record says."""
+    def to_json(self, chose: Collection[str] = ()) -> dict[str, Any]:
+        """What the run record says; *chose* are the splits that chose something of the run."""
         return {
             "scores": {
                 split: {name: each.score.to_json() for name, each in found.items()}
@@ -87,7 +88,7 @@ class Outcome:
             },
             "isotropy": {name: dict(each) for name, each in self.isotropy.items()},
             "runtime": dict(self.runtime),
-            "better_than_base": self.better,
+            "better_than_base": self.better(chose),
         }
 
 

@@ -15,6 +15,9 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
 from samespace.errors import ConfigInvalid, DataInvalid  # noqa: E402 - after the skip
+from samespace.exporting.package import export_artifact  # noqa: E402
+from samespace.model.checkpoint import load_checkpoint  # noqa: E402
+from samespace.report import verdicts  # noqa: E402
 from samespace.training.finetuning.config import TrainingConfig, make_config  # noqa: E402
 from samespace.training.finetuning.keeping import (  # noqa: E402
     Keeper,
@@ -25,7 +28,6 @@ from samespace.training.finetuning.keeping import (  # noqa: E402
     weights_of,
 )
 from samespace.training.finetuning.trainer import train  # noqa: E402
-from samespace.training.scoring import report  # noqa: E402
 
 SAME = 1e-6  # of a mean of nDCG in float32 vectors, by another order of sums
 
@@ -169,7 +171,7 @@ def test_what_is_written_is_what_was_best(tiny_checkpoint: Path, data: Path, tmp
     assert len(kept["looks"]) == 6 and len(kept["runs"]) == 2
     assert kept["runs"][0] == max(max(each["score"], each["averaged"]) for each in kept["looks"])
     assert kept["score"] >= max(kept["runs"]) and kept_sentence(kept) in said
-    assert report.chosen_on(made.record) == ("dev",) and list(made.record["scores"]) == ["test"]
+    assert verdicts.chosen_on(made.record) == ("dev",) and list(made.record["scores"]) == ["test"]
     assert made.record["config"]["seed"] == 1 and made.record["steps"] == 12
 
 
@@ -189,8 +191,13 @@ def test_the_time_is_told_after_ten_steps(tiny_checkpoint: Path, data: Path, tmp
 def test_a_split_that_chose_is_called_so(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
     """Where dev chose the weights and is all that is scored, the verdict has no p-value, and says why."""
     asked = config(tiny_checkpoint, data, tmp_path / "out", keep="best", looks=2, score_splits=["dev"])
-    verdict = report.verdict(train(asked).record)
+    made = train(asked)
+    verdict = verdicts.verdict(made.record)
     assert verdict is not None and "too good to be believed" in verdict[0] and "p =" not in verdict[0]
+    assert verdict[0].startswith("NOT KNOWN whether it is better") and made.record["better_than_base"] is None
+    said: list[str] = []
+    export_artifact(load_checkpoint(made.folder), tmp_path / "artifact", say=said.append)
+    assert any("does not say whether it is better than its base" in sentence for sentence in said)
 
 
 def test_what_reports_does_not_choose(tiny_checkpoint: Path, tmp_path: Path) -> None:

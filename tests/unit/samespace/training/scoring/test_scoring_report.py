@@ -52,7 +52,7 @@ def test_the_split_that_chose_has_no_p_value(better: bool) -> None:
     texts = [said[0], json.dumps(verdicts.score_rows(of)), report.model_card(of)]
     assert not [text for text in texts if "0.0131" in text or "p = " in text]
     assert "dev chose the learning rate" in said[0]
-    assert said[1] is not better
+    assert said[0].startswith("NOT KNOWN whether it is better") and said[1]
 
 
 @pytest.mark.parametrize(("chosen", "split"), [(False, "dev"), (True, "test")])
@@ -75,9 +75,17 @@ def test_the_loss_is_that_of_the_fixed_sample() -> None:
 def test_weights_that_dev_chose_take_its_p_value_too() -> None:
     """The best step, an average or a mean of runs were kept by dev: what dev then says flatters."""
     of = record(chosen=False) | {"kept": {"chosen_on": "dev", "step": 4}}
-    assert "dev chose which weights are kept" in str(verdicts.verdict(of))
+    assert "NOT KNOWN" in str(verdicts.verdict(of)) and "dev chose which weights are kept" in str(verdicts.verdict(of))
     assert verdicts.score_rows(of)[1][4:] == ["+2.8", "3", "1", "chose"]
     assert verdicts.verdict(record(chosen=False) | {"kept": None}) is not None
+
+
+def test_a_split_that_chose_does_not_decide_beside_one_that_did_not() -> None:
+    """Whatever comes last."""
+    of = record(chosen=False, split="test")
+    of["comparisons"]["dev"] = of["comparisons"]["test"]
+    of["kept"] = {"chosen_on": "dev", "step": 4}
+    assert "41 questions of test" in str(verdicts.verdict(of))
 
 
 def test_a_verdict_names_split_questions_and_interval() -> None:
