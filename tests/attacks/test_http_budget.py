@@ -44,13 +44,19 @@ def post(server: Running, body: bytes, path: str = "v1/embeddings", more: str = 
 
 
 def never_late(server: Running, attack: Callable[[], None]) -> None:
-    """*attack* does not hold the event loop up for 50 ms: in one try of a few, no timer came so late."""
-    for attempt in range(TRIES):
-        with Lag(server.http) as lag:
+    """*attack* does not hold the event loop up for 50 ms: in one try of a few, no timer came so late.
+
+    On a machine where other programs took the processor from it in each try, nothing is said: skipped.
+    """
+    tries = []
+    for _ in range(TRIES):
+        with Lag(server.http, server.process.pid) as lag:
             attack()
         if lag.late == 0:
             return
-        assert attempt < TRIES - 1, f"{lag.late} timers came more than 50 ms late in each of {TRIES} tries"
+        tries.append(lag)
+    assert any(lag.late <= lag.starved for lag in tries), f"late timers in each try: {[lag.late for lag in tries]}"
+    pytest.skip(f"other programs held the event loop up: {[(lag.late, lag.starved) for lag in tries]} late and starved")
 
 
 ENTRIES = (b"[],", b"{},", b"1,", b'"",', b'"a",', b'{"a":', b"[")

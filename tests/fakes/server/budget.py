@@ -93,11 +93,18 @@ def asking(url: str, every_ms: int = 20) -> Iterator[Waits]:
 
 
 class Lag:
-    """How often the event loop of a server was more than 50 ms late while the block was at work."""
+    """How often the event loop of a server was more than 50 ms late while the block was at work.
 
-    def __init__(self, url: str) -> None:
-        """*url* is the server's base."""
-        self._url, self.late = url, 0
+    Attributes:
+        late: timers.
+        starved: how many of them may be so because other programs had the processor: the time that the kernel let the
+            loop's thread wait for one, in pieces of 50 ms.
+    """
+
+    def __init__(self, url: str, pid: int) -> None:
+        """*url* is the server's base; its loop runs in the first thread of *pid*."""
+        self._url, self._schedule = url, Path(f"/proc/{pid}/task/{pid}/schedstat")
+        self.late = self.starved = 0
 
     def _seen(self) -> int:
         page = httpx.get(f"{self._url}/metrics", timeout=60).text
@@ -105,9 +112,13 @@ class Lag:
         (all_,) = re.findall(r"^samespace_loop_lag_seconds_count (\S+)$", page, re.MULTILINE)
         return int(float(all_) - float(in_time))
 
+    def _waited_ns(self) -> int:
+        return int(self._schedule.read_text().split()[1]) if self._schedule.exists() else 0
+
     def __enter__(self) -> Self:
-        self._before = self._seen()
+        self._before, self._waited_before = self._seen(), self._waited_ns()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.late = self._seen() - self._before
+        self.starved = (self._waited_ns() - self._waited_before) // 50_000_000
