@@ -245,9 +245,9 @@ def _told(comparison: Comparison, chose: bool) -> dict[str, Any]:
 
 def _chosen_on(model: Path) -> tuple[str, ...]:
     from ..exporting.provenance import RECORD
-    from ..report.verdicts import chosen_on
+    from ..report.verdicts import doubts
 
-    return chosen_on(json.loads((model / RECORD).read_text(encoding="utf-8")))
+    return tuple(doubts(json.loads((model / RECORD).read_text(encoding="utf-8"))))
 
 
 def _write_scores(model: Path, artifact: Artifact, dataset: Dataset, scores: Mapping[str, Evaluation]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..errors import ModelUnsupported
 from ..model.hub import resolve_model
-from ..report.verdicts import TRAINED, chosen_on
+from ..report.verdicts import TRAINED, doubts
 
 TAGS: Final = ("sentence-similarity", "feature-extraction", "retrieval", "samespace")
 _CARD: Final = "README.md"
@@ -106,7 +106,7 @@ def results_of(record: Mapping[str, Any]) -> list[Result]:
     return [
         Result(data, split, *_METRICS[metric], scores[TRAINED][metric])
         for split, scores in record["scores"].items()
-        if split not in chosen_on(record) and TRAINED in scores
+        if split not in doubts(record) and TRAINED in scores
         for metric in _METRICS
     ]
 

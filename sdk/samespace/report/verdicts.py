@@ -22,15 +22,15 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
     """Whether the encoder is better than its base, and whether that is bad news; None where nothing was scored."""
     if not record.get("comparisons"):
         return None
-    chose = choices(record)
-    fair = [split for split in record["comparisons"] if split not in chose]
+    why = doubts(record)
+    fair = [split for split in record["comparisons"] if split not in why]
     if not fair:
         split = list(record["comparisons"])[-1]
         against = record["comparisons"][split][BASE]
         return (
             f"NOT KNOWN whether it is better than its base: {100 * against['mean']:+.1f} points of nDCG@10 on "
-            f"{_asked(against, split)}; but {split} chose {' and '.join(chose[split])}, so that is too good to be "
-            "believed, and has no p-value. Score a split that chose nothing.",
+            f"{_asked(against, split)}; but {split} {why[split]}, so that is too good to be believed, and has no "
+            "p-value. Score a split that had no part in the run.",
             True,
         )
     better = record.get("better_than_base")
@@ -59,9 +59,20 @@ def choices(record: Mapping[str, Any]) -> dict[str, list[str]]:
     return chosen
 
 
-def chosen_on(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The splits that chose something of this run: what is measured on them flatters, so no p-value is shown."""
-    return tuple(choices(record))
+def doubts(record: Mapping[str, Any]) -> dict[str, str]:
+    """Split -> why what is measured on it flatters, as "chose the learning rate": then no p-value is shown."""
+    found = {split: f"chose {' and '.join(what)}" for split, what in choices(record).items()}
+    for split, counts in _trained_on(record).items():
+        if asked := counts.get("query", 0):
+            said = f"has {asked} questions that are trained on"
+            found[split] = f"{found[split]}, and {said}" if split in found else said
+    return found
+
+
+def _trained_on(record: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
+    """Split -> role -> how many of its texts were trained on; records of older versions do not say."""
+    trained: Mapping[str, Mapping[str, int]] = (record.get("data") or {}).get("trained_on") or {}
+    return trained
 
 
 def score_rows(record: Mapping[str, Any]) -> list[list[str]]:
@@ -71,17 +82,20 @@ def score_rows(record: Mapping[str, Any]) -> list[list[str]]:
         for name, score in scores.items():
             metrics = [f"{score[metric]:.4f}" for metric in ("ndcg@10", "recall@100", "mrr@10")]
             against = record["comparisons"][split].get(name)
-            rows.append([f"{split}: {name}", *metrics, *_compared(against, chosen=split in chosen_on(record))])
+            mark = "chose" if split in choices(record) else "seen" if split in doubts(record) else ""
+            rows.append([f"{split}: {name}", *metrics, *_compared(against, mark)])
     return rows
 
 
-def _compared(against: Mapping[str, Any] | None, *, chosen: bool) -> list[str]:
+def _compared(against: Mapping[str, Any] | None, mark: str) -> list[str]:
+    """Cells of a row; *mark* stands for p where a split flatters."""
+
     if against is None:
         return [""] * 4
     points = f"{100 * against['mean']:+.1f}"
     counts = [str(against["wins"]), str(against["losses"])]
-    if chosen:
-        return [points, *counts, "chose"]
+    if mark:
+        return [points, *counts, mark]
     return [f"{points} ({100 * against['low']:+.1f} to {100 * against['high']:+.1f})", *counts,
             f"{against['p_value']:.4f}"]  # fmt: skip
 
@@ -94,11 +108,25 @@ def score_notes(record: Mapping[str, Any]) -> list[str]:
         "trained encoder against the row's, in points of nDCG@10."
     ]
     said += [
-        f"{split} chose {' and '.join(what)}: its scores flatter, and have neither interval nor p."
-        for split, what in choices(record).items()
+        f"{split} {why}: its scores flatter, and have neither interval nor p."
+        for split, why in doubts(record).items()
         if split in record["scores"]
     ]
+    if not _with_prompts_of_the_run(record):
+        said.append("The base is scored with its own prompts: those of the run make it worse.")
+    said += [
+        f"{counts['passage']} passages of {split} are trained on with other questions: its scores say little about new "
+        "passages."
+        for split, counts in _trained_on(record).items()
+        if split in record["scores"] and split not in doubts(record) and counts.get("passage")
+    ]
     return said
+
+
+def _with_prompts_of_the_run(record: Mapping[str, Any]) -> bool:
+    """Whether the base was scored with the prompts that the run gave; one that gave none has the base's."""
+    given = {role: record.get("config", {}).get(f"{role}_prompt") for role in record.get("base_prompts", {})}
+    return all(not prompt or prompt == record["base_prompts"][role] for role, prompt in given.items())
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

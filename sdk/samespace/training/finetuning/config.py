@@ -25,6 +25,8 @@ AUTO: Final = "auto"
 ATTENTION: Final = "attention"
 POOLINGS: Final = ("mean", "cls", "max", "last", "weighted_mean", ATTENTION)
 DEFAULT_BASE: Final = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_SPLITS: Final = ("dev", "test")
+"""Splits that a set need not have."""
 _PATHS: Final = ("data", "out", "teacher")
 _NEEDED: Final = ("data", "out")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -52,8 +54,8 @@ class TrainingConfig:
         base: model folder or hub name to start from. Default: all-MiniLM-L6-v2, small and good. A larger base
             scores higher and costs in proportion, in training and for every text that is ever encoded.
         train_split: whose judgements are trained on. Default "train".
-        held_out_splits: splits that training must not have seen; those that the set has are checked for leaks.
-            Default ["dev", "test"].
+        held_out_splits: splits that training must not have seen, beside `dev_split` and `score_splits`: those that the
+            set has are checked for leaks. Default ["dev", "test"].
         allow_leakage: "none" stops at any held-out text among the training texts. "passages" allows shared
             passages, which many public sets have, but no shared queries. "all" allows both: the score then says
             little about new texts. Default "none".
@@ -164,11 +166,11 @@ class TrainingConfig:
     out: Path
     base: str = DEFAULT_BASE
     train_split: str = "train"
-    held_out_splits: tuple[str, ...] = ("dev", "test")
+    held_out_splits: tuple[str, ...] = DEFAULT_SPLITS
     allow_leakage: str = "none"
     drop_leaks: bool = False
     dev_split: str = "dev"
-    score_splits: tuple[str, ...] = ("dev", "test")
+    score_splits: tuple[str, ...] = DEFAULT_SPLITS
     seed: int = 1
     epochs: int = 1
     max_steps: int = 0
@@ -245,6 +247,12 @@ class TrainingConfig:
             raise ConfigInvalid(
                 key=has, reason=f"has no effect without {lacks}{'' if has == 'teacher' else ': teacher'}"
             )
+
+    @property
+    def unseen_splits(self) -> tuple[str, ...]:
+        """What training must not have seen: held out, looked at, or scored."""
+        named = (*self.held_out_splits, self.dev_split, *self.score_splits)
+        return tuple(dict.fromkeys(split for split in named if split))
 
     @property
     def chooses(self) -> bool:

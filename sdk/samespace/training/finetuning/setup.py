@@ -6,6 +6,7 @@ What it leaves to others: running it (`trainer`), the parts themselves (`trainin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from ...errors import ConfigInvalid, DataInvalid
+from ...errors import ConfigInvalid, DataInvalid, ModelUnsupported
 from ...model.checkpoint import Checkpoint, CheckpointEncoder, Overrides, load_checkpoint
 from ...model.folder.saving import require_savable
 from ...text import Role, TextEncoder
@@ -176,6 +177,14 @@ def prepare(config: TrainingConfig) -> Setup:
         config, overrides, checkpoint, data, text_encoders, model, known, loss, collator, samples, precision, trivial,
         negatives,
     )  # fmt: skip
+
+
+def bases(name: str, checkpoint: Checkpoint) -> list[Checkpoint]:
+    """The base as the run reads it, *checkpoint*, and with its own prompts, unless it has to be told which."""
+    found = [checkpoint]
+    with suppress(ModelUnsupported):
+        found.append(load_checkpoint(name))
+    return found
 
 
 def _loss_settings(config: TrainingConfig, dims: int, teacher: Teacher | None) -> LossSettings:

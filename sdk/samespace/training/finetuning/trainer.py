@@ -29,7 +29,7 @@ from ...exporting.provenance import RECORD
 from ...folders import held, require_room, whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
-from ...report.verdicts import chosen_on
+from ...report.verdicts import doubts
 from ..data.examples import Examples
 from ..data.sources import load_data
 from ..doctor.checkup import Show, checkup
@@ -45,7 +45,7 @@ from .encoding import reciprocal_rank
 from .keeping import Keeper, Weights, kept_sentence, load_weights, look_steps, soup_of
 from .loop import Alarmed, History, fit, is_main, processes
 from .model import blend, load_start, merge_adapters, mixtures, save_model
-from .setup import Setup, prepare, sample_rows
+from .setup import Setup, bases, prepare, sample_rows
 
 _RESTARTS: Final = 2
 _POOL: Final = 128  # development pairs that the rate probe looks at
@@ -134,14 +134,13 @@ def _train(
         blend(setup.model, load_start(config), config.blend)
     with whole_folder(config.out) as work:
         save_model(setup.model, work, setup.checkpoint.folder_tokenizer, config.base)
-        found = outcome.score(
-            setup.checkpoint,
-            load_checkpoint(work, setup.overrides),
-            outcome.held_out(setup.data.data, config.data, config.score_splits),
-            progress,
-            config.teacher,
-        )
-        record |= found.to_json(chosen_on(record)) | {"total_s": round(time.perf_counter() - began, 3)}
+        datasets = outcome.held_out(setup.data.data, config.data, config.score_splits)
+        trained = load_checkpoint(work, setup.overrides)
+        fair = {split: each for split, each in datasets.items() if split not in doubts(record)}
+        base = outcome.strongest(bases(config.base, setup.checkpoint), fair or datasets, progress)
+        found = outcome.score(base, trained, datasets, progress, config.teacher)
+        record["base_prompts"] = dict(base.recipe.prompts)
+        record |= found.to_json(doubts(record)) | {"total_s": round(time.perf_counter() - began, 3)}
         (work / report.REPORT).write_text(report.html_report(record, found), encoding="utf-8")
         (work / report.CARD).write_text(report.model_card(record), encoding="utf-8")
         (work / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -161,7 +160,7 @@ def look_at_data(config: TrainingConfig, show: Show = lambda _: None) -> None:
         return
     allowed = "all" if config.drop_leaks else config.allow_leakage
     data = load_data(config.data)
-    held_out = tuple(split for split in config.held_out_splits if split in data.splits)
+    held_out = tuple(split for split in config.unseen_splits if split in data.splits)
     checkup(data, Questions(config.train_split, held_out, allowed, cost=False), show)
 
 

@@ -10,17 +10,19 @@ with data (`doctor`), batches without duplicates (the batch sampler of sentence-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import DataInvalid
+from ...errors import ConfigInvalid, DataInvalid
+from ...text import Role
 from ..data.examples import Examples, TrainingData
 from ..data.leakage import leakage_between, without
 from ..data.near_duplicates import Leak
 from ..data.sources import load_data, without_repeats
 from ..losses.loss import loss_named, loss_names
-from .config import TrainingConfig
+from .config import DEFAULT_SPLITS, TrainingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class TrainingSet:
         dropped: examples that repeat another one.
         leaks: held-out texts among the training texts, as they were found.
         dropped_leaks: examples that were left out because of them.
+        allowed: split -> role -> how many of its texts are trained on all the same.
     """
 
     data: TrainingData
@@ -40,6 +43,7 @@ class TrainingSet:
     dropped: int
     leaks: tuple[Leak, ...]
     dropped_leaks: int
+    allowed: Mapping[str, Mapping[Role, int]]
 
     def to_json(self) -> dict[str, Any]:
         """What the run record says of the data."""
@@ -48,6 +52,7 @@ class TrainingSet:
             "dropped_repeats": self.dropped,
             "leaked": {what: sum(leak.what == what for leak in self.leaks) for what in ("query", "passage")},
             "dropped_leaks": self.dropped_leaks,
+            "trained_on": {split: dict(counts) for split, counts in self.allowed.items()},
             "sha256": self.examples.digest(),
         }
 
@@ -56,6 +61,7 @@ def load_training_set(config: TrainingConfig) -> TrainingSet:
     """Read the training split of `config.data` and hold it against the held-out splits.
 
     Raises:
+        ConfigInvalid: a split that the configuration names is not there.
         DataInvalid: the data cannot be read, has fewer than two examples, is of another kind than the loss wants, or
             leaks more than the configuration allows.
     """
@@ -67,21 +73,35 @@ def load_training_set(config: TrainingConfig) -> TrainingSet:
         )
     train, dropped = without_repeats(data.splits[config.train_split])
     _check_kind(config, train)
-    held_out = [data.splits[split] for split in config.held_out_splits if split in data.splits]
-    shared = [leakage_between(train, each) for each in held_out]
-    found = [leak for each, part in zip(shared, held_out, strict=True) for leak in each.texts(train, part)]
+    _require_splits(config, data)
+    held_out = {split: data.splits[split] for split in config.unseen_splits if split in data.splits}
+    shared = {split: leakage_between(train, part) for split, part in held_out.items()}
+    found = [leak for split, part in held_out.items() for leak in shared[split].texts(train, part)]
+    left = {split: Counter(leak.role for leak in each.leaks) for split, each in shared.items()}
     kept = train
     if config.drop_leaks and found:
-        kept = without(train, frozenset().union(*(each.trained_rows for each in shared)))
+        kept = without(train, frozenset().union(*(each.trained_rows for each in shared.values())))
+        left = {}
     else:
         _refuse(config, found)
     if len(kept) < 2:
-        left = f"; {len(train) - len(kept)} leak and were left out" if len(kept) < len(train) else ""
+        why = f"; {len(train) - len(kept)} leak and were left out" if len(kept) < len(train) else ""
         raise DataInvalid(
             path=str(config.data),
-            reason=f"{len(kept)} pairs in split {config.train_split}; at least 2 are needed{left}",
+            reason=f"{len(kept)} pairs in split {config.train_split}; at least 2 are needed{why}",
         )
-    return TrainingSet(data, kept, dropped, tuple(found), len(train) - len(kept))
+    allowed = {split: dict(counts) for split, counts in left.items() if counts}
+    return TrainingSet(data, kept, dropped, tuple(found), len(train) - len(kept), allowed)
+
+
+def _require_splits(config: TrainingConfig, data: TrainingData) -> None:
+    """Raise `ConfigInvalid` for a split that somebody named and that the set lacks: it would be passed over."""
+    for key in ("held_out_splits", "dev_split", "score_splits"):
+        named = getattr(config, key)
+        for split in (named,) if isinstance(named, str) else named:
+            if split and split not in DEFAULT_SPLITS and split not in data.splits:
+                has = ", ".join(data.splits)
+                raise ConfigInvalid(key=key, reason=f"the data has no split {split!r}; it has {has}")
 
 
 def _check_kind(config: TrainingConfig, train: Examples) -> None:
@@ -105,7 +125,7 @@ def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
     raise DataInvalid(
         path=str(config.data),
         reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
-        f"{' and '.join(config.held_out_splits)} are also in split {config.train_split}, so scores would be inflated. "
+        f"{' and '.join(config.unseen_splits)} are also in split {config.train_split}, so scores would be inflated. "
         f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Set drop_leaks = true to "
         "leave such training pairs out, split the set again, or set allow_leakage to "
         f"{'passages' if not queries else 'all'!r}",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...evaluation import Dataset, Evaluation
 from ...exporting.provenance import RECORD
-from ...report.verdicts import BASE, BM25, TRAINED, chosen_on, verdict
+from ...report.verdicts import BASE, BM25, TRAINED, doubts, verdict
 from . import report
 from .changes import changes
 from .outcome import Outcome
@@ -28,7 +28,7 @@ def add_scores(folder: Path, dataset: Dataset, bm25: Evaluation, base: Evaluatio
         changes={split: changes(dataset, found[BASE], found[TRAINED])},
     )  # fmt: skip
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    record |= outcome.to_json(chosen_on(record))
+    record |= outcome.to_json(doubts(record))
     (folder / report.REPORT).write_text(report.html_report(record, outcome), encoding="utf-8")
     (folder / report.CARD).write_text(report.model_card(record), encoding="utf-8")
     (folder / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

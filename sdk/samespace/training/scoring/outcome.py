@@ -50,7 +50,7 @@ class Outcome:
 
     Attributes:
         evaluations: split -> BM25, BASE, TRAINED, TEACHER -> what it scored.
-        versus: split -> BM25, BASE, TEACHER -> the trained encoder's nDCG@10 against it.
+        versus: split -> BM25, BASE, TEACHER -> the trained encoder's nDCG@10 against it; see `strongest`.
         isotropy: BASE, TRAINED -> effective rank, mean cosine and uniformity of some passages.
         runtime: BASE, TRAINED -> what computed the vectors.
         vectors: BASE, TRAINED -> (texts, dim), some passages' vectors, for pictures.
@@ -66,17 +66,17 @@ class Outcome:
     cosines: Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
     changes: Mapping[str, Sequence[Change]]
 
-    def better(self, chose: Collection[str] = ()) -> bool | None:
-        """Whether the trained encoder is better than its base on the last split that is not among *chose*.
+    def better(self, unfair: Collection[str] = ()) -> bool | None:
+        """Whether the trained encoder is better than its base on the last split that is not among *unfair*.
 
         Better is: a higher mean, and p < 0.05. The last split is the test split, where there is one. None where nothing
-        was scored, or only on splits that chose something of the run: these flatter.
+        was scored, or only on splits that had a part in the run: these flatter.
         """
-        fair = [found[BASE] for split, found in self.versus.items() if split not in chose]
+        fair = [found[BASE] for split, found in self.versus.items() if split not in unfair]
         return fair[-1].better if fair else None
 
-    def to_json(self, chose: Collection[str] = ()) -> dict[str, Any]:
-        """What the run record says; *chose* are the splits that chose something of the run."""
+    def to_json(self, unfair: Collection[str] = ()) -> dict[str, Any]:
+        """What the run record says; *unfair* are the splits that had a part in the run."""
         return {
             "scores": {
                 split: {name: each.score.to_json() for name, each in found.items()}
@@ -88,7 +88,7 @@ class Outcome:
             },
             "isotropy": {name: dict(each) for name, each in self.isotropy.items()},
             "runtime": dict(self.runtime),
-            "better_than_base": self.better(chose),
+            "better_than_base": self.better(unfair),
         }
 
 
@@ -137,6 +137,26 @@ def score(
     }
     changed = {split: changes(datasets[split], each[BASE], each[TRAINED]) for split, each in found.items()}
     return Outcome(found, versus, isotropy, runtime, vectors, cosines, changed)
+
+
+def strongest(bases: Sequence[Checkpoint], datasets: Mapping[str, Dataset], progress: Progress = silent) -> Checkpoint:
+    """Which of *bases*, one model with several prompts, finds most on the last of *datasets*; the first where all do.
+
+    A base that lost to its own weights behind prompts that it never learned would make any training look good.
+    """
+    first, *others = bases
+    different = [each for each in others if each.identity.space_id() != first.identity.space_id()]
+    if not different or not datasets:
+        return first
+    dataset = list(datasets.values())[-1]
+    found = []
+    for checkpoint in (first, *different):
+        with (
+            fastest(checkpoint, all_texts([dataset])) as (encoder, _),
+            progress("scoring the base with its own prompts and the run's", len(dataset.passages)) as advance,
+        ):
+            found.append(evaluate(DenseRanker(encoder), dataset, progress=advance).score.ndcg_10)
+    return (first, *different)[int(np.argmax(found))]
 
 
 def held_out(data: TrainingData, folder: Path, splits: Sequence[str]) -> dict[str, Dataset]:
