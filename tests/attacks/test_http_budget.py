@@ -84,6 +84,16 @@ def test_one_text_of_megabytes_costs_nobody_anything(server: Running, text: byte
     assert peak.more_bytes < 128 * MB
 
 
+def test_tokens_of_megabytes_are_not_made(server: Running) -> None:
+    """`/tokenize`: a text of four megabytes is refused before it is tokenised, and what is taken is cheap."""
+    most = 65_536
+    with peak_of(server.process.pid) as peak, ThreadPoolExecutor(16) as clients:
+        bodies = [b'{"inputs": "%s"}' % (b"a " * (size // 2)) for size in (4 * MB, most + 2, *[most] * 16)]
+        statuses = list(clients.map(lambda body: post(server, body, "tokenize"), bodies))
+    assert statuses == [400, 400, *[200] * 16]
+    assert peak.more_bytes < 160 * MB
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from samespace import __version__
 from samespace.errors import RequestInvalid, SamespaceError, SpaceMismatch, UnknownSpace
@@ -20,6 +21,10 @@ from .dialects.fields import text_or_texts
 from .dialects.openai import openai_error
 from .messages import Request, Response, Work, json_response
 from .routes import HttpApp, Route, flat_refusal
+
+MOST_TOKENS: Final = 65_536
+"""Characters, and then tokens, of one request to `/tokenize`: each becomes a kilobyte on its way out."""
+_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="tokens")  # starts with its first work
 
 
 def add_meta(app: HttpApp, spaces: Spaces) -> None:
@@ -144,13 +149,19 @@ def _tokenize(spaces: Spaces, most_texts: int) -> Work:
             texts = text_or_texts(body.get("inputs"), "inputs")
             if len(texts) > most_texts:
                 raise RequestInvalid(field="inputs", reason=f"{len(texts)} texts, at most {most_texts} are taken")
+            _check_size(sum(map(len, texts)), "characters")
             special = body.get("add_special_tokens") is not False
-            rows = await asyncio.to_thread(_tokens, encoder, texts, special)
+            return await asyncio.get_running_loop().run_in_executor(_thread, _tokens, encoder, texts, special)
         except SamespaceError as error:
             return flat_refusal(error)
-        return json_response(rows)
 
     return tokenize
+
+
+def _check_size(size: int, unit: str) -> None:
+    if size > MOST_TOKENS:
+        told = f"{size} {unit} in one request, at most {MOST_TOKENS} are taken"
+        raise RequestInvalid(field="inputs", reason=f"{told}; send fewer texts at once, or cut them")
 
 
 def _text_encoder(engine: AnyEngine) -> TextEncoder:
@@ -160,20 +171,28 @@ def _text_encoder(engine: AnyEngine) -> TextEncoder:
     return encoder
 
 
-def _tokens(encoder: TextEncoder, texts: list[str], special: bool) -> list[list[dict[str, Any]]]:
-    """Each token with its id and the characters that it stands for, by the encoder's own tokenizer."""
-    return [
+def _tokens(encoder: TextEncoder, texts: list[str], special: bool) -> Response:
+    """Each token with its id and the characters that it stands for, by the encoder's own tokenizer.
+
+    Raises:
+        RequestInvalid: there are too many; some tokenizers make several of a character.
+    """
+    rows = encoder.tokenizer.encode_batch(texts, add_special_tokens=special)
+    _check_size(sum(map(len, rows)), "tokens")
+    return json_response(
         [
-            {
-                "id": number,
-                "text": token,
-                "special": bool(is_special),
-                "start": None if is_special else span[0],
-                "stop": None if is_special else span[1],
-            }
-            for number, token, is_special, span in zip(
-                found.ids, found.tokens, found.special_tokens_mask, found.offsets, strict=True
-            )
+            [
+                {
+                    "id": number,
+                    "text": token,
+                    "special": bool(is_special),
+                    "start": None if is_special else span[0],
+                    "stop": None if is_special else span[1],
+                }
+                for number, token, is_special, span in zip(
+                    row.ids, row.tokens, row.special_tokens_mask, row.offsets, strict=True
+                )
+            ]
+            for row in rows
         ]
-        for found in encoder.tokenizer.encode_batch(texts, add_special_tokens=special)
-    ]
+    )
