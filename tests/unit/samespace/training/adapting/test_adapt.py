@@ -29,6 +29,7 @@ from samespace.training.adapting.documents import read_documents  # noqa: E402
 from samespace.training.adapting.heldout import hold_out  # noqa: E402
 from samespace.training.adapting.run import Adaptation, AdaptSettings, adapt  # noqa: E402
 from samespace.training.adapting.verdict import BETTER  # noqa: E402
+from samespace.training.finetuning import teachers  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,8 @@ def test_a_teacher_that_is_worse_is_not_learned_from(
     tiny_checkpoint: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named with both scores, and BM25 with the base takes its place."""
-    monkeypatch.setattr(course, "open_teacher", lambda *_: Liar())
+    for module in (course, teachers):  # who learns from it, and who scores it beside the others
+        monkeypatch.setattr(module, "open_teacher", lambda *_: Liar())
     said: list[str] = []
     log = tmp_path / "log.txt"
     log.write_text("reset the password\n")
