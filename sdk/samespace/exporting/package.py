@@ -99,7 +99,7 @@ def export_artifact(
     check_target(target, replace=replace_existing)
     facts = record_of(checkpoint) | dict(provenance or {})
     require_better(facts, checkpoint.source, anyway=anyway)
-    if note := not_better(facts):
+    for note in filter(None, [not_better(facts), facts.get("record_note")]):
         say(f"Note: {note}.")
     if isinstance(checkpoint, Checkpoint):
         facts |= _told(checkpoint, say)

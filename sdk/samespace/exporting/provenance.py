@@ -5,6 +5,7 @@ An artifact travels, so no path of the machine that made it goes along.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,25 +13,68 @@ from typing import Any, Final
 
 from ..errors import RequestInvalid
 from ..model.checkpoint import Checkpoint
-from ..model.exportable import BringsGraph
+from ..model.exportable import BringsGraph, Exportable
 
 RECORD = "run.json"
+ENCODER: Final = "encoder"
+"""Key of the record: what `encoder_record` says of the encoder that it is of."""
+_BODY: Final = "backbone."
 _FOLDERS: Final = ("data", "out")
 _MODELS: Final = ("base", "guide", "teacher")
 
 
-def training_record(model: str | Path) -> dict[str, Any]:
-    """{"training": the record} where *model* is a folder that samespace trained, else {}."""
-    for place in (Path(model) / RECORD, Path(model).parent / RECORD):
-        if place.is_file():
-            record = json.loads(place.read_text(encoding="utf-8"))
-            return {"training": without_paths(record)} if isinstance(record, dict) else {}
+def training_record(encoder: Exportable, model: str) -> dict[str, Any]:
+    """{"training": the record} where *model* is the folder that samespace trained *encoder* to, else {}.
+
+    Other programs write other weights into such a folder and leave the record there. Then it is left out, and
+    "record_note" says so.
+    """
+    for place in (Path(model), Path(model).parent):
+        record = read_record(place)
+        if not record:
+            continue
+        if problem := of_another(record, encoder):
+            return {} if place != Path(model) else {"record_note": f"{RECORD} {problem}, so it is not used"}
+        if ENCODER in record:
+            return {"training": without_paths(record)}
+        if place == Path(model):
+            note = (
+                f"{RECORD} is of a version that did not say of which weights it is; whether these are they is not known"
+            )
+            return {"training": without_paths(record), "record_note": note}
     return {}
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The training record that lies in *folder*, of whatever encoder it is; {} where there is none."""
+    if not (folder / RECORD).is_file():
+        return {}
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return record if isinstance(record, dict) else {}
+
+
+def encoder_record(encoder: Exportable) -> dict[str, Any]:
+    """What ties a record to an encoder: its weights before any head or transform, and its prompts."""
+    digest = hashlib.sha256()
+    for weight in sorted(encoder.identity.weights, key=lambda each: each.name):
+        if weight.name.startswith(_BODY):
+            digest.update(f"{weight.name} {weight.sha256}\n".encode())
+    return {"weights": digest.hexdigest(), "prompts": dict(encoder.recipe.prompts)}
+
+
+def of_another(record: Mapping[str, Any], encoder: Exportable) -> str:
+    """What shows that *record* is of another encoder; "" where nothing does, or it does not say of which it is."""
+    trained, here = record.get(ENCODER), encoder_record(encoder)
+    if not isinstance(trained, dict) or trained == here:
+        return ""
+    if trained.get("weights") != here["weights"]:
+        return "is the record of other weights than those beside it"
+    return f"is the record of an encoder with prompts {trained.get('prompts')}, and not {here['prompts']}"
 
 
 def record_of(encoder: Checkpoint | BringsGraph) -> dict[str, Any]:
     """`training_record` of the folder that a checkpoint, or the Router that it is a route of, was read from."""
-    return training_record(encoder.router or encoder.source) if isinstance(encoder, Checkpoint) else {}
+    return training_record(encoder, encoder.router or encoder.source) if isinstance(encoder, Checkpoint) else {}
 
 
 def require_better(provenance: Mapping[str, Any], model: str, *, anyway: bool) -> None:

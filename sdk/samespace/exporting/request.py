@@ -16,7 +16,7 @@ from ..model.transform import Transform
 from .builds.calibration import load_calibration
 from .composites.towers import export_towers
 from .package import Exported, Say, export_artifact
-from .provenance import require_better, training_record
+from .provenance import read_record, require_better
 from .rerankers import export_reranker
 
 
@@ -62,7 +62,7 @@ def export_model(wanted: ExportRequest, *, say: Say = lambda _: None) -> Exporte
         ArtifactError: the folder is taken.
     """
     check_target(wanted.out, replace=wanted.replace)
-    require_better(training_record(wanted.model), wanted.model, anyway=wanted.anyway)
+    require_better({"training": read_record(Path(wanted.model))}, wanted.model, anyway=wanted.anyway)
     gate = load_dataset(wanted.gate_data, wanted.gate_split) if wanted.gate_data else None
     calibration = load_calibration(wanted.calibration_data, gate=gate) if wanted.calibration_data else None
     say(f"Reading {wanted.model}.")

@@ -96,16 +96,23 @@ def identity_of(contents: Contents, staged: Path) -> str:
     from ..extras import require_extra
 
     require_extra("train", feature="pushing a model folder", modules=("torch", "transformers", "sentence_transformers"))
+    from ..exporting.provenance import of_another
     from ..model.checkpoint import load_towers
 
-    whole, sent = (
-        " and ".join(tower.identity.space_id() for tower in load_towers(folder)) for folder in (contents.folder, staged)
-    )
+    towers = load_towers(contents.folder)
+    whole, sent = (" and ".join(tower.identity.space_id() for tower in each) for each in (towers, load_towers(staged)))
     if whole != sent:
         raise ModelUnsupported(
             model=str(contents.folder),
             reason=f"is space {whole}, and the files that may leave are space {sent}",
             remedy="export it, and push the artifact",
+        )
+    record = _json(contents.folder / RECORD)
+    if isinstance(record, dict) and (problem := of_another(record, towers[0])):
+        raise ModelUnsupported(
+            model=str(contents.folder),
+            reason=f"{RECORD} {problem}",
+            remedy=f"remove {RECORD}, and what {CARD} says of scores",
         )
     return f"space {sent}"
 

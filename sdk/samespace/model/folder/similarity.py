@@ -15,6 +15,7 @@ from ...errors import ModelUnsupported
 from ..hub import read_json
 
 _SIMILARITIES: Final = ("cosine", "dot", "euclidean", "manhattan")
+_BY_SUMS: Final = "manhattan"
 _DOT_NAME: Final = re.compile(r"-dot(-|$)|\btas-b\b|\bcontriever\b|\bdpr-(ctx|question)|-dpr-")
 _DOT_CARD: Final = re.compile(r"dot_score\(|similarity function:\W*dot|dot[- ]product", re.IGNORECASE)
 _COSINE_CARD: Final = re.compile(r"cos_sim|cosine", re.IGNORECASE)
@@ -35,6 +36,12 @@ def require_cosine(settings: Mapping[str, Any], folder: Path, unit: bool, source
     if said not in _SIMILARITIES:
         raise ModelUnsupported(
             model=source, reason=f"its similarity is {said!r}", remedy=f"known: {', '.join(_SIMILARITIES)}"
+        )
+    if said == _BY_SUMS:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"says similarity {said!r}, which ranks otherwise than cosine, also for vectors of unit length",
+            remedy="if cosine is what you want, say so in a copy of config_sentence_transformers.json, and measure it",
         )
     if unit:
         return

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ...errors import ConfigInvalid
 from ...evaluation import Dataset
 from ...evaluation.dataset import load_dataset, splits
+from ...exporting.provenance import ENCODER, encoder_record
 from ...folders import folder_beside, whole_folder, writes
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...model.folder.saving import require_savable
@@ -151,6 +152,7 @@ def adapt(
             "verdict": verdict.to_json() | {"sentence": verdict.sentence(), "rests_on": verdict.rests_on()},
             **shown.to_json(),
             "better_than_base": verdict.word == BETTER,
+            ENCODER: encoder_record(trained),
             "total_s": round(clock() - began, 1),
         }
         if verdict.word != BETTER and not settings.anyway:

@@ -3,7 +3,7 @@
 A near-duplicate is not yet a leak: "what does b2sum do" and "what does b3sum do" are different questions, and so are
 two pages that are written from one template. What decides is the difference:
 
-query       leaks where it is the same text, or differs in no content word, or has the same answer
+query       leaks where it is the same text, also behind a prompt, or differs in no content word, or has the same answer
 passage     leaks where it is the same text, or differs in nothing that is asked for
 pair        leaks where it is trained with its two sides exchanged: the loss looks at pairs from both sides
 
@@ -22,6 +22,7 @@ from ...text import ROLES, Role
 from .examples import Examples
 from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, canonical, jaccard, near_among, shingles
+from .prompted import without_prompts
 
 _SMALL: Final = frozenset(
     """a an and any are as at be been but by can could did do does for from had has have how i if in into is it its
@@ -82,6 +83,10 @@ def leakage_between(
     Args:
         groups: role -> id -> group of near-duplicates, where they are known: texts of one group alone are compared.
     """
+    as_written = (trained, held_out)
+    trained, held_out = without_prompts(trained, held_out)
+    if (trained, held_out) != as_written:
+        groups = None  # they are of the texts with their prompts
     leaks: list[LeakedRow] = []
     alike: dict[Role, int] = {}
     rows: set[int] = set()

@@ -24,7 +24,7 @@ from .languages import languages
 from .lengths import fragmentation, lengths
 from .material import Material, prepare
 from .pairing import Remembering
-from .texts import boilerplate, empty_texts, on_reading
+from .texts import boilerplate, empty_texts, on_reading, prompts_in_texts
 from .wrong_pairs import wrong_pairs
 
 
@@ -155,6 +155,7 @@ def _checks(
     yield near_duplicates(material)
     yield empty_texts(material)
     yield boilerplate(material)
+    yield prompts_in_texts(material)
     yield lengths(material, text_encoders)
     if text_encoders is not None:
         yield fragmentation(material, text_encoders["passage"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...evaluation.excerpts import clipped
 from ...evaluation.words import canonical, has_words
-from ...text import ROLES
+from ...text import ROLES, Role
+from ..data.prompted import common_beginnings
 from .diagnosis import Check, DataFinding, Table, TextName, few, share
 from .material import Material
 
@@ -17,6 +19,8 @@ _SENTENCE: Final = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 SENTENCE_WORDS: Final = 6
 """Shorter sentences ("See below.") are no boilerplate."""
 PREFIX_WORDS: Final = 8
+_PROMPTED: Final = 0.9
+_PLURAL: Final[Mapping[Role, str]] = {"query": "queries", "passage": "passages"}
 MANY: Final = 0.05
 """Share of passages with one sentence in common from which it counts as boilerplate."""
 FEWEST: Final = 10
@@ -189,3 +193,42 @@ def _repetitions(found: _Repeated) -> tuple[DataFinding, ...]:
             )
         )
     return tuple(findings)
+
+
+def prompts_in_texts(material: Material) -> Check:
+    """Prompts that were written into texts: of one part alone, or of all."""
+    findings: list[DataFinding] = []
+    for role in ROLES:
+        trained = _of_role(material, material.train, role)
+        others = {split: _of_role(material, split, role) for split in material.held_out}
+        if material.trains and (prompt := next(iter(common_beginnings(trained, _PROMPTED)), "")):
+            bare = [split for split, texts in others.items() if texts and _begin(texts, prompt) <= 1 - _PROMPTED]
+            findings.append(_prompted(role, prompt, f"training {_PLURAL[role]}", bare))
+            continue
+        for split, texts in others.items():
+            prompt = next(iter(common_beginnings(texts, _PROMPTED)), "")
+            if prompt and trained and _begin(trained, prompt) <= 1 - _PROMPTED:
+                findings.append(_prompted(role, prompt, f"{_PLURAL[role]} of {split}", [material.train]))
+                break
+    return Check("prompts", "Prompts in texts", tuple(findings))
+
+
+def _of_role(material: Material, split: str, role: Role) -> list[str]:
+    part = material.data.splits[split]
+    return list(dict.fromkeys(part.queries if role == "query" else part.passages))
+
+
+def _begin(texts: Sequence[str], prompt: str) -> float:
+    return sum(text.startswith(prompt) for text in texts) / len(texts)
+
+
+def _prompted(role: Role, prompt: str, where: str, bare: Sequence[str]) -> DataFinding:
+    advice = (
+        f"Take it out of the texts, and give it as {role}_prompt: then it is put before every text, also when served"
+    )
+    said = f"{share(_PROMPTED, 1)} or more of the {where} begin with {clipped(prompt)}"
+    if not bare:
+        note = f"{said}, as held-out ones do. {advice}."
+        return DataFinding("prompt_in_texts", "note", note[0].upper() + note[1:])
+    lack = f"{said}, and those of {' and '.join(bare)} do not: what is trained is not what is scored."
+    return DataFinding("prompt_in_texts", "warning", lack, advice)

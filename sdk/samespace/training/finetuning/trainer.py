@@ -25,7 +25,7 @@ from typing import Any, Final
 import torch
 
 from ...errors import ConfigInvalid, DataInvalid, TrainingFailed
-from ...exporting.provenance import RECORD
+from ...exporting.provenance import ENCODER, RECORD, encoder_record
 from ...folders import held, require_room, whole_file, whole_folder
 from ...model.checkpoint import load_checkpoint
 from ...progress import Progress, silent
@@ -139,7 +139,7 @@ def _train(
         fair = {split: each for split, each in datasets.items() if split not in doubts(record)}
         base = outcome.strongest(bases(config.base, setup.checkpoint), fair or datasets, progress)
         found = outcome.score(base, trained, datasets, progress, config.teacher)
-        record["base_prompts"] = dict(base.recipe.prompts)
+        record |= {"base_prompts": dict(base.recipe.prompts), ENCODER: encoder_record(trained)}
         record |= found.to_json(doubts(record)) | {"total_s": round(time.perf_counter() - began, 3)}
         (work / report.REPORT).write_text(report.html_report(record, found), encoding="utf-8")
         (work / report.CARD).write_text(report.model_card(record), encoding="utf-8")

@@ -17,7 +17,7 @@ from ...errors import ArtifactError
 from ...exporting.composites.towers import export_towers
 from ...exporting.heads import headed
 from ...exporting.package import Exported, export_artifact
-from ...exporting.provenance import not_better, training_record
+from ...exporting.provenance import not_better, record_of
 from ...heads import Heads
 from ...model.checkpoint import Checkpoint
 from ...progress import Progress
@@ -161,7 +161,7 @@ def _of_base(encoder: FrozenEncoder) -> str:
     """What to tell of the encoder below a head, which is exported whatever its own record says; "" for nothing."""
     if not isinstance(encoder.source, Checkpoint):
         return ""
-    note = not_better(training_record(encoder.source.source))
+    note = not_better(record_of(encoder.source))
     return f"The head is exported on an encoder of which {note}." if note else ""
 
 

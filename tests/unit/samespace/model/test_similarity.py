@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from samespace.errors import ModelUnsupported
 from samespace.model.folder.similarity import dot_product, require_cosine
 
 DOT_CARD = "# A model\n\n```python\nscores = util.dot_score(query_emb, doc_emb)[0]\n```\n"
+_DISTANCES = ("euclidean", "manhattan")
 BOTH_CARD = "# A model\n\nuse util.dot_score(a, b) or util.cos_sim(a, b)\n"
 
 
@@ -41,3 +43,20 @@ def test_other_models_are_not(card: str, tmp_path: Path) -> None:
     folder = folder_with(tmp_path, card)
     require_cosine({"similarity_fn_name": "cosine"}, folder, False, "organisation/encoder")
     assert not dot_product(folder, "organisation/encoder")
+
+
+def test_vectors_of_unit_length_rank_by_sums_as_they_do_not_by_cosine(tmp_path: Path) -> None:
+    """Euclidean distances of unit vectors rank as cosine does, by sentence-transformers; sums of differences do not."""
+    util = pytest.importorskip("sentence_transformers").SimilarityFunction.to_similarity_fn
+    rows = np.random.default_rng(1).standard_normal((60, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    order = {name: np.argsort(-np.asarray(util(name)(rows, rows)), axis=1) for name in ("cosine", *_DISTANCES)}
+    for name in _DISTANCES:
+        same = bool((order[name] == order["cosine"]).all())
+        settings = {"similarity_fn_name": name}
+        if same:
+            require_cosine(settings, tmp_path, True, "organisation/encoder")
+        else:
+            with pytest.raises(ModelUnsupported, match=f"similarity {name!r}, which ranks otherwise"):
+                require_cosine(settings, tmp_path, True, "organisation/encoder")
+    assert (order["euclidean"] == order["cosine"]).all()

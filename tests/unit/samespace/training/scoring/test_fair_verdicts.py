@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -14,9 +15,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("sentence_transformers", reason="needs the extra train")
 
-from samespace.errors import ConfigInvalid, DataInvalid  # noqa: E402 - after the skip
+from samespace.errors import ConfigInvalid, DataInvalid, ModelUnsupported  # noqa: E402 - after the skip
 from samespace.evaluation import load_dataset  # noqa: E402
 from samespace.exporting.hub_header import results_of  # noqa: E402
+from samespace.exporting.request import ExportRequest, export_model  # noqa: E402
+from samespace.model.checkpoint import Overrides  # noqa: E402
+from samespace.publishing.contents import contents_of, identity_of, stage  # noqa: E402
 from samespace.report.verdicts import doubts, score_notes, score_rows, verdict  # noqa: E402
 from samespace.training.finetuning.config import make_config  # noqa: E402
 from samespace.training.finetuning.trainer import train  # noqa: E402
@@ -118,3 +122,39 @@ def test_a_base_does_not_lose_by_prompts_that_it_never_learned(tiny_checkpoint: 
     assert record["scores"]["test"]["base"]["ndcg@10"] == pytest.approx(found["own"], abs=1e-6)
     assert record["base_prompts"] == {"query": "", "passage": ""}
     assert any("own prompts" in note for note in score_notes(record))
+
+
+def test_a_record_is_of_the_weights_that_it_was_made_of(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Weights that another program saved into the folder have no verdict and no scores; nor has a folder within it."""
+    from sentence_transformers import SentenceTransformer
+
+    data = retrieval_set(tmp_path / "set", train=pairs(1, 48), test=pairs(2, 12))
+    folder = tmp_path / "model"
+    trained(tiny_checkpoint, data, folder, score_splits=["test"])
+    said: list[str] = []
+
+    def exported(model: Path, out: str, **more: Any) -> tuple[dict[str, Any], str]:
+        said.clear()
+        wanted = ExportRequest(str(model), tmp_path / out, anyway=True, **more)
+        artifact = export_model(wanted, say=said.append).artifact
+        return dict(artifact.manifest.provenance), (tmp_path / out / "README.md").read_text(encoding="utf-8")
+
+    facts, card = exported(folder, "whole")
+    assert "training" in facts and "test: trained" in card and "record_note" not in facts
+    facts, card = exported(folder, "prompted", overrides=Overrides(query_prompt="zzz "))
+    assert "training" not in facts and any("prompts" in each and "not used" in each for each in said)
+    inner = Path(shutil.copytree(tiny_checkpoint, folder / "inner"))
+    facts, card = exported(inner, "inner")
+    assert "training" not in facts and "test: trained" not in card
+    shutil.rmtree(inner)
+    other = SentenceTransformer(str(folder), device="cpu")
+    with torch.no_grad():
+        next(other.parameters()).add_(0.1)
+    other.save_pretrained(str(folder))
+    assert (folder / "run.json").exists()
+    facts, card = exported(folder, "other")
+    assert "training" not in facts and "test: trained" not in card and "model-index" not in card
+    assert any("run.json is the record of other weights" in each for each in said)
+    with pytest.raises(ModelUnsupported, match=r"run\.json is the record of other weights .* remove run\.json"):
+        contents = contents_of(folder)
+        identity_of(contents, stage(contents, tmp_path / "staged"))
