@@ -42,7 +42,7 @@ from .floods import FloodGuard
 from .reading import Reads
 from .service import space_message
 from .sockets import Sockets
-from .unread import Answers
+from .unread import UnreadAnswers
 
 Result = TypeVar("Result")
 
@@ -121,7 +121,7 @@ class AdminServer:
     def __init__(self, spaces: Spaces, loader: Loader, settings: Settings) -> None:
         sockets = Sockets()
         reads = Reads(settings.http, MESSAGE_BYTES, refused=_cut_off, received=sockets.received)
-        answers = Answers(settings.http, sockets, refused=_cut_off)
+        answers = UnreadAnswers(settings.http, sockets, refused=_cut_off)
         self._floods = FloodGuard(sockets, reads, MESSAGE_BYTES, refused=_cut_off)
         self._server = grpc.aio.server(
             interceptors=(ReadWithin(reads, answers, Guard(), MAX_FIELDS),),

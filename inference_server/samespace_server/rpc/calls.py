@@ -21,7 +21,7 @@ from ..security.tokens import Guard
 from .access import OPEN_BYTES, holder_of, is_open
 from .errors import abort, end
 from .reading import Reads
-from .unread import Answers
+from .unread import UnreadAnswers
 from .wire import check_entries
 
 Parse = Callable[[bytes], Any]
@@ -34,7 +34,7 @@ SMALL_BYTES: Final = 1 << 16
 class ReadWithin(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Lets handlers see only messages that came whole, within budget, and could be read."""
 
-    def __init__(self, reads: Reads, answers: Answers, guard: Guard, max_repeated: int) -> None:
+    def __init__(self, reads: Reads, answers: UnreadAnswers, guard: Guard, max_repeated: int) -> None:
         """*max_repeated* is how often the one field that is repeated may come."""
         self._reads, self._answers, self._guard = reads, answers, guard
         self._max_entries = max_repeated + _OTHER_ENTRIES
@@ -75,7 +75,7 @@ class ReadWithin(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 class _Calls:
     """The wrapped behaviours of one method, for one call."""
 
-    def __init__(self, reads: Reads, answers: Answers, parse: Parse, guard: Guard, details: Any) -> None:
+    def __init__(self, reads: Reads, answers: UnreadAnswers, parse: Parse, guard: Guard, details: Any) -> None:
         self._reads, self._answers, self._parse, self._guard, self._details = reads, answers, parse, guard, details
 
     def one_to_one(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:

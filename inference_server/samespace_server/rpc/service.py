@@ -40,7 +40,7 @@ from .reading import Reads
 from .reranking import SERVICE as RERANKER
 from .reranking import RerankerService
 from .sockets import Sockets
-from .unread import Answers, StreamAnswers
+from .unread import UnreadAnswers, UnreadOfStream
 
 SERVICE: Final = "samespace.v1.Encoder"
 READ_AHEAD: Final = 4
@@ -97,7 +97,7 @@ class EncoderService(EncoderServicer):
     """The contract's four calls over the server's spaces."""
 
     def __init__(
-        self, spaces: Spaces, watch: Watch, telemetry: Telemetry, held: tuple[Reads, Answers], guard: Guard
+        self, spaces: Spaces, watch: Watch, telemetry: Telemetry, held: tuple[Reads, UnreadAnswers], guard: Guard
     ) -> None:
         """*held* counts what came and what is to go."""
         self._spaces, self._watch, self.streams = spaces, watch, OpenStreams(telemetry)
@@ -117,7 +117,7 @@ class EncoderService(EncoderServicer):
         slots = asyncio.Semaphore(READ_AHEAD)
         parent = parent_of(context)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        number, unread = next(self._numbers), StreamAnswers(self._answers, context.peer(), client)
+        number, unread = next(self._numbers), UnreadOfStream(self._answers, context.peer(), client)
 
         async def read() -> None:
             await slots.acquire()  # before it is read: what is not asked for yet waits at the sender's
@@ -219,7 +219,7 @@ class GrpcServer:
         reads = Reads(settings.http, message_bytes, refused=telemetry.refuse_message, received=sockets.received)
         telemetry.watch_messages(lambda: reads.budget.held_bytes)
         self._floods = FloodGuard(sockets, reads, message_bytes, refused=telemetry.refuse_message)
-        answers = Answers(settings.http, sockets, refused=telemetry.refuse_message)
+        answers = UnreadAnswers(settings.http, sockets, refused=telemetry.refuse_message)
         within = ReadWithin(reads, answers, guard, settings.limits.max_texts_per_request)
         self._server = grpc.aio.server(
             interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), within),

@@ -1,4 +1,4 @@
-"""Answers over gRPC that wait for their readers: the library takes them, and has no bound for them.
+"""UnreadAnswers over gRPC that wait for their readers: the library takes them, and has no bound for them.
 
 A client that opens no window leaves every answer of its calls in memory, for as long as it stays. So each answer is
 counted from when it is made until gRPC has sent it, and where they are too many, whoever leaves most unread loses
@@ -18,7 +18,7 @@ from .sockets import Sockets, address_of
 _LOOK_MS: Final = 100
 
 
-class Answers:
+class UnreadAnswers:
     """Every answer that is made and not sent. Made and used on the event loop."""
 
     def __init__(self, limits: HttpLimits, sockets: Sockets, *, refused: Callable[[str], None]) -> None:
@@ -57,10 +57,10 @@ class Answers:
         return int(self._loop.time() * 1000)
 
 
-class StreamAnswers:
+class UnreadOfStream:
     """The answers of one stream, which are made by tasks ahead of being sent."""
 
-    def __init__(self, answers: Answers, peer: str, holder: str) -> None:
+    def __init__(self, answers: UnreadAnswers, peer: str, holder: str) -> None:
         self._answers, self._peer, self._holder = answers, peer, holder
         self._numbers: dict[asyncio.Task[Any], int] = {}
         self._open = True
