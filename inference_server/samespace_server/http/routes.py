@@ -41,6 +41,7 @@ from .bodies import read_object
 from .browsers import Origins
 from .dialects import Dialect, RequestContext, all_dialects, flat_error, named_space
 from .dialects.dialect import Rows
+from .dialects.meaning import check_words
 from .dialects.numbers import json_rows
 from .dialects.rerank import RerankDialect
 from .hosts import KnownHosts
@@ -220,6 +221,7 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int, 
                 engine = _named_engine(spaces, engine, named_space(body))
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
+                    check_words(body, dialect.request["properties"])
                     ask = dialect.parse(body, RequestContext(engine.loaded.artifact.role_matters, _role(request)))
                     found = seen.answer = await engine.embed(
                         ask.texts,
