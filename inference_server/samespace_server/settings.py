@@ -105,8 +105,9 @@ class HttpLimits:
             s; most others less), because whoever closes while the other one sends loses a request. Lower it only
             behind a proxy that is known to close earlier.
         max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Messages of
-            gRPC have as much for themselves; where they are more, whoever sent most loses what is not whole. Raise it
-            for many large requests at once, where there is memory for them.
+            gRPC have as much for themselves; where they are more, whoever sent most loses what is not whole. Answers
+            that nobody reads have half of it, over HTTP and gRPC each; where they are more, whoever leaves most unread
+            loses the connection. Raise it for many large requests at once, where there is memory for them.
         max_calls: messages over gRPC that are waited for at a time, over all connections. Beyond it, the oldest one of
             whoever has most of them is given up. Each costs about 30 KB.
         max_streams: calls of one gRPC connection at a time; a client's further ones wait on its side.
@@ -130,6 +131,11 @@ class HttpLimits:
 
     def __post_init__(self) -> None:
         _check_positive(self)
+
+    @property
+    def max_unread_bytes(self) -> int:
+        """Bytes of answers that may wait for their readers, over all connections."""
+        return self.max_held_bytes // 2
 
     def transfer_ms(self, size: int) -> int:
         """How long *size* bytes may take."""

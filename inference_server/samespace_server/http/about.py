@@ -17,7 +17,7 @@ from ..spaces.registry import AnyEngine, ServedEngine, Spaces
 from ..spaces.rerankers import RerankEngine
 from .bodies import read_object
 from .dialects.dialect import named_space
-from .dialects.fields import text_or_texts
+from .dialects.fields import flag, text_or_texts
 from .dialects.openai import openai_error
 from .messages import Request, Response, Work, json_response
 from .routes import HttpApp, Route, flat_refusal
@@ -150,7 +150,7 @@ def _tokenize(spaces: Spaces, most_texts: int) -> Work:
             if len(texts) > most_texts:
                 raise RequestInvalid(field="inputs", reason=f"{len(texts)} texts, at most {most_texts} are taken")
             _check_size(sum(map(len, texts)), "characters")
-            special = body.get("add_special_tokens") is not False
+            special = flag(body.get("add_special_tokens"), "add_special_tokens", True)
             return await asyncio.get_running_loop().run_in_executor(_thread, _tokens, encoder, texts, special)
         except SamespaceError as error:
             return flat_refusal(error)

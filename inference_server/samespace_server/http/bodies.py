@@ -3,13 +3,18 @@
 A body of a few bytes for each value becomes a hundred times its size in objects: sixteen megabytes of `[],` took the
 event loop 3.6 seconds. So the values of a large body are counted before any is made, and it is parsed in a thread, one
 large body at a time.
+
+A key that comes twice in one object is refused: of its two values one would win here, and another in the proxy that
+looked at it before.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
@@ -41,14 +46,43 @@ def check_values(body: bytes, most: int) -> None:
     """
     if sum(map(body.count, (b",", b"[", b"{"))) < most:  # those inside of texts included
         return
-    # Escapes go first, from the left: in \\" the quote ends a text. Then every other part is outside of texts.
-    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    bare = _without_escapes(body)
     if bare.count(b'"') <= 4 * most:
         outside = bare.split(b'"')[::2]
         if sum(part.count(b",") + part.count(b"[") + part.count(b"{") for part in outside) < most:
             return
     told = f"more than {most} values in one request; send fewer texts, or raise the server's --max-texts"
     raise RequestInvalid(field="body", reason=told)
+
+
+def _without_escapes(body: bytes) -> bytes:
+    """*body* with quotes only where a text begins or ends: every other part between them is outside of texts."""
+    return body.replace(b"\\\\", b"").replace(b'\\"', b"")  # from the left: in \\" the quote ends a text
+
+
+def _check_keys(body: bytes, value: dict[str, Any]) -> None:
+    """Raise `RequestInvalid` where *body* has more keys than *value*, which was parsed from it."""
+    keys, rest = 0, [cast(Any, value)]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, dict):
+            keys += len(each)
+            each = list(each.values())
+        rest += [inner for inner in each if isinstance(inner, dict | list)]
+    if body.count(b":") == keys:  # in texts there are none
+        return
+    if sum(part.count(b":") for part in _without_escapes(body).split(b'"')[::2]) != keys:
+        try:
+            json.loads(body, object_pairs_hook=_one_value_each)
+        except RecursionError:
+            raise RequestInvalid(field="body", reason="a key that comes twice in one object") from None
+
+
+def _one_value_each(pairs: list[tuple[str, Any]]) -> None:
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            reason = f"{name[:80]!r} comes {times} times in one object; send it once"
+            raise RequestInvalid(field="body", reason=reason)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -59,4 +93,5 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise RequestInvalid(field="body", reason=f"not JSON: {error.msg} at byte {error.pos}") from None
     if not isinstance(value, dict):
         raise RequestInvalid(field="body", reason="expected a JSON object")
+    _check_keys(body, value)
     return value

@@ -7,8 +7,7 @@ A request is refused as soon as its head shows that it has to be; its body is no
 Requests of one connection are answered one after the other. What the client sends meanwhile is held, up to
 `HELD_BYTES`, and then not read. A client that closes its side is gone, and its work is cancelled.
 
-What it leaves to others: listening and the clock (`server`), paths and answers (`routes`). It gives up HTTP/2
-and upgrades: an offer to upgrade is not taken, and the request is answered as HTTP/1.1.
+What it leaves to others: listening and the clock (`server`), paths and answers (`routes`). No upgrade is taken.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from typing import Final, Literal, cast
 
 import httptools
 
+from ..budgets import Unread
 from .host import Host
 from .hosts import is_host
 from .inbox import PIECE_BYTES, Inbox
-from .messages import Request, Response, Work, encode, error_body, json_response
+from .messages import Request, Response, Work, encode, error_body, head_without_upgrade, json_response
 from .unpack import ENCODINGS
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ _OVERHEAD: Final = 8
 """Bytes on the wire for one byte of body: chunks of one byte take six. Beyond it are trailers and extensions."""
 _AROUND_A_HEADER: Final = 4
 """Bytes of ": " and the line's end."""
-_UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
 
 Receiving = Literal["idle", "head", "body"]
 Phase = Literal["idle", "head", "body", "work", "sent", "write", "end"]
@@ -57,7 +56,7 @@ class Connection(asyncio.Protocol):
         # What the connection waits for, since when, and how long it may.
         self._phase: Phase = "head"
         self._since_ms = self._allowed_ms = 0
-        self._write_paused = False
+        self._write_paused, self._unread_since_ms = False, 0
         # The message that is being received.
         self._receiving: Receiving = "idle"
         self._request = Request()
@@ -111,7 +110,8 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
-        self._write_paused = True
+        self._write_paused, self._unread_since_ms = True, self._server.now_ms()
+        self._server.end_slow_readers()
 
     def resume_writing(self) -> None:
         """The client has read; the next request may be answered."""
@@ -147,6 +147,12 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End now."""
         self._transport.abort()
+
+    @property
+    def unread(self) -> Unread | None:
+        """Of its answers, what waits for the client."""
+        size = self._transport.get_write_buffer_size() if self._write_paused else 0
+        return Unread(self, self.address, size, self._unread_since_ms) if size else None
 
     @property
     def idle_since_ms(self) -> int | None:
@@ -258,7 +264,7 @@ class Connection(asyncio.Protocol):
                 break
             except httptools.HttpParserUpgrade as upgrade:
                 # Java's client offers HTTP/2 in its first request; not taking the offer is what HTTP asks for.
-                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                data = head_without_upgrade(self._request) + data[upgrade.args[0] :]
                 self._parser = httptools.HttpRequestParser(self)
             except httptools.HttpParserCallbackError:
                 raise
@@ -285,12 +291,6 @@ class Connection(asyncio.Protocol):
         limits = self._server.limits
         said = f"a head of more than {limits.max_header_bytes} bytes or {limits.max_headers} headers"
         self._refuse(431, "head_too_large", said)
-
-    def _head_without_upgrade(self) -> bytes:
-        request = self._request
-        lines = [request.method.encode() + b" " + request.target + b" HTTP/1.1"]
-        lines += [name + b": " + value for name, value in request.headers.items() if name not in _UPGRADE_HEADERS]
-        return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
         """A new request."""

@@ -34,6 +34,9 @@ class Host(Protocol):
     def leave(self, connection: Any) -> None:
         """The connection is gone."""
 
+    def end_slow_readers(self) -> None:
+        """End connections where too many bytes of answers wait for their readers."""
+
     def may_go_on(self, go_on: Callable[[], None]) -> bool:
         """Whether there is time on the loop now; where there is not, *go_on* is called when there is."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 JSON: Final = b"application/json"
+_UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
 _NO_BODY: Final = (204, 304)
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 
@@ -75,6 +76,15 @@ class App(Protocol):
 
     def refused(self, reason: str) -> None:
         """Count a connection or a request that never became one; *reason* is one of a few words."""
+
+
+def head_without_upgrade(request: Request) -> bytes:
+    """The head of *request* as it is without its offer to upgrade."""
+    headers = {name: value for name, value in request.headers.items() if name not in _UPGRADE_HEADERS}
+    if b"close" in {each.strip().lower() for each in request.headers.get(b"connection", b"").split(b",")}:
+        headers[b"connection"] = b"close"
+    lines = [request.method.encode() + b" " + request.target + b" HTTP/1.1"]
+    return b"\r\n".join([*lines, *(name + b": " + value for name, value in headers.items()), b"", b""])
 
 
 def json_response(value: object, *, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:

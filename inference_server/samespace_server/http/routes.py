@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from random import uniform
 from typing import Any, Final
@@ -40,6 +41,7 @@ from .bodies import read_object
 from .browsers import Origins
 from .dialects import Dialect, RequestContext, all_dialects, flat_error, named_space
 from .dialects.dialect import Rows
+from .dialects.meaning import check_words
 from .dialects.numbers import json_rows
 from .dialects.rerank import RerankDialect
 from .hosts import KnownHosts
@@ -181,8 +183,9 @@ class HttpApp:
 
 def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch, *, most_texts: int) -> None:
     """Add the embedding routes, with and without a space in front; bodies of far more than *most_texts* stay unread."""
+    turn = asyncio.Lock()
     for dialect in all_dialects():
-        work = _embedding(dialect, spaces, watch, most_texts)
+        work = _embedding(dialect, spaces, watch, most_texts, turn)
         for path in dialect.routes:
             app.add("POST", path, Route(work, dialect.render_error, has_space=True))
 
@@ -206,7 +209,9 @@ def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
 # -- embedding
 
 
-def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) -> Work:
+def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int, turn: asyncio.Lock) -> Work:
+    """*turn* is shared by all: of large answers, which take several times their vectors, one is written at a time."""
+
     async def answer(request: Request) -> Response:
         try:
             with watch.request(dialect.routes[0], parent_of(request)) as seen:
@@ -216,6 +221,7 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) 
                 engine = _named_engine(spaces, engine, named_space(body))
                 seen.space_id = engine.space_id
                 with spaces.request(engine):
+                    check_words(body, dialect.request["properties"])
                     ask = dialect.parse(body, RequestContext(engine.loaded.artifact.role_matters, _role(request)))
                     found = seen.answer = await engine.embed(
                         ask.texts,
@@ -225,8 +231,9 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int) 
                         deadline_us=deadline_us(request.headers.get(b"x-timeout-ms")),
                         client=request.client,
                     )
-                    rows = await _rows(found.vectors, ask.kinds)
-                    return json_response(dialect.render(ask, found, rows), headers=dialect.headers)
+                    async with turn if len(found.vectors) > PIECE else nullcontext():
+                        rows = await _rows(found.vectors, ask.kinds)
+                        return json_response(dialect.render(ask, found, rows), headers=dialect.headers)
         except SamespaceError as error:
             return refusal(dialect, error)
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from ..budgets import ByteBudget
+from ..budgets import ByteBudget, cut_off
 from ..observing.logs import tell
 from ..settings import HttpLimits
 from .connection import Connection
@@ -156,6 +156,13 @@ class HttpServer:
         if not self._connections:
             self._empty.set()
 
+    def end_slow_readers(self) -> None:
+        """End connections where too many bytes of answers wait for their readers."""
+        unread = [each for connection in self._connections if (each := connection.unread) is not None]
+        for connection in cut_off(unread, self.limits.max_unread_bytes, self.now_ms()):
+            self.app.refused("unread")
+            connection.abort()
+
     def may_go_on(self, go_on: Callable[[], None]) -> bool:
         """Whether there is time on the loop now; where there is not, *go_on* is called when there is."""
         return self._turns.now(go_on)
@@ -173,4 +180,5 @@ class HttpServer:
         self.date = email.utils.formatdate(usegmt=True).encode("ascii")
         for connection in tuple(self._connections):
             connection.tick()
+        self.end_slow_readers()
         self._sweeper = self.loop.call_later(self._sweep_ms / 1000, self._sweep)

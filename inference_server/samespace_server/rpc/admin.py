@@ -42,6 +42,7 @@ from .floods import FloodGuard
 from .reading import Reads
 from .service import space_message
 from .sockets import Sockets
+from .unread import UnreadAnswers
 
 Result = TypeVar("Result")
 
@@ -120,9 +121,11 @@ class AdminServer:
     def __init__(self, spaces: Spaces, loader: Loader, settings: Settings) -> None:
         sockets = Sockets()
         reads = Reads(settings.http, MESSAGE_BYTES, refused=_cut_off, received=sockets.received)
+        answers = UnreadAnswers(settings.http, sockets, refused=_cut_off)
         self._floods = FloodGuard(sockets, reads, MESSAGE_BYTES, refused=_cut_off)
         self._server = grpc.aio.server(
-            interceptors=(ReadWithin(reads, Guard(), MAX_FIELDS),), options=bounds(settings.http, MESSAGE_BYTES)
+            interceptors=(ReadWithin(reads, answers, Guard(), MAX_FIELDS),),
+            options=bounds(settings.http, MESSAGE_BYTES),
         )
         service = AdminService(spaces, loader, settings)
         add_AdminServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]

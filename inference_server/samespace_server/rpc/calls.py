@@ -21,6 +21,7 @@ from ..security.tokens import Guard
 from .access import OPEN_BYTES, holder_of, is_open
 from .errors import abort, end
 from .reading import Reads
+from .unread import UnreadAnswers
 from .wire import check_entries
 
 Parse = Callable[[bytes], Any]
@@ -33,16 +34,17 @@ SMALL_BYTES: Final = 1 << 16
 class ReadWithin(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Lets handlers see only messages that came whole, within budget, and could be read."""
 
-    def __init__(self, reads: Reads, guard: Guard, max_repeated: int) -> None:
+    def __init__(self, reads: Reads, answers: UnreadAnswers, guard: Guard, max_repeated: int) -> None:
         """*max_repeated* is how often the one field that is repeated may come."""
-        self._reads, self._guard, self._max_entries = reads, guard, max_repeated + _OTHER_ENTRIES
+        self._reads, self._answers, self._guard = reads, answers, guard
+        self._max_entries = max_repeated + _OTHER_ENTRIES
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """The handler of a call, wrapped."""
         handler = await continuation(details)
         if handler is None:
             return None
-        call = _Calls(self._reads, self._parser(handler.request_deserializer), self._guard, details)
+        call = _Calls(self._reads, self._answers, self._parser(handler.request_deserializer), self._guard, details)
         if handler.unary_unary is not None:
             # Declared as a stream of requests, so that gRPC leaves the reading to us; on the wire nothing differs.
             return grpc.stream_unary_rpc_method_handler(
@@ -73,8 +75,8 @@ class ReadWithin(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 class _Calls:
     """The wrapped behaviours of one method, for one call."""
 
-    def __init__(self, reads: Reads, parse: Parse, guard: Guard, details: Any) -> None:
-        self._reads, self._parse, self._guard, self._details = reads, parse, guard, details
+    def __init__(self, reads: Reads, answers: UnreadAnswers, parse: Parse, guard: Guard, details: Any) -> None:
+        self._reads, self._answers, self._parse, self._guard, self._details = reads, answers, parse, guard, details
 
     def one_to_one(self, behaviour: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
         async def attempt(context: Any) -> tuple[Any, SamespaceError | None]:
@@ -93,6 +95,9 @@ class _Calls:
             reply, refusal = await attempt(context)
             if refusal is not None:
                 await abort(context, refusal)
+            peer = context.peer()
+            number = self._answers.wait(peer, holder_of(self._guard, self._details, peer), reply.ByteSize())
+            context.add_done_callback(lambda _: self._answers.sent(number))
             return reply
 
         return answer

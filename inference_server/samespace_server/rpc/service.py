@@ -40,6 +40,7 @@ from .reading import Reads
 from .reranking import SERVICE as RERANKER
 from .reranking import RerankerService
 from .sockets import Sockets
+from .unread import UnreadAnswers, UnreadOfStream
 
 SERVICE: Final = "samespace.v1.Encoder"
 READ_AHEAD: Final = 4
@@ -95,9 +96,12 @@ class OpenStreams:
 class EncoderService(EncoderServicer):
     """The contract's four calls over the server's spaces."""
 
-    def __init__(self, spaces: Spaces, watch: Watch, telemetry: Telemetry, reads: Reads, guard: Guard) -> None:
+    def __init__(
+        self, spaces: Spaces, watch: Watch, telemetry: Telemetry, held: tuple[Reads, UnreadAnswers], guard: Guard
+    ) -> None:
+        """*held* counts what came and what is to go."""
         self._spaces, self._watch, self.streams = spaces, watch, OpenStreams(telemetry)
-        self._reads, self._guard = reads, guard
+        (self._reads, self._answers), self._guard = held, guard
         self._numbers = count(1)
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedReply:  # noqa: N802 - the contract's name
@@ -113,7 +117,7 @@ class EncoderService(EncoderServicer):
         slots = asyncio.Semaphore(READ_AHEAD)
         parent = parent_of(context)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        number = next(self._numbers)
+        number, unread = next(self._numbers), UnreadOfStream(self._answers, context.peer(), client)
 
         async def read() -> None:
             await slots.acquire()  # before it is read: what is not asked for yet waits at the sender's
@@ -122,6 +126,7 @@ class EncoderService(EncoderServicer):
                 self._reads.budget.hold(size)
                 answer = asyncio.create_task(self._answer(request, "EmbedStream", parent, client, stream=number))
                 answer.add_done_callback(partial(self._release, size))
+                answer.add_done_callback(unread.made)
                 answers.put_nowait(answer)
                 del request, answer
                 await slots.acquire()
@@ -142,10 +147,12 @@ class EncoderService(EncoderServicer):
         try:
             while (task := await answers.get()) is not None:
                 await context.write(await task)
+                unread.sent(task)
                 slots.release()
             await reader
         finally:
             self.streams.ended()
+            unread.close()
             reader.cancel()
             shutter.cancel()
             while task is not None or not answers.empty():
@@ -212,7 +219,8 @@ class GrpcServer:
         reads = Reads(settings.http, message_bytes, refused=telemetry.refuse_message, received=sockets.received)
         telemetry.watch_messages(lambda: reads.budget.held_bytes)
         self._floods = FloodGuard(sockets, reads, message_bytes, refused=telemetry.refuse_message)
-        within = ReadWithin(reads, guard, settings.limits.max_texts_per_request)
+        answers = UnreadAnswers(settings.http, sockets, refused=telemetry.refuse_message)
+        within = ReadWithin(reads, answers, guard, settings.limits.max_texts_per_request)
         self._server = grpc.aio.server(
             interceptors=(*((RefuseUnknown(guard),) if guard.tokens else ()), within),
             options=(
@@ -223,7 +231,7 @@ class GrpcServer:
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
             ),
         )
-        service = EncoderService(spaces, watch, telemetry, reads, guard)
+        service = EncoderService(spaces, watch, telemetry, (reads, answers), guard)
         self._streams = service.streams
         add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         add_RerankerServicer_to_server(RerankerService(spaces, watch, guard), self._server)  # type: ignore[no-untyped-call]

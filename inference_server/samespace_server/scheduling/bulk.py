@@ -11,8 +11,8 @@ another's waiting; what one client brings comes in as it arrived.
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from samespace.embed import Embedded
 from samespace.errors import RequestInvalid, TextTooLong
 
-Who = TypeVar("Who")
+Who = TypeVar("Who", bound=Hashable)
 
 CHARS_PER_TOKEN: Final = 4
 """For the guess at a text's tokens before it is tokenised."""
@@ -77,7 +77,8 @@ class WaitingRoom(Generic[Who]):
     """A line for each client, and whose is next."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[tuple[Who, int]]] = {}  # only those in which somebody waits
+        # Only those in which somebody waits. Thousands of one client may leave at once, each from the middle.
+        self._lines: dict[str, OrderedDict[Who, int]] = {}
         self._places: dict[str, int] = {}  # tokens that a client brought in, counted from those of the others
         self._front = 0
 
@@ -87,29 +88,29 @@ class WaitingRoom(Generic[Who]):
     def add(self, who: Who, tokens: int, client: str) -> None:
         """Let *who*, with *tokens* of *client*, wait."""
         if client not in self._lines:
-            self._lines[client] = deque()
+            self._lines[client] = OrderedDict()
             self._places[client] = max(self._front, self._places.get(client, 0))
-        self._lines[client].append((who, tokens))
+        self._lines[client][who] = tokens
 
     def discard(self, who: Who, client: str) -> None:
         """Who waits no more, if they still did."""
-        line = self._lines.get(client, deque())
-        self._lines[client] = deque(entry for entry in line if entry[0] is not who)
-        self._tidy(client)
+        if client in self._lines:
+            self._lines[client].pop(who, None)
+            self._tidy(client)
 
     def first(self) -> tuple[Who, int, str] | None:
         """Who is next, with their tokens and client; None where nobody waits."""
         if not self._lines:
             return None
         client = min(self._lines, key=lambda each: self._places[each])
-        return *self._lines[client][0], client
+        return *next(iter(self._lines[client].items())), client
 
     def take(self) -> Who:
         """Let the next one out of the room."""
         entry = self.first()
         assert entry is not None, "nobody waits"
         who, tokens, client = entry
-        self._lines[client].popleft()
+        self._lines[client].popitem(last=False)
         self._front = self._places[client]
         self._places[client] += tokens
         self._tidy(client)

@@ -79,9 +79,15 @@ def tiny_pair_tokenizer() -> bytes:
 
 
 def save_tiny_bert(
-    folder: Path, *, seed: int, token_limit: int = 32, pooling: str = "mean", prompts: dict[str, str] | None = None
+    folder: Path,
+    *,
+    seed: int,
+    token_limit: int = 32,
+    pooling: str = "mean",
+    prompts: dict[str, str] | None = None,
+    dims: int = 32,
 ) -> Path:
-    """Write a sentence-transformers folder of a random BERT with 32 dims and 2 layers."""
+    """Write a sentence-transformers folder of a random BERT with 2 layers."""
     import torch
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertModel
@@ -90,7 +96,7 @@ def save_tiny_bert(
     tokenizer = tiny_tokenizer()
     config = BertConfig(
         vocab_size=Tokenizer.from_buffer(tokenizer).get_vocab_size(),
-        hidden_size=32,
+        hidden_size=dims,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
@@ -107,7 +113,7 @@ def save_tiny_bert(
             {"idx": 1, "name": "1", "path": "1_Pooling", "type": module + "Pooling"},
             {"idx": 2, "name": "2", "path": "2_Normalize", "type": module + "Normalize"},
         ],
-        "1_Pooling/config.json": {"embedding_dimension": 32, "pooling_mode": pooling, "include_prompt": True},
+        "1_Pooling/config.json": {"embedding_dimension": dims, "pooling_mode": pooling, "include_prompt": True},
         "2_Normalize/config.json": {},
         "sentence_bert_config.json": {"max_seq_length": token_limit, "do_lower_case": False},
         "config_sentence_transformers.json": {"prompts": prompts or {}},

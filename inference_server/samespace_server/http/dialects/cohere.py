@@ -35,6 +35,8 @@ def _inputs(body: Body) -> list[str]:
     if body.get("images"):
         raise RequestInvalid(field="images", reason="this encoder reads texts alone")
     inputs = body.get("inputs")
+    if inputs and body.get("texts"):
+        raise RequestInvalid(field="inputs", reason="texts and inputs in one request; send one of them")
     if inputs is None or body.get("texts") is not None:
         return fields.texts(body.get("texts"), "texts")
     if not isinstance(inputs, list) or not inputs:

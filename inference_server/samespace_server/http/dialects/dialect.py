@@ -1,8 +1,8 @@
 """What a dialect is: one foreign wire format as pure functions.
 
 Its request to a `ParsedRequest`, an answer to its reply, an error to its body. Fields that we do not know are let
-through, because every client sends some. What none of them has and we offer is `long_texts` (pool, windows, slices or
-reject), and a space's id as the `model`.
+through, because every client sends some; those of `meaning` are not. What none of them has and we offer is
+`long_texts` (pool, windows, slices or reject), and a space's id as the `model`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from samespace.errors import SamespaceError
+from samespace.errors import RequestInvalid, SamespaceError
 from samespace.rpc.status import fields_of
 from samespace.text import LongTexts, Role
 
@@ -98,7 +98,22 @@ def flat_error(message: str, error: SamespaceError) -> dict[str, Any]:
 def named_space(body: Body) -> str | None:
     """The space that the request names as its model, if it names one: at least 12 hex digits of an id.
 
-    Any other name is let through: clients send the names of models that they know, and mean "yours".
+    A tag, as Ollama's clients put behind a name, counts for nothing. Any other name is let through: clients send the
+    names of models that they know, and mean "yours".
+
+    Raises:
+        RequestInvalid: it begins as an id does, and is none.
     """
     model = body.get("model")
-    return model.lower() if isinstance(model, str) and _SPACE.fullmatch(model) else None
+    if model is None:
+        return None
+    if not isinstance(model, str):
+        raise RequestInvalid(field="model", reason="expected a string")
+    name = model.strip().partition(":")[0]
+    if _SPACE.fullmatch(name):
+        return name.lower()
+    if _SPACE.match(name):
+        raise RequestInvalid(
+            field="model", reason=f"{name[:80]} begins as a space id does, and is none; send all of it"
+        )
+    return None

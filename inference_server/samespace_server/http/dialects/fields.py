@@ -72,6 +72,35 @@ def long_texts(value: object, field: str, default: LongTexts, offered: Sequence[
     return default if value is None else _one_of(value, field, offered)
 
 
+def uncut(
+    body: Mapping[str, object], default: LongTexts = "pool", offered: Sequence[LongTexts] = LONG_TEXTS
+) -> LongTexts:
+    """What becomes of long texts, which a body says as `long_texts`, TEI's `truncate` or Voyage's `truncation`.
+
+    False there asks for an error instead of a cut; true asks to cut, and here long texts are *default*.
+    """
+    cuts = [flag(body.get(name), name, True) for name in ("truncate", "truncation")]
+    return long_texts(body.get("long_texts"), "long_texts", default if all(cuts) else "reject", offered)
+
+
+def flag(value: object, field: str, default: bool) -> bool:
+    """True or false; None for *default*."""
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise RequestInvalid(field=field, reason=f"expected true or false, got {kind_of(value)}")
+    return value
+
+
+def agreed(*values: tuple[str, Word | int | None]) -> Word | int | None:
+    """The one value of fields that mean the same, each by its name; None where none says it."""
+    said = [(name, value) for name, value in values if value is not None]
+    for name, value in said[1:]:
+        if value != said[0][1]:
+            raise RequestInvalid(field=name, reason=f"{value}, and {said[0][0]} says {said[0][1]}; keep one of them")
+    return said[0][1] if said else None
+
+
 def number_formats(value: object, field: str, offered: Sequence[str]) -> tuple[str, ...]:
     """Number formats, one or several; None for float."""
     if value is None:

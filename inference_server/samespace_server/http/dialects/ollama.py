@@ -12,12 +12,10 @@ from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_er
 
 
 def _parse(body: Body, known: RequestContext) -> ParsedRequest:
-    # truncate=false asks for an error; otherwise Ollama cuts, and here long texts are pooled over their windows.
-    reject = body.get("truncate") is False
     return ParsedRequest(
         texts=fields.text_or_texts(body.get("input"), "input"),
         role=fields.role(body, "input_type", known),
-        long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "reject" if reject else "pool"),
+        long_texts=fields.uncut(body),
         dims=fields.dims(body.get("dimensions"), "dimensions"),
         echo=str(body.get("model") or ""),
     )
@@ -39,6 +37,8 @@ def _parse_one(body: Body, known: RequestContext) -> ParsedRequest:
     return ParsedRequest(
         texts=[fields.text(body.get("prompt"), "prompt")],
         role=fields.role(body, "input_type", known),
+        long_texts=fields.uncut(body, offered=("pool", "reject")),
+        dims=fields.dims(body.get("dimensions"), "dimensions"),
     )
 
 
@@ -58,7 +58,8 @@ DIALECTS: Final = (
             ("input",),
             input=schema.TEXT_OR_TEXTS,
             model=schema.MODEL,
-            truncate={"type": ["boolean", "null"]},
+            truncate=schema.FLAG,
+            truncation=schema.FLAG,
             dimensions=schema.DIMS,
             **schema.ROLES,
             long_texts=schema.LONG,
@@ -79,7 +80,16 @@ DIALECTS: Final = (
     Dialect(
         ("api/embeddings",),
         "Ollama's older embeddings, of one text.",
-        schema.body(("prompt",), prompt=schema.STRING, model=schema.MODEL, **schema.ROLES),
+        schema.body(
+            ("prompt",),
+            prompt=schema.STRING,
+            model=schema.MODEL,
+            truncate=schema.FLAG,
+            truncation=schema.FLAG,
+            dimensions=schema.DIMS,
+            **schema.ROLES,
+            long_texts={"enum": ["pool", "reject", None]},
+        ),
         schema.body(("embedding",), embedding=schema.VECTOR),
         {"model": "any", "prompt": "how do I flatten a list", "input_type": "query"},
         _parse_one,

@@ -29,16 +29,21 @@ def _parse(body: Body, known: RequestContext) -> ParsedRequest:
         raise RequestInvalid(field="input", reason=f"token ids, of a tokenizer that is not this encoder's; {remedy}")
     encoding = fields.one_of(body.get("encoding_format"), "encoding_format", ("float", "base64"), "float")
     # Voyage: output_dtype and output_dimension; Jina: embedding_type, and task beside input_type.
-    kind = fields.one_of(body.get("output_dtype"), "output_dtype", FORMATS, "float")
-    kind = fields.one_of(body.get("embedding_type"), "embedding_type", FORMATS, kind)
+    dtypes = [(name, _format(body.get(name), name)) for name in ("output_dtype", "embedding_type")]
+    kind = str(fields.agreed(*dtypes) or "float")
+    sizes = [(name, fields.dims(body.get(name), name)) for name in ("dimensions", "output_dimension")]
+    dims = fields.agreed(*sizes)
     return ParsedRequest(
         texts=fields.text_or_texts(given, "input"),
-        long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "pool"),
+        long_texts=fields.uncut(body),
         role=fields.role(body, "input_type", known),
-        dims=fields.dims(body.get("dimensions"), "dimensions")
-        or fields.dims(body.get("output_dimension"), "output_dimension"),
+        dims=None if dims is None else int(dims),
         kinds=("base64",) if encoding == "base64" and kind == "float" else (kind,),
     )
+
+
+def _format(value: object, field: str) -> str | None:
+    return fields.one_of(value, field, FORMATS, "") or None
 
 
 def _render(ask: ParsedRequest, answer: Answer, rows: Rows) -> dict[str, Any]:
@@ -78,6 +83,8 @@ _REQUEST: Final = schema.body(
     output_dtype=schema.FORMAT,
     embedding_type=schema.FORMAT,
     long_texts=schema.LONG,
+    truncate=schema.FLAG,
+    truncation=schema.FLAG,
 )
 _ENTRY: Final = schema.body(
     ("object", "index", "embedding"), object=schema.STRING, index=schema.INTEGER, embedding=schema.ANY_VECTOR,

@@ -16,6 +16,7 @@ from samespace.reranking.pairs import activated
 from ...spaces.rerankers import RerankAnswer
 from . import fields, schema
 from .dialect import Body, flat_error
+from .meaning import RERANK_WORDS, check_words
 from .schema import Schema
 from .tei import tei_error
 from .weaviate import RETRY_WORDS
@@ -64,9 +65,11 @@ def _parse_shared(body: Body) -> RerankAsk:
         raise RequestInvalid(field="texts", reason=reason)
     query = fields.text(body.get("query"), "query")
     if documents is not None:
+        check_words(body, _WEAVIATE["properties"], RERANK_WORDS)
         return RerankAsk(query, fields.texts(documents, "documents"))
     passages = fields.texts(texts, "texts")
-    repeats, raw = body.get("return_text") is True, body.get("raw_scores") is True
+    check_words(body, _TEI["properties"], RERANK_WORDS)
+    repeats, raw = (fields.flag(body.get(name), name, False) for name in ("return_text", "raw_scores"))
     return RerankAsk(query, passages, repeats=repeats, by_texts=True, raw=raw)
 
 
@@ -84,6 +87,7 @@ def _render_shared(ask: RerankAsk, found: RerankAnswer) -> Any:
 
 
 def _parse_cohere(body: Body) -> RerankAsk:
+    check_words(body, _COHERE["properties"], RERANK_WORDS)
     documents = body.get("documents")
     if not isinstance(documents, list) or not documents:
         raise RequestInvalid(
@@ -91,9 +95,8 @@ def _parse_cohere(body: Body) -> RerankAsk:
         )
     passages = [_text_of(each, f"documents[{place}]") for place, each in enumerate(documents)]
     most = fields.dims(body.get("top_n"), "top_n")
-    return RerankAsk(
-        fields.text(body.get("query"), "query"), passages, most, repeats=body.get("return_documents") is True
-    )
+    repeats = fields.flag(body.get("return_documents"), "return_documents", False)
+    return RerankAsk(fields.text(body.get("query"), "query"), passages, most, repeats)
 
 
 def _text_of(document: object, field: str) -> str:
@@ -125,8 +128,8 @@ _TEI: Final = schema.body(
     ("query", "texts"),
     query=schema.STRING,
     texts=schema.TEXTS,
-    raw_scores={"type": ["boolean", "null"]},
-    return_text={"type": ["boolean", "null"]},
+    raw_scores=schema.FLAG,
+    return_text=schema.FLAG,
     model=schema.MODEL,
 )
 _WEAVIATE: Final = schema.body(("query", "documents"), query=schema.STRING, documents=schema.TEXTS, model=schema.MODEL)
@@ -137,7 +140,7 @@ _COHERE: Final = schema.body(
     query=schema.STRING,
     documents={"type": "array", "minItems": 1, "items": {"oneOf": [schema.STRING, {"type": "object"}]}},
     top_n={"type": ["integer", "null"], "minimum": 0},
-    return_documents={"type": ["boolean", "null"]},
+    return_documents=schema.FLAG,
     model=schema.MODEL,
 )
 _RESULT: Final = schema.body(("index", "relevance_score"), index=schema.INTEGER, relevance_score={"type": "number"})

@@ -40,6 +40,7 @@ LONG: Final[Schema] = {
     "description": "Texts beyond the token limit: one pooled vector, one for each window or slice, or an error.",
 }
 FORMAT: Final[Schema] = {"enum": [*FORMATS, None], "description": "How numbers are written."}
+FLAG: Final[Schema] = {"type": ["boolean", "null"]}
 VECTOR: Final[Schema] = {"type": "array", "items": {"type": "number"}}
 ANY_VECTOR: Final[Schema] = {"oneOf": [VECTOR, STRING]}
 COUNTS: Final[Schema] = {"type": "array", "items": INTEGER}

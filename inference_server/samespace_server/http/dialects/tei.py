@@ -9,16 +9,17 @@ from samespace.errors import RequestInvalid, SamespaceError
 from ...scheduling.engine import Answer
 from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
+from .meaning import check_words
 
 
 def _parse(body: Body, known: RequestContext) -> ParsedRequest:
-    if body.get("normalize") is False:
+    if not fields.flag(body.get("normalize"), "normalize", True):
         raise RequestInvalid(field="normalize", reason="false; vectors of a space have unit length")
     return ParsedRequest(
         texts=fields.text_or_texts(body.get("inputs"), "inputs"),
         # prompt_name says which prompt goes before the text, which here is the role.
         role=fields.role(body, "prompt_name", known),
-        long_texts=fields.long_texts(body.get("long_texts"), "long_texts", "pool"),
+        long_texts=fields.uncut(body),
         dims=fields.dims(body.get("dimensions"), "dimensions"),
     )
 
@@ -31,10 +32,17 @@ def _parse_similarity(body: Body, known: RequestContext) -> ParsedRequest:
     inputs = body.get("inputs")
     if not isinstance(inputs, dict):
         raise RequestInvalid(field="inputs", reason=f"expected an object, got {fields.kind_of(inputs)}")
+    more = body.get("parameters") or {}
+    if not isinstance(more, dict):
+        raise RequestInvalid(field="parameters", reason=f"expected an object, got {fields.kind_of(more)}")
+    check_words({name: value for name, value in more.items() if name != "truncate"}, {})
+    place = "" if more.get("prompt_name") is None else "parameters."
+    cut = fields.flag(more.get("truncate"), "parameters.truncate", True)
     source = fields.text(inputs.get("source_sentence"), "inputs.source_sentence")
     return ParsedRequest(
         texts=[source, *fields.texts(inputs.get("sentences"), "inputs.sentences")],
-        role=fields.role(body, "prompt_name", known),
+        role=fields.role(body, f"{place}prompt_name", known, nested=more.get("prompt_name")),
+        long_texts="pool" if cut else "reject",
     )
 
 
@@ -59,6 +67,8 @@ DIALECTS: Final = (
             **schema.ROLES,
             dimensions=schema.DIMS,
             normalize={"enum": [True, None]},
+            truncate=schema.FLAG,
+            truncation=schema.FLAG,
             long_texts=schema.LONG,
         ),
         schema.list_of(schema.VECTOR),
@@ -71,7 +81,15 @@ DIALECTS: Final = (
     Dialect(
         ("similarity",),
         "Text-embeddings-inference's similarity, of one sentence to others.",
-        schema.body(("inputs",), inputs=_SENTENCES, **schema.ROLES),
+        schema.body(
+            ("inputs",),
+            inputs=_SENTENCES,
+            parameters={
+                "type": ["object", "null"],
+                "properties": {"prompt_name": schema.ROLE, "truncate": schema.FLAG},
+            },
+            **schema.ROLES,
+        ),
         schema.VECTOR,
         {"inputs": {"source_sentence": "a list", "sentences": ["lists", "rain"]}, "prompt_name": "query"},
         _parse_similarity,

@@ -9,6 +9,7 @@ from samespace.errors import RequestInvalid
 from ...scheduling.engine import Answer
 from . import fields, schema
 from .dialect import Body, Dialect, ParsedRequest, RequestContext, Rows, flat_error
+from .meaning import check_words
 
 RETRY_WORDS: Final = "failed with status: 503 error"
 """Weaviate's Python client sends an object again when its error holds these words, and only then."""
@@ -19,6 +20,7 @@ def _parse(body: Body, known: RequestContext) -> ParsedRequest:
     config = body.get("config") or {}
     if not isinstance(config, dict):
         raise RequestInvalid(field="config", reason="expected an object")
+    check_words({name: value for name, value in config.items() if name not in ("dimensions", "long_texts")}, {})
     return ParsedRequest(
         texts=[fields.text(body.get("text"), "text")],
         role=fields.role(body, "config.task_type", known, nested=config.get("task_type")),

@@ -6,12 +6,13 @@ import asyncio
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samespace.errors import RequestInvalid
-from samespace_server.http.bodies import SMALL_BYTES, check_values, read_object
+from samespace_server.http.bodies import SMALL_BYTES, check_values, parse_object, read_object
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.sampled_from('a"\\,[]{}:/é\n'), max_size=8),
@@ -59,3 +60,34 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
     """By name, however long it is."""
     with pytest.raises(RequestInvalid, match="body"):
         asyncio.run(read_object(body, most_texts=10))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"input": "a", "input": "b"}',
+        b'{"a\\\\": 1, "a\\\\" : 1}',
+        b'{"model": "x", "mod\\u0065l": "y"}',
+        b'{"a:\\"": 1, "a:\\"": 2, "b": ":"}',
+        b'{"input": ["a"], "config": {"task_type": "query", "task_type": "query"}}',
+        b'{"x": [[{"a": 1, "a": {}}]]}',
+    ],
+)
+def test_a_key_with_two_values_is_refused(body: bytes) -> None:
+    """Also by another spelling, deep inside, and where both say the same."""
+    with pytest.raises(RequestInvalid, match="comes 2 times in one object"):
+        parse_object(body)
+
+
+def test_a_key_twice_at_any_depth_is_the_callers_fault() -> None:
+    for depth in (10, 500, 1000):
+        with pytest.raises(RequestInvalid):
+            parse_object(b'{"x":' + b"[" * depth + b'{"a": 1, "a": 2}' + b"]" * depth + b"}")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(st.text(st.sampled_from('a"\\,:{é')), VALUES), st.booleans())
+def test_an_object_with_one_value_each_is_taken(value: dict[str, Any], ascii_only: bool) -> None:
+    """Whatever its keys and texts hold: colons, quotes and escapes too."""
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert parse_object(body) == orjson.loads(body)

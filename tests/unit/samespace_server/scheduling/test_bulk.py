@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from samespace_server.scheduling.bulk import WaitingRoom
@@ -67,3 +69,16 @@ def test_what_is_kept_is_bounded() -> None:
         room.discard("brief", f"client {number}")
         room.take()
     assert len(room._places) < 200
+
+
+def test_thousands_who_leave_at_once_cost_nobody_anything() -> None:
+    """Each from wherever it stands; those who stay keep their order."""
+    room: WaitingRoom[int] = WaitingRoom()
+    for who in range(40_000):
+        room.add(who, 1, "one")
+    began = time.perf_counter()
+    for who in range(39_999, 0, -2):
+        room.discard(who, "one")
+    assert time.perf_counter() - began < 1
+    assert [room.take() for _ in range(20_000)] == list(range(0, 40_000, 2))
+    assert not room
