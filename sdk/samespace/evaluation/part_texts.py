@@ -6,6 +6,7 @@ for one thing that contradict each other are refused: one would win.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from ..text import Role, lone_surrogate
 from .excerpts import clipped, listed, shown
 from .files import SUFFIXES, parts_of, read_rows, suffix_of
 from .qrels import identifier
+from .words import SPACELESS
 
 PARTS: Final[Mapping[Role, str]] = {"passage": "corpus", "query": "queries"}
 _ANY_ID: Final = ("_id", "id")
@@ -27,6 +29,7 @@ _OWN_TEXTS: Final[Mapping[Role, tuple[str, ...]]] = {"passage": ("body", "passag
 _IDS: Final = (*_ANY_ID, *_OWN_IDS["passage"], *_OWN_IDS["query"])
 _TEXTS: Final = (*_ANY_TEXT, *_OWN_TEXTS["passage"], *_OWN_TEXTS["query"])
 _JSON: Final = (".json", ".jsonl", ".ndjson")
+_WITHOUT_SPACES: Final = re.compile(f"[{SPACELESS}]{{4}}")
 _BY_PLACE: Final = {2: ("_id", "text"), 3: ("_id", "title", "text")}
 
 
@@ -169,4 +172,4 @@ def _one(where: str, row: Mapping[str, Any], what: str, own: Sequence[str], all_
 
 def _is_text(value: Any) -> bool:
     """Whether a value of a column is words, and no id, date or address."""
-    return isinstance(value, str) and " " in value.strip()
+    return isinstance(value, str) and (" " in value.strip() or _WITHOUT_SPACES.search(value) is not None)

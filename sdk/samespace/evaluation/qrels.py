@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ _TEXT_SUFFIXES: Final = (".tsv", ".txt", ".qrels", ".qrel", ".trec")
 _NO_GRADES: Final = ("", "nan", "inf", "-inf", "none", "null", "na", "n/a")
 _FOLDERS: Final = ("qrels", "default", "data")
 """Where judgements are: BEIR's, and two names of MTEB's, of which the last may hold other files too."""
+_LIKE_QUERY: Final = re.compile(r"\b(?:q|qid)\b|quer|question|topic|search")
+_LIKE_PASSAGE: Final = re.compile(
+    r"\b(?:d|did|pid|ctx|url)\b|doc|passage|article|answer|context|corpus|page|paragraph|text"
+)
+"""What names of columns in other words are made of: these alone tell which is which."""
 _TEXT_NAMES: Final = ("query", "corpus", "doc", "topic")
 """Names that may be texts, where there is another one for the id."""
 
@@ -234,14 +240,21 @@ def _is_own_header(where: str, cells: Sequence[str]) -> bool:
     """Whether the first line names columns in words of its own, which are then taken in the usual order."""
     if _is_number(cells[-1]) or cells[-1].lower() in _NO_GRADES:
         return False
-    names = [cell.lower() for cell in cells]
-    if names[0] in PASSAGE_NAMES or any(name in QUERY_NAMES for name in names[1:]):
+    kinds = [_kind(cell) for cell in cells[:-1]]
+    turned = kinds[0] == "passage" or "query" in kinds[1:]
+    if turned or not (kinds[0] == "query" or "passage" in kinds[1:]):
         raise DataInvalid(
             path=where,
             reason=f"its columns are {listed(cells)}, and it is not clear which is query, passage and "
             "grade; call them query-id, corpus-id and score",
         )
     return True
+
+
+def _kind(name: str) -> str:
+    """ "query", "passage", or "" where the name of a column does not tell."""
+    plain = name.lower().replace("_", " ")
+    return "query" if _LIKE_QUERY.search(plain) else "passage" if _LIKE_PASSAGE.search(plain) else ""
 
 
 def _cells(line: str, delimiter: str | None) -> list[str]:

@@ -48,6 +48,18 @@ def commonest(texts: Sequence[Iterable[str]]) -> tuple[str, list[int]]:
     return counted[0][0], [row for row, each in enumerate(keys) if counted[0][0] in each]
 
 
+def told_by_length(examples: Examples, rows: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Those of *rows*, all with given negatives, whose passage is twice as long as each of these; and half as long."""
+    longer, shorter = [], []
+    for row in rows:
+        own, others = len(examples.passages[row]), [len(text) for text in examples.negatives[row]]
+        if own >= _LONGER * max(others):
+            longer.append(row)
+        elif _LONGER * own <= min(others):
+            shorter.append(row)
+    return longer, shorter
+
+
 @dataclass(frozen=True, slots=True)
 class Sides:
     """Which of the two texts of pairs is the long one.

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...evaluation.excerpts import clipped
 from ..data.examples import Examples
 from ..data.near_duplicates import canonical
-from ..data.shortcuts import commonest, holding_own, sides
+from ..data.prompted import common_beginnings
+from ..data.shortcuts import commonest, holding_own, sides, told_by_length
 from ..data.sources import RELEVANT, without_repeats
 from .diagnosis import Check, DataFinding, Histogram, Table, TextName, few, interval, share
 from .material import Material
@@ -33,6 +35,8 @@ ENOUGH: Final = 20
 """Pairs below which nothing is said of shortcuts."""
 SAME_NEGATIVE: Final = 0.2
 """Share of the pairs that may have one text as their given negative."""
+UNREAD: Final = 0.8
+"""Share of the pairs, by the lower bound, whose negatives may be known by how they look."""
 REPEATED: Final = 0.2
 """Share of the rows of a held-out split that may repeat another one."""
 TURNED: Final = 0.05
@@ -189,7 +193,7 @@ def shortcuts(material: Material) -> Check:
     """What would solve the training pairs without reading them, and what held-out splits repeat."""
     found = [
         _copied(material),
-        _same_negative(material),
+        _same_negative(material) or _known_negatives(material),
         _exchanged(material),
         *map(partial(_repeated, material), material.held_out),
     ]
@@ -272,6 +276,32 @@ def _same_negative(material: Material) -> DataFinding | None:
         f"({share(len(bearers), len(rows))}): to know it is enough to tell it apart.",
         "Give other negatives, such as mined ones (negatives in the training's configuration), or none",
         ((TextName("passage", name),),),
+    )
+
+
+def _known_negatives(material: Material) -> DataFinding | None:
+    """Given negatives that are known unread: by their length, or by what they begin with."""
+    trained = material.trained
+    rows = [] if trained.labelled else [row for row, texts in enumerate(trained.negatives) if texts]
+    if len(rows) < ENOUGH:
+        return None
+    kinds = ("twice as long as each of its given negatives", "half as long as each of its given negatives")
+    told = [(found, f"is {kind}") for kind, found in zip(kinds, told_by_length(trained, rows), strict=True)]
+    negatives = [text for row in rows for text in trained.negatives[row]]
+    mark = next(iter(common_beginnings(negatives, UNREAD)), "")
+    if mark:
+        bare = [row for row in rows if not trained.passages[row].startswith(mark)]
+        told.append((bare, f"does not begin with {clipped(mark)}, as its given negatives do"))
+    found, how = max(told, key=lambda each: len(each[0]))
+    part = _of_rows(len(found), len(rows), trained)
+    if part.low < UNREAD:
+        return None
+    return DataFinding(
+        "unread_negatives",
+        "warning",
+        f"The right passage {how} in {part} of the training pairs that have some: it is known without reading it.",
+        "Give negatives that look like passages, such as mined ones (mine in the training's configuration), or none",
+        _pairs_of(trained, found),
     )
 
 

@@ -179,7 +179,7 @@ def kept_sentence(kept: Mapping[str, Any]) -> str:
         what = f"{'the average of the weights up to' if kept['averaged'] else 'the weights of'} step {kept['step']}"
     return (
         f"kept: {what}, with {kept['score']:.4f} nDCG@10 on {kept['chosen_on']}, which chose; step {last['step']} has "
-        f"{last['score']:.4f}, the base {kept['start']:.4f}"
+        f"{last['score']:.4f}, the weights before the first step {kept['start']:.4f}"
     )
 
 

@@ -256,3 +256,45 @@ def test_no_message_about_pairs_grows_either(tmp_path: Path, content: str) -> No
     with pytest.raises(DataInvalid) as refused:
         load_data(path)
     assert len(str(refused.value)) - len(str(tmp_path)) < 600
+
+
+@pytest.mark.parametrize(
+    ("header", "read"),
+    [
+        ("question\tdocument\trelevance", True),
+        ("Topic No\tIteration\tDocument No\tRelevancy", True),
+        ("question_id\tanswer_id\tlabel", True),
+        ("document\tquestion\trelevance", False),
+        ("article_id\tquestion_id\tlabel", False),
+        ("passage\tquestion\tscore", False),
+        ("text_id\tq\trel", False),
+        ("item\tother\tgain", False),
+    ],
+)
+def test_a_header_in_other_words_is_read_where_they_tell_the_order(tmp_path: Path, header: str, read: bool) -> None:
+    """Ids that are numbers on both sides fit either way: pairs came out the wrong way round."""
+    columns = 1 + header.count("\t")
+    rows = [("1", "2", "1"), ("2", "1", "1")]
+    judged = "".join("\t".join((one, *["0"] * (columns - 3), two, grade)) + "\n" for one, two, grade in rows)
+    numbered = {
+        f"{name}.jsonl": lines([{**row, "_id": str(number)} for number, row in enumerate(texts, start=1)])
+        for name, texts in (("corpus", CORPUS), ("queries", ASKED))
+    }
+    for suffix, tab in ((".tsv", "\t"), (".csv", ",")):
+        files = {**numbered, "qrels/test.tsv": None, f"qrels/test{suffix}": f"{header}\n{judged}".replace("\t", tab)}
+        folder = published(tmp_path / suffix[1:], **files)
+        if read:
+            assert load_dataset(folder).qrels == {"1": {"2": 1}, "2": {"1": 1}}
+        else:
+            with pytest.raises(DataInvalid, match="not clear which is query, passage and grade"):
+                load_dataset(folder)
+
+
+def test_titles_without_spaces_are_told_too(tmp_path: Path) -> None:
+    """Scripts that put no space between words have titles, which are dropped in a column of another name."""
+    rows = [
+        {"_id": "d1", "headline": "太阳能电池板", "text": "一段文字"},
+        {"_id": "d2", "headline": "2024-01", "text": "两段文字"},
+    ]
+    told = load_dataset(published(tmp_path, **{"corpus.jsonl": lines(rows)})).notes
+    assert any("'headline' (1 rows)" in note for note in told)

@@ -145,3 +145,28 @@ def test_the_correlation_is_that_of_the_logarithms() -> None:
     assert sides(part).correlation == pytest.approx(
         pearsonr(*([math.log(len(text)) for text in each] for each in texts)).statistic
     )
+
+
+@pytest.mark.parametrize(
+    ("negative", "says"),
+    [
+        (lambda text: " ".join(text.split()[:3]), "is twice as long as each of its given negatives in 100 %"),
+        (lambda text: f"{text} {text} {text}", "is half as long as each of its given negatives in 100 %"),
+        (
+            lambda text: f"Wrong: {text}",
+            "does not begin with 'Wrong: ', as its given negatives do in 100 %",
+        ),
+        (lambda text: text, ""),
+        (lambda text: text.replace(" ", "", 12), ""),
+    ],
+)
+def test_negatives_that_are_known_unread_are_told(negative: Callable[[str], str], says: str, tmp_path: Path) -> None:
+    """By length or by a mark; passages of the same kind as negatives are no finding."""
+    rows = sets()
+    passages = [row["passage"] for row in rows["train"]]
+    rows["train"] = [
+        {**row, "negatives": [negative(passages[number - 1]), negative(passages[number - 7])]}
+        for number, row in enumerate(rows["train"])
+    ]
+    found = look(tmp_path / "set", rows).get("unread_negatives")
+    assert (says in found.says) if found is not None and says else (found is None and not says)
