@@ -113,7 +113,10 @@ def _models(spaces: Spaces) -> Work:
 
 def _named(spaces: Spaces, offered: list[AnyEngine], name: str) -> AnyEngine:
     """The one of *offered* whose id begins with *name*; raises `UnknownSpace`."""
-    space = named_space({"model": name})
+    try:
+        space = named_space({"model": name})
+    except RequestInvalid:
+        space = None  # begins as an id does, and is none
     found = [engine for engine in offered if space is not None and engine.space_id.startswith(space)]
     if not found:
         raise UnknownSpace(requested=name[:80], served=spaces.ids)

@@ -22,7 +22,7 @@ from ..observing.logs import tell
 from ..settings import HttpLimits
 from .connection import Connection
 from .messages import App, Request, Response, Work
-from .turns import Turns
+from .turns import Turns, in_turn
 from .unpack import GZIP, unpacking
 
 _SWEEP_MS: Final = 1_000
@@ -146,7 +146,10 @@ class HttpServer:
     def route(self, request: Request) -> Work | Response:
         """Who answers, as the app says; bodies are unpacked before."""
         found = self.app.route(request)
-        if isinstance(found, Response) or request.headers.get(b"content-encoding", b"").lower() != GZIP:
+        if isinstance(found, Response):
+            return found
+        found = in_turn(found, self._turns)
+        if request.headers.get(b"content-encoding", b"").lower() != GZIP:
             return found
         return unpacking(found, self.app, self.held, self.max_body_bytes, self._unpacking)
 

@@ -2,7 +2,8 @@
 
 A client may send thousands of requests in one read, and hundreds of clients may do so together. What they sent is
 worked on piece by piece; in one round of the loop no more than `ROUND_MS` of it, then the others come first, and
-whoever has nothing in arrears does not wait behind those who have.
+whoever has nothing in arrears does not wait behind those who have. What a large body begins waits for a round too:
+reading it takes milliseconds, and two hundred of them may be complete at once.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from .messages import Request, Response, Work
+
 ROUND_MS: Final = 5
+LIGHT_BYTES: Final = 2048
+"""A body of this size begins at once: a query and its like."""
 
 
 class Turns:
@@ -35,6 +41,14 @@ class Turns:
         self._arrears.append(go_on)
         return False
 
+    async def wait(self) -> None:
+        """Return when there is time."""
+        while True:
+            woken = self._loop.create_future()
+            if self.now(partial(_wake, woken)):
+                return
+            await woken
+
     def _begin(self) -> None:
         self._until_ns = self._clock_ns() + ROUND_MS * 1_000_000
         self._loop.call_soon(self._next_round)
@@ -51,3 +65,19 @@ class Turns:
                 break
             self._arrears.popleft()()
         self._until_ns = self._clock_ns() + ROUND_MS * 1_000_000  # whoever comes new has a share of their own
+
+
+def in_turn(work: Work, turns: Turns) -> Work:
+    """*work*, which begins in its turn where the body is large."""
+
+    async def answer(request: Request) -> Response:
+        if len(request.body) > LIGHT_BYTES:
+            await turns.wait()
+        return await work(request)
+
+    return answer
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)

@@ -2,8 +2,10 @@
 
 | asked for | serving when |
 | --- | --- |
-| (nothing), `samespace.v1.Encoder` | every space that is served would answer |
+| (nothing), `samespace.v1.Encoder` | every space and reranker that is served would answer |
+| `samespace.v1.Reranker` | every reranker would answer, and there is one |
 | `samespace.v1.Encoder/SPACE_ID` | that space would answer; full id or at least 12 digits |
+| `samespace.v1.Reranker/RERANKER_ID` | that reranker would answer |
 
 A space that is not served is NOT_FOUND for `Check`; `Watch` says SERVICE_UNKNOWN, and goes on watching. Health says
 ready, not live: whoever gets an answer at all knows that the server lives.
@@ -37,9 +39,9 @@ MOST_OF_ONE: Final = 256
 class Health(HealthServicer):  # type: ignore[misc]
     """The standard service over the server's spaces."""
 
-    def __init__(self, spaces: Spaces, service: str) -> None:
-        """*service* is the full name of the service that the spaces are asked through."""
-        self._spaces, self._service = spaces, service
+    def __init__(self, spaces: Spaces, service: str, rerankers: str) -> None:
+        """*service* and *rerankers* are the full names of the services that are asked for the one and the other."""
+        self._spaces, self._service, self._rerankers = spaces, service, rerankers
         self._watches: Counter[str] = Counter()  # by address
         self._change, self._looking = asyncio.Event(), False
 
@@ -95,20 +97,25 @@ class Health(HealthServicer):  # type: ignore[misc]
                 self._change = asyncio.Event()
 
     def _state(self) -> tuple[object, ...]:
-        ready = tuple((engine.space_id, self._spaces.is_ready(engine)) for engine in self._spaces)
+        served = (*self._spaces, *self._spaces.rerankers)
+        ready = tuple((engine.space_id, self._spaces.is_ready(engine)) for engine in served)
         return self._spaces.state, self._spaces.ready, ready
 
     def _status(self, service: str) -> int:
         states = pb.HealthCheckResponse
         if service in ("", self._service):
             return _as_status(self._spaces.ready)
-        name, _, space = service.partition("/")
-        if name != self._service:
+        name, slash, which = service.partition("/")
+        if name not in (self._service, self._rerankers):
             return int(states.SERVICE_UNKNOWN)
         if self._spaces.state == "loading":
             return int(states.NOT_SERVING)
+        if not slash:
+            rerankers = self._spaces.rerankers
+            return _as_status(bool(rerankers) and all(map(self._spaces.is_ready, rerankers)))
         try:
-            return _as_status(self._spaces.is_ready(self._spaces.find(space)))
+            find = self._spaces.find if name == self._service else self._spaces.find_reranker
+            return _as_status(self._spaces.is_ready(find(which)))
         except SamespaceError:
             return int(states.SERVICE_UNKNOWN)
 

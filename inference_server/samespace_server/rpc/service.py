@@ -235,7 +235,7 @@ class GrpcServer:
         self._streams = service.streams
         add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         add_RerankerServicer_to_server(RerankerService(spaces, watch, guard), self._server)  # type: ignore[no-untyped-call]
-        health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE, RERANKER), self._server)
         reflection.enable_server_reflection(
             (SERVICE, RERANKER, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ from samespace_server.rpc.health import MOST_OF_ONE, Health
 from samespace_server.spaces.registry import Spaces
 
 A, B = "a" * 64, "b" * 64
-SERVICE = "samespace.v1.Encoder"
+SERVICE, RERANKERS = "samespace.v1.Encoder", "samespace.v1.Reranker"
 UNKNOWN, SERVING, NOT_SERVING = (
     pb.HealthCheckResponse.SERVICE_UNKNOWN, pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING,
 )  # fmt: skip
@@ -40,7 +41,7 @@ def check(health: Health, service: str) -> Any:
 def test_each_space_has_a_health_of_its_own() -> None:
     """The server is serving when all spaces are; a space when it is."""
     spaces = Spaces(address="host:1")
-    health = Health(spaces, SERVICE)
+    health = Health(spaces, SERVICE, RERANKERS)
     for service in ("", SERVICE, f"{SERVICE}/{A}"):
         assert check(health, service) == NOT_SERVING  # loading
     spaces.put(fake_engine(A))
@@ -54,6 +55,26 @@ def test_each_space_has_a_health_of_its_own() -> None:
     assert check(health, f"{SERVICE}/{A}") == SERVING
 
 
+def test_each_reranker_has_a_health_of_its_own() -> None:
+    """Under the service that gives its scores, and nowhere else."""
+    spaces = Spaces(address="host:1")
+    spaces.put(fake_engine(A))
+    spaces.state = "ready"
+    health = Health(spaces, SERVICE, RERANKERS)
+    assert check(health, RERANKERS) == NOT_SERVING  # there is none
+    reranker: Any = SimpleNamespace(space_id=B, reranker_id=B, broken=None)
+    spaces.put_reranker(reranker)
+    for service in ("", RERANKERS, f"{RERANKERS}/{B}", f"{RERANKERS}/{B[:12]}"):
+        assert check(health, service) == SERVING
+    for service in (f"{RERANKERS}/{A}", f"{SERVICE}/{B}"):
+        with pytest.raises(Aborted):
+            check(health, service)
+    reranker.broken = "NaN"
+    for service in ("", RERANKERS, f"{RERANKERS}/{B}"):
+        assert check(health, service) == NOT_SERVING
+    assert check(health, f"{SERVICE}/{A}") == SERVING
+
+
 @pytest.mark.parametrize("service", [f"{SERVICE}/{'c' * 64}", f"{SERVICE}/", "another.Service", f"another/{A}"])
 def test_what_is_not_served_is_not_found(service: str) -> None:
     """As gRPC's health protocol has it."""
@@ -61,7 +82,7 @@ def test_what_is_not_served_is_not_found(service: str) -> None:
     spaces.put(fake_engine(A))
     spaces.state = "ready"
     with pytest.raises(Aborted) as caught:
-        check(Health(spaces, SERVICE), service)
+        check(Health(spaces, SERVICE, RERANKERS), service)
     assert caught.value.args == (grpc.StatusCode.NOT_FOUND,)
 
 
@@ -74,7 +95,7 @@ def test_a_watch_tells_of_each_change_and_ends_with_the_drain() -> None:
 
         async def watch() -> None:
             request = pb.HealthCheckRequest(service=f"{SERVICE}/{A}")
-            async for reply in Health(spaces, SERVICE).Watch(request, Context()):
+            async for reply in Health(spaces, SERVICE, RERANKERS).Watch(request, Context()):
                 told.put_nowait(reply.status)
 
         watching = asyncio.create_task(watch())
@@ -102,7 +123,7 @@ def test_a_drain_that_begins_while_a_state_is_sent_is_told() -> None:
         spaces = Spaces(address="host:1")
         spaces.put(fake_engine(A))
         spaces.state = "ready"
-        watch = Health(spaces, SERVICE).Watch(pb.HealthCheckRequest(service=SERVICE), Context())
+        watch = Health(spaces, SERVICE, RERANKERS).Watch(pb.HealthCheckRequest(service=SERVICE), Context())
         assert (await anext(watch)).status == SERVING
         spaces.state = "draining"  # the watch has not gone on since
         assert (await anext(watch)).status == NOT_SERVING
@@ -119,7 +140,7 @@ def test_whoever_looks_for_all_may_leave() -> None:
         spaces = Spaces(address="host:1")
         spaces.put(fake_engine(A))
         spaces.state = "ready"
-        health = Health(spaces, SERVICE)
+        health = Health(spaces, SERVICE, RERANKERS)
         watches = [health.Watch(pb.HealthCheckRequest(service=SERVICE), Context()) for _ in range(3)]
         for watch in watches:
             assert (await anext(watch)).status == SERVING
@@ -140,7 +161,7 @@ def test_one_address_cannot_take_all_watches() -> None:
         spaces = Spaces(address="host:1")
         spaces.put(fake_engine(A))
         spaces.state = "ready"
-        health = Health(spaces, SERVICE)
+        health = Health(spaces, SERVICE, RERANKERS)
         request = pb.HealthCheckRequest(service=SERVICE)
         watches = [health.Watch(request, Context()) for _ in range(MOST_OF_ONE)]
         for watch in watches:
