@@ -1,11 +1,7 @@
 """A stand-in for the Hugging Face hub: what huggingface_hub's own client says to it when something is pushed.
 
 Repositories, branches of commits, preupload, LFS batch with upload and verify, commits as lines of JSON, and files by
-<<<<<<< HEAD
 commit. Source: https://huggingface.co/docs/hub/api and git-lfs on its batch API. It can refuse, lose and lie.
-=======
-commit. Source: https://huggingface.co/docs/hub/api and the batch API of git-lfs. It can refuse, lose and lie.
->>>>>>> a16
 """
 
 from __future__ import annotations
