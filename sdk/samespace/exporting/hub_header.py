@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from ..model.hub import resolve_model
 from ..report.verdicts import TRAINED, doubts
 
 TAGS: Final = ("sentence-similarity", "feature-extraction", "retrieval", "samespace")
+_TERMS: Final = ("license_name", "license_link")
 _CARD: Final = "README.md"
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _METRICS: Final = {"ndcg@10": ("ndcg_at_10", "nDCG@10"), "recall@100": ("recall_at_100", "recall@100"),
@@ -48,18 +49,22 @@ class Origin:
 
     Attributes:
         base: hub name of what it was made from; "" where that is a folder which does not say it.
-        licence: as the base's card has it; "" where none is known.
+        licences: as the base's card has them; none where none is known.
         languages: likewise.
+        terms: of a licence that the hub has no name for: key of the card -> its name and address.
     """
 
     base: str = ""
-    licence: str = ""
+    licences: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    terms: Mapping[str, str] = field(default_factory=dict)
 
     def sentence(self) -> str:
         """What to say of the licence."""
-        if self.licence:
-            return f"Licence: {self.licence}, that of its base. What it was trained on may have its own."
+        if self.licences:
+            named = " and ".join(self.licences)
+            terms = f" ({', '.join(self.terms.values())})" if self.terms else ""
+            return f"Licence: {named}{terms}, that of its base. What it was trained on may have its own."
         return "Licence: not known, for the base's card names none. Name one before you publish it."
 
 
@@ -92,11 +97,11 @@ def origin_of(model: str) -> Origin:
     is_folder = Path(model).is_dir()
     named = _texts(data.get("base_model"))
     base = (named[0] if named else "") if is_folder else model
-    licence = data.get("license")
     return Origin(
         base if _HUB_NAME.fullmatch(base) else "",
-        licence if isinstance(licence, str) else "",
+        _texts(data.get("license")),
         _texts(data.get("language")),
+        {key: data[key] for key in _TERMS if isinstance(data.get(key), str)},
     )
 
 
@@ -132,15 +137,21 @@ def header(
     ]  # fmt: skip
     data = ModelCardData(
         language=list(origin.languages) or None,
-        license=origin.licence or None,
         library_name=library,
         base_model=origin.base or None,
         pipeline_tag=task or TAGS[0],
         tags=list(dict.fromkeys((*((library,) if library != "samespace" else ()), *TAGS, *tags))),
         model_name=name if found else None,
         eval_results=found or None,
+        **_licence_of(origin),
     )
     return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _licence_of(origin: Origin) -> dict[str, Any]:
+    """The header's keys of it; the hub takes one licence or a list."""
+    licences = list(origin.licences)
+    return {**({"license": licences[0] if len(licences) == 1 else licences} if licences else {}), **origin.terms}
 
 
 def _slug(name: str) -> str:

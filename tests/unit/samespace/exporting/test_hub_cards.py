@@ -57,7 +57,7 @@ def code_of(card: str) -> str:
 
 def test_the_header_is_what_the_hub_reads() -> None:
     """Every field, by huggingface_hub's reader; a name with what YAML would take for its own stays a name."""
-    origin = Origin("acme/base", "apache-2.0", ("en",))
+    origin = Origin("acme/base", ("apache-2.0",), ("en",))
     name = 'yes: "a" # [b]'
     card = ModelCard(header(origin, name, "sentence-transformers", results_of(record()), ("x",)) + "# Title\n")
     data = card.data
@@ -83,10 +83,33 @@ def test_licence_and_base_are_never_guessed(tiny_checkpoint: Path, tmp_path: Pat
     assert "not known" in origin_of(str(tiny_checkpoint)).sentence()
     shutil.copytree(tiny_checkpoint, tmp_path / "base")
     (tmp_path / "base" / "README.md").write_text(BASE_CARD)
-    assert origin_of(str(tmp_path / "base")) == Origin("acme/older", "mit", ("en", "de"))
+    assert origin_of(str(tmp_path / "base")) == Origin("acme/older", ("mit",), ("en", "de"))
     (tmp_path / "base" / "README.md").write_text("---\n: [broken\n---\n")
     assert origin_of(str(tmp_path / "base")) == Origin()
     assert origin_of("acme/nowhere-at-all") == Origin("acme/nowhere-at-all")
+
+
+@pytest.mark.parametrize(
+    ("said", "keys"),
+    [
+        ("license:\n- mit\n- apache-2.0\n", {"license": ["mit", "apache-2.0"]}),
+        (
+            "license: other\nlicense_name: some-terms\nlicense_link: https://some.example/terms\n",
+            {"license": "other", "license_name": "some-terms", "license_link": "https://some.example/terms"},
+        ),
+    ],
+)
+def test_a_licence_goes_along_whole(said: str, keys: dict[str, Any], tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Several licences, and terms of somebody's own with their address: what the base's card has, the new one has."""
+    shutil.copytree(tiny_checkpoint, tmp_path / "base")
+    (tmp_path / "base" / "README.md").write_text(f"---\n{said}---\n# Base\n")
+    origin = origin_of(str(tmp_path / "base"))
+    data = ModelCard(header(origin, "a", "samespace")).data.to_dict()
+    assert {key: value for key, value in data.items() if key.startswith("license")} == keys
+    assert "not known" not in origin.sentence()
+    assert all(
+        word in origin.sentence() for value in keys.values() for word in (value if isinstance(value, list) else [value])
+    )
 
 
 def test_an_artifact_s_card(tiny_checkpoint: Path, tmp_path: Path) -> None:
