@@ -112,7 +112,7 @@ def of_texts(
         raise DataInvalid(path=str(folder), reason=f"has no split {TRAIN!r}; it has {', '.join(data.splits)}")
     whole, dropped = without_repeats(data.splits[TRAIN])
     held_out = {name: data.splits[name] for name in HELD_OUT if name in data.splits}
-    train, leaked = _without_leaks(folder, whole, tuple(held_out.values()), allow_leakage, drop_leaks)
+    train, leaked, seen = _without_leaks(folder, whole, held_out, allow_leakage, drop_leaks)
     judged = folder.is_dir() and is_retrieval_set(folder)  # grades are kept where there are some
     datasets = {name: load_dataset(folder, name) if judged else as_dataset(data, name) for name in held_out}
     passages = tuple(data.corpus.values())
@@ -144,24 +144,30 @@ def of_texts(
                 "dropped_repeats": dropped,
                 "dropped_leaks": len(whole) - len(train),
                 "leaked": {what: sum(leak.what == what for leak in leaked) for what in ("query", "passage")},
+                "trained_on": seen,
                 "sha256": train.digest(),
             },
         )
 
 
 def _without_leaks(
-    folder: Path, whole: Examples, held_out: Sequence[Examples], allowed: str, drop: bool
-) -> tuple[Examples, list[Leak]]:
-    """The pairs to train on, and what leaks; raises `DataInvalid` where leaks are neither allowed nor dropped."""
-    leaks = [leakage_between(whole, part) for part in held_out]
-    leaked = [leak for each, part in zip(leaks, held_out, strict=True) for leak in each.texts(whole, part)]
+    folder: Path, whole: Examples, held_out: Mapping[str, Examples], allowed: str, drop: bool
+) -> tuple[Examples, list[Leak], dict[str, int]]:
+    """The pairs to train on, what leaks, and how many questions of which split are trained on all the same.
+
+    Raises:
+        DataInvalid: leaks are neither allowed nor dropped, or too few pairs are left.
+    """
+    leaks = {split: leakage_between(whole, part) for split, part in held_out.items()}
+    leaked = [leak for split, part in held_out.items() for leak in leaks[split].texts(whole, part)]
     if not drop:
         _refuse(folder, leaked, allowed)
-    train = without(whole, frozenset().union(*(each.trained_rows for each in leaks))) if drop else whole
+    train = without(whole, frozenset().union(*(each.trained_rows for each in leaks.values()))) if drop else whole
     if len(train) < 2:
         left = f"; {len(whole) - len(train)} leak and were left out" if len(train) < len(whole) else ""
         raise DataInvalid(path=str(folder), reason=f"{len(train)} pairs in split {TRAIN}; at least 2 are needed{left}")
-    return train, leaked
+    asked = {split: sum(leak.role == "query" for leak in each.leaks) for split, each in leaks.items()}
+    return train, leaked, {split: count for split, count in asked.items() if count and not drop}
 
 
 def _rows(texts: Sequence[str]) -> dict[str, int]:

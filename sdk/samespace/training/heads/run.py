@@ -82,11 +82,13 @@ class TrainedHead:
         told = [f"{each.name} {each.scores[split]:.4f}" for each in self.compared]
         before = rows.get("start") or rows.get("base")
         verdict = ""
-        if before is not None and split not in before.change:
+        seen = self.data.get("trained_on", {}).get(split, 0)
+        if before is not None and (seen or split not in before.change):
             points = 100 * (rows["head"].scores[split] - before.scores[split])
+            why = f"{seen} questions of which are trained on" if seen else "which chose the rate and the step"
             verdict = (
-                f"; {points:+.2f} points against the {before.name} on {split}, which chose the rate and the step: "
-                "too good to be believed, and no p-value; score a test split"
+                f"; {points:+.2f} points against the {before.name} on {split}, {why}: too good to be believed, and no "
+                "p-value; score a test split"
             )
         elif before is not None:
             change = before.change[split]

@@ -357,9 +357,11 @@ def test_held_out_texts_are_not_trained_on(tiny_artifact: Path, tmp_path: Path) 
     with pytest.raises(DataInvalid, match="1 held-out queries and 1 held-out passages"):
         of_texts(folder, {"query": frozen, "passage": frozen}, silent)
     allowed = of_texts(folder, {"query": frozen, "passage": frozen}, silent, allow_leakage="all")
-    assert allowed.record["leaked"] == {"query": 1, "passage": 1}
+    assert allowed.record["leaked"] == {"query": 1, "passage": 1} and allowed.record["trained_on"] == {"test": 1}
+    said = train_head(allowed, HeadConfig(rate=1e-3), silent).summary()
+    assert "on test, 1 questions of which are trained on: too good" in said and "p =" not in said
     dropped = of_texts(folder, {"query": frozen, "passage": frozen}, silent, drop_leaks=True)
-    assert (len(allowed.pairs), len(dropped.pairs)) == (3, 2)
+    assert (len(allowed.pairs), len(dropped.pairs)) == (3, 2) and dropped.record["trained_on"] == {}
     assert (dropped.record["pairs"], dropped.record["dropped_leaks"]) == (2, 1)
 
 
