@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -164,3 +165,5 @@ def test_diff_runs_the_builds_that_only_one_side_has(tiny_artifact: Path, forged
     assert result.exit_code == 1
     assert "may NOT" in result.output
     assert "int8" in result.output.split("run here:")[1]
+    plain = json.loads(CliRunner().invoke(cli, ["diff", str(tiny_artifact), str(forged), "--json"]).stdout)
+    assert plain["verdict"] == "contradiction" and "int8" in plain["run_here"]

@@ -61,6 +61,7 @@ def diff(first: Path, second: Path, as_json: bool) -> None:
             "space_ids": [left.space_id, right.space_id],
             "space": [list(each) for each in found.space],
             "beside": [list(each) for each in found.beside],
+            "run_here": problem,
             "probes": found.probes
             and {"texts": found.probes.texts, "mean_cos": found.probes.mean, "worst_cos": found.probes.worst},
         }
