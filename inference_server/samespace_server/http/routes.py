@@ -130,6 +130,15 @@ class HttpApp:
         route = self._found(request).get(request.method)
         return route is not None and route.is_probe
 
+    def has_token(self, request: Request) -> bool:
+        """Whether *request* brings a token that is known, where one is wanted."""
+        if self._guard.tokens:
+            try:
+                self._guard.tokens.check(_authorization(request), where="this server")
+            except Unauthenticated:
+                return False
+        return True
+
     def _parts_of(self, request: Request) -> list[str]:
         parts, most = _parts(request.path), len(self._prefix)
         return parts[most:] if most and parts[:most] == self._prefix else parts
@@ -193,8 +202,12 @@ def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch, *, most_texts: int) 
 def add_health(app: HttpApp, spaces: Spaces) -> None:
     """Add the probes, which are open to everybody."""
     app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True, is_probe=True))
-    app.add("GET", ".well-known/ready", Route(_ready(spaces), is_open=True, has_space=True, is_probe=True))
-    app.add("GET", "health", Route(_ready(spaces, status=200), is_open=True, has_space=True, is_probe=True))
+    app.add(
+        "GET", ".well-known/ready", Route(_ready(spaces, app.has_token), is_open=True, has_space=True, is_probe=True)
+    )
+    app.add(
+        "GET", "health", Route(_ready(spaces, app.has_token, status=200), is_open=True, has_space=True, is_probe=True)
+    )
 
 
 def add_metrics(app: HttpApp, telemetry: Telemetry) -> None:
@@ -310,7 +323,9 @@ async def _live(request: Request) -> Response:
     return Response(204)
 
 
-def _ready(spaces: Spaces, *, status: int = 204) -> Work:
+def _ready(spaces: Spaces, tells: Callable[[Request], bool], *, status: int = 204) -> Work:
+    """*tells*: whether a request may learn what is served; probes bring no token."""
+
     async def answer(request: Request) -> Response:
         try:
             if request.space is None or spaces.state == "loading":
@@ -318,7 +333,10 @@ def _ready(spaces: Spaces, *, status: int = 204) -> Work:
             else:
                 ready = spaces.is_ready(spaces.served(request.space))
         except SamespaceError as error:
-            return flat_refusal(error)
+            if tells(request):
+                return flat_refusal(error)
+            told = "no such space here, or its digits fit several; what is served is told to who has a token"
+            return _plain(request, status_of(error).http, told)
         return Response(status if ready else 503)
 
     return answer

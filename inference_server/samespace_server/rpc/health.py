@@ -26,6 +26,7 @@ from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 from samespace.errors import Overloaded, SamespaceError
+from samespace.text import printable
 
 from ..spaces.registry import Spaces
 
@@ -49,7 +50,7 @@ class Health(HealthServicer):  # type: ignore[misc]
         """The state now."""
         status = self._status(request.service)
         if status == pb.HealthCheckResponse.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"{request.service[:200]} is not served here")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"{printable(request.service[:200])} is not served here")
         return pb.HealthCheckResponse(status=status)
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
 from samespace.errors import RequestInvalid, ServerUnavailable, UnknownReranker, UnknownSpace, WrongKind
+from samespace.text import printable
 
 from ..scheduling.composite import CompositeEngine
 from ..scheduling.engine import Engine
@@ -44,8 +45,8 @@ def full_id(space: str, served: tuple[str, ...]) -> str:
         return wanted
     fitting = [each for each in served if _SPACE.fullmatch(wanted) and each.startswith(wanted)]
     if not fitting:
-        # What was asked is the caller's; a refusal must not become as long as they like.
-        raise UnknownSpace(requested=space[:80], served=served)
+        # What was asked is the caller's; a refusal must not become as long as they like, nor move their cursor.
+        raise UnknownSpace(requested=printable(space[:80]), served=served)
     if len(fitting) > 1:
         raise RequestInvalid(field="space", reason=f"{space} is the start of {' and '.join(fitting)}; say more digits")
     return fitting[0]
@@ -166,7 +167,7 @@ class Spaces:
         except UnknownSpace:
             if reranker and _fits(reranker, self.ids):
                 raise WrongKind(where=reranker[:80], found="encoder", wanted="reranker") from None
-            raise UnknownReranker(requested=(reranker or "")[:80], served=served) from None
+            raise UnknownReranker(requested=printable((reranker or "")[:80]), served=served) from None
 
     def served(self, name: str) -> ServedEngine:
         """What *name* is the id of, space or reranker; raises what `find` raises."""

@@ -108,6 +108,8 @@ def test_without_a_known_token_nothing_but_health_answers(secured: Secured, toke
             assert http.get(path).status_code == 401
         for path in ("/.well-known/live", "/.well-known/ready", f"/e/{space}/.well-known/ready"):
             assert http.get(path).status_code == 204
+        for path in (f"/e/{'0' * 64}/.well-known/ready", "/e/nonsense/health"):
+            assert http.get(path).status_code == 409 and space[:12] not in http.get(path).text
 
 
 def test_a_token_lets_in_over_grpc(secured: Secured) -> None:

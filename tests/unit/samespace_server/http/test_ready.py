@@ -38,3 +38,30 @@ def test_a_space_that_is_not_served_is_not_ready() -> None:
         reply = httpx.get(f"{served.url}/e/{'c' * 64}/.well-known/ready")
     assert reply.status_code == 409
     assert reply.json()["fields"] == {"requested": "c" * 64, "served": [SPACE]}
+
+
+TOKEN = "the-only-token-of-this-test"
+
+
+@pytest.mark.parametrize("prefix", ["", f"/e/{'c' * 64}", f"/e/{SPACE[:11]}", "/e/nonsense"])
+def test_nobody_without_a_token_learns_the_name_of_a_space(prefix: str) -> None:
+    """Whatever route is asked, also one that is open; with the token, a probe says what is served."""
+    paths = (
+        ".well-known/live",
+        ".well-known/ready",
+        "health",
+        "meta",
+        "info",
+        "v1/models",
+        "openapi.json",
+        "docs",
+        "x",
+    )
+    with door(tokens=[TOKEN]) as served:
+        for path in paths:
+            for method in ("GET", "POST", "OPTIONS"):
+                reply = httpx.request(method, f"{served.url}{prefix}/{path}")
+                assert SPACE[:12] not in reply.text + str(reply.headers), (method, path)
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        told = httpx.get(f"{served.url}/e/{'c' * 64}/.well-known/ready", headers=headers)
+    assert (told.status_code, told.json()["fields"]["served"]) == (409, [SPACE])

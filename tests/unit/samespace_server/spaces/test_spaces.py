@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from fakes.server.engines import fake_engine
-from samespace.errors import RequestInvalid, ServerUnavailable, UnknownSpace
+from samespace.errors import RequestInvalid, SamespaceError, ServerUnavailable, UnknownSpace
 from samespace_server.spaces.registry import Spaces
 
 A, B, C = "a" * 64, "b" * 64, "a" * 20 + "c" * 44
@@ -132,3 +132,12 @@ def test_a_server_without_spaces_is_not_ready() -> None:
     spaces = serving(A)
     spaces.remove(A)
     assert not spaces.ready
+
+
+def test_a_refusal_holds_nothing_that_moves_a_cursor() -> None:
+    """Over gRPC an id may hold any character, and clients print what comes back."""
+    spaces = serving(A)
+    for find in (spaces.find, spaces.find_reranker):
+        with pytest.raises(SamespaceError) as caught:
+            find("\x1b[31m\r\u202e" * 40)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
