@@ -1,4 +1,4 @@
-"""UnreadAnswers over gRPC that wait for their readers: the library takes them, and has no bound for them.
+"""Answers over gRPC that wait for their readers: the library takes them, and has no bound for them.
 
 A client that opens no window leaves every answer of its calls in memory, for as long as it stays. So each answer is
 counted from when it is made until gRPC has sent it, and where they are too many, whoever leaves most unread loses
