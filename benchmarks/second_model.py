@@ -165,6 +165,7 @@ class Run:
             "-o",
             str(aligned),
             "--replace",
+            "--drop-leaks",
         )
         for name, folder in (("combine", both), ("align", aligned)):
             self.step(

@@ -154,8 +154,7 @@ def _build_all(
     say: Say,
 ) -> _Builds:
     """fp32, which has to pass, and the others as far as they do."""
-    say("Exporting the fp32 graph and comparing it with them on padded, ragged and long batches.")
-    fp32 = build_fp32(checkpoint, wanted)
+    fp32 = build_fp32(checkpoint, wanted, say)
     made, refused, fallbacks = [fp32], list[SamespaceError](), tuple[SamespaceError, ...]()
     if (bf16 := build_bf16(fp32, wanted)) is not None:
         made.append(bf16)

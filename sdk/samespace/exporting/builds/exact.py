@@ -7,7 +7,7 @@ user names; that gate, and which int8 is tried first, is in `int8`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -51,8 +51,10 @@ class BuildFile:
     method: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build_fp32(encoder: Checkpoint | BringsGraph, wanted: ParityReference) -> BuildFile:
-    """The exact build, at the newest opset whose graph agrees with torch.
+def build_fp32(
+    encoder: Checkpoint | BringsGraph, wanted: ParityReference, say: Callable[[str], None] = lambda _: None
+) -> BuildFile:
+    """The exact build, at the newest opset whose graph agrees with torch; *say* gets a sentence before each step.
 
     Raises:
         ModelUnsupported: no opset exports.
@@ -61,9 +63,13 @@ def build_fp32(encoder: Checkpoint | BringsGraph, wanted: ParityReference) -> Bu
     failed: SamespaceError | None = None
     for opset in opsets_of(encoder):
         try:
+            say("Exporting the fp32 graph.")
             data = graph_of(encoder, opset)
+            say("Comparing it with the reference on padded, ragged and long batches.")
             exact = _measured(data, ONNXRUNTIME, "fp32", wanted)
+            say("Looking for every weight of its space id in the graph, and building it anew.")
             require_proven(data, wanted)
+            say("Comparing what OpenVINO makes of it, where it is installed.")
             return BuildFile("fp32", "model.fp32.onnx", data, opset, (exact, *_on_openvino(data, "fp32", wanted)))
         except (ModelUnsupported, GateFailed, BuildUnavailable) as error:
             failed = failed or error
