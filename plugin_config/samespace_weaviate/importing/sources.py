@@ -18,7 +18,7 @@ from typing import Any, Final
 from samespace.errors import DataInvalid
 from samespace.evaluation.excerpts import clipped
 from samespace.evaluation.json_rows import KeyTwiceError, parsed_json
-from samespace.evaluation.parquet_bounds import require_plausible
+from samespace.evaluation.parquet_bounds import require_once, require_plausible
 from samespace.extras import require_extra
 
 from ..access.values import Passage
@@ -115,7 +115,8 @@ def _records(file: Path) -> Iterator[tuple[str, Any]]:
             csv.field_size_limit(sys.maxsize)
             with file.open(encoding="utf-8-sig", newline="") as lines:
                 reader = csv.DictReader(lines, delimiter="," if suffix == ".csv" else "\t")
-                _require_once(reader.fieldnames or (), file)
+                names = reader.fieldnames or []
+                require_once(names, names, file)
                 for record in reader:
                     where = f"{file}, line {reader.line_num}"
                     if None in record:  # what DictReader makes of cells beyond the header
@@ -129,7 +130,8 @@ def _records(file: Path) -> Iterator[tuple[str, Any]]:
         case ".parquet":
             number = 0
             with _parquet(file) as table:
-                _require_once(table.schema_arrow.names, file)
+                names = table.schema_arrow.names
+                require_once(names, names, file)
                 for batch in table.iter_batches(batch_size=1024):
                     for record in batch.to_pylist():
                         number += 1
@@ -160,13 +162,6 @@ def _parsed(line: str, where: str) -> Any:
         raise DataInvalid(path=where, reason=str(error)) from error
     except json.JSONDecodeError as error:
         raise DataInvalid(path=where, reason=f"is not JSON: {error.msg}, column {error.colno}") from error
-
-
-def _require_once(names: Sequence[str], file: Path) -> None:
-    """Refuse a column that is there twice: the last one would win."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataInvalid(path=str(file), reason=f"has the column {twice[0]!r} {names.count(twice[0])} times; keep one")
 
 
 def _passage(record: Any, fields: Fields, where: str) -> Passage:

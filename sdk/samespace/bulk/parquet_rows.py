@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import DataInvalid
-from ..evaluation.parquet_bounds import require_plausible
+from ..evaluation.parquet_bounds import require_once, require_plausible
 from .files import Place
 from .plan import CHUNK_ROWS, BulkPart
 
@@ -45,10 +45,7 @@ def read_tables(part: BulkPart, place: Place, wanted: Callable[[Sequence[str]], 
         with place.open() as stream, pyarrow.parquet.ParquetFile(stream, pre_buffer=False) as parquet:
             names = parquet.schema_arrow.names
             columns = list(dict.fromkeys(wanted(names)))
-            for name in columns:
-                if names.count(name) > 1:
-                    reason = f"has the column {name!r} {names.count(name)} times; keep one"
-                    raise DataInvalid(path=part.source.uri, reason=reason)
+            require_once(names, columns, part.source.uri)
             yield from _tables(parquet, part.first_row, part.rows, columns)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataInvalid(path=part.source.uri, reason=f"cannot be read as Parquet: {error}") from error

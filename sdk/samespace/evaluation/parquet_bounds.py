@@ -6,6 +6,7 @@ themselves. How far a single page unpacks whose footer lies is known to pyarrow 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,3 +32,10 @@ def require_plausible(metadata: Any, size: int, path: Path | str) -> None:
         if wanted > _RATIO * size + free:
             reason = f"has {size} bytes and says that it holds {wanted} {what}; if it is right, write it uncompressed"
             raise DataInvalid(path=str(path), reason=reason)
+
+
+def require_once(names: Sequence[str], columns: Sequence[str], path: Path | str) -> None:
+    """Raise `DataInvalid` where one of *columns* is there twice among *names*: the last one would win."""
+    for name in columns:
+        if names.count(name) > 1:
+            raise DataInvalid(path=str(path), reason=f"has the column {name!r} {names.count(name)} times; keep one")

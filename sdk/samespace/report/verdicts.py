@@ -89,7 +89,6 @@ def score_rows(record: Mapping[str, Any]) -> list[list[str]]:
 
 def _compared(against: Mapping[str, Any] | None, mark: str) -> list[str]:
     """Cells of a row; *mark* stands for p where a split flatters."""
-
     if against is None:
         return [""] * 4
     points = f"{100 * against['mean']:+.1f}"

@@ -50,6 +50,14 @@ def _error(message: str, error: SamespaceError) -> dict[str, Any]:
     return flat_error(message, error)
 
 
+_OPTIONS: Final = {
+    "model": schema.MODEL,
+    "truncate": schema.FLAG,
+    "truncation": schema.FLAG,
+    "dimensions": schema.DIMS,
+    **schema.ROLES,
+}
+
 DIALECTS: Final = (
     Dialect(
         ("api/embed",),
@@ -57,11 +65,7 @@ DIALECTS: Final = (
         schema.body(
             ("input",),
             input=schema.TEXT_OR_TEXTS,
-            model=schema.MODEL,
-            truncate=schema.FLAG,
-            truncation=schema.FLAG,
-            dimensions=schema.DIMS,
-            **schema.ROLES,
+            **_OPTIONS,
             long_texts=schema.LONG,
         ),
         schema.body(
@@ -83,11 +87,7 @@ DIALECTS: Final = (
         schema.body(
             ("prompt",),
             prompt=schema.STRING,
-            model=schema.MODEL,
-            truncate=schema.FLAG,
-            truncation=schema.FLAG,
-            dimensions=schema.DIMS,
-            **schema.ROLES,
+            **_OPTIONS,
             long_texts={"enum": ["pool", "reject", None]},
         ),
         schema.body(("embedding",), embedding=schema.VECTOR),

@@ -179,11 +179,12 @@ def prepare(config: TrainingConfig) -> Setup:
     )  # fmt: skip
 
 
-def bases(name: str, checkpoint: Checkpoint) -> list[Checkpoint]:
-    """The base as the run reads it, *checkpoint*, and with its own prompts, unless it has to be told which."""
-    found = [checkpoint]
-    with suppress(ModelUnsupported):
-        found.append(load_checkpoint(name))
+def bases(setup: Setup) -> list[Checkpoint]:
+    """The base as the run reads it, and, where the run gives prompts, with its own, unless it has to be told which."""
+    found = [setup.checkpoint]
+    if setup.overrides != Overrides():
+        with suppress(ModelUnsupported):
+            found.append(load_checkpoint(setup.config.base))
     return found
 
 

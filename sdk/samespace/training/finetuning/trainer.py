@@ -137,7 +137,7 @@ def _train(
         datasets = outcome.held_out(setup.data.data, config.data, config.score_splits)
         trained = load_checkpoint(work, setup.overrides)
         fair = {split: each for split, each in datasets.items() if split not in doubts(record)}
-        base = outcome.strongest(bases(config.base, setup.checkpoint), fair or datasets, progress)
+        base = outcome.strongest(bases(setup), fair or datasets, progress)
         found = outcome.score(base, trained, datasets, progress, config.teacher)
         record |= {"base_prompts": dict(base.recipe.prompts), ENCODER: encoder_record(trained)}
         record |= found.to_json(doubts(record)) | {"total_s": round(time.perf_counter() - began, 3)}
