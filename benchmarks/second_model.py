@@ -44,6 +44,8 @@ from samespace_weaviate import CollectionSpec, Passage, PinnedCollection, Store,
 PACKAGES: Final = ("samespace", "torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf",
                    "pytrec-eval-terrier", "weaviate-client")  # fmt: skip
 DEPTH: Final = 10
+SLICES: Final = 8
+"""Hits asked for in the place of each: a long passage is found by several of its slices."""
 
 
 def main() -> None:
@@ -198,9 +200,9 @@ class Run:
         with Encoder.connect(new.grpc) as encoder:
             moved = PinnedCollection.open(store, "Current", encoder)
             for query, row in zip(self.dataset.queries, order, strict=True):
-                found = moved.search(query, limit=DEPTH)
-                hits = {hit.properties["passageId"].partition("#")[0] for hit in found}  # of slices, their passage
-                shared.append(len(hits & {self.dataset.passage_ids[at] for at in row}) / DEPTH)
+                found = moved.search(query, limit=DEPTH * SLICES)
+                hits = dict.fromkeys(hit.properties["passageId"].partition("#")[0] for hit in found)  # of slices, theirs
+                shared.append(len({*list(hits)[:DEPTH]} & {self.dataset.passage_ids[at] for at in row}) / DEPTH)
         self.step("migrate", {"objects": len(self.dataset.passages), "of_the_reference_s_first_10": np.mean(shared)})
 
     def evaluated(self, artifact: Path, build: str) -> float:
