@@ -201,7 +201,9 @@ class Run:
             moved = PinnedCollection.open(store, "Current", encoder)
             for query, row in zip(self.dataset.queries, order, strict=True):
                 found = moved.search(query, limit=DEPTH * SLICES)
-                hits = dict.fromkeys(hit.properties["passageId"].partition("#")[0] for hit in found)  # of slices, theirs
+                hits = dict.fromkeys(
+                    hit.properties["passageId"].partition("#")[0] for hit in found
+                )  # of slices, theirs
                 shared.append(len({*list(hits)[:DEPTH]} & {self.dataset.passage_ids[at] for at in row}) / DEPTH)
         self.step("migrate", {"objects": len(self.dataset.passages), "of_the_reference_s_first_10": np.mean(shared)})
 

@@ -55,6 +55,9 @@ class Limits:
             and every caller waits longer for the run before theirs.
         run_tokens: what one more run of the model costs, in tokens that could have been computed instead. Texts of
             unlike length share a run only when padding wastes less than this. Higher for GPUs.
+        max_run_ms: how long a run of the model may take, or 20 times of what is expected where that is longer. After
+            it, the run is believed not to come back: the space answers nothing more, and the server is not live, so
+            that it is started again. Raise it for a machine that stands still for minutes.
         slice_ms: the longest run of anything but queries, in milliseconds, because a query that comes meanwhile waits
             for it; four times that when no query came for 10 seconds. Raise it where throughput matters more than a
             query's p99; lower it for a shorter p99, at some throughput.
@@ -74,6 +77,7 @@ class Limits:
         2000, "Longest expected wait of a query, in ms; longer is rejected. Bulk requests may wait 8 times as long."
     )
     cache_bytes: int = setting(0, "Bytes per space for cached query vectors; 0 turns the cache off.")
+    max_run_ms: int = setting(60_000, "Longest run of the model, in ms; after it the server is not live.")
     slice_ms: int = setting(8, "Longest run of bulk work while queries arrive, in ms.")
     drain_timeout_ms: int = setting(25_000, "Time for accepted requests to finish after SIGTERM, in ms.")
     run_tokens: int = 16

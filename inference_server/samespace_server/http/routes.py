@@ -201,7 +201,7 @@ def add_encoder(app: HttpApp, spaces: Spaces, watch: Watch, *, most_texts: int) 
 
 def add_health(app: HttpApp, spaces: Spaces) -> None:
     """Add the probes, which are open to everybody."""
-    app.add("GET", ".well-known/live", Route(_live, is_open=True, has_space=True, is_probe=True))
+    app.add("GET", ".well-known/live", Route(_live(spaces), is_open=True, has_space=True, is_probe=True))
     app.add(
         "GET", ".well-known/ready", Route(_ready(spaces, app.has_token), is_open=True, has_space=True, is_probe=True)
     )
@@ -319,8 +319,11 @@ def deadline_us(timeout_ms: bytes | None) -> int | None:
 # -- health, metrics
 
 
-async def _live(request: Request) -> Response:
-    return Response(204)
+def _live(spaces: Spaces) -> Work:
+    async def answer(request: Request) -> Response:
+        return Response(204 if spaces.live else 503)
+
+    return answer
 
 
 def _ready(spaces: Spaces, tells: Callable[[Request], bool], *, status: int = 204) -> Work:

@@ -35,6 +35,11 @@ class CompositeEngine:
         """Why some part answers nothing more, or None."""
         return next((engine.broken for engine in self._engines if engine.broken is not None), None)
 
+    @property
+    def hung(self) -> str | None:
+        """What of some part has not come back for too long, or None."""
+        return next((engine.hung for engine in self._engines if engine.hung is not None), None)
+
     async def warm_up(self) -> None:
         """Warm up the parts, one after the other."""
         for engine in self._engines:

@@ -43,6 +43,10 @@ AT_A_TIME: Final = 4
 CHARS_OF_A_TOKEN: Final = 16
 """A text with more characters than that for each token of all its windows is not tokenised, which would take a hundred
 times its bytes."""
+LOOK_S: Final = 1
+"""How often it is looked whether runs come back."""
+SLOW: Final = 20
+"""A run may take so many times of what it is expected to take, before it is believed not to come back."""
 BULK_CHARS: Final = 16_384
 """A request of more characters than this is tokenised beside the queries: it may take milliseconds."""
 
@@ -125,11 +129,17 @@ class Engine:
         bench = Bench(loaded, limits, self._admission, self._speed, self._meters, clock_us)
         self._delivery = Delivery(self._meters)
         self._workers = Workers(bench, self._delivery, name=short(self.space_id))
+        self._timer = self._loop.call_later(LOOK_S, self._look)
 
     @property
     def broken(self) -> str | None:
         """Why nothing is answered: the model gave what no encoder may give. None while all is well."""
         return self._workers.broken
+
+    @property
+    def hung(self) -> str | None:
+        """What has not come back for so long that only a new start helps, or None."""
+        return self._workers.hung
 
     async def warm_up(self) -> None:
         """Make the model's first runs, and learn how fast it is; before it is served."""
@@ -189,7 +199,14 @@ class Engine:
 
     def close(self) -> None:
         """Let the workers end after what they have; waits for them."""
+        self._timer.cancel()
         self._workers.close()
+
+    def _look(self) -> None:
+        """See whether runs come back: within the limit, or what a slow model needs."""
+        expected_us = self._speed.run_us(self._limits.batch_tokens)
+        self._workers.look(max(self._limits.max_run_ms // 1000, SLOW * expected_us // 1_000_000, 1))
+        self._timer = self._loop.call_later(LOOK_S, self._look)
 
     # -- admission
 

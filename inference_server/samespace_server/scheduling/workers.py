@@ -8,7 +8,8 @@ one at a time: a text of megabytes must not hold up the queries behind it.
 The planner and what waits are under one lock. Results go back to the event loop once a run.
 
 After a run that no encoder may give (NaN, a wrong shape, or one error after the other) nothing more is run until
-the probes pass again; they are tried at once, and then less and less often.
+the probes pass again; they are tried at once, and then less and less often. Nor while something has not come back for
+very long (`hung`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +29,7 @@ from ..settings import Limits
 from .admission import Admission
 from .batching import Item, Lane, Planner
 from .delivery import Delivery
+from .hung import Step, StepsUnderWay
 from .job import Job, tokenize
 from .meters import SpaceMeters
 from .pacing import next_turn
@@ -74,6 +77,8 @@ class Workers:
         self._query_us: int | None = None  # when the last query came
         self._failed_runs = 0
         self._broken: str | None = None
+        self._steps = StepsUnderWay()
+        self._hung: Step | None = None
         self._closing = threading.Event()
         self._large: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
@@ -87,7 +92,12 @@ class Workers:
     @property
     def broken(self) -> str | None:
         """Why nothing is run, or None."""
-        return self._broken
+        return self._broken or self.hung
+
+    @property
+    def hung(self) -> str | None:
+        """What has not come back for too long, in words, or None."""
+        return None if self._hung is None else f"{self._hung.what} has not come back for {self._hung.looks} s"
 
     @property
     def waiting(self) -> int:
@@ -99,7 +109,7 @@ class Workers:
     def submit(self, job: Job) -> None:
         """Take *job* on; raises `SpaceNotReady` where nothing is run."""
         with self._wake:
-            if self._broken is not None:
+            if self.broken is not None:
                 raise self._not_ready()
             if job.lane == "bulk":
                 self._large.put(job)
@@ -116,6 +126,18 @@ class Workers:
             for item in job.items:
                 if self._planner.discard(item):
                     del self._waiting[item.number]
+
+    def look(self, patience: int) -> None:
+        """Once a second: a step that *patience* looks found under way will not come back, and nothing else is run."""
+        step = self._steps.look()
+        before, self._hung = self._hung, step if step is not None and step.looks >= patience else None
+        if self._hung is not None:
+            if before is not self._hung:
+                log.error("space %s answers nothing more: %s", self._name, self.hung)
+            self._drop_all()
+            self._delivery.failed([(job, self._not_ready()) for job in self._hung.jobs])
+        elif before is not None:
+            log.warning("space %s: %s came back", self._name, before.what)
 
     def close(self) -> None:
         """Let the threads end after what they have; waits for them."""
@@ -156,7 +178,8 @@ class Workers:
         bench = self._bench
         batch = [job for job in batch if not job.gone]
         started_us = bench.clock_us()
-        failures = tokenize(batch, bench.loaded.text_encoder, max_windows=bench.limits.max_windows_per_text)
+        with self._steps.step("the tokenizer", batch):
+            failures = tokenize(batch, bench.loaded.text_encoder, max_windows=bench.limits.max_windows_per_text)
         now_us = bench.clock_us()
         for job in batch:
             job.tokenize_us = now_us - started_us
@@ -165,7 +188,7 @@ class Workers:
                 failures.append((job, refusal))
         with self._wake:
             for job in batch:
-                if job.windows and self._broken is not None:
+                if job.windows and self.broken is not None:
                     failures.append((job, self._not_ready()))
                 elif job.windows and not job.gone:
                     self._enqueue(job)
@@ -220,7 +243,8 @@ class Workers:
 
     def _run(self, rows: Rows) -> None:
         bench = self._bench
-        done = run(bench.loaded.session, rows, dims=self._dims, clock_us=bench.clock_us, unit=self._unit)
+        with self._steps.step("a run of the model", [job for job, _ in rows]):
+            done = run(bench.loaded.session, rows, dims=self._dims, clock_us=bench.clock_us, unit=self._unit)
         self._failed_runs = self._failed_runs + 1 if done.raised else 0
         fault = done.fault
         if self._failed_runs >= FAILED_RUNS:
@@ -248,9 +272,10 @@ class Workers:
         loaded, wait_ms = self._bench.loaded, RETRY_MS[0]
         while True:
             try:
-                check_probes(
-                    loaded.artifact, loaded.session, loaded.text_encoder, loaded.build_name, bound=loaded.bound
-                )
+                with self._steps.step("a run of the probes", ()):
+                    check_probes(
+                        loaded.artifact, loaded.session, loaded.text_encoder, loaded.build_name, bound=loaded.bound
+                    )
                 break
             except Exception as error:  # noqa: BLE001 - whatever it is, the space stays as it is
                 log.error("space %s: its probes do not pass, next try in %d ms: %s", self._name, wait_ms, error)
@@ -264,8 +289,12 @@ class Workers:
         log.warning("space %s answers again: its probes pass", self._name)
 
     def _drop_all(self) -> None:
+        large = []
+        with self._wake, suppress(queue.Empty):
+            while not self._closing.is_set():
+                large.append(self._large.get_nowait())
         with self._wake:
-            dropped = dict.fromkeys([*self._fresh, *(job for job, _ in self._waiting.values())])
+            dropped = dict.fromkeys([*filter(None, large), *self._fresh, *(job for job, _ in self._waiting.values())])
             self._fresh = []
             for job in dropped:
                 for item in job.items:
@@ -275,7 +304,7 @@ class Workers:
             self._delivery.failed([(job, self._not_ready()) for job in dropped])
 
     def _not_ready(self) -> SpaceNotReady:
-        return SpaceNotReady(space=self._name, reason=self._broken or "its probes are still running")
+        return SpaceNotReady(space=self._name, reason=self.broken or "its probes are still running")
 
     def too_late(self, job: Job) -> DeadlineExceeded:
         """What *job* ends with when its deadline has come."""

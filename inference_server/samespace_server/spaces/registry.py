@@ -198,6 +198,11 @@ class Spaces:
         engines = (*self, *self.rerankers)
         return self._state == "ready" and bool(engines) and not any(each.broken for each in engines)
 
+    @property
+    def live(self) -> bool:
+        """Whether nothing is wrong that only a new start would mend."""
+        return not any(each.hung for each in (*self, *self.rerankers))
+
     def is_ready(self, engine: ServedEngine) -> bool:
         """Whether every request for this one would be answered."""
         return self._state == "ready" and not engine.broken

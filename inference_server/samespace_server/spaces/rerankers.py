@@ -65,6 +65,11 @@ class RerankEngine:
         """Why nothing is answered, or None."""
         return self._engine.broken
 
+    @property
+    def hung(self) -> str | None:
+        """What has not come back for too long, or None."""
+        return self._engine.hung
+
     async def warm_up(self) -> None:
         """Make the model's first runs."""
         await self._engine.warm_up()

@@ -14,6 +14,7 @@ class FakeEngine:
 
     space_id: str
     broken: str | None = None
+    hung: str | None = None
     closed: bool = False
     loaded: Any = None
 

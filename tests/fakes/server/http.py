@@ -53,6 +53,7 @@ class FakeEngine:
         self.asked: list[dict[str, Any]] = []
         self.cancelled = 0
         self.broken: str | None = None
+        self.hung: str | None = None
 
     async def embed(self, texts: Sequence[str], role: str, **options: Any) -> Answer:
         self.asked.append({"texts": texts, "role": role, **options})

@@ -39,6 +39,8 @@ RERANK_WORDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "top_k": (),
     "rank_fields": ([], ["text"]),
     "raw_scores": (False,),
+    "max_tokens_per_doc": (),
+    "max_chunks_per_doc": (),
 }
 _BESIDE: Final = (
     ("dimensions", "output_dimension"),

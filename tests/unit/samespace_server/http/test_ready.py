@@ -22,6 +22,15 @@ def test_a_broken_space_is_live_and_not_ready(prefix: str) -> None:
             assert probe(served, f"{prefix}/.well-known/ready") == expected
 
 
+@pytest.mark.parametrize("prefix", ["", f"/e/{SPACE}"])
+def test_a_space_whose_run_does_not_come_back_is_not_live(prefix: str) -> None:
+    """Nothing but a new start mends it, and that is what not live asks for."""
+    with door() as served:
+        for hung, expected in ((None, 204), ("a run of the model has not come back for 60 s", 503), (None, 204)):
+            served.engine.hung = hung
+            assert probe(served, f"{prefix}/.well-known/live") == expected
+
+
 @pytest.mark.parametrize("state", ["loading", "draining"])
 def test_a_server_that_loads_or_drains_is_live_and_not_ready(state: str) -> None:
     """Also for a space that may not be there yet: 503 and not "unknown", because it may come."""
