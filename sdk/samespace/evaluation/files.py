@@ -28,7 +28,8 @@ _MAGIC: Final[tuple[tuple[bytes, Any], ...]] = (
     (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open),
 )  # fmt: skip
 _MOST_FIELD_CHARS: Final = 100_000_000
-_SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,})?$")
+_SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,}(-[0-9a-f]{8,})?)?$")
+_ONE_OF: Final = re.compile(r"(.*[-_.])(\d+)-of-(\d+)(?:-[0-9a-f]{8,})?((?:\.[^.]+)*)")
 
 _SAVE_AS: Final = "save it as UTF-8, for instance with iconv -t UTF-8"
 Numbered = Iterator[tuple[int, Any]]
@@ -41,7 +42,8 @@ def suffix_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """A file's name without its suffixes and the number of a shard: "train" of `train-00000-of-00002.jsonl.gz`."""
+    """A file's name without its suffixes and the number (and digest) of a shard: "train" of
+    `train-00000-of-00002.jsonl.gz`."""
     plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
     return _SHARD.sub("", Path(plain).stem if Path(plain).suffix else plain)
 
@@ -50,7 +52,7 @@ def parts_of(folder: Path, name: str) -> list[Path]:
     """The files of one part of a set: `corpus.jsonl` for "corpus", another format, a folder of shards, a saved dataset.
 
     Raises:
-        DataInvalid: there are two that say the same, and one would win.
+        DataInvalid: there are two that say the same, and one would win; or shards are missing.
     """
     found = [path for path in _files(folder) if stem_of(path) == name]
     if (folder / name).is_dir():
@@ -59,7 +61,29 @@ def parts_of(folder: Path, name: str) -> list[Path]:
         raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
     if len(found) > 1 and not all(_is_shard(path) or path.parent != folder for path in found):
         raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
+    require_all_shards(found)
     return found
+
+
+def require_all_shards(paths: Iterable[Path]) -> None:
+    """Raise `DataInvalid` where files say that they are some of a number of shards, and not all of these are there."""
+    sets: dict[tuple[Path, str, str], dict[int, set[int]]] = {}
+    for path in paths:
+        if said := _ONE_OF.fullmatch(path.name):
+            name, number, count, suffix = said.groups()
+            sets.setdefault((path.parent, name, suffix), {}).setdefault(int(count), set()).add(int(number))
+    for (folder, name, suffix), by_count in sets.items():
+        where = f"{folder / name}*{suffix}"
+        if len(by_count) > 1:
+            counts = " and ".join(str(each) for each in sorted(by_count))
+            raise DataInvalid(path=where, reason=f"are shards of {counts}, of two exports; keep those of one")
+        ((count, numbers),) = by_count.items()
+        first = 0 if 0 in numbers or count not in numbers else 1
+        missing = sorted({*range(first, first + count)} - numbers)
+        if missing:
+            more = "" if len(missing) == 1 else f" and {len(missing) - 1} more"
+            reason = f"{len(numbers)} of {count} shards are there; number {missing[0]}{more} is missing: get it"
+            raise DataInvalid(path=where, reason=f"{reason}, or rename the others if the set is whole without it")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from .arrow_rows import is_saved_dataset, saved_shards
 from .excerpts import clipped, listed, shown
-from .files import COMPRESSIONS, SUFFIXES, is_data, read_lines, read_rows, stem_of, suffix_of
+from .files import COMPRESSIONS, SUFFIXES, is_data, read_lines, read_rows, require_all_shards, stem_of, suffix_of
 
 QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
 PASSAGE_NAMES: Final = (
@@ -93,6 +93,7 @@ def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
             len(paths) > 1 and any(_plain(path) == split for path in paths)
         ):
             raise DataInvalid(path=str(paths[0]), reason=_twice(paths[1], split))
+        require_all_shards(paths)
     return found
 
 

@@ -126,6 +126,8 @@ def _told(checkpoint: Checkpoint, say: Say) -> dict[str, Any]:
     original = check_original(checkpoint)
     if not original.reference:
         say(f"No reference but our own: {original.reason}.")
+    if original.advice:
+        say(original.advice)
     notes = {"not_used": list(checkpoint.notes)} if checkpoint.notes else {}
     return {"original": original.to_json(), **notes, **({"advice": checkpoint.advice} if checkpoint.advice else {})}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from .folder.tokenizer_options import tokenizer_options
 from .hub import read_json
 from .quiet import quiet
 
+_NUMBER: Final = re.compile(r"\.\d+\.")
 _MODELS: Final = ("transformers.models.", "samespace.")
 
 
@@ -61,8 +63,8 @@ def _require_whole(root: Path, source: str) -> None:
     )
 
 
-def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
-    """The transformer in fp32, from safetensors, every weight read from the folder.
+def load_backbone(root: Path, config: Any, source: str) -> tuple[nn.Module, str]:
+    """The transformer in fp32, from safetensors, every weight read from the folder; and advice, as `whole_model`.
 
     Raises:
         ModelUnsupported: no safetensors, or weights are missing.
@@ -83,16 +85,19 @@ def load_backbone(root: Path, config: Any, source: str) -> nn.Module:
 
 def whole_model(
     kind: Any, root: Path, config: Any, source: str, auto: str, otherwise: str, **options: Any
-) -> nn.Module:
-    """A model of transformers' class *kind* in fp32 and without gradients, every weight read from *root*.
+) -> tuple[nn.Module, str]:
+    """A model of transformers' class *kind* in fp32 and without gradients, every weight read from *root*; and advice.
 
     Args:
         auto: transformers' automatic class that saves such a model again, for errors.
         otherwise: what else is wrong where weights are missing from a complete folder, for errors.
         options: further ones of the class.
 
+    Returns:
+        The model, and what the user should know of its weights; "" for nothing.
+
     Raises:
-        ModelUnsupported: no safetensors, they cannot be read, or weights are missing.
+        ModelUnsupported: no safetensors, they cannot be read, or weights are missing or of another shape.
     """
     if not any(root.glob("*.safetensors")):
         raise ModelUnsupported(model=source, **_why_no_weights(root, auto))
@@ -114,6 +119,7 @@ def whole_model(
                 trust_remote_code=False,
                 attn_implementation="sdpa" if kind._supports_sdpa else "eager",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are told below, with both shapes
                 **options,
             )
     except (OSError, KeyError, ValueError, SafetensorError) as error:
@@ -123,8 +129,15 @@ def whole_model(
             remedy="the folder is incomplete or damaged: get it anew (git lfs pull, where its files are pointers)",
         ) from error
     # transformers fills what is missing with random numbers and a warning: no model that anybody trained.
-    missing = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
-    if missing:
+    if other := sorted(report["mismatched_keys"]):
+        name, found, wanted = other[0]
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{len(other)} of its weights are not as config.json has them, the first: {name} is "
+            f"{tuple(found)}, and by config.json {tuple(wanted)}",
+            remedy=f"correct config.json or get the folder anew; else {otherwise}",
+        )
+    if missing := sorted(report["missing_keys"]):
         raise ModelUnsupported(
             model=source,
             reason=f"lacks {len(missing)} weights of {type(model).__name__}, the first: {missing[0]}",
@@ -138,7 +151,24 @@ def whole_model(
         )
     # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
     module: nn.Module = model.eval().requires_grad_(False)
-    return module
+    return module, _left_out(report["unexpected_keys"], module)
+
+
+def _left_out(unexpected: Collection[str], model: nn.Module) -> str:
+    """What to tell of weights that are not loaded, and are named as those of a further layer would be."""
+    known = {_NUMBER.sub(".#.", name) for name in model.state_dict()}
+
+    def further(name: str) -> bool:
+        words = _NUMBER.sub(".#.", name).split(".")  # the first of them may be the name of the whole: bert.encoder...
+        return "#" in words and any(".".join(words[skipped:]) in known for skipped in range(3))
+
+    names = sorted(filter(further, unexpected))
+    if not names:
+        return ""
+    return (
+        f"{len(names)} weights are of layers beyond those that config.json counts and have no part in a vector, the "
+        f"first: {names[0]}. If it should have them, correct config.json in a copy."
+    )
 
 
 def _why_no_weights(root: Path, auto: str) -> dict[str, str]:

@@ -309,13 +309,14 @@ def _transformer_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
     require_rows(tokenizer, architecture.vocabulary, source)
     values = read_json(folder.root / "config.json", source)
     notes = check_config(values, known_settings(config), model_code(config, source), source)
-    backbone = load_backbone(folder.root, config, source)
+    backbone, left_out = load_backbone(folder.root, config, source)
     positions = architecture.usable_positions(backbone)
     limit = token_limit(folder.root, folder.settings, source, positions=positions, chosen=chosen.token_limit)
     require_known_length(config, limit, source)
     require_alone(backbone, architecture.vocabulary, limit, source)
     require_other_inputs_without_effect(backbone, read.inputs, source)
-    return _Parts(config, backbone, tokenizer, architecture.measured(backbone), limit, notes, read.advice)
+    advice = " ".join(filter(None, (read.advice, left_out)))
+    return _Parts(config, backbone, tokenizer, architecture.measured(backbone), limit, notes, advice)
 
 
 def _static_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:

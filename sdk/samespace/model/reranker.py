@@ -193,7 +193,9 @@ def classifier_class(config: Any, source: str) -> Any:
 def _load_classifier(folder: Path, config: Any, source: str) -> tuple[Any, str]:
     """The classifier in fp32 with every weight from the folder, and the source of its class and configuration."""
     kind = classifier_class(config, source)
-    model = whole_model(kind, folder, config, source, f"AutoModel{_CLASSIFIER}", "it is no cross-encoder")
+    model, left_out = whole_model(kind, folder, config, source, f"AutoModel{_CLASSIFIER}", "it is no cross-encoder")
+    if left_out:
+        raise ModelUnsupported(model=source, reason=left_out, remedy="or remove them: save_pretrained() of the whole")
     code = "\n".join(inspect.getsource(inspect.getmodule(each)) for each in (kind, type(config)))  # type: ignore[arg-type]
     return model, code
 

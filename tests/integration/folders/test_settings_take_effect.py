@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from fakes.models.layouts import change, encoder, modules, put
 from fakes.models.static import save_static
@@ -110,4 +111,62 @@ def test_weights_under_another_name_are_told(tmp_path: Path) -> None:
     folder = encoder(tmp_path / "model")
     (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
     with pytest.raises(ModelUnsupported, match=r"no model.safetensors, only model.fp16.safetensors"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["passage", "corpus"])
+def test_a_prompt_that_encode_document_would_not_take_is_told(name: str, tmp_path: Path) -> None:
+    """sentence-transformers gives itself an empty prompt of the name "document", and that one counts there."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = encoder(tmp_path / "model")
+    change(folder, "config_sentence_transformers.json", prompts={"query": "ask: ", name: "find: "})
+    model = SentenceTransformer(str(folder), device="cpu")
+    theirs = model.encode_document(["a text"], normalize_embeddings=True)
+    checkpoint = load_checkpoint(folder)
+    assert cosine_distance(CheckpointEncoder(checkpoint).encode(["a text"], "passage"), theirs).max() > 0.001
+    assert "'find: '" in checkpoint.advice and "--passage-prompt" in checkpoint.advice
+
+
+def test_two_spellings_of_the_pooling_may_not_contradict_each_other(tmp_path: Path) -> None:
+    folder = encoder(tmp_path / "model")
+    place = "1_Pooling/config.json"
+    change(folder, place, pooling_mode="cls", pooling_mode_mean_tokens=True)
+    with pytest.raises(ModelUnsupported, match="pooling_mode is cls, and by its older keys it is mean"):
+        load_checkpoint(folder)
+    change(folder, place, pooling_mode="mean")
+    assert load_checkpoint(folder).pooling == "mean"
+
+
+@pytest.mark.parametrize("settings", [{"padding_side": "left"}, {"model_input_names": ["input_ids", "token_type_ids"]}])
+def test_a_folder_whose_vectors_depend_on_the_batch_is_told(tmp_path: Path, settings: dict[str, object]) -> None:
+    """One by one the vectors are ours; together, as everybody encodes, sentence-transformers has others."""
+    folder = encoder(tmp_path / "model")
+    whole = check_original(load_checkpoint(folder))
+    assert whole.in_batches < 1e-6 and whole.advice == ""
+    change(folder, "tokenizer_config.json", **settings)
+    found = check_original(load_checkpoint(folder))
+    assert found.worst <= GATE and found.in_batches > 1e-3 and "depends on the others of its batch" in found.advice
+
+
+def test_layers_that_the_configuration_does_not_count_are_told(tmp_path: Path) -> None:
+    """sentence-transformers leaves them out in silence, and the vectors are the same; but two files contradict."""
+    folder = encoder(tmp_path / "model")
+    assert load_checkpoint(folder).advice == ""
+    weights = load_file(folder / "model.safetensors")
+    more = {
+        name.replace("layer.1.", "layer.2."): value.clone() for name, value in weights.items() if "layer.1." in name
+    }
+    save_file({**weights, **more, "cls.predictions.bias": weights["embeddings.LayerNorm.bias"].clone()},
+              folder / "model.safetensors", metadata={"format": "pt"})  # fmt: skip
+    checkpoint = load_checkpoint(folder)
+    assert check_original(checkpoint).worst <= GATE
+    assert f"{len(more)} weights are of layers beyond" in checkpoint.advice and "layer.2." in checkpoint.advice
+
+
+def test_weights_of_another_shape_are_refused_with_both(tmp_path: Path) -> None:
+    """It was a traceback of transformers."""
+    folder = encoder(tmp_path / "model")
+    change(folder, "config.json", type_vocab_size=3)
+    with pytest.raises(ModelUnsupported, match=r"token_type_embeddings.weight is \(2, .*by config.json \(3, "):
         load_checkpoint(folder)

@@ -27,10 +27,13 @@ from ...vectors import Float32, cosine_distance
 
 GATE: Final = 1e-6
 """The largest 1 - cos between our module and sentence-transformers, both in fp32 on this CPU."""
+BATCHED: Final = 1e-4
+"""More than that 1 - cos between a text alone and in a batch is no rounding."""
 _CANNOT: Final = (ImportError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, IndexError)
 _BEGIN: Final = "Once more:"
 _LONGEST: Final = 512
 _TOKENS: Final = 8
+_TOGETHER: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,32 @@ class OriginalCheck:
         reference: the library and its version; "" where it could not load the folder.
         worst: the largest 1 - cos, over *texts* texts of each role.
         reason: why there is no reference.
+        in_batches: the largest 1 - cos between its vectors of texts alone and in one batch.
     """
 
     reference: str
     worst: float = 0.0
     texts: int = 0
     reason: str = ""
+    in_batches: float = 0.0
+
+    @property
+    def advice(self) -> str:
+        """What to tell where its vectors depend on the texts beside them; "" where they do not."""
+        if self.in_batches <= BATCHED:
+            return ""
+        return (
+            f"By sentence-transformers the vector of a text depends on the others of its batch (1 - cos up to "
+            f"{self.in_batches:.2g}): this folder pads on the left, hides the mask, or reads positions so. Here every "
+            "text has the vector that it has alone."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The plain form, for provenance."""
         if not self.reference:
             return {"reference": "samespace alone", "reason": self.reason}
-        return {"reference": self.reference, "worst": self.worst, "texts": self.texts}
+        told = {"in_batches": self.in_batches} if self.advice else {}
+        return {"reference": self.reference, "worst": self.worst, "texts": self.texts, **told}
 
 
 def check_original(checkpoint: Checkpoint) -> OriginalCheck:
@@ -68,8 +85,9 @@ def check_original(checkpoint: Checkpoint) -> OriginalCheck:
         reason = f"sentence-transformers cannot load it or encode with it: {type(error).__name__}: {error}"
         return OriginalCheck("", reason=reason[:300])
     ours = CheckpointEncoder(_without_transform(checkpoint))
-    worst = 0.0
-    for role, (texts, vectors) in wanted.items():
+    worst = in_batches = 0.0
+    for role, (texts, vectors, together) in wanted.items():
+        in_batches = max(in_batches, together)
         found = np.asarray(ours.encode(texts, role), dtype=np.float32)
         same = found.shape == vectors.shape and np.isfinite(vectors).all()
         worst = max(worst, float(cosine_distance(found, vectors).max()) if same else 2.0)
@@ -78,19 +96,37 @@ def check_original(checkpoint: Checkpoint) -> OriginalCheck:
             build="the model as it was read", measure="1 - cos to sentence-transformers on the original folder",
             measured=worst, gate=GATE,
         )  # fmt: skip
-    count = sum(len(texts) for texts, _ in wanted.values())
-    return OriginalCheck(f"sentence-transformers {version('sentence-transformers')}", worst, count)
+    count = sum(len(texts) for texts, *_ in wanted.values())
+    return OriginalCheck(
+        f"sentence-transformers {version('sentence-transformers')}", worst, count, in_batches=in_batches
+    )
 
 
-def _their_vectors(checkpoint: Checkpoint) -> dict[Role, tuple[list[str], Float32]]:
-    """By role: texts, and their unit vectors by a model that has encoded nothing before; the longest text comes first.
+def _their_vectors(checkpoint: Checkpoint) -> dict[Role, tuple[list[str], Float32, float]]:
+    """By role: texts, their unit vectors by a model that has encoded nothing before (the longest text comes first), and
+    the largest 1 - cos of a batch to them.
 
     What an encoder makes of a long text may be another thing once it has seen a short one (BigBird).
     """
     model = _theirs(checkpoint)
     texts = {role: _fitting(checkpoint, role) for role in _roles(checkpoint)}
     prompts = checkpoint.recipe.prompts
-    return {role: (chosen, _encode(model, chosen, role, prompts[role])) for role, chosen in texts.items()}
+    alone = {role: _encode(model, chosen, role, prompts[role]) for role, chosen in texts.items()}
+    return {
+        role: (chosen, alone[role], _in_a_batch(model, chosen, role, prompts[role], alone[role]))
+        for role, chosen in texts.items()
+    }
+
+
+def _in_a_batch(model: Any, texts: Sequence[str], role: Role, prompt: str, alone: Float32) -> float:
+    """The largest 1 - cos of some texts in one batch to each alone; 0 where it cannot make a batch."""
+    some = texts[-_TOGETHER:]
+    try:
+        return float(
+            cosine_distance(_encode(model, some, role, prompt, batch_size=len(some)), alone[-len(some) :]).max()
+        )
+    except _CANNOT:
+        return 0.0
 
 
 def _theirs(checkpoint: Checkpoint) -> Any:
@@ -118,11 +154,13 @@ def _theirs(checkpoint: Checkpoint) -> Any:
     return model
 
 
-def _encode(model: Any, texts: Sequence[str], role: Role, prompt: str) -> Float32:
+def _encode(model: Any, texts: Sequence[str], role: Role, prompt: str, *, batch_size: int = 1) -> Float32:
     encode = model.encode_query if role == "query" else model.encode_document
     with quiet("sentence_transformers", "transformers"):
         # One by one: padding on the left, which decoders have there, is another input where positions are absolute.
-        made = encode(list(texts), prompt=prompt, normalize_embeddings=True, batch_size=1, show_progress_bar=False)
+        made = encode(
+            list(texts), prompt=prompt, normalize_embeddings=True, batch_size=batch_size, show_progress_bar=False
+        )
     return np.asarray(made, dtype=np.float32)
 
 

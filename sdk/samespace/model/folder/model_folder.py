@@ -280,7 +280,14 @@ def _st_pooling(folder: Path, source: str) -> tuple[str, bool]:
     mode = settings.get("pooling_mode")
     modes = [mode] if isinstance(mode, str) else list(mode or [])
     # Where none is named sentence-transformers takes the mean; several are concatenated, the old keys in this order.
-    modes = modes or [name for key, name in _LEGACY_POOLING.items() if settings.get(key)] or ["mean"]
+    older = [name for key, name in _LEGACY_POOLING.items() if settings.get(key)]
+    if modes and older and set(modes) != set(older):
+        raise ModelUnsupported(
+            model=source,
+            reason=f"its pooling_mode is {', '.join(modes)}, and by its older keys it is {', '.join(older)}",
+            remedy="keep what it was trained with in a copy of its pooling's config.json",
+        )
+    modes = modes or older or ["mean"]
     if unknown := [mode for mode in modes if mode not in _ST_POOLING]:
         raise ModelUnsupported(
             model=source, reason=f"pooling {unknown} is not known", remedy=f"known: {', '.join(_ST_POOLING)}"

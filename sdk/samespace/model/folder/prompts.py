@@ -58,12 +58,12 @@ def choose_prompts(
 
 def _otherwise(own: Mapping[str, str], prompt: str) -> str:
     """Where sentence-transformers' encode_document takes an empty prompt that hides the one which is taken here."""
-    first = next((name for name in PASSAGE_NAMES if name in own), None)
-    if first is None or (own[first] or "") == prompt:
+    theirs = own.get("document") or ""  # it gives itself an empty one where the folder has none
+    if theirs == prompt:
         return ""
     return (
-        f"Passages get the prompt {prompt!r}, and {own[first] or ''!r} by sentence-transformers' encode_document, "
-        f"which stops at the name {first}: say --passage-prompt for the one that it was trained with."
+        f"Passages get the prompt {prompt!r}, and {theirs!r} by sentence-transformers' encode_document, which stops at "
+        "the name document: say --passage-prompt for the one that it was trained with."
     )
 
 

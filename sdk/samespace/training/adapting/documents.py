@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ...errors import DataInvalid
-from ...evaluation.files import SUFFIXES, parts_of, read_rows, suffix_of
+from ...evaluation.files import SUFFIXES, parts_of, read_rows, require_all_shards, suffix_of
 from ...text import lone_surrogate
 from .markup import Page, Section, read_html, read_markdown, read_plain
 
@@ -113,6 +113,7 @@ def _read(path: Path) -> tuple[list[SourceDocument], list[str]]:
     if texts:  # rows beside texts are more likely settings than documents
         notes += [f"{len(tables)} files of rows beside the texts are left out"] if tables else []
         return _texts(path, texts), notes
+    require_all_shards(tables)
     return [document for table in tables for document in _rows(table)], notes
 
 

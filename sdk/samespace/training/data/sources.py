@@ -29,7 +29,7 @@ from ...errors import DataInvalid
 from ...evaluation.arrow_rows import is_saved_dataset
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
 from ...evaluation.excerpts import clipped
-from ...evaluation.files import is_data, stem_of, suffix_of
+from ...evaluation.files import is_data, require_all_shards, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, read_rows, saved_datasets
 from .near_duplicates import canonical
@@ -169,6 +169,7 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
             reason="has neither corpus.jsonl (a BEIR folder) nor dataset_info.json (a saved dataset) nor a file "
             f"that ends with {', '.join(SUFFIXES)}",
         )
+    require_all_shards(found)
     parts: dict[str, list[tuple[str, Iterator[Row]]]] = {}
     for path in found:
         split = _split_of(path)

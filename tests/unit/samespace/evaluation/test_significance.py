@@ -87,3 +87,67 @@ def test_different_texts_change_nothing() -> None:
     random = np.random.default_rng(3)
     first, second = random.random(50), random.random(50)
     assert paired_bootstrap(first, second, texts=[f"q {n}" for n in range(50)]) == paired_bootstrap(first, second)
+
+
+@pytest.mark.parametrize("questions", [1, 2, 3, 4, 5])
+def test_a_handful_of_questions_shows_nothing(questions: int) -> None:
+    """One question that went well was p = 0.0001, "better than its base", and the interval was a point."""
+    found = paired_bootstrap(np.full(questions, 0.6), np.zeros(questions))
+    assert found.p_value == pytest.approx(2.0 ** (1 - questions)) and not found.better
+    assert (found.low, found.high) == (-1, 1)
+
+
+@pytest.mark.parametrize("ids", [60, 600])
+def test_few_questions_under_many_ids_show_nothing(ids: int) -> None:
+    found = paired_bootstrap(np.full(ids, 0.6), np.zeros(ids), texts=["one question"] * ids)
+    assert found.queries == 1 and found.p_value == 1 and not found.better
+
+
+def test_few_changed_questions_among_many_show_nothing() -> None:
+    """Four of a thousand changed, all for the better: chance once in eight times, and the interval holds 0."""
+    first = np.zeros(1000)
+    first[:4] = 1
+    found = paired_bootstrap(first, np.zeros(1000))
+    assert found.p_value == pytest.approx(0.125) and found.low <= 0 < found.high
+    first[:6] = 1
+    assert paired_bootstrap(first, np.zeros(1000)).better
+
+
+@pytest.mark.parametrize("questions", [*range(1, 13), 20])
+@pytest.mark.parametrize("draw", ["normal", "heavy", "binary"])
+def test_false_alarms_with_few_questions_are_no_more_than_the_level_says(questions: int, draw: str) -> None:
+    """In 300 experiments without a difference, p < 0.05 comes at most as often as 5 % and chance (3 errors) allow."""
+    random = np.random.default_rng(questions)
+    draws = {
+        "normal": lambda: random.normal(size=questions),
+        "heavy": lambda: random.standard_cauchy(questions),
+        "binary": lambda: random.integers(-1, 2, questions).astype(np.float64),
+    }
+    found = [paired_bootstrap(draws[draw](), np.zeros(questions), resamples=300, seed=i) for i in range(300)]
+    assert sum(each.p_value < 0.05 for each in found) <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5
+    if draw == "normal":
+        assert sum(each.low > 0 or each.high < 0 for each in found) <= 300 * 0.08 + 3 * (300 * 0.05 * 0.95) ** 0.5
+
+
+def test_its_quantiles_of_student_s_t_are_scipy_s() -> None:
+    from scipy import stats
+
+    from samespace.evaluation.significance import _student
+
+    for freedom in (5, 6, 10, 30, 100, 1000):
+        assert _student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=0.003)
+
+
+def test_sign_flips_agree_with_scipy() -> None:
+    """The test over all ways, against scipy's permutation test of paired samples."""
+    from scipy import stats
+
+    from samespace.evaluation.significance import _by_flips
+
+    random = np.random.default_rng(8)
+    first, second = random.random(10), random.random(10) + 0.1
+    theirs = stats.permutation_test(
+        (first, second), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert _by_flips(first - second, 10_000, random) == pytest.approx(theirs)
+    assert _by_flips(first - second, 1_000, random) == pytest.approx(theirs, abs=0.05)  # drawn

@@ -158,6 +158,7 @@ ZIP = b"PK\x03\x04\x14\x00\x00\x00"
         (gzip.compress(ZIP), "is compressed twice; unpack it once"),
         ("{}".encode("utf-32"), "is UTF-32 text; save it as UTF-8"),
     ],
+    ids=["zip", "gzip twice", "zip in gzip", "utf-32"],
 )
 def test_a_container_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     """A zip archive was called UTF-16, because it has zero bytes."""
@@ -298,3 +299,50 @@ def test_titles_without_spaces_are_told_too(tmp_path: Path) -> None:
     ]
     told = load_dataset(published(tmp_path, **{"corpus.jsonl": lines(rows)})).notes
     assert any("'headline' (1 rows)" in note for note in told)
+
+
+def rows_of(count: int, first: int = 0) -> str:
+    return lines(
+        [{"query": f"how is thing {n} done", "passage": f"by pressing {n} twice"} for n in range(first, count)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["{}-00000-of-00003.jsonl", "{}-00002-of-00003.jsonl"], "2 of 3 shards are there; number 1 is missing"),
+        (["{}-00000-of-00004.jsonl"], "1 of 4 shards are there; number 1 and 2 more is missing"),
+        (["{}-00001-of-00002.jsonl"], "1 of 2 shards are there; number 0 is missing"),
+        (["{}-00000-of-00002-0a1b2c3d4e5f.jsonl"], "1 of 2 shards are there; number 1 is missing"),
+        (["{}-00000-of-00002.jsonl", "{}-00001-of-00003.jsonl"], "are shards of 2 and 3, of two exports"),
+    ],
+)
+@pytest.mark.parametrize("part", ["corpus", "queries", "qrels/test", "train"])
+def test_a_shard_that_is_missing_is_known(part: str, names: Sequence[str], reason: str, tmp_path: Path) -> None:
+    """What a stopped download leaves was a smaller set, "0 errors, 0 warnings"."""
+    if part == "train":
+        for number, name in enumerate(names):
+            (tmp_path / name.format(part)).write_text(rows_of(number * 9 + 9, number * 9))
+        with pytest.raises(DataInvalid, match=reason):
+            load_data(tmp_path)
+        return
+    content = {"corpus": lines(CORPUS), "queries": lines(ASKED), "qrels/test": QRELS}[part]
+    whole = "qrels/test.tsv" if part == "qrels/test" else f"{part}.jsonl"
+    files = {name.format(part).replace(".jsonl", Path(whole).suffix): content for name in names}
+    with pytest.raises(DataInvalid, match=reason):
+        load_dataset(published(tmp_path, **{whole: None, **files}), "test")
+
+
+def test_whole_sets_of_shards_are_read(tmp_path: Path) -> None:
+    """Counted from 0 or from 1, with digests as Hugging Face's datasets wrote them for a while, or compressed."""
+    for names in (
+        ["corpus-00000-of-00002-0a1b2c3d4e5f.jsonl", "corpus-00001-of-00002-99887766aabb.jsonl"],
+        ["corpus-00001-of-00002.jsonl", "corpus-00002-of-00002.jsonl"],
+        ["corpus-00000-of-00002.jsonl.gz", "corpus-00001-of-00002.jsonl.gz"],
+    ):
+        folder = tmp_path / names[0]
+        parts = [lines([row]).encode() for row in CORPUS]
+        files = {
+            name: gzip.compress(part) if name.endswith(".gz") else part for name, part in zip(names, parts, strict=True)
+        }
+        as_published(load_dataset(published(folder, **{"corpus.jsonl": None, **files}), "test"))
