@@ -51,7 +51,12 @@ class Comparison:
     @property
     def better(self) -> bool:
         """The first is better, with p < 0.05."""
-        return self.mean > 0 and self.p_value < 0.05
+        return self.mean > 0 and self.p_value < _LEVEL
+
+    @property
+    def worse(self) -> bool:
+        """The first is worse, with p < 0.05."""
+        return self.mean < 0 and self.p_value < _LEVEL
 
     def to_json(self) -> dict[str, Any]:
         """The plain form, for `json.dumps`."""

@@ -36,17 +36,26 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, bool] | None:
     better = record.get("better_than_base")
     if better is None:
         return None
-    split = fair[-1]
-    against = record["comparisons"][split][BASE]
-    asked = _asked(against, split)
-    numbers = (
-        f"{100 * against['mean']:+.1f} points of nDCG@10 on {asked} (95 % interval {100 * against['low']:+.1f} to "
-        f"{100 * against['high']:+.1f}, p = {against['p_value']:.4f}; {against['wins']} questions better, "
-        f"{against['losses']} worse)"
+    *others, split = fair
+    numbers = _numbers(record["comparisons"][split][BASE], split)
+    beside = "".join(f" Also {_numbers(record['comparisons'][other][BASE], other)}." for other in others)
+    harmed = [other for other in fair if _worse(record["comparisons"][other][BASE])]
+    if better and not harmed:
+        return f"Better than its base: {numbers}.{beside}", False
+    where = f"; worse on {' and '.join(harmed)}" if harmed and harmed != [split] else ""
+    return f"NOT better than its base: {numbers}{where}. `samespace export` will ask for --anyway.{beside}", True
+
+
+def _worse(against: Mapping[str, Any]) -> bool:
+    return bool(against["mean"] < 0 and against["p_value"] < 0.05)
+
+
+def _numbers(against: Mapping[str, Any], split: str) -> str:
+    return (
+        f"{100 * against['mean']:+.1f} points of nDCG@10 on {_asked(against, split)} (95 % interval "
+        f"{100 * against['low']:+.1f} to {100 * against['high']:+.1f}, p = {against['p_value']:.4f}; {against['wins']} "
+        f"questions better, {against['losses']} worse)"
     )
-    if better:
-        return f"Better than its base: {numbers}.", False
-    return f"NOT better than its base: {numbers}. `samespace export` will ask for --anyway.", True
 
 
 def choices(record: Mapping[str, Any]) -> dict[str, list[str]]:

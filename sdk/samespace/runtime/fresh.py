@@ -7,6 +7,9 @@ tokenizer's own vocabulary and from sentences, at every verification anew.
 
 from __future__ import annotations
 
+import random
+import secrets
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +25,12 @@ from .session import Session
 
 COUNT: Final = 32
 """How many: a second for a small model, and each text a new one."""
+KINDS: Final = 32
+"""How many scripts, numbers and signs included, are looked at: all that most vocabularies have."""
+FEWEST: Final = 8
+"""Scripts of fewer tokens are looked at together."""
+OF_A_KIND: Final = 24
+_NO_TEXT: Final = "\ufffd"  # what a part of a character is decoded to
 LONGEST: Final = 512
 """Words of the one long text at most: what a graph makes of wide inputs is looked at too."""
 
@@ -35,23 +44,47 @@ class FreshTexts:
 
 
 def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = None) -> FreshTexts:
-    """Texts of random words of the vocabulary, without special tokens, one of them up to the token limit.
+    """Texts of random tokens of the vocabulary, without special ones.
+
+    *count* of them are of words, one up to the token limit. The others are each of one kind of tokens, of which there
+    are up to `KINDS`: a script, numbers, or signs, and no token is too short for them. A build can be right for every
+    text of words and wrong for a whole script.
 
     Args:
         seed: only for tests.
     """
-    tokenizer = encoder.tokenizer
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    words = sorted(
-        word
-        for token in tokenizer.get_vocab(with_added_tokens=False)
-        if token not in special and len(word := token.strip("#▁Ġ")) > 1 and word.isalpha()
-    ) or ["a"]
+    kinds = _kinds(encoder)
+    words = sorted({token for tokens in kinds.values() for token in tokens if len(token) > 1 and token.isalpha()})
+    words = words or ["a"]
     most = min(encoder.recipe.token_limit, LONGEST)
     long = " ".join(unforeseen_texts(words, count=most, seed=seed)).split(" ", most)[:most]
-    texts = (*unforeseen_texts(words, count=count - 1, seed=seed), " ".join(long))
-    texts = tuple(map(encoder.as_input, texts))
-    return FreshTexts(texts, tuple(ROLES[place % 2] for place in range(count)))
+    texts = [*unforeseen_texts(words, count=count - 1, seed=seed), " ".join(long)]
+    draw = random.Random(secrets.randbits(64) if seed is None else seed)
+    chosen = draw.sample(sorted(kinds), min(len(kinds), KINDS))
+    texts += [" ".join(draw.choices(kinds[kind], k=OF_A_KIND)) for kind in chosen]
+    texts = list(map(encoder.as_input, texts))
+    return FreshTexts(tuple(texts), tuple(ROLES[place % 2] for place in range(len(texts))))
+
+
+def _kinds(encoder: TextEncoder) -> dict[str, list[str]]:
+    """What the tokens of the vocabulary say, without the marks of their place in a word, by script, number or sign."""
+    tokenizer = encoder.tokenizer
+    special = set(tokenizer.get_added_tokens_decoder())
+    ids = sorted(set(tokenizer.get_vocab(with_added_tokens=False).values()) - special)
+    kinds: dict[str, list[str]] = {}
+    for said in tokenizer.decode_batch([[each] for each in ids], skip_special_tokens=False):
+        token = said.strip("#▁Ġ \n\t")
+        if token and token.isprintable() and _NO_TEXT not in token:
+            kinds.setdefault(_kind(token[0]), []).append(token)
+    rare = [kind for kind, tokens in kinds.items() if len(tokens) < FEWEST]
+    others = [token for kind in rare for token in kinds.pop(kind)]
+    return kinds | ({"OTHER": others} if others else {})
+
+
+def _kind(character: str) -> str:
+    if character.isdigit():
+        return "NUMBER"
+    return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else "SIGN"
 
 
 def fresh_vectors(session: Session, encoder: TextEncoder, fresh: FreshTexts, dims: int) -> Float32:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ...evaluation import Dataset
 
 FILE: Final = "model.int8.onnx"
+LEAST: Final = 0.05
+"""Where fp32 has less nDCG@10, half a point of loss is a large part of nothing."""
+FEW: Final = 100
 Say = Callable[[str], None]
 
 
@@ -46,6 +49,14 @@ def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibratio
     """The first int8 that loses at most `INT8_POINTS` of nDCG@10 on *gate*."""
     failed: list[SamespaceError] = []
     exact = ndcg(fp32, fp32.measured[-1], wanted.checkpoint, gate, say)
+    say(f"fp32 has nDCG@10 {exact:.4f} on {_asked(gate)}.")
+    if exact < LEAST:
+        told = (
+            f"fp32 itself has nDCG@10 {exact:.4f} on {_asked(gate)}, so a loss could not be seen; use other gate data"
+        )
+        blind = BuildUnavailable(wanted="int8", available=("fp32",), reason=told)
+        say(str(blind))
+        return Int8(None, (blind,))
     ways: tuple[Callable[[], tuple[BuildFile, list[SamespaceError]]], ...] = (
         lambda: build_calibrated(fp32, wanted, calibration, say=say),
         lambda: build_dynamic(fp32, wanted),
@@ -63,6 +74,16 @@ def build_int8(fp32: BuildFile, wanted: ParityReference, calibration: Calibratio
             say(f"{build.method['way']} int8: {reason}")
         return Int8(passed, tuple(failed))
     return Int8(None, tuple(failed))
+
+
+def _asked(gate: Dataset) -> str:
+    """How many questions the gate has, and what else was met on reading it."""
+    from ...evaluation.words import canonical
+
+    count = len(set(map(canonical, gate.queries)))
+    few = f"; {FEW} or more would show more than chance" if count < FEW else ""
+    notes = f" ({' '.join(gate.notes)})" if gate.notes else ""
+    return f"{count} questions of {gate.name}/{gate.split}{notes}{few}"
 
 
 def build_calibrated(

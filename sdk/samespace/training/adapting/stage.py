@@ -199,6 +199,6 @@ def harms(scores: Scores, before: Scores, texts: Texts) -> str:
     """The kind of question that is significantly worse than before; "" for none."""
     for name in before:
         against = together(scores, before, [name], texts)
-        if against.mean < 0 and against.p_value < 0.05:
+        if against.worse:
             return name
     return ""

@@ -61,7 +61,7 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict for people."""
         found = self.overall
-        harmed = [name for name, each in self.kinds.items() if each.mean < 0 and each.p_value < 0.05]
+        harmed = [name for name, each in self.kinds.items() if each.worse]
         also = f"; worse on {' and '.join(harmed)}" if harmed and len(self.kinds) > 1 else ""
         if self.other_words is not None:
             also += f"; {100 * self.other_words.mean:+.1f} on the half in other words than their passages"
@@ -108,7 +108,7 @@ def decide(new: PerQuery, base: PerQuery, texts: Texts) -> Verdict:
     others = [name for name in base if in_other_words(name)]
     other_words = together(new, base, others, texts) if others else None
     parts = [*kinds.values(), overall, *([other_words] if other_words else [])]
-    if any(each.mean < 0 and each.p_value < 0.05 for each in parts):
+    if any(each.worse for each in parts):
         return Verdict(WORSE, overall, kinds, other_words)
     sure = set(base) == {JUDGED} or overall.low >= LEAST_MADE_UP
     better = overall.better and sure and (other_words is None or other_words.mean >= 0)

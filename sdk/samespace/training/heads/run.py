@@ -92,9 +92,7 @@ class TrainedHead:
             )
         elif before is not None:
             change = before.change[split]
-            word = (
-                "better" if change.better else "worse" if change.mean < 0 and change.p_value < 0.05 else "no different"
-            )
+            word = "better" if change.better else "worse" if change.worse else "no different"
             verdict = (
                 f"; {word} than the {before.name}: {100 * change.mean:+.2f} points (95 % between "
                 f"{100 * change.low:+.2f} and {100 * change.high:+.2f}, p = {change.p_value:.4f})"

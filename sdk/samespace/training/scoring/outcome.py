@@ -69,11 +69,12 @@ class Outcome:
     def better(self, unfair: Collection[str] = ()) -> bool | None:
         """Whether the trained encoder is better than its base on the last split that is not among *unfair*.
 
-        Better is: a higher mean, and p < 0.05. The last split is the test split, where there is one. None where nothing
-        was scored, or only on splits that had a part in the run: these flatter.
+        Better is: a higher mean, and p < 0.05; and on no other fair split lower with p < 0.05. The last split is the
+        test split, where there is one. None where nothing was scored, or only on splits that had a part in the run:
+        these flatter.
         """
         fair = [found[BASE] for split, found in self.versus.items() if split not in unfair]
-        return fair[-1].better if fair else None
+        return fair[-1].better and not any(each.worse for each in fair) if fair else None
 
     def to_json(self, unfair: Collection[str] = ()) -> dict[str, Any]:
         """What the run record says; *unfair* are the splits that had a part in the run."""

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra train")
 
-from samespace.evaluation import Dataset, VectorRanker, evaluate
+from samespace.evaluation import Dataset, VectorRanker, evaluate, paired_bootstrap
 from samespace.exporting.provenance import RECORD
 from samespace.report import verdicts
 from samespace.training.heads.choice import Compared
@@ -20,6 +20,7 @@ from samespace.training.heads.run import TrainedHead
 from samespace.training.scoring import report
 from samespace.training.scoring.changes import changes
 from samespace.training.scoring.late import add_scores, score_section
+from samespace.training.scoring.outcome import Outcome
 from samespace.vectors import normalise
 
 LOSSES = [4.0, 1.0, 3.9, 1.1, 3.8, 1.0, 3.7, 0.2]
@@ -98,6 +99,33 @@ def test_a_verdict_names_split_questions_and_interval() -> None:
     assert verdicts.score_rows(of)[1][4] == "+2.8 (+1.0 to +5.0)"
     del of["comparisons"]["test"]["base"]["queries"]
     assert "on test (95 %" in str(verdicts.verdict(of))
+
+
+def test_every_split_that_chose_nothing_counts() -> None:
+    """A second test split on which the encoder is worse was not mentioned beside one on which it is better."""
+    of = record(chosen=False, split="test_late")
+    of["comparisons"] = {"test": of["comparisons"]["test_late"], **of["comparisons"]}
+    said = verdicts.verdict(of)
+    assert said is not None and said[0].startswith("Better than its base") and "Also +2.8 points" in said[0]
+    assert "41 questions of test_late (95 %" in said[0] and "41 questions of test (95 %" in said[0]
+    worse = of["comparisons"]["test"]["base"] | {"mean": -0.06, "low": -0.08, "high": -0.04, "p_value": 0.0001}
+    of["comparisons"]["test"] = {"base": worse}
+    said = verdicts.verdict(of)
+    assert said is not None and said[1]
+    assert (
+        said[0].startswith("NOT better than its base: +2.8")
+        and "worse on test." in said[0]
+        and "-6.0 points" in said[0]
+    )
+
+
+def test_better_on_the_last_split_and_worse_on_another_is_not_better() -> None:
+    """As run.json has it, and `export` asks by it."""
+    good, bad = paired_bootstrap(np.full(30, 0.1), np.zeros(30)), paired_bootstrap(np.zeros(30), np.full(30, 0.1))
+    for versus, better in (({"test": good, "late": good}, True), ({"test": bad, "late": good}, False)):
+        outcome = Outcome({}, {split: {"base": found} for split, found in versus.items()}, {}, {}, {}, {}, {})
+        assert outcome.better() is better
+    assert outcome.better({"test"}) is True
 
 
 def head(scores: dict[str, float]) -> TrainedHead:
