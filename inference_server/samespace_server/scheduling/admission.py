@@ -3,7 +3,7 @@
 A token bound alone is not calm: what is a second of work on one machine is a minute on another. So whoever
 would wait longer than `max_queue_ms` before their turn is refused at once, as is whoever has less time than the
 work before them takes. A request's own work does not count against it: alone, any request within the token
-bound is taken. Estimates are corrected by what they came to (`promises`).
+bound is taken. Estimates are corrected by what they came to (`Promises`).
 
 Clients share the queue as they share the model: who has little in it waits for little of what others have, and no
 client fills all of it.
@@ -24,8 +24,7 @@ from ..settings import Limits
 from .batching import WEIGHTS, Lane
 from .job import Job
 from .meters import QueueGauge
-from .promises import Promises
-from .speed import Speed
+from .speed import Promises, Speed
 
 BULK_SHARE: Final = (3, 4)
 """Bulk may fill this share of the queue, so that a query always finds room."""

@@ -16,7 +16,7 @@ from .job import Job
 
 
 @dataclass(slots=True, eq=False)
-class Step:
+class WorkStep:
     """What one thread is at.
 
     Attributes:
@@ -35,18 +35,18 @@ class StepsUnderWay:
 
     def __init__(self) -> None:
         """Nobody works."""
-        self._steps: dict[int, Step] = {}  # by thread
+        self._steps: dict[int, WorkStep] = {}  # by thread
 
     @contextmanager
     def step(self, what: str, jobs: Sequence[Job]) -> Iterator[None]:
         """While the calling thread is at *what*."""
-        self._steps[threading.get_ident()] = Step(what, jobs)
+        self._steps[threading.get_ident()] = WorkStep(what, jobs)
         try:
             yield
         finally:
             del self._steps[threading.get_ident()]
 
-    def look(self) -> Step | None:
+    def look(self) -> WorkStep | None:
         """Look once; the step that was seen most often."""
         steps = tuple(self._steps.values())
         for each in steps:

@@ -5,11 +5,17 @@ the most, because runtimes prepare kernels for it. So the speed is kept by size 
 it errs, it errs on the fast side, because people are refused by it: it follows a faster run at once and a slower one
 by an eighth, and a size that was never seen is believed to take no longer than it must, by those that were. A single
 run that took minutes says that the machine slept, not that it is slow: it counts as a few times slower, no more.
+
+Waits are longer than the speed of the model says: runs are cut into slices, and padding, tokenising, Python and other
+processes come beside. Whatever the cause, it shows as the ratio of what was waited to what was estimated, and the next
+estimates are multiplied by it (`Promises`).
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from .batching import WEIGHTS, Lane
 
 _SIZES: Final = 32
 _SLOWER: Final = 8
@@ -18,6 +24,12 @@ _CHEAP: Final = (5, 4)
 """A token may cost so many times of what it does at best."""
 _SLOWEST: Final = 4
 """A run counts as at most so many times slower than expected."""
+
+_STEP: Final = 1 / 16
+"""How far one wait moves the ratio; a wait that is near the bound is one of a few dozen."""
+_MOST: Final = 16.0
+_WORTH: Final = 1 / 64
+"""Estimates below this share of the longest one teach nothing: a single run outweighs them."""
 
 
 class Speed:
@@ -84,3 +96,26 @@ class Speed:
 
 def _size(tokens: int) -> int:
     return min(tokens.bit_length(), _SIZES - 1)
+
+
+class Promises:
+    """The ratio of waits to estimates, by lane.
+
+    It never falls below 1: without load there is nothing to learn from, and where the estimate is too high a little
+    room stays free.
+    """
+
+    def __init__(self, longest_us: int) -> None:
+        """Nothing is learnt yet; *longest_us* is the longest wait that is allowed."""
+        self._least_us = max(1, int(longest_us * _WORTH))
+        self._ratios: dict[Lane, float] = dict.fromkeys(WEIGHTS, 1.0)
+
+    def wait_us(self, lane: Lane, estimate_us: int) -> int:
+        """About how long somebody really waits whose wait is estimated so."""
+        return int(estimate_us * self._ratios[lane])
+
+    def came(self, lane: Lane, estimate_us: int, waited_us: int) -> None:
+        """Somebody's turn came after *waited_us*."""
+        if estimate_us >= self._least_us:
+            ratio = min(_MOST, waited_us / estimate_us)
+            self._ratios[lane] = max(1.0, self._ratios[lane] + (ratio - self._ratios[lane]) * _STEP)

@@ -29,7 +29,7 @@ from ..settings import Limits
 from .admission import Admission
 from .batching import Item, Lane, Planner
 from .delivery import Delivery
-from .hung import Step, StepsUnderWay
+from .hung import StepsUnderWay, WorkStep
 from .job import Job, tokenize
 from .meters import SpaceMeters
 from .pacing import next_turn
@@ -78,7 +78,7 @@ class Workers:
         self._failed_runs = 0
         self._broken: str | None = None
         self._steps = StepsUnderWay()
-        self._hung: Step | None = None
+        self._hung: WorkStep | None = None
         self._closing = threading.Event()
         self._large: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [

@@ -128,7 +128,20 @@ def whole_model(
             reason=f"its weights cannot be read: {' '.join(str(error).split())[:300]}",
             remedy="the folder is incomplete or damaged: get it anew (git lfs pull, where its files are pointers)",
         ) from error
-    # transformers fills what is missing with random numbers and a warning: no model that anybody trained.
+    _require_all(report, type(model).__name__, source, otherwise)
+    if broken := [name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight).all())]:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{len(broken)} of its weights hold NaN or infinity, the first: {broken[0]}",
+            remedy="the folder is damaged, or its training failed: get it anew",
+        )
+    # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
+    module: nn.Module = model.eval().requires_grad_(False)
+    return module, _left_out(report["unexpected_keys"], module)
+
+
+def _require_all(report: Mapping[str, Any], kind: str, source: str, otherwise: str) -> None:
+    """Refuse what transformers fills with random numbers and a warning: that is no model that anybody trained."""
     if other := sorted(report["mismatched_keys"]):
         name, found, wanted = other[0]
         raise ModelUnsupported(
@@ -140,18 +153,9 @@ def whole_model(
     if missing := sorted(report["missing_keys"]):
         raise ModelUnsupported(
             model=source,
-            reason=f"lacks {len(missing)} weights of {type(model).__name__}, the first: {missing[0]}",
+            reason=f"lacks {len(missing)} weights of {kind}, the first: {missing[0]}",
             remedy=f"the folder is incomplete, or {otherwise}",
         )
-    if broken := [name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight).all())]:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"{len(broken)} of its weights hold NaN or infinity, the first: {broken[0]}",
-            remedy="the folder is damaged, or its training failed: get it anew",
-        )
-    # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
-    module: nn.Module = model.eval().requires_grad_(False)
-    return module, _left_out(report["unexpected_keys"], module)
 
 
 def _left_out(unexpected: Collection[str], model: nn.Module) -> str:

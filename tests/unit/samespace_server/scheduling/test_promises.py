@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from samespace_server.scheduling.promises import Promises
+from samespace_server.scheduling.speed import Promises
 
 BOUND_US = 2_000_000
 
