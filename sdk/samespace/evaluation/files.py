@@ -32,10 +32,11 @@ _MOST_FIELD_CHARS: Final = 100_000_000
 _SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,}(-[0-9a-f]{8,})?)?$")
 _ONE_OF: Final = re.compile(r"(.*[-_.])(\d+)-of-(\d+)(?:-[0-9a-f]{8,})?((?:\.[^.]+)*)")
 
-ROW_NAMES: Final = frozenset(
-    "_id text contents content body passage query question queries anchor premise text_a text1 sentence1 sentence_A "
-    "sentence_1 question1 query_text query-id query_id qid".split()
-)
+ROW_NAMES: Final = frozenset({
+    "_id", "text", "contents", "content", "body", "passage", "query", "question", "queries", "anchor", "premise",
+    "text_a", "text1", "sentence1", "sentence_A", "sentence_1", "question1", "query_text", "query-id", "query_id",
+    "qid",
+})  # fmt: skip
 """One of them is in every row of texts, pairs or judgements; what wraps rows says other things ("version", "total")."""
 _SAVE_AS: Final = "save it as UTF-8, for instance with iconv -t UTF-8"
 Numbered = Iterator[tuple[int, Any]]

@@ -184,8 +184,8 @@ def _by_split(path: Path, parts: Iterable[tuple[str, _Part]]) -> dict[str, list[
         if words.setdefault(split, word) != word:
             raise DataInvalid(
                 path=str(path),
-                reason=f"has the splits {words[split]!r} and {word!r}, and both are {split!r} here; keep one, or rename "
-                f"the other to what it is for (train, dev, test)",
+                reason=f"has the splits {words[split]!r} and {word!r}, and both are {split!r} here; keep one, or "
+                "rename the other to what it is for (train, dev, test)",
             )
         found.setdefault(split, []).append(part)
     return found

@@ -18,7 +18,8 @@ from samespace.training.data.sources import load_data
 
 TEXTS = [{"_id": f"d{number}", "text": f"passage about thing {number}"} for number in range(4)]
 LISTS: list[list[Any]] = [
-    [], ["one"], ["one", "two"], [{"_id": "x", "text": "inner"}], [{"_id": "x", "text": "a"}, {"_id": "y", "text": "b"}],
+    [], ["one"], ["one", "two"], [{"_id": "x", "text": "inner"}],
+    [{"_id": "x", "text": "a"}, {"_id": "y", "text": "b"}],
     [["one"], ["two"]], [{}], [1, 2], [None],
 ]  # fmt: skip
 
