@@ -242,8 +242,10 @@ def _collect(path: Path, parts: Mapping[str, Iterable[_Part]], naming: _Naming) 
         read = []
         for name, rows in files:
             unused: dict[str, int] = {}
-            read.append(_examples(name, _counting(rows, unused), naming, corpus, empty))
+            taken: dict[str, dict[str, int]] = {}
+            read.append(_examples(name, _counting(rows, unused, taken), naming, corpus, empty))
             notes += [_not_used(name, unused)] * bool(unused)
+            notes += [_several(name, what, columns) for what, columns in taken.items() if len(columns) > 1]
         _check_kind(str(path), split, [examples.labelled for examples in read])
         splits[split] = join(read)
         if not splits[split]:
@@ -251,12 +253,21 @@ def _collect(path: Path, parts: Mapping[str, Iterable[_Part]], naming: _Naming) 
     return TrainingData((path,), splits, corpus, tuple(empty), tuple(notes))
 
 
-def _counting(rows: Iterator[Row], unused: dict[str, int]) -> Iterator[Row]:
-    """*rows*, and in *unused* how many of them have something in each column that is not used."""
+def _counting(rows: Iterator[Row], unused: dict[str, int], taken: dict[str, dict[str, int]]) -> Iterator[Row]:
+    """*rows*; in *unused* how many of them have something in each column that is not used, and in *taken*, by what was
+    taken, from which column how often."""
     for row in rows:
+        for what, name in row.taken.items():
+            columns = taken.setdefault(what, {})
+            columns[name] = columns.get(name, 0) + 1
         for name in row.unused:
             unused[name] = unused.get(name, 0) + 1
         yield row
+
+
+def _several(name: str, what: str, columns: Mapping[str, int]) -> str:
+    said = " and ".join(f"{clipped(column)} ({count} rows)" for column, count in list(columns.items())[:8])
+    return f"{name} takes its {what} from another column in some rows: {said}; they may be of different kinds"
 
 
 def _not_used(name: str, unused: Mapping[str, int]) -> str:

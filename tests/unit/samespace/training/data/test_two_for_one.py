@@ -90,3 +90,33 @@ def test_every_text_of_a_row_has_a_name_of_its_own(tmp_path: Path, rows: list[An
     asked = as_dataset(data, "test")
     assert sorted(asked.queries) == sorted({q for q, label in zip(part.queries, part.labels, strict=True) if label})
     assert sum(map(len, asked.qrels.values())) == sum(label >= 0.5 for label in part.labels)
+
+
+def test_a_column_that_changes_is_told(tmp_path: Path) -> None:
+    """Sets that were put together have their passages in several columns, of which each is null in some rows."""
+    rows = [
+        {"query": f"how {n}", "answer": f"answer {n}" if n % 2 else None, "context": None if n % 2 else f"page {n}"}
+        for n in range(10)
+    ]
+    path = tmp_path / "train.jsonl"
+    path.write_text(lines(rows))
+    assert load_data(path).notes == (
+        "train.jsonl takes its passage from another column in some rows: 'context' (5 rows) and 'answer' (5 rows); "
+        "they may be of different kinds",
+    )
+    path.write_text(lines(rows[::2]))
+    assert load_data(path).notes == ()
+
+
+def test_classes_within_lists_are_believed_too(tmp_path: Path) -> None:
+    """MTEB's layout of all pairs in a row has a list of classes."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra train")
+    features = datasets.Features(
+        {"sentence1": datasets.Sequence(datasets.Value("string")),
+         "sentence2": datasets.Sequence(datasets.Value("string")),
+         "labels": datasets.Sequence(datasets.ClassLabel(names=["duplicate", "not duplicate"]))}
+    )  # fmt: skip
+    rows = {"sentence1": [["a", "b"]], "sentence2": [["c", "d"]], "labels": [[0, 1]]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "set"))
+    with pytest.raises(DataInvalid, match=r"0 is duplicate, 1 is not duplicate: .* the wrong way round"):
+        load_data(tmp_path / "set")
