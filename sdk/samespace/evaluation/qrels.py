@@ -90,9 +90,8 @@ def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
         reason = "is a saved dataset without splits; save it as a folder of its split's name in it: qrels/test"
         raise DataInvalid(path=str(place), reason=reason)
     for split, paths in found.items():
-        if len({path.parent for path in paths}) > 1 or (
-            len(paths) > 1 and any(_plain(path) == split for path in paths)
-        ):
+        whole = any(stem_of(path) == _plain(path) for path in paths)  # and no shard
+        if len({(path.parent, suffix_of(path)) for path in paths}) > 1 or (len(paths) > 1 and whole):
             raise DataInvalid(path=str(paths[0]), reason=_twice(paths[1], split))
         require_all_shards(paths)
     return found

@@ -97,3 +97,14 @@ def test_texts_of_two_columns_are_told(tmp_path: Path) -> None:
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     wanted = "corpus takes its text from another column in some rows: 'text' (6 rows) and 'contents' (2 rows)"
     assert any(wanted in note for note in load_dataset(folder).notes)
+
+
+@pytest.mark.parametrize(
+    "names", [("qrels.test.tsv", "qrels_test.tsv"), ("test-00000-of-00001.tsv", "test-00000-of-00001.csv")]
+)
+def test_two_files_of_one_split_are_not_joined(tmp_path: Path, names: tuple[str, str]) -> None:
+    """They were one set, as if they were shards."""
+    folder = folder_with(tmp_path, names[0], "1\t1\t1\n")
+    (folder / "qrels" / names[1]).write_text("2,2,1\n" if names[1].endswith("csv") else "2\t2\t1\n")
+    with pytest.raises(DataInvalid, match="judges split 'test' too, and one would win"):
+        load_dataset(folder)
