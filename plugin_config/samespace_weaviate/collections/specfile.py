@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from samespace.artifact import open_artifact
 from samespace.errors import ConfigInvalid, PinBroken, RequestInvalid
+from samespace.evaluation.json_rows import KeyTwiceError, parsed_json
 from samespace.extras import require_extra
 
 from ..access.database import Database
@@ -124,7 +125,9 @@ def _load(path: Path) -> dict[str, Any]:
     content: Any
     if path.suffix == ".json":
         try:
-            content = json.loads(text)
+            content = parsed_json(text)
+        except KeyTwiceError as error:
+            raise ConfigInvalid(key=str(path), reason=str(error)) from error
         except json.JSONDecodeError as error:
             raise ConfigInvalid(key=f"{path}, line {error.lineno}", reason=f"is not JSON: {error.msg}") from error
     else:
@@ -139,9 +142,26 @@ def _yaml(path: Path, text: str) -> Any:
     import yaml
 
     try:
+        _require_once(path, yaml.compose(text, Loader=yaml.SafeLoader), set())
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigInvalid(key=str(path), reason=f"is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _require_once(path: Path, node: Any, seen: set[int]) -> None:
+    """Refuse a table of YAML that has a key twice: the last one would win."""
+    if id(node) in seen or not isinstance(getattr(node, "value", None), list):
+        return
+    seen.add(id(node))
+    keys: set[str] = set()
+    for each in node.value:  # a list has nodes, a table pairs of them
+        for inner in each if isinstance(each, tuple) else (each,):
+            _require_once(path, inner, seen)
+        key = each[0].value if isinstance(each, tuple) else None
+        if isinstance(key, str) and key in keys:
+            line = each[0].start_mark.line + 1
+            raise ConfigInvalid(key=f"{path}, line {line}: {key}", reason="is there twice in one table; keep one")
+        keys |= {key} if isinstance(key, str) else set()
 
 
 def _check_keys(where: str, entry: Mapping[str, Any]) -> None:

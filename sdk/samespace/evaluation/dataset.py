@@ -23,6 +23,7 @@ from .excerpts import clipped
 from .files import is_data, parts_of, stem_of
 from .part_texts import read_texts
 from .qrels import Judgements, judgement_files, read_judgements
+from .runs import many_grades
 from .words import canonical
 
 IdenticalIds = Literal["auto", "keep", "ignore"]
@@ -131,6 +132,7 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
                     *_beside(root),
                     *_dangling(root, split, judged, passages, queries),
                     *_irrelevant(asked, judged),
+                    *many_grades(split, judged.grades),
                     *_silent(asked, queries, passages),
                     *said,
                 ),

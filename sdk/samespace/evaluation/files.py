@@ -14,6 +14,7 @@ import gzip
 import lzma
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -31,6 +32,12 @@ _MOST_FIELD_CHARS: Final = 100_000_000
 _SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,}(-[0-9a-f]{8,})?)?$")
 _ONE_OF: Final = re.compile(r"(.*[-_.])(\d+)-of-(\d+)(?:-[0-9a-f]{8,})?((?:\.[^.]+)*)")
 
+ROW_NAMES: Final = frozenset({
+    "_id", "text", "contents", "content", "body", "passage", "query", "question", "queries", "anchor", "premise",
+    "text_a", "text1", "sentence1", "sentence_A", "sentence_1", "question1", "query_text", "query-id", "query_id",
+    "qid",
+})  # fmt: skip
+"""One of them is in every row of texts, pairs or judgements; what wraps rows says other things ("version", "total")."""
 _SAVE_AS: Final = "save it as UTF-8, for instance with iconv -t UTF-8"
 Numbered = Iterator[tuple[int, Any]]
 
@@ -171,11 +178,12 @@ def _json(path: Path) -> Numbered:
 def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numbered:
     value = _parsed(path, number, first)
     if isinstance(value, dict) or (isinstance(value, list) and _is_row(value)):
-        rows = _array(path, value) if suffix_of(path) == ".json" and isinstance(value, dict) else [value]
-        yield from ((number, row) for row in rows)
-        for at, line in enumerate(rest, start=number + 1):
-            if line.strip():
-                yield at, _line(path, at, line)
+        more = ((at, line) for at, line in enumerate(rest, start=number + 1) if line.strip())
+        second = next(more, None)
+        whole = second is None and suffix_of(path) == ".json" and isinstance(value, dict)  # else lines: it is a row
+        yield from ((number, row) for row in (_array(path, value) if whole else [value]))
+        for at, line in chain([second] if second else [], more):
+            yield at, _line(path, at, line)
         return
     if suffix_of(path) != ".json" and not first.lstrip().startswith("["):
         _line(path, number, first)
@@ -220,11 +228,13 @@ def _not_json(path: Path, number: int, why: str) -> DataInvalid:
 
 
 def _array(path: Path, whole: Any) -> Iterable[Any]:
-    """The rows of a whole JSON document: an array, or the only array of an object."""
+    """The rows of a whole JSON document: an array, or the only array of an object that is no row itself."""
     if isinstance(whole, dict):
         arrays = {name: value for name, value in whole.items() if isinstance(value, list)}
-        if len(arrays) == 1 and all(isinstance(row, dict) for value in arrays.values() for row in value):
-            return next(iter(arrays.values()))
+        for name, rows in arrays.items():
+            wraps = len(arrays) == 1 and rows and all(isinstance(row, dict) for row in rows)
+            if wraps and not ROW_NAMES & whole.keys() - {name}:
+                return rows
         return [whole]
     if not isinstance(whole, list):
         raise DataInvalid(path=str(path), reason=f"is one {type(whole).__name__}; expected an array of objects")

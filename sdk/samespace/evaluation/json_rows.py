@@ -9,7 +9,15 @@ from .excerpts import clipped
 
 
 class KeyTwiceError(ValueError):
-    """An object has a key twice with two values: Python keeps the last one, others the first."""
+    """An object has a key twice with two values: Python keeps the last one, others the first.
+
+    Attributes:
+        said: which key and which values, without what to do about it.
+    """
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"{said}; keep one")
+        self.said = said
 
 
 def parsed_json(text: str | bytes) -> Any:
@@ -27,6 +35,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(whole) != len(pairs):
         for name, value in pairs:
             if value != whole[name]:
-                said = f"has the key {clipped(name)} twice, with {clipped(value)} and {clipped(whole[name])}; keep one"
+                said = f"has the key {clipped(name)} twice, with {clipped(value)} and {clipped(whole[name])}"
                 raise KeyTwiceError(said)
     return whole

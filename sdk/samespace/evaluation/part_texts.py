@@ -50,10 +50,12 @@ def read_texts(root: Path, role: Role) -> tuple[dict[str, str], list[str]]:
     found: dict[str, str] = {}
     seen: dict[str, str] = {}
     unused: dict[str, int] = {}
+    taken: dict[str, int] = {}
     for path in files:
         for number, row in _rows(path):
             where = f"{path}, line {number}"
-            name, text, others = _entry(where, row, role)
+            (name, text, others), body = _entry(where, row, role)
+            taken[body] = taken.get(body, 0) + 1
             if name in seen:
                 raise DataInvalid(path=where, reason=f"{role} id {clipped(name)} appears twice, first in {seen[name]}")
             seen[name] = f"line {number}" if path == files[0] else where
@@ -62,7 +64,7 @@ def read_texts(root: Path, role: Role) -> tuple[dict[str, str], list[str]]:
                 unused[column] = unused.get(column, 0) + 1
     if not found:
         raise DataInvalid(path=str(files[0]), reason=f"has no {role}")
-    return found, _not_used(part, role, unused)
+    return found, [*_not_used(part, role, unused), *_several(part, taken)]
 
 
 def _not_used(part: str, role: Role, unused: Mapping[str, int]) -> list[str]:
@@ -71,6 +73,13 @@ def _not_used(part: str, role: Role, unused: Mapping[str, int]) -> list[str]:
     most = max(unused.values())
     title = "; a title is read from the column 'title'" if role == "passage" and "title" not in unused else ""
     return [f"{part} has texts in columns that are not used: {listed(list(unused))} ({most} rows){title}"]
+
+
+def _several(part: str, taken: Mapping[str, int]) -> list[str]:
+    if len(taken) < 2:
+        return []
+    said = " and ".join(f"{clipped(column)} ({count} rows)" for column, count in list(taken.items())[:8])
+    return [f"{part} takes its text from another column in some rows: {said}; they may be of different kinds"]
 
 
 def _elsewhere(root: Path, part: str) -> str:
@@ -129,8 +138,8 @@ def _by_id(where: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield {"_id": name, **value}
 
 
-def _entry(where: str, row: Any, role: Role) -> tuple[str, str, list[str]]:
-    """Id and text of one row, and the columns of texts that are not used."""
+def _entry(where: str, row: Any, role: Role) -> tuple[tuple[str, str, list[str]], str]:
+    """Id and text of one row, and the columns of texts that are not used; and the column of its text."""
     if not isinstance(row, Mapping):
         raise DataInvalid(path=where, reason=f'is {shown(row)}; expected an object with "_id" and "text"')
     identity = _one(where, row, "id", (*_ANY_ID, *_OWN_IDS[role]), _IDS)
@@ -148,7 +157,7 @@ def _entry(where: str, row: Any, role: Role) -> tuple[str, str, list[str]]:
             raise DataInvalid(path=where, reason=f"character {place} is a lone surrogate, not text")
     used = {identity, body, *(("title",) if role == "passage" else ())}
     unused = [column for column, value in row.items() if column not in used and _is_text(value) and value != text]
-    return name, f"{title} {text}".strip(), unused
+    return (name, f"{title} {text}".strip(), unused), body
 
 
 def _one(where: str, row: Mapping[str, Any], what: str, own: Sequence[str], all_names: Sequence[str]) -> str | None:

@@ -23,6 +23,7 @@ from ..errors import DataInvalid
 from .arrow_rows import is_saved_dataset, saved_shards
 from .excerpts import clipped, listed, shown
 from .files import COMPRESSIONS, SUFFIXES, is_data, read_lines, read_rows, require_all_shards, stem_of, suffix_of
+from .runs import require_no_ranks, require_no_run, require_no_run_named
 
 QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
 PASSAGE_NAMES: Final = (
@@ -89,9 +90,8 @@ def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
         reason = "is a saved dataset without splits; save it as a folder of its split's name in it: qrels/test"
         raise DataInvalid(path=str(place), reason=reason)
     for split, paths in found.items():
-        if len({path.parent for path in paths}) > 1 or (
-            len(paths) > 1 and any(_plain(path) == split for path in paths)
-        ):
+        whole = any(stem_of(path) == _plain(path) for path in paths)  # and no shard
+        if len({(path.parent, suffix_of(path)) for path in paths}) > 1 or (len(paths) > 1 and whole):
             raise DataInvalid(path=str(paths[0]), reason=_twice(paths[1], split))
         require_all_shards(paths)
     return found
@@ -145,6 +145,7 @@ def read_judgements(paths: Sequence[Path], passages: Container[str], queries: Co
                 strangers[query] = strangers.get(query, 0) + 1
             else:
                 (grades if passage in passages else missing).setdefault(query, {})[passage] = grade
+    require_no_ranks(str(paths[0]) if paths else "", seen)
     return Judgements(grades, missing, strangers, count)
 
 
@@ -155,8 +156,9 @@ def _triples(path: Path) -> Iterator[tuple[int, tuple[str, str, float]]]:
     elif kind == ".csv":
         yield from _lines(path, ",")
     else:
+        grades: dict[str, str] = {}
         for number, row in read_rows(path):
-            yield from _row(f"{path}, line {number}", number, row)
+            yield from _row(f"{path}, line {number}", number, row, grades)
 
 
 def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tuple[str, str, float]]]:
@@ -168,11 +170,12 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
         cells = _cells(line.rstrip("\r\n"), delimiter)
         where = f"{path}, line {number}"
         if places is None:
-            places = _named_places(where, cells)
+            places = _named_places(cells)
             if places is not None:
+                require_no_run_named(where, cells, cells[places[2]])
                 twins = _twins(cells, places)
                 continue
-            _require_no_run(where, cells)
+            require_no_run(where, cells)
             places, by_place, columns = ((0, 2, 3) if len(cells) == 4 else (0, 1, 2)), True, len(cells)
             if number == 1 and _is_own_header(where, cells):
                 continue
@@ -194,22 +197,6 @@ def _lines(path: Path, delimiter: str | None = None) -> Iterator[tuple[int, tupl
         if by_place:
             index.look_at(where, cells)
         yield number, (query, passage, _grade(where, grade))
-
-
-def _require_no_run(where: str, cells: Sequence[str]) -> None:
-    """Raise `DataInvalid` for what a search engine found (TREC's six columns), and for any other count of columns."""
-    if len(cells) == 6 and cells[1].upper() == "Q0":
-        raise DataInvalid(
-            path=where,
-            reason="is a TREC run (query id, Q0, passage id, rank, score, name): what a search engine found, and no "
-            "judgements; expected query id, 0, passage id, grade",
-        )
-    if len(cells) not in (3, 4):
-        raise DataInvalid(
-            path=where,
-            reason=f"has {len(cells)} columns; expected query id, passage id and a number with tabs between, or the "
-            "four columns of TREC. Ids with spaces need tabs",
-        )
 
 
 @dataclass(slots=True)
@@ -241,6 +228,7 @@ def _is_own_header(where: str, cells: Sequence[str]) -> bool:
     """Whether the first line names columns in words of its own, which are then taken in the usual order."""
     if _is_number(cells[-1]) or cells[-1].lower() in _NO_GRADES:
         return False
+    require_no_run_named(where, cells, cells[-1])
     kinds = [_kind(cell) for cell in cells[:-1]]
     turned = kinds[0] == "passage" or "query" in kinds[1:]
     if turned or not (kinds[0] == "query" or "passage" in kinds[1:]):
@@ -266,7 +254,7 @@ def _cells(line: str, delimiter: str | None) -> list[str]:
     return tabbed if len(tabbed) > 2 else line.split()
 
 
-def _named_places(where: str, cells: Sequence[str]) -> tuple[int, int, int] | None:
+def _named_places(cells: Sequence[str]) -> tuple[int, int, int] | None:
     """Where a header puts query, passage and grade; None where the line is no header that is known."""
     names = [cell.lower() for cell in cells]
     found = [
@@ -299,7 +287,7 @@ def _same(one: Any, other: Any) -> bool:
     return _is_number(str(one)) and _is_number(str(other)) and float(one) == float(other)
 
 
-def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, str, float]]]:
+def _row(where: str, number: int, row: Any, grades: dict[str, str]) -> Iterator[tuple[int, tuple[str, str, float]]]:
     if isinstance(row, Mapping) and row and all(isinstance(judged, Mapping) for judged in row.values()):
         for query, judged in row.items():  # {query: {passage: grade}}, as pytrec_eval has them
             for passage, grade in judged.items():
@@ -311,7 +299,7 @@ def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, st
         return
     if not isinstance(row, Mapping):
         raise DataInvalid(path=where, reason=f"is {shown(row)}; expected an object with query-id, corpus-id and score")
-    cells = []
+    cells, used = [], []
     for what, names in (("query", QUERY_NAMES), ("passage", PASSAGE_NAMES), ("grade", GRADE_NAMES)):
         filled = [name for name in names if row.get(name) is not None]
         if not filled:
@@ -326,6 +314,14 @@ def _row(where: str, number: int, row: Any) -> Iterator[tuple[int, tuple[str, st
                 f"{clipped(row[other])}; keep one",
             )
         cells.append(row[first])
+        used.append(first)
+    require_no_run_named(where, list(row), used[2])
+    if grades.setdefault("column", used[2]) != used[2]:
+        raise DataInvalid(
+            path=where,
+            reason=f"has its grade in {used[2]!r}, and the rows before in {grades['column']!r}; call both the same if "
+            "they are grades of one scale",
+        )
     yield number, (identifier(where, cells[0]), identifier(where, cells[1]), _grade(where, cells[2]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from ..artifact.fingerprint import IRRELEVANT_SETTINGS
@@ -137,7 +137,8 @@ def whole_model(
         )
     # With gradients, torch takes another attention kernel for T5's and ALiBi's biases, which it cannot export.
     module: nn.Module = model.eval().requires_grad_(False)
-    return module, _left_out(report["unexpected_keys"], module)
+    told = (_left_out(report["unexpected_keys"], module), _other_weights(root, source))
+    return module, " ".join(filter(None, told))
 
 
 def _require_all(report: Mapping[str, Any], kind: str, source: str, otherwise: str) -> None:
@@ -173,6 +174,27 @@ def _left_out(unexpected: Collection[str], model: nn.Module) -> str:
         f"{len(names)} weights are of layers beyond those that config.json counts and have no part in a vector, the "
         f"first: {names[0]}. If it should have them, correct config.json in a copy."
     )
+
+
+def _other_weights(root: Path, source: str) -> str:
+    """What to tell of shards beside whole weights, where they hold others; every library reads the whole ones."""
+    whole, index = root / "model.safetensors", root / "model.safetensors.index.json"
+    if not (whole.is_file() and index.is_file()):
+        return ""
+    places = read_json(index, source).get("weight_map") or {}
+    shards = [root / str(name) for name in dict.fromkeys(places.values()) if name != whole.name]
+    with safe_open(whole, "pt") as read:
+        known = set(read.keys())
+        for shard in filter(Path.is_file, shards):
+            with safe_open(shard, "pt") as other:
+                for name in other.keys():  # noqa: SIM118  it is no mapping
+                    if name not in known or not torch.equal(read.get_tensor(name), other.get_tensor(name)):
+                        return (
+                            f"{whole.name} is read, as transformers and sentence-transformers read it; {shard.name} "
+                            f"beside it has another {name}. If the shards are what was trained, take {whole.name} out "
+                            "of a copy."
+                        )
+    return ""
 
 
 def _why_no_weights(root: Path, auto: str) -> dict[str, str]:

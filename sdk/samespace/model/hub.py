@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..artifact.layout import file_digest
 from ..errors import ModelUnsupported
+from ..evaluation.json_rows import KeyTwiceError, parsed_json
 
 MINILM: Final = "sentence-transformers/all-MiniLM-L6-v2"
 # sha256 of model.safetensors as published on the hub.
@@ -82,9 +83,19 @@ def packaged_minilm() -> Path | None:
 
 
 def read_json(path: Path, source: str, *, kind: type = dict) -> Any:
-    """The content of a JSON file; raises `ModelUnsupported` where there is none, or one that is no *kind*."""
+    """The content of a JSON file.
+
+    Raises:
+        ModelUnsupported: there is none, it is no *kind*, or an object in it has a key twice, with two values.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed_json(path.read_text(encoding="utf-8"))
+    except KeyTwiceError as error:
+        raise ModelUnsupported(
+            model=source,
+            reason=f"{path.name} {error.said}",
+            remedy="keep the value that it was trained with, in a copy of the folder",
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelUnsupported(
             model=source, reason=f"{path.name} cannot be read: {error}", remedy="the folder is incomplete"

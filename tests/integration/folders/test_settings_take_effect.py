@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from fakes.models.layouts import change, encoder, modules, put
+from fakes.models.layouts import change, dense, encoder, modules, put
 from fakes.models.static import save_static
 from samespace.errors import GateFailed, ModelUnsupported
 from samespace.exporting.builds.original import GATE, check_original
@@ -170,3 +170,70 @@ def test_weights_of_another_shape_are_refused_with_both(tmp_path: Path) -> None:
     change(folder, "config.json", type_vocab_size=3)
     with pytest.raises(ModelUnsupported, match=r"token_type_embeddings.weight is \(2, .*by config.json \(3, "):
         load_checkpoint(folder)
+
+
+def twice(path: Path, key: str, value: object) -> None:
+    """Write *key* again, with another value, at the end of the outermost object of a JSON file."""
+    text = path.read_text(encoding="utf-8").rstrip()
+    path.write_text(f"{text[:-1].rstrip()}, {json.dumps(key)}: {json.dumps(value)}}}", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "hidden_act", "relu"),
+        ("1_Pooling/config.json", "pooling_mode_cls_token", True),
+        ("2_Dense/config.json", "activation_function", "torch.nn.modules.linear.Identity"),
+        ("sentence_bert_config.json", "max_seq_length", 5),
+        ("config_sentence_transformers.json", "prompts", {"query": "again: "}),
+        ("tokenizer_config.json", "model_max_length", 5),
+        ("tokenizer.json", "normalizer", None),
+        ("special_tokens_map.json", "cls_token", "[MASK]"),
+    ],
+)
+def test_a_key_twice_is_refused_in_every_file(tmp_path: Path, file: str, key: str, value: object) -> None:
+    """The last one won, by the rule of Python's parser, and nobody knows which was trained."""
+    folder = encoder(tmp_path / "model", after=("Pooling", "Dense"))
+    dense(folder, 2, 32, 24)
+    if file == "special_tokens_map.json":
+        put(folder, {file: {"cls_token": "[CLS]"}})
+    if key == "prompts":
+        change(folder, file, prompts={"query": "once: "})
+    load_checkpoint(folder)
+    twice(folder / file, key, value)
+    with pytest.raises(ModelUnsupported, match=rf"{Path(file).name} has the key '{key}' twice, with "):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["sentence_roberta_config.json", "sentence_xlnet_config.json"])
+def test_two_files_of_settings_may_not_contradict_each_other(tmp_path: Path, name: str) -> None:
+    """sentence-transformers reads the first of seven that says something."""
+    folder = encoder(tmp_path / "model")
+    first = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    put(folder, {name: {**first, "max_seq_length": 16}})
+    wanted = rf"{SETTINGS} says max_seq_length = {first['max_seq_length']}, and {name} beside it 16"
+    with pytest.raises(ModelUnsupported, match=wanted):
+        load_checkpoint(folder)
+    put(folder, {name: first})
+    assert load_checkpoint(folder).recipe.token_limit == first["max_seq_length"]
+    put(folder, {SETTINGS: {}})
+    with pytest.raises(ModelUnsupported, match=f"{SETTINGS} says max_seq_length = None"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_shards_beside_whole_weights_are_told_where_they_differ(tmp_path: Path, other: bool) -> None:
+    """The whole ones are read, by transformers and sentence-transformers too."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = encoder(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    shard = "model-00001-of-00001.safetensors"
+    changed = {name: value * 0.5 if other else value.clone() for name, value in weights.items()}
+    save_file(changed, folder / shard, metadata={"format": "pt"})
+    put(folder, {"model.safetensors.index.json": {"metadata": {}, "weight_map": dict.fromkeys(weights, shard)}})
+    checkpoint = load_checkpoint(folder)
+    wanted = SentenceTransformer(str(folder), device="cpu").encode(["a text"], normalize_embeddings=True)
+    assert cosine_distance(CheckpointEncoder(checkpoint).encode(["a text"], "query"), wanted).max() <= 1e-6
+    assert (f"model.safetensors is read, as transformers and sentence-transformers read it; {shard}" in
+            checkpoint.advice) == other  # fmt: skip

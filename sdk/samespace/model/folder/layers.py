@@ -46,7 +46,8 @@ def read_layer(kind: str, folder: Path, source: str) -> Layer:
         check_keys(settings, DIMENSION, file, source)
         size = _size(settings, "dimension", file, source)
         norm = nn.LayerNorm(size)
-        _load(norm, {key.removeprefix("norm."): value for key, value in state.items()}, folder, source)
+        bare = {key.removeprefix("norm."): value for key, value in state.items()}
+        _load(norm, bare if len(bare) == len(state) else state, folder, source)
         return Layer(norm, {"type": "layer_norm", "dims": size})
     check_keys(settings, DENSE, file, source)
     activation = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))

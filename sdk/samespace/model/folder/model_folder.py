@@ -301,9 +301,23 @@ def _st_pooling(folder: Path, source: str) -> tuple[str, bool]:
 
 
 def _first(folder: Path, names: Sequence[str], keys: FileKeys, source: str) -> tuple[dict[str, Any], list[str]]:
-    """The content of the first of these files that is in *folder*, and its harmless keys; {} where none is."""
-    place = next((folder / name for name in names if (folder / name).exists()), None)
-    if place is None:
+    """The content of these files, as far as they are in *folder*, and its harmless keys; {} where none is.
+
+    sentence-transformers reads the first of them alone: a second one that says something else is refused.
+    """
+    places = [folder / name for name in names if (folder / name).exists()]
+    if not places:
         return {}, []
-    settings = read_json(place, source)
-    return dict(settings), check_keys(settings, keys, place.name, source)
+    settings, *others = (read_json(place, source) for place in places)
+    for place, other in zip(places[1:], others, strict=True):
+        # Nothing, null and false are the same word: what is left out is off.
+        differing = [key for key in {**settings, **other} if (settings.get(key) or None) != (other.get(key) or None)]
+        if differing:
+            key = differing[0]
+            raise ModelUnsupported(
+                model=source,
+                reason=f"{places[0].name} says {key} = {settings.get(key)!r}, and {place.name} beside it "
+                f"{other.get(key)!r}",
+                remedy="keep the file that it was trained with, in a copy of the folder",
+            )
+    return dict(settings), check_keys(settings, keys, places[0].name, source)

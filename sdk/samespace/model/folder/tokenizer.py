@@ -55,6 +55,7 @@ _OPTIONS: Final = frozenset({
     "eos_token", "sep_token", "cls_token", "mask_token",
 })  # fmt: skip
 """Keys of tokenizer_config.json that transformers lets change ids. Once applied they are in tokenizer.json."""
+_JSON: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
 _OLD_VOCABULARY: Final = (
     "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "sentencepiece.bpe.model",
     "spiece.model", "spm.model", "tokenizer.model",
@@ -117,6 +118,9 @@ def read_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
 def _both(root: Path, source: str, settings: Mapping[str, Any]) -> tuple[Tokenizer | None, Any, Mapping[str, Any]]:
     """tokenizer.json by its word, transformers' reading of the folder, and the options that were handed to it."""
     _require_no_code(root, source)
+    for name in _JSON:
+        if (root / name).is_file():
+            read_json(root / name, source)  # others read it: a key that it has twice is refused
     lower = bool(settings.get("do_lower_case"))
     options = tokenizer_options(settings, source)
     return _own(root, source, lower=lower), _theirs(root, source, options, lower=lower), options

@@ -22,7 +22,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +61,7 @@ class Row:
         line: from 1; of a table without lines, the row.
         label: None where the file has no column of labels.
         unused: names of columns that say something and are not used.
+        taken: what was taken ("query", "passage", "label") -> the column that it was taken from.
     """
 
     line: int
@@ -70,6 +71,7 @@ class Row:
     label: float | None
     weight: float
     unused: tuple[str, ...] = ()
+    taken: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -203,7 +205,8 @@ def _row(line: int, where: str, plain: Mapping[str, Any]) -> Row:
     _check_scores(where, plain)
     used = {query, passage, label, weight, *negative_columns, *_QUIET}
     unused = tuple(name for name, value in plain.items() if name not in used and value not in (None, "", [], {}))
-    return Row(line, _text(where, query, plain[query]), passages, negatives, grade, factor, unused)
+    taken = {"query": query, "passage": passage} | ({} if label is None else {"label": label})
+    return Row(line, _text(where, query, plain[query]), passages, negatives, grade, factor, unused, taken)
 
 
 def _check_scores(where: str, plain: Mapping[str, Any]) -> None:
@@ -279,7 +282,21 @@ def _parquet_classes(path: Path) -> Mapping[str, Sequence[str]]:
         features = json.loads(said).get("info", {}).get("features", {})
     except (pyarrow.ArrowException, OSError, ValueError):
         return {}  # whether it can be read at all is said by whoever reads it
-    return {name: each["names"] for name, each in features.items() if isinstance(each, dict) and "names" in each}
+    return _classes(features)
+
+
+def _classes(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Column of labels -> names of its classes, of features as Hugging Face's datasets write them; also in lists."""
+    found: dict[str, Sequence[str]] = {}
+    for name, feature in features.items():
+        while isinstance(feature, Mapping) and isinstance(feature.get("feature"), Mapping | list):
+            feature = feature["feature"]
+        if isinstance(feature, list) and len(feature) == 1:
+            feature = feature[0]
+        names = feature.get("names") if isinstance(feature, Mapping) else None
+        if name in LABEL and isinstance(names, list) and names:
+            found[name] = names
+    return found
 
 
 def saved_datasets(folder: Path) -> Mapping[str, Iterator[Row]]:
@@ -297,8 +314,7 @@ def saved_datasets(folder: Path) -> Mapping[str, Iterator[Row]]:
         raise DataInvalid(path=str(folder), reason=f"cannot be read as a saved dataset: {error}") from error
     parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     for split, part in parts.items():
-        named = {name: each.names for name, each in part.features.items() if getattr(each, "names", None)}
-        check_class_names(f"{folder}, split {split}", named)
+        check_class_names(f"{folder}, split {split}", _classes(part.features.to_dict()))
     return {
         str(split): check_rows(f"{folder}, split {split}", enumerate(part, start=1)) for split, part in parts.items()
     }

@@ -7,6 +7,7 @@ their columns, their names, or the numbers that no similarity has, and are refus
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -20,6 +21,13 @@ _MAPPING: Final = (
     "0 is entailment, 1 neutral, 2 contradiction, and -1 has no label. Write 1 for entailment and 0 for contradiction, "
     "and leave neutral and -1 out; or keep the entailed pairs alone, without a label"
 )
+_NEGATIONS: Final = ("un", "ir", "in", "dis", "im", "mis", "not", "no", "non", "nota", "isnot", "isnota")
+_OPPOSITES: Final = (
+    ("true", "false"), ("yes", "no"), ("positive", "negative"), ("pos", "neg"), ("correct", "wrong"),
+    ("right", "wrong"), ("same", "different"), ("equal", "different"), ("similar", "different"), ("good", "bad"),
+    ("match", "mismatch"), ("accepted", "rejected"), ("chosen", "rejected"), ("duplicate", "different"),
+    ("duplicate", "distinct"), ("entailment", "contradiction"), ("relevant", "other"),
+)  # fmt: skip
 _TOGETHER: Final = ("entail", "equivalent", "duplicate", "paraphrase", "similar", "relevant", "same", "yes", "true")
 
 
@@ -53,19 +61,41 @@ def unit_label(where: str, column: str, value: Any, texts: tuple[str, str]) -> f
 
 
 def check_class_names(path: str, classes: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a column of classes, by the names that its file gives them, whose class 0 is what belongs together.
+    """Refuse a column of classes, unless the names that its file gives them say what the numbers are read as.
+
+    Args:
+        classes: column of labels -> names of its classes; the number of a class is its place.
 
     Raises:
-        DataInvalid: the numbers would be read the wrong way round.
+        DataInvalid: the numbers would be read the wrong way round, or the names do not tell.
     """
     for column, names in classes.items():
-        if column in ("label", "labels", "gold_label") and names and str(names[0]).lower().startswith(_TOGETHER):
-            meaning = ", ".join(f"{number} is {name}" for number, name in enumerate(names[:8]))
-            raise DataInvalid(
-                path=path,
-                reason=f"{column!r} has the classes {meaning}: as a similarity from 0 to 1 they are the wrong way "
-                f"round. Write 1 for {names[0]} and 0 for {names[-1]}, and leave others out",
-            )
+        meaning = ", ".join(f"{number} is {name}" for number, name in enumerate(names[:8]))
+        said = _together(names)
+        if said == 1:
+            continue
+        if said == 0:
+            reason = f"as a similarity from 0 to 1 they are the wrong way round. Write 1 for {names[0]} and 0 for "
+            reason += f"{names[-1]}, and leave others out"
+        else:
+            reason = "which of them belongs together is not known. Write 1 for pairs that belong together and 0 for "
+            reason += "those that do not, as plain numbers, and leave others out"
+        raise DataInvalid(path=path, reason=f"{column!r} has the classes {meaning}: {reason}")
+
+
+def _together(names: Sequence[str]) -> int | None:
+    """Which of two classes is what belongs together: 0, 1, or None where their names do not tell."""
+    plain = [re.sub(r"[^0-9a-z]+", "", str(name).lower()) for name in names]
+    if plain == ["0", "1"]:
+        return 1
+    if plain == ["1", "0"] or (plain and plain[0].startswith(_TOGETHER)):
+        return 0
+    if len(plain) != 2 or not all(plain):
+        return None
+    for place, other in ((0, 1), (1, 0)):  # "related" and "unrelated", "match" and "no match"
+        if plain[other].endswith(plain[place]) and plain[other].removesuffix(plain[place]) in _NEGATIONS:
+            return place
+    return next((place for place, other in ((0, 1), (1, 0)) if (plain[place], plain[other]) in _OPPOSITES), None)
 
 
 def number(where: str, column: str, value: Any) -> float:

@@ -37,6 +37,8 @@ from .near_duplicates import canonical
 SPLIT_NAMES: Final[Mapping[str, str]] = {
     "train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test",
 }  # fmt: skip
+_Part = tuple[str, Iterator[Row]]
+"""A file or split by its name for people, and its rows."""
 RELEVANT: Final = 0.5
 """Label from which a labelled pair counts as belonging together."""
 
@@ -70,7 +72,7 @@ def load_data(sources: Path | str | Sequence[Path | str | Source]) -> TrainingDa
     for source, name in zip(listed, names, strict=True):
         part = _read(source.path, name if len(listed) > 1 else "", naming)
         parts.append(part if source.weight == 1 else _weighted(part, source.weight))
-    return parts[0] if len(parts) == 1 else _joined(parts)
+    return parts[0] if len(parts) == 1 else _joined(parts, _spelled_twice([source.path for source in listed]))
 
 
 def as_dataset(data: TrainingData, split: str) -> Dataset:
@@ -115,13 +117,22 @@ def without_repeats(examples: Examples) -> tuple[Examples, int]:
 
 
 class _Naming:
-    """Names for texts of rows: the place where a text was met first. Passages and queries are told apart."""
+    """Names for texts of rows: the place where a text was met first. Passages and queries are told apart.
+
+    A further text of the same place (a row may have several passages, or all rows of a set) has its number behind it:
+    two texts of one name would be one, and the other would be gone.
+    """
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, str], str] = {}
+        self._met: dict[tuple[str, str], int] = {}
 
     def name(self, role: str, text: str, place: str) -> str:
-        return self._names.setdefault((role, text), place)
+        known = self._names.get((role, text))
+        if known is not None:
+            return known
+        count = self._met[role, place] = self._met.get((role, place), 0) + 1
+        return self._names.setdefault((role, text), place if count == 1 else f"{place}.{count}")
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
@@ -137,8 +148,8 @@ def _read(path: Path, name: str, naming: _Naming) -> TrainingData:
     if path.is_dir() and is_retrieval_set(path):
         return _beir(path, prefix)
     if path.is_dir() and is_saved_dataset(path):
-        rows = {split: [(f"{prefix}{split}", part)] for split, part in saved_datasets(path).items()}
-        return _collect(path, {SPLIT_NAMES.get(split, split): parts for split, parts in rows.items()}, naming)
+        rows = [(split, (f"{prefix}{split}", part)) for split, part in saved_datasets(path).items()]
+        return _collect(path, _by_split(path, rows), naming)
     if path.is_dir():
         return _collect(path, _files(path, prefix), naming)
     if suffix_of(path) not in SUFFIXES:
@@ -150,12 +161,50 @@ def _read(path: Path, name: str, naming: _Naming) -> TrainingData:
 
 
 def _split_of(path: Path) -> str | None:
-    """The split that a file's name begins or ends with: "train-00000-of-00002.parquet" is of "train"."""
+    """Our name of the split that a file's name says."""
+    return SPLIT_NAMES.get(_said_by(path) or "")
+
+
+def _said_by(path: Path) -> str | None:
+    """The split that a file's name begins or ends with, in its own words: "train" of "train-00000-of-00002.parquet"."""
     words = re.split(r"[-_.]", stem_of(path).lower())
-    return SPLIT_NAMES.get(words[0]) or SPLIT_NAMES.get(words[-1])
+    return next((word for word in (words[0], words[-1]) if word in SPLIT_NAMES), None)
 
 
-def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]]]]:
+def _by_split(path: Path, parts: Iterable[tuple[str, _Part]]) -> dict[str, list[_Part]]:
+    """The parts of one source, which are named in its own words, by our names of their splits.
+
+    Raises:
+        DataInvalid: two words stand for one split: one would win, or two sets that were told apart would be one.
+    """
+    found: dict[str, list[_Part]] = {}
+    words: dict[str, str] = {}
+    for word, part in parts:
+        split = SPLIT_NAMES.get(word.lower(), word)
+        if words.setdefault(split, word) != word:
+            raise DataInvalid(
+                path=str(path),
+                reason=f"has the splits {words[split]!r} and {word!r}, and both are {split!r} here; keep one, or "
+                "rename the other to what it is for (train, dev, test)",
+            )
+        found.setdefault(split, []).append(part)
+    return found
+
+
+def _spelled_twice(paths: Iterable[Path]) -> list[str]:
+    """Files that were named one by one, and whose names say one split in two words: they are joined, and it is told."""
+    words: dict[str, dict[str, str]] = {}
+    for path in paths:
+        if path.is_file() and (word := _said_by(path)) is not None:
+            words.setdefault(SPLIT_NAMES[word], {}).setdefault(word, path.name)
+    return [
+        f"split {split!r} is {' and '.join(names.values())} together"
+        for split, names in words.items()
+        if len(names) > 1
+    ]
+
+
+def _files(folder: Path, prefix: str) -> dict[str, list[_Part]]:
     found = sorted(
         path
         for part in (folder, folder / "data")
@@ -170,20 +219,20 @@ def _files(folder: Path, prefix: str) -> dict[str, list[tuple[str, Iterator[Row]
             f"that ends with {', '.join(SUFFIXES)}",
         )
     require_all_shards(found)
-    parts: dict[str, list[tuple[str, Iterator[Row]]]] = {}
+    parts: list[tuple[str, _Part]] = []
     for path in found:
-        split = _split_of(path)
-        if split is None:
+        word = _said_by(path)
+        if word is None:
             raise DataInvalid(
                 path=str(path),
                 reason="its name says no split, so it could be trained on or held out; rename it to train*, dev* or "
                 "test*, or name the files one by one instead of the folder",
             )
-        parts.setdefault(split, []).append((f"{prefix}{path.name}", read_rows(path)))
-    return parts
+        parts.append((word, (f"{prefix}{path.relative_to(folder).as_posix()}", read_rows(path))))
+    return _by_split(folder, parts)
 
 
-def _collect(path: Path, parts: Mapping[str, Iterable[tuple[str, Iterator[Row]]]], naming: _Naming) -> TrainingData:
+def _collect(path: Path, parts: Mapping[str, Iterable[_Part]], naming: _Naming) -> TrainingData:
     """Rows of each split, by the names of their files, as examples."""
     splits: dict[str, Examples] = {}
     corpus: dict[str, str] = {}
@@ -193,8 +242,10 @@ def _collect(path: Path, parts: Mapping[str, Iterable[tuple[str, Iterator[Row]]]
         read = []
         for name, rows in files:
             unused: dict[str, int] = {}
-            read.append(_examples(name, _counting(rows, unused), naming, corpus, empty))
+            taken: dict[str, dict[str, int]] = {}
+            read.append(_examples(name, _counting(rows, unused, taken), naming, corpus, empty))
             notes += [_not_used(name, unused)] * bool(unused)
+            notes += [_several(name, what, columns) for what, columns in taken.items() if len(columns) > 1]
         _check_kind(str(path), split, [examples.labelled for examples in read])
         splits[split] = join(read)
         if not splits[split]:
@@ -202,12 +253,21 @@ def _collect(path: Path, parts: Mapping[str, Iterable[tuple[str, Iterator[Row]]]
     return TrainingData((path,), splits, corpus, tuple(empty), tuple(notes))
 
 
-def _counting(rows: Iterator[Row], unused: dict[str, int]) -> Iterator[Row]:
-    """*rows*, and in *unused* how many of them have something in each column that is not used."""
+def _counting(rows: Iterator[Row], unused: dict[str, int], taken: dict[str, dict[str, int]]) -> Iterator[Row]:
+    """*rows*; in *unused* how many of them have something in each column that is not used, and in *taken*, by what was
+    taken, from which column how often."""
     for row in rows:
+        for what, name in row.taken.items():
+            columns = taken.setdefault(what, {})
+            columns[name] = columns.get(name, 0) + 1
         for name in row.unused:
             unused[name] = unused.get(name, 0) + 1
         yield row
+
+
+def _several(name: str, what: str, columns: Mapping[str, int]) -> str:
+    said = " and ".join(f"{clipped(column)} ({count} rows)" for column, count in list(columns.items())[:8])
+    return f"{name} takes its {what} from another column in some rows: {said}; they may be of different kinds"
 
 
 def _not_used(name: str, unused: Mapping[str, int]) -> str:
@@ -295,7 +355,7 @@ def _weighted(data: TrainingData, weight: float) -> TrainingData:
     return replace(data, splits=splits)
 
 
-def _joined(parts: Sequence[TrainingData]) -> TrainingData:
+def _joined(parts: Sequence[TrainingData], told: Sequence[str]) -> TrainingData:
     splits: dict[str, Examples] = {}
     for split in dict.fromkeys(split for part in parts for split in part.splits):
         having = [part for part in parts if split in part.splits]
@@ -307,7 +367,7 @@ def _joined(parts: Sequence[TrainingData]) -> TrainingData:
         splits=splits,
         corpus={name: text for part in parts for name, text in part.corpus.items()},
         empty=tuple(place for part in parts for place in part.empty),
-        notes=tuple(note for part in parts for note in part.notes),
+        notes=(*(note for part in parts for note in part.notes), *told),
     )
 
 

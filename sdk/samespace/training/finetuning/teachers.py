@@ -14,7 +14,7 @@ What it leaves to others: which pairs are asked about (`mining`, `adapting.disti
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -28,6 +28,8 @@ import numpy as np
 from ...artifact.layout import file_digest, open_artifact
 from ...artifact.manifest import MANIFEST
 from ...errors import DataInvalid, ModelUnsupported
+from ...evaluation.excerpts import clipped
+from ...evaluation.json_rows import KeyTwiceError, parsed_json
 from ...model.hub import read_json, resolve_model
 from ...model.quiet import quiet
 from ...progress import Advance
@@ -226,12 +228,19 @@ def read_scores(path: Path) -> dict[TextPair, float]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-            scores[str(entry["query"]).strip(), str(entry["passage"]).strip()] = float(entry["score"])
-        except (ValueError, KeyError, TypeError) as error:
+            entry = parsed_json(line)
+            pair = (str(entry["query"]).strip(), str(entry["passage"]).strip())
+            score = float(entry["score"])
+        except KeyTwiceError as error:
+            raise DataInvalid(path=f"{path}, line {number}", reason=str(error)) from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataInvalid(
                 path=f"{path}, line {number}", reason='expected {"query": text, "passage": text, "score": number}'
             ) from error
+        if not math.isfinite(score) or scores.setdefault(pair, score) != score:
+            said = f"{clipped(pair[0])} and {clipped(pair[1])} have the score {score:g}"
+            before = f", and {scores[pair]:g} before; keep one" if math.isfinite(score) else "; expected a number"
+            raise DataInvalid(path=f"{path}, line {number}", reason=said + before)
     return scores
 
 

@@ -99,6 +99,32 @@ def test_a_file_that_is_not_yaml_or_not_there_is_refused(tmp_path: Path) -> None
         read_collections(file)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.json", '{"name": "A", "encoder": "x", "encoder": "y"}', "has the key 'encoder' twice, with 'x' and 'y'"),
+        ("a.yaml", "name: A\nencoder: x\nencoder: y\n", "line 3: encoder: is there twice in one table"),
+        ("a.yaml", "collections:\n  - name: A\n  - name: B\n    route: x\n    route: y\n", "line 5: route: is there"),
+        ("a.yaml", "collections: []\nserver: x\ncollections: []\n", "line 3: collections: is there twice"),
+    ],
+)
+def test_a_key_twice_is_refused(tmp_path: Path, name: str, content: str, says: str) -> None:
+    """The last one won, and a collection was pinned to another encoder than the first line says."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigInvalid, match=says):
+        read_collections(tmp_path / name)
+
+
+def test_what_is_merged_into_a_table_may_be_said_again(tmp_path: Path) -> None:
+    """YAML's own way to share settings: a key of the table stands above that of the other one."""
+    text = (
+        f"collections:\n  - &first\n    name: A\n    encoder: {SPACE}\n    server: {SERVER}\n"
+        "  - <<: *first\n    name: B\n"
+    )
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    assert [spec.name for spec in read_collections(tmp_path / "a.yaml")] == ["A", "B"]
+
+
 def test_applying_twice_changes_nothing_the_second_time(tmp_path: Path) -> None:
     """A file can be applied on every deployment."""
     specs = read_collections(written(tmp_path, {"collections": [ONE, {**ONE, "name": "Ticket"}]}))

@@ -358,6 +358,17 @@ def test_class_names_are_believed(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DataInvalid, match=r"0 is entailment, 1 is not_entailment: .* Write 1 for entailment"):
         load_data(made(["entailment", "not_entailment"], "rte"))
     assert load_data(made(["not_equivalent", "equivalent"], "mrpc")).splits["train"].labels == (0.0, 1.0)
+    for number, right in enumerate((
+        ["not_duplicate", "duplicate"], ["0", "1"], ["unrelated", "related"], ["no match", "match"], ["no", "yes"],
+        ["Negative", "Positive"], ["incorrect", "correct"], ["wrong", "correct"], ["False", "True"],
+        ["different", "same"], ["dissimilar", "similar"], ["irrelevant", "relevant"], ["NOT-RELEVANT", "RELEVANT"],
+    )):  # fmt: skip
+        assert load_data(made(right, f"right{number}")).splits["train"].labels == (0.0, 1.0), right
+        with pytest.raises(DataInvalid, match=rf"the wrong way round. Write 1 for {right[1]} and 0 for {right[0]}"):
+            load_data(made(right[::-1], f"wrong{number}"))
+    for number, unknown in enumerate((["a", "b"], ["0", "2"], ["low", "middle", "high"], ["x", "paraphrased"])):
+        with pytest.raises(DataInvalid, match=r"0 is .* which of them belongs together is not known. Write 1 for"):
+            load_data(made(unknown, f"unknown{number}"))
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,25 @@ def test_a_file_of_scores_is_read_with_its_faults(tmp_path: Path) -> None:
         open_teacher(str(file))
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"query": "a ", "passage": "b", "score": 3}', "line 2: 'a' and 'b' have the score 3, and 2 before; keep one"),
+        ('{"query": "c", "passage": "b", "score": NaN}', "line 2: 'c' and 'b' have the score nan; expected a number"),
+        ('{"query": "c", "passage": "b", "score": 1, "score": 2}', "line 2: has the key 'score' twice"),
+    ],
+)
+def test_no_score_of_two_wins(tmp_path: Path, line: str, reason: str) -> None:
+    """The last one did; one score that is said twice is one."""
+    file = tmp_path / "scores.jsonl"
+    first = '{"query": "a", "passage": "b", "score": 2}\n'
+    file.write_text(first * 2, encoding="utf-8")
+    assert open_teacher(str(file)).scores([("a", "b")]) == [2.0]
+    file.write_text(first + line, encoding="utf-8")
+    with pytest.raises(DataInvalid, match=reason):
+        open_teacher(str(file))
+
+
 def test_a_hub_name_is_no_path_beside_the_configuration(tmp_path: Path) -> None:
     """A folder or file beside the configuration is meant by its path, anything else is a hub's name."""
     file = tmp_path / "c.toml"
