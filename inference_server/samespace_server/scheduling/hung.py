@@ -1,4 +1,4 @@
-"""Work that does not come back: a run of the model, or of the tokenizer, that no exception ends.
+"""Work that does not come back: a run of the model or of the tokenizer that nothing ends, or a thread that ended.
 
 Nobody can end a thread in foreign code. So the space answers nothing more, those who wait are told, and the server is
 no longer live, because a new start is the only cure. Time is counted in looks of the event loop, of which there is one
@@ -36,6 +36,8 @@ class StepsUnderWay:
     def __init__(self) -> None:
         """Nobody works."""
         self._steps: dict[int, WorkStep] = {}  # by thread
+        self.left: list[Job] = []
+        """Jobs of steps that an error ended: whoever was at them may be no more."""
 
     @contextmanager
     def step(self, what: str, jobs: Sequence[Job]) -> Iterator[None]:
@@ -43,6 +45,9 @@ class StepsUnderWay:
         self._steps[threading.get_ident()] = WorkStep(what, jobs)
         try:
             yield
+        except BaseException:
+            self.left.extend(jobs)
+            raise
         finally:
             del self._steps[threading.get_ident()]
 

@@ -29,7 +29,7 @@ from ..settings import Limits
 from .admission import Admission
 from .batching import Item, Lane, Planner
 from .delivery import Delivery
-from .hung import StepsUnderWay, WorkStep
+from .hung import StepsUnderWay
 from .job import Job, tokenize
 from .meters import SpaceMeters
 from .pacing import next_turn
@@ -78,7 +78,7 @@ class Workers:
         self._failed_runs = 0
         self._broken: str | None = None
         self._steps = StepsUnderWay()
-        self._hung: WorkStep | None = None
+        self._hung: str | None = None
         self._closing = threading.Event()
         self._large: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
@@ -97,7 +97,7 @@ class Workers:
     @property
     def hung(self) -> str | None:
         """What has not come back for too long, in words, or None."""
-        return None if self._hung is None else f"{self._hung.what} has not come back for {self._hung.looks} s"
+        return self._hung
 
     @property
     def waiting(self) -> int:
@@ -129,15 +129,21 @@ class Workers:
 
     def look(self, patience: int) -> None:
         """Once a second: a step that *patience* looks found under way will not come back, and nothing else is run."""
-        step = self._steps.look()
-        before, self._hung = self._hung, step if step is not None and step.looks >= patience else None
+        before, step = self._hung, self._steps.look()
+        jobs = list(self._steps.left)
+        self._hung = None
+        if not self._closing.is_set() and not all(thread.is_alive() for thread in self._threads):
+            self._hung = "one of its threads ended by an error"
+        elif step is not None and step.looks >= patience:
+            self._hung = f"{step.what} has not come back for {step.looks} s"
+            jobs += step.jobs
         if self._hung is not None:
-            if before is not self._hung:
-                log.error("space %s answers nothing more: %s", self._name, self.hung)
+            if before is None:
+                log.error("space %s answers nothing more: %s", self._name, self._hung)
             self._drop_all()
-            self._delivery.failed([(job, self._not_ready()) for job in self._hung.jobs])
+            self._delivery.failed([(job, self._not_ready()) for job in jobs])
         elif before is not None:
-            log.warning("space %s: %s came back", self._name, before.what)
+            log.warning("space %s answers again: what had not come back did", self._name)
 
     def close(self) -> None:
         """Let the threads end after what they have; waits for them."""

@@ -92,6 +92,30 @@ def test_a_tokenizer_that_does_not_come_back_counts_too(loaded: LoadedBuild, mon
     asyncio.run(scenario())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("place", ["pad", "next_turn"])
+def test_a_thread_that_ended_is_known(loaded: LoadedBuild, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Whatever ended it, in a step (no memory for a batch) or between two, nobody waits for it for ever."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(f"samespace_server.scheduling.{'runs' if place == 'pad' else 'workers'}.{place}", fail)
+
+    async def scenario() -> None:
+        async with engine_of(loaded) as (engine, model):
+            model.gate.set()
+            asked = asyncio.create_task(engine.embed(["index"], "query"))
+            while any(thread.is_alive() for thread in engine._workers._threads[:1]):
+                await asyncio.sleep(0.001)
+            engine._workers.look(PATIENCE)
+            assert engine.hung == "one of its threads ended by an error"
+            with pytest.raises(SpaceNotReady, match="ended by an error"):
+                await asked
+
+    asyncio.run(scenario())
+
+
 def test_the_event_loop_looks_by_itself(loaded: LoadedBuild, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to ask: within the limit of the settings, a run that hangs is known."""
     monkeypatch.setattr(engines, "LOOK_S", 0.001)
