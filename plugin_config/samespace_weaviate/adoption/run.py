@@ -331,7 +331,8 @@ def as_adoption(found: CollectionLook) -> Adoption:
             collection=found.collection,
             expected="vectors that one encoder made by one recipe",
             found=doubt,
-            remedy="nothing was changed; `samespace weaviate adopt --dry-run` tells more",
+            remedy=f"nothing was changed; `samespace weaviate adopt {found.collection} --candidate ENCODER --dry-run` tells "
+            "more",
         )
     return _adoption(each.vector, each.best, each.unread)
 

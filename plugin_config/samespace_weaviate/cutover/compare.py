@@ -78,6 +78,7 @@ class CutoverComparison:
         old_bytes, new_bytes: of the vectors as float32, from dimensions and the number of objects.
         margin: of the verdict.
         left_out: live queries that came faster than both answered, and were not asked.
+        tenant: the only one that was asked; "" where there are none.
     """
 
     old: str
@@ -90,6 +91,7 @@ class CutoverComparison:
     new_bytes: int
     margin: float
     left_out: int = 0
+    tenant: str = ""
 
     @property
     def overlap(self) -> float:

@@ -226,8 +226,10 @@ def require_pin(schema: Mapping[str, Any], space_id: str) -> Pin:
             expected=f"vector {vector_name(space_id)} of space {space_id}",
             found="; ".join(broken) if pin else f"no pin (vectors: {have or 'none named'})",
             remedy=f"nothing was sent. See `samespace weaviate check {name}`; a collection whose pin was changed has "
-            "to be put right or imported again, one without a pin gets it with `samespace weaviate migrate`, which "
-            "encodes its objects again, or beside what it has with `samespace weaviate create`",
+            "to be put right or imported again. One without a pin gets it with its vectors as they are: in place with "
+            f"`samespace weaviate adopt {name} --candidate ENCODER`, in a copy with `samespace weaviate move {name} "
+            f"--alias {name}Alias --encoder ENCODER --server http://HOST:PORT`; with new ones by `samespace weaviate "
+            "migrate`, and beside what it has by `samespace weaviate create`",
         )
     return pin
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from shlex import join
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -124,8 +124,9 @@ def adopt(
         of_space = {encoder.space_id: given for encoder, given in zip(opened, candidates, strict=True)}
         for adopted in run.adopt(store, found).values():
             say(wrapped(f"Vector {adopted.vector} is adopted into space {adopted.space}."))
-            audit = ["audit", name, "--encoder", of_space[adopted.space], "--written-within", f"{written_within:g}"]
-            say(f"Next: samespace weaviate {join([*audit, *weaviate.options()])}")
+            encoder, where = quote(of_space[adopted.space]), "".join(f" {quote(each)}" for each in weaviate.options())
+            within = f"{written_within:g}{where}"
+            say(f"Next: samespace weaviate audit {quote(name)} --encoder {encoder} --written-within {within}")
 
 
 def _tell_cost(store: Store, name: str, encoders: Sequence[Encoder], sample: int, max_texts: int | None) -> int:

@@ -209,6 +209,7 @@ def _planned(
     from samespace_weaviate.migration import references_from_others, sentences
     from samespace_weaviate.migration.moving import moved_schema, plan_move
     from samespace_weaviate.migration.refusals.aliases import refuse_other_copies, refuse_without_aliases
+    from samespace_weaviate.migration.refusals.unread import refuse_unread_tenants
     from samespace_weaviate.pinning.spec import collection_name
     from samespace_weaviate.replicas.alike import require_alike
 
@@ -229,6 +230,7 @@ def _planned(
             reason=f"is missing: vector {migration.old_vector} is adopted, and its copy is audited before it gets the "
             "name of its space; give the encoder that wrote it",
         )
+    refuse_unread_tenants(database, migration)
     require_alike(database, migration.old)
     moved_schema(schemas[migration.old], migration, server)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
