@@ -368,7 +368,8 @@ class ReplicasDiffer(WeaviateError):
         self.collection, self.found, self.nodes, self.ids = collection, found, nodes, ids
         super().__init__(
             f"collection {collection}: its replicas differ: {found}. `samespace weaviate repair {collection} "
-            "--encoder ENCODER` with a --node for each reconciles them, as asynchronous replication does; --consistency ONE takes one replica's"
+            "--encoder ENCODER` with a --node for each reconciles them, as asynchronous replication does; "
+            "--consistency ONE takes one replica's"
         )
 
 

@@ -208,16 +208,7 @@ def look(
         ReplicasDiffer, ReplicasUnknown: replicas do not hold the same, or nobody can tell.
         RequestInvalid: a number is out of range, or no candidate is given.
     """
-    if sample < 1 or not 0.0 < written_within < 1.0:
-        reason = f"{sample} and {written_within}; expected 1 or more, and above 0 and below 1"
-        raise RequestInvalid(field="sample and written_within", reason=reason)
-    least = most_texts(sample, TRIED_AT_LEAST)
-    if texts is not None and texts < least:
-        raise RequestInvalid(
-            field="--max-texts", reason=f"{texts}; a sample of {sample} objects needs {least} at least"
-        )
-    if not candidates:
-        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
+    _require_sane(candidates, sample, written_within, texts)
     name = collection_name(name)
     schema = database.schema(name)
     if schema is None:
@@ -248,6 +239,19 @@ def look(
         guarded,
         as_read(database, name),
     )
+
+
+def _require_sane(candidates: Sequence[Encoder], sample: int, written_within: float, texts: int | None) -> None:
+    if sample < 1 or not 0.0 < written_within < 1.0:
+        reason = f"{sample} and {written_within}; expected 1 or more, and above 0 and below 1"
+        raise RequestInvalid(field="sample and written_within", reason=reason)
+    least = most_texts(sample, TRIED_AT_LEAST)
+    if texts is not None and texts < least:
+        raise RequestInvalid(
+            field="--max-texts", reason=f"{texts}; a sample of {sample} objects needs {least} at least"
+        )
+    if not candidates:
+        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
 
 
 def vectors_without_pin(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -331,8 +335,8 @@ def as_adoption(found: CollectionLook) -> Adoption:
             collection=found.collection,
             expected="vectors that one encoder made by one recipe",
             found=doubt,
-            remedy=f"nothing was changed; `samespace weaviate adopt {found.collection} --candidate ENCODER --dry-run` tells "
-            "more",
+            remedy=f"nothing was changed; `samespace weaviate adopt {found.collection} --candidate ENCODER --dry-run` "
+            "tells more",
         )
     return _adoption(each.vector, each.best, each.unread)
 

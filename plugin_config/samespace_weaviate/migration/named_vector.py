@@ -209,8 +209,8 @@ def pins_of(schema: dict[str, Any]) -> tuple[Pin, ...]:
         raise MigrationBlocked(
             collection=schema["class"],
             reason="no vector of it is named after a space",
-            remedy="give it a pin with `samespace weaviate adopt`, its vectors as they are, or with `samespace weaviate "
-            "migrate`, which encodes all of it again",
+            remedy="give it a pin with `samespace weaviate adopt`, its vectors as they are, or with "
+            "`samespace weaviate migrate`, which encodes all of it again",
         )
     return pins
 

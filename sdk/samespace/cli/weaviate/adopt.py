@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from samespace.encoder import Encoder
     from samespace_weaviate import Store
     from samespace_weaviate.adoption.run import CollectionLook
+    from samespace_weaviate.pinning.adopted import Adoption
 
 _TEXTS, _SECONDS = 64, 2.0
 """Texts and seconds after which the pace is told."""
@@ -102,16 +104,8 @@ def adopt(
         encoders = list({each.space_id: each for each in opened}.values())
         most = _tell_cost(store, name, encoders, sample, max_texts)
         advance = _telling_pace(stack.enter_context(progress("texts encoded", 0)), most)
-        found = run.look(
-            store,
-            name,
-            encoders,
-            sample=sample,
-            written_within=written_within,
-            seed=seed,
-            texts=max_texts,
-            progress=advance,
-        )
+        looked = partial(run.look, sample=sample, written_within=written_within, seed=seed, texts=max_texts)
+        found = looked(store, name, encoders, progress=advance)
         _show(found, as_json)
         if dry_run and found.vectors and not any(each.doubt() for each in found.vectors):
             return
@@ -123,10 +117,15 @@ def adopt(
             click.confirm("Adding the guard to a collection cannot be undone. Go on?", abort=True, err=True)
         of_space = {encoder.space_id: given for encoder, given in zip(opened, candidates, strict=True)}
         for adopted in run.adopt(store, found).values():
-            say(wrapped(f"Vector {adopted.vector} is adopted into space {adopted.space}."))
-            encoder, where = quote(of_space[adopted.space]), "".join(f" {quote(each)}" for each in weaviate.options())
-            within = f"{written_within:g}{where}"
-            say(f"Next: samespace weaviate audit {quote(name)} --encoder {encoder} --written-within {within}")
+            _tell_next(name, adopted, of_space[adopted.space], written_within, weaviate)
+
+
+def _tell_next(name: str, adopted: Adoption, candidate: str, written_within: float, weaviate: NamedWeaviate) -> None:
+    """What was done, and the line to run next, for the same Weaviate."""
+    say(wrapped(f"Vector {adopted.vector} is adopted into space {adopted.space}."))
+    encoder, where = quote(candidate), "".join(f" {quote(each)}" for each in weaviate.options())
+    within = f"{written_within:g}{where}"
+    say(f"Next: samespace weaviate audit {quote(name)} --encoder {encoder} --written-within {within}")
 
 
 def _tell_cost(store: Store, name: str, encoders: Sequence[Encoder], sample: int, max_texts: int | None) -> int:
@@ -171,6 +170,16 @@ def _telling_pace(advance: Callable[[int], None], most: int) -> Callable[[int], 
     return counted
 
 
+def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; where the terminal is too narrow for it, a paragraph for each row."""
+    wide = table(head, rows)
+    if max(map(len, wide.splitlines())) <= shutil.get_terminal_size().columns:
+        return wide
+    return "\n".join(
+        wrapped("; ".join(f"{name}: {cell}" for name, cell in zip(head, row, strict=True))) for row in rows
+    )
+
+
 def _show(found: CollectionLook, as_json: bool) -> None:
     from samespace_weaviate.adoption import words
 
@@ -178,7 +187,7 @@ def _show(found: CollectionLook, as_json: bool) -> None:
         echo(json.dumps(words.to_json(found), indent=2))
         return
     for each in found.vectors:
-        echo(table(words.HEAD, words.rows(each)))
+        echo(_fitting(words.HEAD, words.rows(each)))
     for sentence in words.sentences(found):
         echo(wrapped(sentence))
     for each in found.vectors:

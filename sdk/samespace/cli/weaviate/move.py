@@ -12,7 +12,7 @@ from uuid import uuid4
 import click
 
 from ...errors import RequestInvalid
-from ..console import echo, say
+from ..console import echo, say, wrapped
 from ..encoders import SPACE_ID, space_of
 from .audit import open_for_audit
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -234,7 +234,7 @@ def _planned(
     require_alike(database, migration.old)
     moved_schema(schemas[migration.old], migration, server)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
-        echo(sentence)
+        echo(wrapped(sentence))
     if not migration.tenants:
         say(f"{database.count(migration.old):,} objects.")
     return migration

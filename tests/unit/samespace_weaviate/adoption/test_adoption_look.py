@@ -219,3 +219,15 @@ def test_the_command_names_foreign_objects(invoked: Callable[..., Any]) -> None:
     as_json = invoked(database, "adopt", NAME, "--candidate", "x", "--yes", "--json")
     (vector,) = json.loads(as_json.stdout)["vectors"]
     assert {each["id"] for each in vector["otherwise"]} == {str(each) for each in foreign}
+
+
+def test_nothing_is_wider_than_the_terminal(invoked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the line to run, which is copied as one."""
+    monkeypatch.setenv("COLUMNS", "60")
+    database = collection("a", "cold", properties=("text", "title"))
+    fill(database, WordEncoder(), texts(40), "a")
+    database.status[NAME]["cold"] = "COLD"
+    done = invoked(database, "adopt", NAME, "--candidate", "x", "--yes")
+    assert done.exit_code == 0, done.output
+    long = [line for line in done.output.splitlines() if len(line) > 60 and not line.startswith("Next: ")]
+    assert all(len(max(line.split(), key=len)) > 50 for line in long), long
