@@ -151,11 +151,10 @@ class ManifestInvalid(ArtifactError):
 class ArtifactUntrusted(ArtifactError):
     """Nobody who is trusted vouches for an artifact."""
 
-    def __init__(self, *, folder: str, reason: str) -> None:
+    def __init__(self, *, folder: str, reason: str, remedy: str = "") -> None:
         self.folder, self.reason = folder, reason
-        super().__init__(
-            f"{folder}: {reason}; have it signed with `samespace certify`, or trust the key that signed it"
-        )
+        remedy = remedy or "have it signed by whoever made it (`samespace certify`), or trust the key that signed it"
+        super().__init__(f"{folder}: {reason}; {remedy}")
 
 
 class GraphsDiffer(ArtifactError):
@@ -368,8 +367,9 @@ class ReplicasDiffer(WeaviateError):
     def __init__(self, *, collection: str, found: str, nodes: tuple[str, ...] = (), ids: tuple[str, ...] = ()) -> None:
         self.collection, self.found, self.nodes, self.ids = collection, found, nodes, ids
         super().__init__(
-            f"collection {collection}: its replicas differ: {found}. `samespace weaviate repair {collection}` with a "
-            "--node for each reconciles them, as asynchronous replication does; --consistency ONE takes one replica's"
+            f"collection {collection}: its replicas differ: {found}. `samespace weaviate repair {collection} "
+            "--encoder ENCODER` with a --node for each reconciles them, as asynchronous replication does; "
+            "--consistency ONE takes one replica's"
         )
 
 

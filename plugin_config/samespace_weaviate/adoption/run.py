@@ -21,7 +21,7 @@ from ..access.database import Database
 from ..access.values import StoredObject
 from ..audit.bounds import share_at_most
 from ..audit.recipes import InputRecipe, declared, text_properties
-from ..pinning.adopted import Adoption, guard_settings
+from ..pinning.adopted import MOST_NAMED, Adoption, guard_settings
 from ..pinning.index import Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.routes import vectorizer_of
@@ -29,7 +29,7 @@ from ..pinning.spec import GUARD_VECTOR, collection_name
 from ..pinning.unpinned import has_unnamed_vector
 from ..replicas.alike import as_read, require_alike
 from .sample import CollectionSample, draw, longest_first
-from .search import WRITTEN_WITHIN, RecipeFit, RecipeSearch, Sampled
+from .search import TRIED_AT_LEAST, WRITTEN_WITHIN, ObjectKey, RecipeFit, RecipeSearch, Sampled, most_texts
 
 SAMPLE: Final = 200
 CONFIDENCE: Final = 0.99
@@ -46,12 +46,16 @@ class CandidateFit:
         space_id: its.
         dims: of its vectors.
         recipes: that it was found to have written with, what explains most first; () for none.
+        encoded: texts that it took.
+        untried: recipes that were next when no more texts were allowed.
     """
 
     name: str
     space_id: str
     dims: int
     recipes: tuple[RecipeFit, ...]
+    encoded: int = 0
+    untried: tuple[InputRecipe, ...] = ()
 
     @property
     def fitting(self) -> int:
@@ -70,6 +74,8 @@ class VectorLook:
         candidates: each with what it explains, what explains most first.
         fair: whether every object had the same chance of being sampled; else nothing is said of the others.
         without: objects of the sample that have a text and not this vector.
+        unread: tenants that were not read, of which nothing is said either.
+        met: the objects that were sampled, as far as they have a vector.
     """
 
     vector: str
@@ -78,6 +84,8 @@ class VectorLook:
     candidates: tuple[CandidateFit, ...]
     fair: bool = True
     without: int = 0
+    unread: tuple[str, ...] = ()
+    met: tuple[ObjectKey, ...] = ()
 
     @property
     def best(self) -> CandidateFit | None:
@@ -92,9 +100,15 @@ class VectorLook:
         return tuple(each for each in others if best and each is not best and each.fitting == best.fitting)
 
     @property
+    def otherwise(self) -> tuple[ObjectKey, ...]:
+        """The objects of the sample that the first recipe of the best does not explain; all, where there is none."""
+        fitting = frozenset(self.best.recipes[0].objects) if self.best else frozenset()
+        return tuple(sorted(each for each in self.met if each not in fitting))
+
+    @property
     def strangers_at_most(self) -> float:
         """The largest share of objects that are otherwise, which the sample does not rule out, 0 to 1; 1 for an unfair
-        one."""
+        one. Of tenants that were not read it says nothing."""
         if not self.fair:
             return 1.0
         fitting = len(self.best.recipes[0].objects) if self.best else 0
@@ -104,6 +118,8 @@ class VectorLook:
         """Why it is not known who wrote all of it, and how; "" where it is."""
         best = self.best
         if best is None:
+            if any(each.untried for each in self.candidates):
+                return "none of the candidates was found to have written it; --max-texts tries more, --candidate others"
             return "none of the candidates wrote it; name others with --candidate"
         first = best.recipes[0]
         if self.alike:
@@ -114,7 +130,8 @@ class VectorLook:
         if len(first.objects) < self.sampled:
             return (
                 f"{self.sampled - len(first.objects)} of {self.sampled} objects are otherwise, so it holds vectors "
-                "that do not compare; migrate it, which encodes all of it again"
+                "that do not compare; delete these objects or write them again with its vectors, or migrate it, which "
+                "encodes all of it again"
             )
         return ""
 
@@ -138,7 +155,7 @@ class CollectionLook:
         pins: those that are pinned, or were adopted before.
         read: objects that were read.
         tenants: that were read.
-        unread: tenants that were left as they are.
+        unread: tenants that were not, and are as they were.
         guarded: whether the guard is there already.
         as_read: of how many replicas all this is, where it is not of all.
     """
@@ -148,7 +165,7 @@ class CollectionLook:
     pins: tuple[Pin, ...]
     read: int
     tenants: tuple[str, ...]
-    unread: int
+    unread: tuple[str, ...]
     guarded: bool
     as_read: str = ""
 
@@ -156,10 +173,14 @@ class CollectionLook:
     def adoptions(self) -> dict[str, Adoption]:
         """What can be pinned in place, by vector."""
         return {
-            each.vector: Adoption(each.vector, each.best.space_id, each.best.recipes[0].recipe.to_json())
+            each.vector: _adoption(each.vector, each.best, each.unread)
             for each in self.vectors
             if each.best is not None and not each.obstacle()
         }
+
+
+def _adoption(vector: str, best: CandidateFit, unread: tuple[str, ...]) -> Adoption:
+    return Adoption(vector, best.space_id, best.recipes[0].recipe.to_json(), len(unread), unread[:MOST_NAMED])
 
 
 def look(
@@ -170,6 +191,7 @@ def look(
     sample: int = SAMPLE,
     written_within: float = WRITTEN_WITHIN,
     seed: int = 0,
+    texts: int | None = None,
     progress: Callable[[int], None] = lambda texts: None,
 ) -> CollectionLook:
     """Encode a sample of the collection by every candidate and recipe; nothing is written.
@@ -178,6 +200,7 @@ def look(
         candidates: encoders that may have written it.
         sample: objects that are read.
         written_within: 1 - cos to an exact build that the build that wrote may have, e.g. 0.02 for int8.
+        texts: that each candidate encodes for each vector, at most; None for `most_texts(sample)`.
         progress: gets how many more texts were encoded.
 
     Raises:
@@ -185,11 +208,7 @@ def look(
         ReplicasDiffer, ReplicasUnknown: replicas do not hold the same, or nobody can tell.
         RequestInvalid: a number is out of range, or no candidate is given.
     """
-    if sample < 1 or not 0.0 < written_within < 1.0:
-        reason = f"{sample} and {written_within}; expected 1 or more, and above 0 and below 1"
-        raise RequestInvalid(field="sample and written_within", reason=reason)
-    if not candidates:
-        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
+    _require_sane(candidates, sample, written_within, texts)
     name = collection_name(name)
     schema = database.schema(name)
     if schema is None:
@@ -199,22 +218,21 @@ def look(
     require_alike(database, name)
     drawn = draw(database, schema, sample, random.Random(seed))
     properties = longest_first(drawn.objects, text_properties(schema))
-    pins = read_pins(schema)
-    pinned = {pin.vector for pin in pins}
-    named = [each for each in schema.get("vectorConfig") or {} if each not in pinned and each != GUARD_VECTOR]
-    unnamed = [""] if has_unnamed_vector(schema) else []
+    texts = most_texts(sample) if texts is None else texts
 
     def fits_of(vector: str, objects: Sequence[Sampled]) -> list[CandidateFit]:
         module, settings = vectorizer_of(schema, vector)
         as_module = declared(schema, Pin(vector, module, settings, "", "", ""))
-        return [_fit(schema, each, objects, properties, as_module, written_within, progress) for each in candidates]
+        return [
+            _fit(schema, each, objects, properties, as_module, written_within, texts, progress) for each in candidates
+        ]
 
-    looks = [_look_at(vector, drawn, properties, fits_of) for vector in (*sorted(named), *unnamed)]
+    looks = [_look_at(vector, drawn, properties, fits_of) for vector in vectors_without_pin(schema)]
     guarded = GUARD_VECTOR in (schema.get("vectorConfig") or {})
     return CollectionLook(
         str(schema["class"]),
         tuple(looks),
-        pins,
+        read_pins(schema),
         len(drawn.objects),
         drawn.tenants,
         drawn.unread,
@@ -223,20 +241,42 @@ def look(
     )
 
 
+def _require_sane(candidates: Sequence[Encoder], sample: int, written_within: float, texts: int | None) -> None:
+    if sample < 1 or not 0.0 < written_within < 1.0:
+        reason = f"{sample} and {written_within}; expected 1 or more, and above 0 and below 1"
+        raise RequestInvalid(field="sample and written_within", reason=reason)
+    least = most_texts(sample, TRIED_AT_LEAST)
+    if texts is not None and texts < least:
+        raise RequestInvalid(
+            field="--max-texts", reason=f"{texts}; a sample of {sample} objects needs {least} at least"
+        )
+    if not candidates:
+        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
+
+
+def vectors_without_pin(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The vectors of *schema* that `look` looks at; "" for the one without a name."""
+    pinned = {pin.vector for pin in read_pins(schema)}
+    named = [each for each in schema.get("vectorConfig") or {} if each not in pinned and each != GUARD_VECTOR]
+    return (*sorted(named), *([""] if has_unnamed_vector(schema) else []))
+
+
 def _look_at(
     vector: str,
     drawn: CollectionSample,
     properties: Sequence[str],
     fits_of: Callable[[str, Sequence[Sampled]], Sequence[CandidateFit]],
 ) -> VectorLook:
-    stored = [(each, each.vectors[vector]) for each in drawn.objects if vector in each.vectors]
-    objects = [Sampled(each.uuid, each.properties, row) for each, row in stored if _has_direction(row)]
+    owned = zip(drawn.owners, drawn.objects, strict=True)
+    stored = [(owner, each, each.vectors[vector]) for owner, each in owned if vector in each.vectors]
+    objects = [Sampled(each.uuid, each.properties, row, owner) for owner, each, row in stored if _has_direction(row)]
     dims = int(np.bincount([len(each.stored) for each in objects]).argmax()) if objects else 0
     ranked = sorted(
         fits_of(vector, objects), key=lambda fit: (-len(fit.recipes[0].objects) if fit.recipes else 1, -fit.fitting)
     )
     without = sum(1 for each in drawn.objects if vector not in each.vectors and _has_text(each, properties))
-    return VectorLook(vector, len(stored), dims, tuple(ranked), drawn.fair, without)
+    met = tuple((owner, each.uuid) for owner, each, _ in stored)
+    return VectorLook(vector, len(stored), dims, tuple(ranked), drawn.fair, without, drawn.unread, met)
 
 
 def _has_direction(row: Float32) -> bool:
@@ -295,9 +335,10 @@ def as_adoption(found: CollectionLook) -> Adoption:
             collection=found.collection,
             expected="vectors that one encoder made by one recipe",
             found=doubt,
-            remedy="nothing was changed; `samespace weaviate adopt --dry-run` tells more",
+            remedy=f"nothing was changed; `samespace weaviate adopt {found.collection} --candidate ENCODER --dry-run` "
+            "tells more",
         )
-    return Adoption(each.vector, each.best.space_id, each.best.recipes[0].recipe.to_json())
+    return _adoption(each.vector, each.best, each.unread)
 
 
 def _fit(
@@ -307,9 +348,10 @@ def _fit(
     properties: Sequence[str],
     as_module: InputRecipe,
     written_within: float,
+    texts: int,
     progress: Callable[[int], None],
 ) -> CandidateFit:
     alike = [each for each in objects if len(each.stored) == encoder.dims]
-    search = RecipeSearch(encoder, str(schema["class"]), properties, as_module, written_within, progress)
+    search = RecipeSearch(encoder, str(schema["class"]), properties, as_module, written_within, progress, texts)
     recipes = tuple(search.recipes(alike)) if alike and properties else ()
-    return CandidateFit(encoder.name, encoder.space_id, encoder.dims, recipes)
+    return CandidateFit(encoder.name, encoder.space_id, encoder.dims, recipes, search.encoded, tuple(search.untried))

@@ -30,47 +30,53 @@ class CollectionSample:
 
     Attributes:
         objects: with all their vectors.
+        owners: the tenant of each; "" for none.
         tenants: that were read; () for a collection without tenants.
         unread: tenants that are not active, and further ones beyond `MOST_TENANTS`.
-        fair: whether every object of them had the same chance.
+        fair: whether every object of those that were read had the same chance.
     """
 
     objects: tuple[StoredObject, ...]
+    owners: tuple[str, ...]
     tenants: tuple[str, ...] = ()
-    unread: int = 0
+    unread: tuple[str, ...] = ()
     fair: bool = True
 
 
 def draw(
     database: Database, schema: Mapping[str, Any], size: int, chance: random.Random, walked: int = MOST_WALKED
 ) -> CollectionSample:
-    """About *size* objects of the collection, of its active tenants in proportion; all of them where there are few.
+    """*size* objects of the collection, of its active tenants; all of them where there are fewer.
 
     Args:
         walked: objects up to which every id is read.
     """
     name = str(schema["class"])
     there = database.tenants(name)
-    if not (schema.get("multiTenancyConfig") or {}).get("enabled"):
-        fair = database.count(name) <= walked
-        return CollectionSample(_drawn(database, name, size, chance, fair), fair=fair)
-    active = sorted(tenant for tenant, awake in there.items() if awake)
-    chosen = sorted(chance.sample(active, min(MOST_TENANTS, len(active))))
-    counts = {tenant: database.of_tenant(tenant).count(name) for tenant in chosen}
-    total, fair = sum(counts.values()), sum(counts.values()) <= walked
-    objects: list[StoredObject] = []
-    for tenant, count in counts.items():
-        share = -(-size * count // total) if total else 0
-        objects += _drawn(database.of_tenant(tenant), name, share, chance, fair) if share else ()
-    return CollectionSample(tuple(objects), tuple(chosen), len(there) - len(chosen), fair)
-
-
-def _drawn(database: Database, name: str, size: int, chance: random.Random, fair: bool) -> tuple[StoredObject, ...]:
-    if not fair:
-        return tuple(_spots(database, name, size, chance))
-    ids, _ = reservoir(database.ids(name), size, chance)
-    read = (database.get(name, each, vectors=True) for each in ids)
-    return tuple(each for each in read if each is not None)
+    doors, chosen = {"": database}, list[str]()
+    if (schema.get("multiTenancyConfig") or {}).get("enabled"):
+        active = sorted(tenant for tenant, awake in there.items() if awake)
+        chosen = sorted(chance.sample(active, min(MOST_TENANTS, len(active))))
+        doors = {tenant: database.of_tenant(tenant) for tenant in chosen}
+    counts = {tenant: door.count(name) for tenant, door in doors.items()}
+    total = sum(counts.values())
+    found = list[tuple[str, StoredObject]]()
+    if fair := total <= walked:
+        # One draw from all tenants' ids: so many of each by its size would give those of small ones a better chance.
+        ids, _ = reservoir(((tenant, uuid) for tenant, door in doors.items() for uuid in door.ids(name)), size, chance)
+        read = ((tenant, doors[tenant].get(name, uuid, vectors=True)) for tenant, uuid in ids)
+        found = [(tenant, each) for tenant, each in read if each is not None]
+    else:
+        for tenant, door in doors.items():
+            share = -(-size * counts[tenant] // total)
+            found += [(tenant, each) for each in _spots(door, name, share, chance)] if share else ()
+    return CollectionSample(
+        tuple(each for _, each in found),
+        tuple(tenant for tenant, _ in found),
+        tuple(chosen),
+        tuple(sorted(set(there) - set(chosen))),
+        fair,
+    )
 
 
 def _spots(database: Database, name: str, size: int, chance: random.Random) -> list[StoredObject]:

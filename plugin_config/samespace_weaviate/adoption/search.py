@@ -34,6 +34,17 @@ RECIPES: Final = 3
 """That are told apart in one collection."""
 WRITTEN_WITHIN: Final = 2e-4
 """1 - cos that is allowed to vectors of which nobody knows the build: half precision stays within it."""
+TRIED: Final = 340
+"""Recipes that a search may try on the pilot, each with other texts; those that find one mostly need fewer."""
+TRIED_AT_LEAST: Final = 100
+
+ObjectKey = tuple[str, UUID]
+"""A tenant ("" for none) and an id: tenants may have objects of the same ids."""
+
+
+def most_texts(sample: int, tried: int = TRIED) -> int:
+    """Texts that a search may encode: those of *tried* recipes, and those of the whole sample for what it finds."""
+    return tried * PILOT + RECIPES * sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +54,18 @@ class Sampled:
     Attributes:
         properties: as stored.
         stored: (dim,) float32.
+        tenant: whose it is; "" for none.
     """
 
     uuid: UUID
     properties: Mapping[str, object]
     stored: Float32
+    tenant: str = ""
+
+    @property
+    def key(self) -> ObjectKey:
+        """What tells it from all others of the collection."""
+        return self.tenant, self.uuid
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +73,13 @@ class RecipeFit:
     """A recipe, and the objects whose vectors it makes.
 
     Attributes:
-        objects: ids of those that fit.
+        objects: those that fit.
         worst: the largest 1 - cos of them.
         build: that their distances tell of, or "given".
     """
 
     recipe: InputRecipe
-    objects: tuple[UUID, ...]
+    objects: tuple[ObjectKey, ...]
     worst: float
     build: str
 
@@ -76,6 +94,12 @@ class RecipeSearch:
         properties: its text properties, the longest first.
         declared: what the module of the schema would do.
         written_within: 1 - cos to the exact build that is allowed.
+        progress: gets how many more texts were encoded.
+        texts: that `recipes` may encode, at most; None for `most_texts`.
+
+    Attributes:
+        encoded: texts so far.
+        untried: recipes that were next when no more texts were allowed.
     """
 
     encoder: Encoder
@@ -84,16 +108,23 @@ class RecipeSearch:
     declared: InputRecipe
     written_within: float = WRITTEN_WITHIN
     progress: Callable[[int], None] = lambda count: None
+    texts: int | None = None
+    encoded: int = 0
+    untried: dict[InputRecipe, None] = field(default_factory=dict)
+    _tries_end: int = 0
     _made: dict[tuple[Role, bool, str], Float32] = field(default_factory=dict)
 
     def recipes(self, objects: Sequence[Sampled]) -> list[RecipeFit]:
         """The recipes that made vectors of *objects*, those that explain most first; [] for none.
 
         A recipe that is found for what others left over may explain all of it: that long texts were cut shows in long
-        texts alone.
+        texts alone. Where no more texts are allowed, what is the nearest so far is held against all the same.
         """
         tried: list[InputRecipe] = []
         left = list(objects)
+        most = most_texts(len(objects)) if self.texts is None else self.texts
+        # The rest is for holding what is found against all objects.
+        self._tries_end = self.encoded + most - RECIPES * len(objects)
         while len(tried) < RECIPES and (fit := self._one(left)) is not None and fit.recipe not in tried:
             tried.append(fit.recipe)
             left = _without(left, fit)
@@ -117,7 +148,8 @@ class RecipeSearch:
         """
         pilot = spread_out(objects, PILOT)
         guesses = first_guesses(self.properties, self.declared)
-        far = {each: self._far(each, pilot) for each in guesses} if pilot else {}
+        far: dict[InputRecipe, float] = {}
+        self._try(guesses if pilot else [], pilot, far)
         if not far or min(far.values()) > UNRELATED:
             return None
         expanded: set[InputRecipe] = set()
@@ -127,10 +159,19 @@ class RecipeSearch:
                 break
             expanded.update(beam)
             for each in beam:
-                for near in neighbours(each, self.properties, self.collection):
-                    if near not in far:
-                        far[near] = self._far(near, pilot)
+                self._try(neighbours(each, self.properties, self.collection), pilot, far)
         return self._held_against(min(far, key=far.__getitem__), objects)
+
+    def _try(self, recipes: Sequence[InputRecipe], pilot: Sequence[Sampled], far: dict[InputRecipe, float]) -> None:
+        """Add to *far* how far each of *recipes* is, as long as texts are left for it."""
+        for each in recipes:
+            if each in far:
+                continue
+            if self.encoded + len(self._new(each, pilot)) > self._tries_end:
+                self.untried[each] = None
+            else:
+                far[each] = self._far(each, pilot)
+                self.untried.pop(each, None)
 
     def _held_against(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> RecipeFit | None:
         distances = self._distances(recipe, objects)
@@ -138,7 +179,7 @@ class RecipeSearch:
         fits = distances <= tolerance.allowed
         if not fits.any():
             return None
-        ids = tuple(each.uuid for each, fit in zip(objects, fits, strict=True) if fit)
+        ids = tuple(each.key for each, fit in zip(objects, fits, strict=True) if fit)
         return RecipeFit(recipe, ids, float(distances[fits].max()), tolerance.writer.build)
 
     @property
@@ -161,7 +202,7 @@ class RecipeSearch:
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """1 - cos of each stored vector to what the recipe makes; 2 where it makes nothing."""
         texts = [recipe.text(each.properties) for each in objects]
-        self._encode([text for text in texts if text], recipe)
+        self._encode(self._new(recipe, objects), recipe)
         return np.array(
             [
                 distance(each.stored[None], self._made[recipe.role, recipe.cut, text][None]) if text else 2.0
@@ -169,10 +210,15 @@ class RecipeSearch:
             ]
         )
 
-    def _encode(self, texts: Sequence[str], recipe: InputRecipe) -> None:
-        new = [text for text in dict.fromkeys(texts) if (recipe.role, recipe.cut, text) not in self._made]
+    def _new(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> list[str]:
+        """The texts of *objects* that were not encoded yet, each once."""
+        texts = dict.fromkeys(recipe.text(each.properties) for each in objects)
+        return [text for text in texts if text and (recipe.role, recipe.cut, text) not in self._made]
+
+    def _encode(self, new: Sequence[str], recipe: InputRecipe) -> None:
         for text, (rows, _) in zip(new, encode_rows(self.encoder, new, recipe.role, windows=recipe.cut), strict=True):
             self._made[recipe.role, recipe.cut, text] = rows[0]
+        self.encoded += len(new)
         self.progress(len(new))
 
 
@@ -184,13 +230,13 @@ def _beam(
     by_properties: dict[tuple[str, ...], InputRecipe] = {}
     for each in ranked:
         by_properties.setdefault(each.properties, each)
-    first = sorted((each for each in guesses if each not in expanded), key=far.__getitem__)
+    first = sorted((each for each in guesses if each in far and each not in expanded), key=far.__getitem__)
     return list(dict.fromkeys([*list(by_properties.values())[:BEAM], *first[:BEAM], *ranked[1:2]]))
 
 
 def _without(objects: Sequence[Sampled], fit: RecipeFit) -> list[Sampled]:
     fitting = set(fit.objects)
-    return [each for each in objects if each.uuid not in fitting]
+    return [each for each in objects if each.key not in fitting]
 
 
 def spread_out(objects: Sequence[Sampled], most: int) -> list[Sampled]:

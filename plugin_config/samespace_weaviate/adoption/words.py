@@ -9,7 +9,11 @@ from samespace.errors import short
 
 from ..audit.recipes import InputRecipe
 from .run import CONFIDENCE, CandidateFit, CollectionLook, VectorLook
+from .search import ObjectKey
 
+MOST_SHOWN: Final = 20
+"""Objects that are named to people; JSON has all that were met."""
+_RECIPES_SHOWN: Final = 3
 HEAD: Final = ("candidate", "dims", "fits", "recipe")
 
 
@@ -49,8 +53,9 @@ def verdict(found: VectorLook) -> str:
         f"{name}: {len(fit.objects)} of {found.sampled} objects are what {found.best.name} (space "
         f"{short(found.best.space_id)}) makes of {described(fit.recipe)}; "
     )
+    those = "those of the tenants that were read" if found.unread else "all"
     said += (
-        f"with {CONFIDENCE:.0%} confidence at most {found.strangers_at_most:.2%} of all are otherwise."
+        f"with {CONFIDENCE:.0%} confidence at most {found.strangers_at_most:.2%} of {those} are otherwise."
         if found.fair
         else "nothing is known of the others, because there are too many ids to draw fairly: audit it."
     )
@@ -65,14 +70,53 @@ def verdict(found: VectorLook) -> str:
 
 def sentences(found: CollectionLook) -> Iterator[str]:
     """What was looked at, and what follows."""
-    tenants = f" of {len(found.tenants)} tenants" if found.tenants else ""
-    yield f"{found.read} objects{tenants} read{', ' + found.as_read if found.as_read else ''}."
+    tenants = f" of {_count(len(found.tenants), 'tenant', 'tenants')}" if found.tenants else ""
+    read = _count(found.read, "object", "objects")
+    yield f"{read}{tenants} read{', ' + found.as_read if found.as_read else ''}."
     if found.unread:
-        yield f"{found.unread} tenants were not read, and are as they were; nothing is known of them."
+        yield (
+            f"{_count(len(found.unread), 'tenant was', 'tenants were')} not read, and "
+            f"{'is as it was' if len(found.unread) == 1 else 'are as they were'}; nothing is known of "
+            f"{'it' if len(found.unread) == 1 else 'them'}: {_some(found.unread, _RECIPES_SHOWN)}."
+        )
     for pin in found.pins:
         yield f"Vector {pin.vector} is {'adopted' if pin.adopted else 'pinned'} already, to space {short(pin.space)}."
     for each in found.vectors:
         yield verdict(each)
+        yield from _left_untried(each)
+
+
+def strangers(found: VectorLook) -> list[str]:
+    """The first objects that are otherwise, a line each, where most are not; [] where it is not known who wrote it."""
+    if found.best is None or not found.otherwise:
+        return []
+    shown = [_object(each) for each in found.otherwise[:MOST_SHOWN]]
+    more = len(found.otherwise) - len(shown)
+    return [*shown, *([f"and {more} more that were met: --json tells all of them"] if more else [])]
+
+
+def _object(each: ObjectKey) -> str:
+    tenant, uuid = each
+    return f"{uuid} of tenant {tenant}" if tenant else str(uuid)
+
+
+def _left_untried(found: VectorLook) -> Iterator[str]:
+    """Where not everything was tried, and not everything is explained."""
+    for each in found.candidates if found.doubt() else ():
+        if each.untried and len(each.recipes[0].objects if each.recipes else ()) < found.sampled:
+            yield (
+                f"{each.name} encoded {each.encoded:,} texts, and no more were allowed: not everything was tried. "
+                f"{_count(len(each.untried), 'recipe was', 'recipes were')} next, such as "
+                f"{'; '.join(described(recipe) for recipe in each.untried[:_RECIPES_SHOWN])}. --max-texts allows more."
+            )
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
+
+
+def _some(names: tuple[str, ...], most: int) -> str:
+    return ", ".join(names[:most]) + (" and others" if len(names) > most else "")
 
 
 def to_json(found: CollectionLook) -> dict[str, Any]:
@@ -81,7 +125,7 @@ def to_json(found: CollectionLook) -> dict[str, Any]:
         "collection": found.collection,
         "read": found.read,
         "tenants": list(found.tenants),
-        "unread_tenants": found.unread,
+        "unread_tenants": list(found.unread),
         "vectors": [
             {
                 "vector": each.vector,
@@ -90,6 +134,7 @@ def to_json(found: CollectionLook) -> dict[str, Any]:
                 "adoptable": not each.obstacle(),
                 "obstacle": each.obstacle(),
                 "otherwise_at_most": each.strangers_at_most,
+                "otherwise": [{"tenant": tenant, "id": str(uuid)} for tenant, uuid in each.otherwise],
                 "candidates": [_candidate(one) for one in each.candidates],
             }
             for each in found.vectors
@@ -102,7 +147,14 @@ def _candidate(found: CandidateFit) -> dict[str, Any]:
         {"recipe": fit.recipe.to_json(), "fits": len(fit.objects), "worst": fit.worst, "build": fit.build}
         for fit in found.recipes
     ]
-    return {"name": found.name, "space": found.space_id, "dims": found.dims, "recipes": recipes}
+    return {
+        "name": found.name,
+        "space": found.space_id,
+        "dims": found.dims,
+        "recipes": recipes,
+        "encoded": found.encoded,
+        "untried": [each.to_json() for each in found.untried],
+    }
 
 
 def _name(found: CandidateFit) -> str:

@@ -22,7 +22,8 @@ def verdict(report: AuditReport) -> str:
     if not report.population and not report.unread:
         return "There are no objects."
     if report.unread and not report.tenants:
-        return f"Nothing was audited: none of {len(report.unread)} tenants is active."
+        none = "its only tenant is not" if len(report.unread) == 1 else f"none of {len(report.unread)} tenants is"
+        return f"Nothing was audited: {none} active."
     said = _verdict(report)
     said = f"{said[:-1]}, {report.as_read}." if report.as_read else said
     unread = f"{len(report.unread)} inactive tenant{'s were' if len(report.unread) > 1 else ' was'} NOT audited."
@@ -31,17 +32,26 @@ def verdict(report: AuditReport) -> str:
 
 def _verdict(report: AuditReport) -> str:
     counted = f"{report.wrong} of the {report.sampled} objects that were looked at"
+    whose = _whose(report)
     if report.sampled == report.population:
         if report.wrong:
-            return f"{counted} are wrong: these are all."
+            return f"{counted} are wrong: these are all{whose}."
         waiting = f", but {report.queued} vectors wait to be indexed" if report.queued else ""
-        return f"None of all {report.sampled} objects is wrong{waiting}."
-    limit = f"at most {percent(report.at_most)} of the {report.population} objects can be wrong"
+        return f"None of all {report.sampled} objects{whose} is wrong{waiting}."
+    limit = f"at most {percent(report.at_most)} of the {report.population} objects{whose} can be wrong"
     sure = f"with {percent(report.confidence)} confidence"
     if report.wrong:
         return f"{counted} are wrong; {limit}, {sure}."
     waiting = f"; {report.queued} vectors wait to be indexed" if report.queued else ""
     return f"None of the {report.sampled} objects that were looked at is wrong; {limit}, {sure}{waiting}."
+
+
+def _whose(report: AuditReport) -> str:
+    """Of which tenants the bound is, where there are tenants: others may be unread, or were not asked for."""
+    read = [each.tenant for each in report.tenants if each.tenant]
+    if not read:
+        return ""
+    return f" of tenant {read[0]}" if len(read) == 1 else f" of the {len(read)} tenants that were read"
 
 
 def sentences(report: AuditReport) -> list[str]:

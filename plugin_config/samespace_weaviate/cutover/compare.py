@@ -23,6 +23,7 @@ from .verdict import MARGIN, CutoverVerdict, average_overlap, decide, decide_unj
 
 DEPTH: Final = 10
 _EXTREMES: Final = 5
+_CHARS: Final = 300
 _OVERSAMPLE: Final = 4
 _MOST_HITS: Final = 1000
 """Times more hits than documents that are asked for where documents have several objects."""
@@ -78,6 +79,7 @@ class CutoverComparison:
         old_bytes, new_bytes: of the vectors as float32, from dimensions and the number of objects.
         margin: of the verdict.
         left_out: live queries that came faster than both answered, and were not asked.
+        tenant: the only one that was asked; "" where there are none.
     """
 
     old: str
@@ -90,6 +92,7 @@ class CutoverComparison:
     new_bytes: int
     margin: float
     left_out: int = 0
+    tenant: str = ""
 
     @property
     def overlap(self) -> float:
@@ -136,7 +139,11 @@ class CutoverSide:
         self._by_uuid = id_property == "uuid" and "uuid" not in names
         if not self._windows and id_property not in names and not self._by_uuid:
             have = ", ".join(sorted(names))
-            raise RequestInvalid(field="--id-property", reason=f"{id_property!r}; {self.name} has {have}")
+            raise RequestInvalid(
+                field="--id-property",
+                reason=f"{id_property!r}; {self.name} has {have}. Name the one with the documents' ids, or uuid for "
+                "the objects' own",
+            )
 
     def answers(self, query: str, *, by_name: bool = False) -> tuple[CutoverAnswer, ...]:
         """The first documents, best first; of one with several windows, or several objects, the best counts.
@@ -161,7 +168,7 @@ class CutoverSide:
                         reason=f"{self._id!r}; two objects of {self.name} have the same {self._id}: without judged "
                         "queries it has to tell objects apart; uuid takes the objects' own ids",
                     )
-                found.setdefault(key, CutoverAnswer(key, str(hit.properties.get(self._text) or "")[:300]))
+                found.setdefault(key, CutoverAnswer(key, _beginning(str(hit.properties.get(self._text) or ""))))
             if len(found) >= DEPTH or len(hits) < limit or limit >= _MOST_HITS or not self._windows:
                 return tuple(found.values())[:DEPTH]
             limit = min(_MOST_HITS, 4 * limit)  # a few long documents took all places
@@ -282,6 +289,14 @@ def _only_vector(schema: Mapping[str, Any]) -> str:
             reason=f"{schema['class']} has {len(filled)} named vectors; give the encoder of the one that is meant",
         )
     return filled[0]
+
+
+def _beginning(text: str) -> str:
+    """At most `_CHARS` characters of *text*, up to the end of a word."""
+    if len(text) <= _CHARS:
+        return text
+    words, blank, _ = text[: _CHARS + 1].rpartition(" ")
+    return f"{(words if blank else text[:_CHARS]).rstrip()} ..."
 
 
 def _text_property(schema: Mapping[str, Any]) -> str:

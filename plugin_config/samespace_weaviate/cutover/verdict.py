@@ -79,8 +79,7 @@ def decide(old: Float64, new: Float64, *, margin: float = MARGIN, texts: Sequenc
     found = paired_bootstrap(new, old, texts=asked_for)
     change = f"nDCG@10 {old.mean():.4f} to {new.mean():.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f})"
     if found.low >= -margin:
-        better = "better" if found.better else "not worse"
-        return CutoverVerdict(Decision.GO, f"the new one is {better}: {change}, {counted}", found)
+        return CutoverVerdict(Decision.GO, f"the new one is {_within(found, margin)}: {change}, {counted}", found)
     if found.high < 0:
         return CutoverVerdict(Decision.NO_GO, f"the new one is worse: {change}, {counted}", found)
     needed = _queries_needed(found, margin)
@@ -88,6 +87,16 @@ def decide(old: Float64, new: Float64, *, margin: float = MARGIN, texts: Sequenc
     return CutoverVerdict(
         Decision.CANNOT_TELL, f"the interval reaches below -{margin:g} and above 0: {change}, {counted}{more}", found
     )
+
+
+def _within(found: Comparison, margin: float) -> str:
+    """What an interval above the margin shows; "not worse" is said of none that reaches below 0."""
+    if found.better:
+        return "better"
+    if found.low >= 0:
+        return "not worse"
+    doubt = "" if found.high < 0 else ", if at all,"
+    return f"worse{doubt} by no more than the margin of {margin:g}"
 
 
 def decide_unjudged(overlaps: Sequence[float], orders: Sequence[float], objects: int) -> CutoverVerdict:

@@ -49,6 +49,7 @@ class SwitchGuard:
         name: for people.
         look: gives what is wrong, "" where nothing is.
         saw_nothing: why all its looks together say nothing, "" where they do.
+        remedy: what would make it see something.
         look_last: what is wrong when the watch is over, of what took longer than looks may.
     """
 
@@ -56,6 +57,7 @@ class SwitchGuard:
     look: Callable[[], str]
     saw_nothing: Callable[[], str] = lambda: ""
     look_last: Callable[[], str] = lambda: ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,14 @@ class Watched:
         seconds: how long that took.
         failed: which guard, and what it saw; "" where none did.
         unseen: guards that held because they had nothing to look at, and why.
+        remedies: what would make those see something.
     """
 
     looks: int
     seconds: float
     failed: str = ""
     unseen: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 def watch(
@@ -97,11 +101,13 @@ def watch(
                 return Watched(looks + 1, clock() - began, f"{guard.name}: {wrong}")
         looks += 1
         pause(every_s)
-    unseen = tuple(f"{guard.name}: {why}" for guard in guards if (why := guard.saw_nothing()))
+    blind = [(guard, why) for guard in guards if (why := guard.saw_nothing())]
+    unseen = tuple(f"{guard.name}: {why}" for guard, why in blind)
+    remedies = tuple(dict.fromkeys(guard.remedy for guard, _ in blind if guard.remedy))
     for guard in guards:
         if late := guard.look_last():
             return Watched(looks, clock() - began, f"{guard.name}: {late}")
-    return Watched(looks, clock() - began, unseen=unseen)
+    return Watched(looks, clock() - began, unseen=unseen, remedies=remedies)
 
 
 def pin_guard(database: Database, migration: Migration) -> SwitchGuard:
@@ -227,10 +233,12 @@ def query_guard(database: Database, migration: Migration, queries: Sequence[str]
     asked = tuple(queries) or next((found for door in doors if (found := own_queries(door, migration))), ())
     if not doors or not asked:
         why = "no tenant is active" if not doors else "there is no text"
-        return SwitchGuard("queries by text", lambda: "", lambda: why), own
+        remedy = "activate a tenant" if not doors else "give texts with --queries"
+        return SwitchGuard("queries by text", lambda: "", lambda: why, remedy=remedy), own
     module, _ = vectorizer_of(database.schema(migration.old) or {}, migration.old_vector)
     guard = QueryGuard(own, migration, asked, old_answers=module != "none")
-    return SwitchGuard("queries by text", guard.look, guard.saw_nothing), own
+    remedy = "let the encoder's server answer"
+    return SwitchGuard("queries by text", guard.look, guard.saw_nothing, remedy=remedy), own
 
 
 def own_queries(database: Database, migration: Migration) -> tuple[str, ...]:
@@ -270,4 +278,5 @@ def judged_guard(compared: Callable[[], CutoverVerdict], *, wait_s: float = JUDG
         found = verdict(wait_s)
         return found.why if found.decision is Decision.CANNOT_TELL else ""
 
-    return SwitchGuard("judged queries", look, saw_nothing, look)
+    remedy = "`samespace weaviate compare` asks them again, and takes more of them, or another --margin"
+    return SwitchGuard("judged queries", look, saw_nothing, look, remedy)

@@ -30,6 +30,8 @@ def sentences(found: CutoverComparison) -> list[str]:
         f"median; 95 % are within {found.old_ms[1]:.1f} and {found.new_ms[1]:.1f} ms.",
         f"Vectors as float32: {_megabytes(found.old_bytes)} and {_megabytes(found.new_bytes)}.",
     ]
+    if found.tenant:
+        lines.insert(0, f"All this is of tenant {found.tenant} alone; the others were not asked.")
     if found.left_out:
         lines.append(f"{found.left_out} live queries came faster than both answered, and were not asked.")
     if found.verdict.comparison is not None:
@@ -74,6 +76,7 @@ def to_json(found: CutoverComparison) -> dict[str, Any]:
         "ms": {"old": list(found.old_ms), "new": list(found.new_ms)},
         "vector_bytes": {"old": found.old_bytes, "new": found.new_bytes},
         "left_out": found.left_out,
+        "tenant": found.tenant,
         "queries": [
             {
                 "query": each.query,

@@ -94,7 +94,7 @@ def backfill(
             collection=name,
             reason=f"every object has its {plan.vector}, but clients edited {len(stale)} of them in the moment when "
             f"they got it, and {', '.join(plan.others)} of these is that of the text before; the first {stale[0]}",
-            remedy=f"fix them with `samespace weaviate repair {name}` and that encoder",
+            remedy=f"fix them with `samespace weaviate repair {name} --encoder ENCODER`, that other one",
         )
     return done
 

@@ -181,14 +181,14 @@ def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) ->
             reason = (
                 f"{len(found.lost)} of {found.searched} objects are not found by {vector}, the first {found.lost[0]}"
             )
-            raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
+            raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name} --encoder ENCODER`")
         records = spread(own, name, SAMPLE, random.Random(tenant))
         searched, sampled = searched + found, sampled + len(records)
         distances = distances_of(records, vector, plan.text_property, encoder)
         wrong = [record.uuid for record, far in zip(records, distances, strict=True) if not far <= BOUND]
         if wrong:
             reason = f"{len(wrong)} of {len(records)} vectors are not those of the encoder, the first {wrong[0]}"
-            raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name}`")
+            raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name} --encoder ENCODER`")
     by_itself = searched.searched - searched.tied - searched.behind
     said = (
         f"{by_itself} of {searched.searched} objects are found by {vector}; a sample of {sampled} was encoded again, "
@@ -209,7 +209,8 @@ def pins_of(schema: dict[str, Any]) -> tuple[Pin, ...]:
         raise MigrationBlocked(
             collection=schema["class"],
             reason="no vector of it is named after a space",
-            remedy="give it a pin with `samespace weaviate migrate`",
+            remedy="give it a pin with `samespace weaviate adopt`, its vectors as they are, or with "
+            "`samespace weaviate migrate`, which encodes all of it again",
         )
     return pins
 

@@ -269,7 +269,8 @@ class Migrator:
             raise MigrationBlocked(
                 collection=self.migration.new,
                 reason=f"the audit found {report.wrong} wrong objects, the first {first.uuid}: {first.reason}",
-                remedy=f"see `samespace weaviate audit {self.migration.new}`; then roll back and migrate again",
+                remedy=f"see `samespace weaviate audit {self.migration.new} --encoder ENCODER`; then roll back, and "
+                "migrate again",
             )
 
     def _switch(self, transfer: Transfer, intent: str) -> None:

@@ -237,6 +237,10 @@ class WatchOutcome(Protocol):
     def unseen(self) -> tuple[str, ...]:
         """Guards that had nothing to look at, and why."""
 
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What would make those see something."""
+
 
 def _watch(database: Database, journal: MigrationJournal, migration: Migration, order: Order, talk: Talk) -> None:
     """Back to the old collection where a guard fails."""
@@ -245,10 +249,10 @@ def _watch(database: Database, journal: MigrationJournal, migration: Migration, 
     if not watched.failed and watched.unseen:
         raise MigrationBlocked(
             collection=migration.alias,
-            reason=f"the switch was watched for {watched.seconds:.0f} s, and that shows nothing: "
+            reason=f"the switch was watched for {watched.seconds:.0f} s, and some guards saw nothing that decides: "
             f"{'; '.join(watched.unseen)}",
-            remedy=f"{migration.alias} is served from {migration.new}: let its encoder's server answer, and look with "
-            "`samespace weaviate check`; the same command with --rollback leads back",
+            remedy=f"{migration.alias} is served from {migration.new}. "
+            f"{'; '.join((*watched.remedies, 'the same command with --rollback leads back'))}",
         )
     if not watched.failed:
         talk.tell(f"Watched for {watched.seconds:.0f} s, {watched.looks} times: every guard held.")

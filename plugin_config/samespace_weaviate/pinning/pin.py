@@ -88,6 +88,7 @@ class Pin:
         recipe: how objects become texts, where that is noted, as `audit.recipes.InputRecipe` has it; {} for what the
             module's settings say.
         adopted: whether a record says the space, and not the vector's name.
+        risks: what that leaves open, in sentences.
     """
 
     vector: str
@@ -98,6 +99,7 @@ class Pin:
     key_space: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
     adopted: bool = False
+    risks: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -164,6 +166,7 @@ def read_pins(schema: Mapping[str, Any]) -> tuple[Pin, ...]:
                 key_space=str(settings.get(SPACE_KEY) or (record.space if record and not match else "")),
                 recipe=record.recipe if record and not match else dict(settings.get(RECIPE_KEY) or {}),
                 adopted=match is None,
+                risks=tuple(record.risks()) if record and not match else (),
             )
         )
     return tuple(pins)
@@ -223,8 +226,10 @@ def require_pin(schema: Mapping[str, Any], space_id: str) -> Pin:
             expected=f"vector {vector_name(space_id)} of space {space_id}",
             found="; ".join(broken) if pin else f"no pin (vectors: {have or 'none named'})",
             remedy=f"nothing was sent. See `samespace weaviate check {name}`; a collection whose pin was changed has "
-            "to be put right or imported again, one without a pin gets it with `samespace weaviate migrate`, which "
-            "encodes its objects again, or beside what it has with `samespace weaviate create`",
+            "to be put right or imported again. One without a pin gets it with its vectors as they are: in place with "
+            f"`samespace weaviate adopt {name} --candidate ENCODER`, in a copy with `samespace weaviate move {name} "
+            f"--alias {name}Alias --encoder ENCODER --server http://HOST:PORT`; with new ones by `samespace weaviate "
+            "migrate`, and beside what it has by `samespace weaviate create`",
         )
     return pin
 
@@ -241,13 +246,8 @@ def _judge(pin: Pin, space_id: str | None) -> list[Finding]:
     form = pin.settings.get(LONG_TEXTS_KEY)
     if form is not None and form not in LONG_TEXT_FORMS:
         add(Severity.BROKEN, f"{LONG_TEXTS_KEY} is {form!r}; expected one of {', '.join(LONG_TEXT_FORMS)}")
-    if pin.adopted:
-        add(
-            Severity.UNSAFE,
-            "adopted: a record says its space, and not its name, so a client that names it can write vectors of any "
-            "encoder with equal dims; audit it on a schedule, or copy it to a pinned collection, vectors as they are "
-            "(`samespace weaviate move`)",
-        )
+    for each in pin.risks:
+        add(Severity.UNSAFE, each)
     if pin.module == "none":
         if not pin.key_space:
             add(Severity.DRIFT, f"{SPACE_KEY} is missing: only the vector's name tells the space")

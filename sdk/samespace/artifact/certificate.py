@@ -35,6 +35,8 @@ CERTIFICATE: Final = "certificate.json"
 TYPE: Final = "application/vnd.samespace.certificate+json"
 MOST_BYTES: Final = 1 << 20
 MOST_SIGNATURES: Final = 64
+GET_ANEW: Final = "do not use it, and do not sign it; get it anew from whoever signed it"
+"""What to do with what was signed once and is something else by now."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,15 @@ def require_certified(artifact: Artifact, trusted: TrustedKeys) -> str:
 
     path = artifact.folder / CERTIFICATE
     if not path.is_file() or path.is_symlink():
-        raise ArtifactUntrusted(folder=str(artifact.folder), reason=f"has no {CERTIFICATE}")
+        raise ArtifactUntrusted(
+            folder=str(artifact.folder),
+            reason=f"has no {CERTIFICATE}",
+            remedy="have it signed by whoever made it (`samespace certify`)",
+        )
     envelope = _read(path)
     body = _payload(envelope)
     signed, found = _manifest_digest(body, str(path)), hashlib.sha256(artifact.listing).hexdigest()
-    signers = []
+    signers, forged = [], ""
     for each in envelope["signatures"]:
         key = trusted.keys.get(str(each.get("keyid")))
         signers.append(str(each.get("keyid"))[:12])
@@ -140,14 +146,23 @@ def require_certified(artifact: Artifact, trusted: TrustedKeys) -> str:
         try:
             key.verify(_decoded(each.get("sig")), _to_sign(body))
         except InvalidSignature:
+            forged = key_id(key)
             continue
         if signed != found:
             raise ArtifactUntrusted(
                 folder=str(artifact.folder),
-                reason=f"the certificate is of another manifest: sha256 {signed}, this one has {found}",
+                reason="its files are not those that were signed: the certificate is of another manifest, sha256 "
+                f"{signed}, this one has {found}",
+                remedy=GET_ANEW,
             )
         return key_id(key)
     have = ", ".join(each[:12] for each in trusted.keys)
+    if forged:
+        raise ArtifactUntrusted(
+            folder=str(artifact.folder),
+            reason=f"no valid signature of a trusted key ({have}): the one that says it is of {forged[:12]} is not",
+            remedy=GET_ANEW,
+        )
     raise ArtifactUntrusted(
         folder=str(artifact.folder),
         reason=f"no valid signature of a trusted key ({have}); signed by {', '.join(signers) or 'nobody'}",
@@ -191,7 +206,9 @@ def _read(path: Path) -> dict[str, Any]:
             data = file.read(MOST_BYTES + 1)
         envelope = json.loads(data) if len(data) <= MOST_BYTES else None
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactUntrusted(folder=folder, reason=f"{CERTIFICATE} cannot be read: {error}") from error
+        raise ArtifactUntrusted(
+            folder=folder, reason=f"{CERTIFICATE} cannot be read: {error}", remedy=GET_ANEW
+        ) from error
     signatures = envelope.get("signatures") if isinstance(envelope, dict) else None
     if (
         not isinstance(envelope, dict)
@@ -200,7 +217,7 @@ def _read(path: Path) -> dict[str, Any]:
         or len(signatures) > MOST_SIGNATURES
         or not all(isinstance(each, dict) for each in signatures)
     ):
-        raise ArtifactUntrusted(folder=folder, reason=f"{CERTIFICATE} is no envelope of {TYPE}")
+        raise ArtifactUntrusted(folder=folder, reason=f"{CERTIFICATE} is no envelope of {TYPE}", remedy=GET_ANEW)
     return envelope
 
 
@@ -219,7 +236,9 @@ def _manifest_digest(body: bytes, path: str) -> str:
     try:
         return str(json.loads(body)["manifest_sha256"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtifactUntrusted(folder=path, reason="its statement names no manifest_sha256") from error
+        raise ArtifactUntrusted(
+            folder=path, reason="its statement names no manifest_sha256", remedy=GET_ANEW
+        ) from error
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:
@@ -232,7 +251,7 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
     except (OSError, ValueError, TypeError) as error:
         raise ConfigInvalid(key=str(path), reason="holds no private key in PEM without a passphrase") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigInvalid(key=str(path), reason="is not an ed25519 key; `samespace certify --new-key` makes one")
+        raise ConfigInvalid(key=str(path), reason="is not an ed25519 key; `samespace certify --new-key FILE` makes one")
     return key
 
 

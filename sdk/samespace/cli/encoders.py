@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..api.named import SPACE_ID, access_from, open_encoder, refuse_space_id, space_of
+from ..api import named
+from ..api.named import SPACE_ID, access_from, refuse_space_id, space_of
+from .console import say, wrapped
 from .options import gathered
 
+if TYPE_CHECKING:
+    from ..encoder import Encoder
+
 __all__ = ["SPACE_ID", "access_from", "checkpoint_options", "open_encoder", "refuse_space_id", "space_of"]
+
+
+def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encoder:
+    """`samespace.api.named.open_encoder`; of a hosted encoder it is said where texts go, before one does."""
+    from ..providers.manifest import is_provider
+
+    opened = named.open_encoder(name, overrides)
+    if is_provider(name):
+        from ..providers.encoder import ProviderEncoder
+
+        assert isinstance(opened, ProviderEncoder)
+        say(wrapped(f"{opened.name}: texts are sent to {opened.door.address}, and the provider bills them."))
+    return opened
+
 
 _OVERRIDES: Final = {
     "pooling": click.option(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import OutputFailed
 from ..folders import writes
 from .console import echo, say, wrapped
+
+if TYPE_CHECKING:
+    from ..providers.encoder import ProviderDoor
+    from ..providers.manifest import ProviderManifest
 
 
 @click.group()
@@ -70,6 +75,20 @@ def pin(name: str, out: Path, base_url: str, dims: int | None, token_limit: int,
     echo(found.space_id)
 
 
+def tell_probes(manifest: ProviderManifest, door: ProviderDoor) -> None:
+    """Say what a check sends, and where to, before it does."""
+    from ..providers.encoder import CHARS_A_TOKEN
+    from ..providers.pin import AGAIN
+
+    tokens = sum(map(len, manifest.texts)) // CHARS_A_TOKEN
+    say(
+        wrapped(
+            f"Sends {len(manifest.texts)} short texts to {door.address}, about {tokens:,} tokens; those that are off "
+            f"up to {AGAIN} times more."
+        )
+    )
+
+
 @provider.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def check(folder: Path) -> None:
@@ -87,6 +106,7 @@ def check(folder: Path) -> None:
 
     manifest = read_provider(folder)
     door = ProviderDoor.of(manifest)
+    tell_probes(manifest, door)
     found = check_provider(manifest, door)
     if found.same:
         echo(f"{manifest.name}: the same; 1 - cos is at most {found.worst:.1e}, allowed {found.bound:.1e}.")

@@ -150,6 +150,16 @@ class FakeWeaviate:
     def has_aliases(self) -> bool:
         return True
 
+    def tenants(self, name: str, some: Sequence[str] = ()) -> dict[str, bool]:
+        states = self.tenant_states(name)
+        return {tenant: states[tenant] == "HOT" for tenant in some or states}
+
+    def add_vector(
+        self, name: str, vector: str, settings: Mapping[str, Any], *, module: str = "none", index: Any = None
+    ) -> None:
+        made = {"vectorizer": {module: dict(settings)}, "vectorIndexType": "flat"}
+        self._effect("add_vector", lambda: self.schemas[name]["vectorConfig"].update({vector: made}))
+
     def tenant_states(self, name: str) -> dict[str, str]:
         return dict(self.status[self.real(name)])
 

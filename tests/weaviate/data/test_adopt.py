@@ -5,6 +5,7 @@ What is planted is encoded by sentence-transformers from the original folders.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from fakes.server.serving import Server
 from samespace import Encoder
 from samespace.cli import cli
 from samespace.cli.weaviate import weaviate
-from samespace.errors import PinBroken
+from samespace.errors import MigrationBlocked, PinBroken
 from samespace_weaviate import Severity, Store, StoredObject, check_pin
 from samespace_weaviate.access.database import stream
 from samespace_weaviate.access.values import object_uuid
@@ -173,7 +174,9 @@ def test_who_wrote_it_is_named_and_nothing_is_pinned_wrongly(
                 adopt(store, found)
             assert find_pin(store.schema(name) or {}, candidates["tiny"].space_id) is None
         if "multiTenancyConfig" in case.schema:
-            assert store.tenant_states(name)["cold"] == "COLD" and found.unread == 1
+            assert store.tenant_states(name)["cold"] == "COLD" and found.unread == ("cold",)
+            told = [each.message for each in check_pin(store.schema(name) or {}, named.space_id).findings]
+            assert any("1 tenant was not read when it was adopted (cold)" in each for each in told), told
     finally:
         store.delete_collection(name)
 
@@ -365,6 +368,54 @@ def test_it_is_copied_under_the_name_of_its_space_without_encoding(
         for each in store.names():
             if each.startswith(name):
                 store.delete_collection(each)
+
+
+def test_tenants_that_nobody_read_are_not_copied_under_the_name_of_a_space(
+    store: Store, models: dict[str, Any], server: Server, tiny_artifact: Path, tmp_path: Path
+) -> None:
+    """The name would vouch for them, and no audit reads them. Once all are active, it is copied."""
+    case = Planted("tenants", schema={"multiTenancyConfig": {"enabled": True}})
+    name = plant(store, case, models, objects(OBJECTS), "default")
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port), "--journal", str(tmp_path / "journal")]
+    encoder = ["--encoder", str(tiny_artifact), "--server", server.http, "--settle-s", "0.1"]
+    command = ["move", name, "--alias", f"{name}Alias", *encoder, "--yes", *where]
+    try:
+        refused = CliRunner().invoke(weaviate, command)
+        assert isinstance(refused.exception, MigrationBlocked), refused.output
+        assert "1 tenant is not active, the first 'cold'" in str(refused.exception)
+        assert [each for each in store.names() if each.startswith(name)] == [name]
+        store.set_tenant_state(name, "cold", "HOT")
+        done = CliRunner().invoke(weaviate, command)
+        assert done.exit_code == 0, (done.output, done.exception)
+        assert f"None of all {OBJECTS} objects of the 3 tenants that were read is wrong" in " ".join(
+            done.output.split()
+        )
+    finally:
+        store.delete_alias(f"{name}Alias")
+        for each in store.names():
+            if each.startswith(name):
+                store.delete_collection(each)
+
+
+def test_the_budget_and_the_foreign_objects_are_those_of_a_real_collection(
+    store: Store, models: dict[str, Any], tiny_artifact: Path
+) -> None:
+    """3 % of another encoder are listed by their ids, and no more texts are encoded than were announced."""
+    rows = objects(100)
+    name = plant(store, Planted("few", rest=("other", body)), models, rows, "default")
+    where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]
+    try:
+        done = CliRunner().invoke(
+            weaviate, ["adopt", name, "--candidate", str(tiny_artifact), "--sample", "100", "--yes", "--json", *where]
+        )
+        assert done.exit_code == 1, done.output
+        assert "encodes 3,700 texts at most" in " ".join(done.stderr.split())
+        (vector,) = json.loads(done.stdout)["vectors"]
+        assert vector["candidates"][0]["encoded"] <= 3700
+        wrong = {UUID(int=random.Random(f"{name} {place}").getrandbits(128)) for place in range(90, 100)}
+        assert {UUID(each["id"]) for each in vector["otherwise"]} == wrong
+    finally:
+        store.delete_collection(name)
 
 
 def test_what_is_mixed_is_not_copied(

@@ -89,5 +89,6 @@ def _unsearchable(migration: Migration, lost: Sequence[UUID | str], searched: in
     return MigrationBlocked(
         collection=migration.new,
         reason=f"{len(lost)} of {searched} objects are stored and no search finds them, the first {lost[0]}",
-        remedy=f"fix them with `samespace weaviate repair {migration.new}`, then run the same command again",
+        remedy=f"fix them with `samespace weaviate repair {migration.new} --encoder ENCODER`, then run the same "
+        "command again",
     )

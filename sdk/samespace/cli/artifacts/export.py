@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     help="Build to add to fp32: fp16 for CUDA, or int8, which needs --gate-data. May be repeated.",
 )
 @checkpoint_options
-@click.option(
-    "--transform", type=click.Path(path_type=Path), help="Transform file written by `samespace transform --out`."
-)
+@click.option("--transform", type=click.Path(path_type=Path), help="Transform file written by `samespace transform`.")
 @click.option(
     "--gate-data",
     type=click.Path(path_type=Path),

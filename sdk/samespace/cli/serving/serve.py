@@ -106,14 +106,15 @@ def serve(artifacts: tuple[Path, ...], **options: Any) -> None:
 
 @contextmanager
 def _named_by_option() -> Iterator[None]:
-    """Errors about a setting name its option."""
-    flags = {each.name: flag_of(each) for group in (Settings, Choice, Limits, HttpLimits) for each in fields(group)}
+    """Errors about a setting name its option; those about something else, such as a file, stay as they are."""
+    groups = (Settings, Choice, Limits, HttpLimits, Security, Tracing)
+    flags = {each.name: each.opts[0] for each in click.get_current_context().command.params if each.name}
+    flags |= {each.name: flag_of(each) for group in groups for each in fields(group) if "help" in each.metadata}
     flags |= {"artifacts": "ARTIFACT", "tokens": TOKENS}
     try:
         yield
     except ConfigInvalid as error:
-        option = flags.get(error.key, f"--{error.key.replace('_', '-')}")
-        raise ConfigInvalid(key=option, reason=error.reason) from error
+        raise ConfigInvalid(key=flags.get(error.key, error.key), reason=error.reason) from error
 
 
 def _settings(artifacts: tuple[Path, ...], options: Mapping[str, Any]) -> Settings:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ..console import echo, progress, say, table, wrapped
 from ..encoders import refuse_space_id
-from .audit import open_for_audit, tell_cost
+from .audit import open_for_audit
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
+    from samespace.encoder import Encoder
+    from samespace_weaviate import Store
     from samespace_weaviate.adoption.run import CollectionLook
+    from samespace_weaviate.pinning.adopted import Adoption
+
+_TEXTS, _SECONDS = 64, 2.0
+"""Texts and seconds after which the pace is told."""
+_A_MINUTE: Final = 90.0
 
 
 @click.command()
@@ -41,6 +52,11 @@ if TYPE_CHECKING:
     metavar="1-COS",
     help="Largest 1 - cos of the build that wrote the vectors to the exact one (int8: about 0.02).",
 )
+@click.option(
+    "--max-texts",
+    type=click.IntRange(min=1),
+    help="Texts that each candidate encodes for each vector, at most [default: 3,400, and 3 for each object].",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the sample.")
 @click.option("--dry-run", is_flag=True, help="Print what was found, and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -52,6 +68,7 @@ def adopt(
     build: str,
     sample: int,
     written_within: float,
+    max_texts: int | None,
     seed: int,
     dry_run: bool,
     yes: bool,
@@ -64,7 +81,8 @@ def adopt(
     and in every likely way (properties, their order and names, prefix, lower case, cut or pooled), and says which one
     gives the stored vectors. Where one gives all of them, it adds a second, empty vector, whose settings keep the
     record: from then on `check`, `audit`, `search` and `repair` know the space, and Weaviate rejects vectors and
-    queries that name no vector. Nothing is encoded anew, and tenants that are not active stay as they are.
+    queries that name no vector. Nothing is encoded anew. Tenants that are not active stay as they are; the record names
+    them, because nothing is known of them.
 
     Exit code 1 if nothing could be pinned; with --dry-run, if it is not known who wrote it.
 
@@ -84,13 +102,10 @@ def adopt(
             require_rights(store, "adopt", name)
         opened = [stack.enter_context(each) for each in map(partial(open_for_audit, build=build), candidates)]
         encoders = list({each.space_id: each for each in opened}.values())
-        say(f"Reads up to {sample} objects; each candidate encodes some 200 to 4,000 texts that are made of them.")
-        for encoder in encoders:
-            tell_cost(encoder, f"up to {sample} objects, in up to 4,000 forms,")
-        advance = stack.enter_context(progress("texts encoded", 0))
-        found = run.look(
-            store, name, encoders, sample=sample, written_within=written_within, seed=seed, progress=advance
-        )
+        most = _tell_cost(store, name, encoders, sample, max_texts)
+        advance = _telling_pace(stack.enter_context(progress("texts encoded", 0)), most)
+        looked = partial(run.look, sample=sample, written_within=written_within, seed=seed, texts=max_texts)
+        found = looked(store, name, encoders, progress=advance)
         _show(found, as_json)
         if dry_run and found.vectors and not any(each.doubt() for each in found.vectors):
             return
@@ -100,8 +115,69 @@ def adopt(
             return
         if not yes:
             click.confirm("Adding the guard to a collection cannot be undone. Go on?", abort=True, err=True)
+        of_space = {encoder.space_id: given for encoder, given in zip(opened, candidates, strict=True)}
         for adopted in run.adopt(store, found).values():
-            say(f"Vector {adopted.vector} is adopted into space {adopted.space}. Next: samespace weaviate audit {name}")
+            _tell_next(name, adopted, of_space[adopted.space], written_within, weaviate)
+
+
+def _tell_next(name: str, adopted: Adoption, candidate: str, written_within: float, weaviate: NamedWeaviate) -> None:
+    """What was done, and the line to run next, for the same Weaviate."""
+    say(wrapped(f"Vector {adopted.vector} is adopted into space {adopted.space}."))
+    encoder, where = quote(candidate), "".join(f" {quote(each)}" for each in weaviate.options())
+    within = f"{written_within:g}{where}"
+    say(f"Next: samespace weaviate audit {quote(name)} --encoder {encoder} --written-within {within}")
+
+
+def _tell_cost(store: Store, name: str, encoders: Sequence[Encoder], sample: int, max_texts: int | None) -> int:
+    """Say what is read, encoded and sent, at most; how many texts in all."""
+    from samespace_weaviate.adoption.run import vectors_without_pin
+    from samespace_weaviate.adoption.search import most_texts
+    from samespace_weaviate.pinning.spec import collection_name
+
+    from ...providers.encoder import ProviderEncoder
+
+    each = max_texts or most_texts(sample)
+    vectors = len(vectors_without_pin(store.schema(collection_name(name)) or {}))
+    most = each * vectors * len(encoders)
+    objects = "1 object" if sample == 1 else f"{sample:,} objects"
+    say(wrapped(f"Reads up to {objects}, and encodes {most:,} texts at most that are made of them."))
+    for encoder in encoders:
+        if isinstance(encoder, ProviderEncoder) and vectors:
+            say(
+                wrapped(f"Sends {each * vectors:,} of them at most to {encoder.door.address}. The provider bills them.")
+            )
+    return most
+
+
+def _telling_pace(advance: Callable[[int], None], most: int) -> Callable[[int], None]:
+    """*advance*, and after the first texts a sentence of how long all would take."""
+    done, began, told = 0, 0.0, False
+
+    def counted(count: int) -> None:
+        nonlocal done, began, told
+        advance(count)
+        now = time.monotonic()
+        if not began:
+            began = now  # the first texts have to wait for the encoder
+            return
+        done += count
+        if not told and (done >= _TEXTS or now - began >= _SECONDS) and done:
+            told = True
+            left = (most - done) * (now - began) / done
+            shown = f"{left:.0f} s" if left < _A_MINUTE else f"{left / 60:.0f} min"
+            say(wrapped(f"{done / (now - began):.2g} texts a second: {shown} at most; less where a recipe is found."))
+
+    return counted
+
+
+def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; where the terminal is too narrow for it, a paragraph for each row."""
+    wide = table(head, rows)
+    if max(map(len, wide.splitlines())) <= shutil.get_terminal_size().columns:
+        return wide
+    return "\n".join(
+        wrapped("; ".join(f"{name}: {cell}" for name, cell in zip(head, row, strict=True))) for row in rows
+    )
 
 
 def _show(found: CollectionLook, as_json: bool) -> None:
@@ -111,6 +187,11 @@ def _show(found: CollectionLook, as_json: bool) -> None:
         echo(json.dumps(words.to_json(found), indent=2))
         return
     for each in found.vectors:
-        echo(table(words.HEAD, words.rows(each)))
+        echo(_fitting(words.HEAD, words.rows(each)))
     for sentence in words.sentences(found):
         echo(wrapped(sentence))
+    for each in found.vectors:
+        if strangers := words.strangers(each):
+            echo(wrapped(f"Otherwise in {each.vector or 'the vector without a name'}, of those that were met:"))
+            for line in strangers:
+                echo(f"  {line}")

@@ -17,6 +17,7 @@ from ...errors import BuildError, ExtraMissing, ServerUnavailable, WeaviateError
 from ...providers.manifest import is_provider, read_provider
 from ..console import echo, say, wrapped
 from ..encoders import SPACE_ID, open_encoder, space_of
+from ..providers import tell_probes
 from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _probed(found: PinCheck, folder: Path) -> PinCheck:
 
     manifest = read_provider(folder)
     door = ProviderDoor.of(manifest)
+    tell_probes(manifest, door)
     try:
         now = check_provider(manifest, door)
         finding = (

@@ -100,8 +100,7 @@ def compare(
         )
         with progress("queries", len(texts) if isinstance(texts, tuple) else 0) as advance:
             found = compare_collections(first, second, texts, dataset, margin=margin, progress=advance)
-    if not isinstance(texts, tuple):
-        found = replace(found, left_out=texts.left_out)
+    found = replace(found, tenant=tenant, left_out=0 if isinstance(texts, tuple) else texts.left_out)
     _show(found, as_json, html)
     if require is not None and found.verdict.decision.value != require:
         sys.exit(1)

@@ -48,6 +48,22 @@ class NamedWeaviate:
         """A connection, closed at the end of the block."""
         return open_store(self)
 
+    def options(self) -> list[str]:
+        """The options that name it, to be printed in a line to run next; without headers, which may be secrets."""
+        given: dict[str, object] = {
+            "--url": self.url,
+            "--grpc-port": self.grpc_port,
+            "--grpc-host": self.grpc_host,
+            "--ca": self.ca,
+            "--embedded": self.embedded,
+            "--consistency": self.consistency,
+        }
+        words = [word for option, value in given.items() if value for word in (option, str(value))]
+        words += [word for each in self.node for word in ("--node", each)]
+        if self.grpc_secure is not None:
+            words.append("--grpc-secure" if self.grpc_secure else "--no-grpc-secure")
+        return words
+
     def environment(self, outside: Mapping[str, str]) -> dict[str, str]:
         """The variables that `access.address` reads: those of *outside*, and the options before them."""
         said = {

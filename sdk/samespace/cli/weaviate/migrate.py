@@ -15,7 +15,7 @@ import click
 
 from ...errors import DataInvalid, RequestInvalid
 from ...progress import Advance
-from ..console import echo, progress, say
+from ..console import echo, progress, say, wrapped
 from ..durations import Duration
 from .audit import tell_cost
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -207,7 +207,9 @@ def _watched(database: Database, options: Mapping[str, Any], migration: Migratio
     guards = [pin_guard(database, migration), queries]
     if options["judged"] is not None:
         guards.append(judged_guard(partial(_compared, own, options, migration)))
-    say(f"Watching {migration.alias} for {options['watch_s']:.0f} s: {', '.join(guard.name for guard in guards)}.")
+    one = "; queries are asked of one tenant alone, the first with objects" if migration.tenants else ""
+    names = ", ".join(guard.name for guard in guards)
+    say(wrapped(f"Watching {migration.alias} for {options['watch_s']:.0f} s: {names}{one}."))
     return watch(guards, options["watch_s"])
 
 
@@ -303,7 +305,7 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
     require_alike(database, migration.old)
     new_schema(schemas[migration.old], migration, server or "", encoder.name)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
-        echo(sentence)
+        echo(wrapped(sentence))
     if wanted.hosted:
         tell_cost(encoder, migration.old)
         echo(
@@ -311,7 +313,7 @@ def _planned(database: Database, wanted: _Wanted, max_objects_per_s: float) -> M
             "and query, as samespace's do. Queries by text fail, and objects without a vector stay without."
         )
     for sentence in survey(database, migration, encoder, max_objects_per_s=max_objects_per_s).sentences():
-        echo(sentence)
+        echo(wrapped(sentence))
     return migration
 
 
@@ -332,7 +334,7 @@ def _second_vector(database: Database, wanted: _Wanted, wish: str, terms: dict[s
     require_alike(database, wanted.name)
     plan = plan_encoder(database, wanted.name, encoder, server, wanted.text_property)
     for sentence in plan.sentences():
-        echo(sentence)
+        echo(wrapped(sentence))
     if terms["dry_run"]:
         return
     if not terms["yes"]:

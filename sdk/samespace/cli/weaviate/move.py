@@ -12,7 +12,7 @@ from uuid import uuid4
 import click
 
 from ...errors import RequestInvalid
-from ..console import echo, say
+from ..console import echo, say, wrapped
 from ..encoders import SPACE_ID, space_of
 from .audit import open_for_audit
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
@@ -209,6 +209,7 @@ def _planned(
     from samespace_weaviate.migration import references_from_others, sentences
     from samespace_weaviate.migration.moving import moved_schema, plan_move
     from samespace_weaviate.migration.refusals.aliases import refuse_other_copies, refuse_without_aliases
+    from samespace_weaviate.migration.refusals.unread import refuse_unread_tenants
     from samespace_weaviate.pinning.spec import collection_name
     from samespace_weaviate.replicas.alike import require_alike
 
@@ -229,10 +230,11 @@ def _planned(
             reason=f"is missing: vector {migration.old_vector} is adopted, and its copy is audited before it gets the "
             "name of its space; give the encoder that wrote it",
         )
+    refuse_unread_tenants(database, migration)
     require_alike(database, migration.old)
     moved_schema(schemas[migration.old], migration, server)  # so that a wrong --server is found now
     for sentence in sentences(migration, references_from_others(migration, schemas), schemas[migration.old]):
-        echo(sentence)
+        echo(wrapped(sentence))
     if not migration.tenants:
         say(f"{database.count(migration.old):,} objects.")
     return migration

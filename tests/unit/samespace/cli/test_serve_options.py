@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from samespace.cli.serving.serve import serve
+from samespace.errors import ConfigInvalid
 from samespace_server.settings import Choice, HttpLimits, Limits, Security, Settings, Tracing, flag_of
 
 GROUPS = (Settings, Choice, Limits, HttpLimits, Security, Tracing)
@@ -80,3 +81,27 @@ def test_options_that_are_of_no_use_are_refused(options: tuple[str, ...], said: 
     result = CliRunner().invoke(serve, [str(tmp_path), *options])
     assert result.exit_code != 0
     assert said in str(result.exception)
+
+
+@pytest.mark.parametrize("key", ["empty.pub", "team_key", "/keys/team.key"])
+def test_an_error_about_a_file_names_the_file(key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It was made an option: --empty.pub."""
+
+    def run(settings: Settings, ready: object) -> int:
+        raise ConfigInvalid(key=key, reason="holds no key")
+
+    monkeypatch.setattr("samespace_server.app.run", run)
+    result = CliRunner().invoke(serve, [str(tmp_path)])
+    assert str(result.exception) == f"{key}: holds no key"
+
+
+def test_an_error_about_any_setting_names_its_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of every group, also those that are made of several options."""
+    names = {each.name: flag_of(each) for group in GROUPS for each in fields(group) if "help" in each.metadata}
+    for name, flag in (names | {"tls_cert": "--tls-cert", "otel_percent": "--otel-percent"}).items():
+
+        def run(settings: Settings, ready: object, name: str = name) -> int:
+            raise ConfigInvalid(key=name, reason="is wrong")
+
+        monkeypatch.setattr("samespace_server.app.run", run)
+        assert str(CliRunner().invoke(serve, [str(tmp_path)]).exception) == f"{flag}: is wrong"

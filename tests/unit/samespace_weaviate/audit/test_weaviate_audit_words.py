@@ -52,8 +52,20 @@ def test_inactive_tenants_are_in_the_verdict_itself() -> None:
     """Where all are inactive nothing was seen, which is not clean."""
     assert verdict(replace(CLEAN, unread=("a", "b"))).endswith(". 2 inactive tenants were NOT audited.")
     none = replace(CLEAN, tenants=(), unread=("a",))
-    assert verdict(none) == "Nothing was audited: none of 1 tenants is active."
+    assert verdict(none) == "Nothing was audited: its only tenant is not active."
+    assert verdict(replace(none, unread=("a", "b"))) == "Nothing was audited: none of 2 tenants is active."
     assert not none.clean and replace(CLEAN, tenants=()).clean
+
+
+def test_a_bound_over_tenants_is_of_those_that_were_read() -> None:
+    """Others are inactive, or were not asked for (--tenant): "none of all objects" was not about them."""
+    (whole,) = CLEAN.tenants
+    one = replace(CLEAN, tenants=(replace(whole, tenant="a", population=500),), unread=("cold",))
+    assert verdict(one).startswith("None of all 500 objects of tenant a is wrong. 1 inactive tenant was NOT audited")
+    two = replace(one, tenants=(replace(whole, tenant="a"), replace(whole, tenant="b")))
+    assert "of the 200000 objects of the 2 tenants that were read can be wrong" in verdict(two)
+    wrong = replace(one, tenants=(replace(one.tenants[0], offenders=OFFENDERS),))
+    assert "are wrong: these are all of tenant a." in verdict(wrong)
 
 
 def test_kinds_recipes_and_what_was_not_audited_are_told() -> None:

@@ -78,3 +78,18 @@ def test_documents_of_many_windows_do_not_take_the_places_of_others() -> None:
     found = compare_collections(*sides(database, "passageId"), ["query"])
     assert len(found.asked[0].old) == DEPTH
     assert max(database.limits) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("short", "short"), ("word " * 80, "word " * 60 + "..."), ("x" * 400, "x" * 300 + " ...")]
+)
+def test_what_is_shown_of_an_answer_ends_with_a_word(text: str, shown: str) -> None:
+    database = Collections({"Old": [{"text": text, "passageId": "1"}], "New": plain([1])})
+    found = compare_collections(*sides(database, "passageId"), ["query"])
+    assert found.asked[0].old[0].text == shown
+
+
+def test_a_property_that_is_not_there_is_answered_with_what_to_name() -> None:
+    database = Collections({"Old": plain([1]), "New": plain([1])})
+    with pytest.raises(RequestInvalid, match=r"Old has lang, passageId, text. Name the one with the documents' ids"):
+        sides(database, "docid")

@@ -43,6 +43,21 @@ def test_a_clear_loss_is_a_no_go_and_a_clear_gain_a_go() -> None:
     assert better.decision is Decision.GO and "better" in better.why
 
 
+def test_not_worse_is_said_only_of_what_is_not_worse() -> None:
+    """With a wide margin a significant loss is a GO, and it was called "not worse"."""
+    old = scores(1, 300)
+    lost = decide(old, old * 0.9, margin=0.5)
+    assert lost.decision is Decision.GO and lost.comparison is not None and lost.comparison.high < 0
+    assert "the new one is worse by no more than the margin of 0.5: nDCG@10" in lost.why
+    assert f"95 % interval {lost.comparison.low:+.4f} to {lost.comparison.high:+.4f}" in lost.why
+    tie = decide(np.full(100, 0.5), np.tile([0.4, 0.6], 50), margin=0.5)
+    assert tie.comparison is not None and tie.comparison.low < 0 <= tie.comparison.high
+    assert "the new one is worse, if at all, by no more than the margin of 0.5" in tie.why
+    assert "the new one is not worse" in decide(old, old).why
+    for found in (lost, tie):
+        assert "not worse" not in found.why
+
+
 def test_what_is_not_shown_is_not_decided() -> None:
     """A noisy tie over a few queries; it says how many would tell."""
     chance = np.random.default_rng(5)

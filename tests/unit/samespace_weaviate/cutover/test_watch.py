@@ -257,8 +257,32 @@ def test_a_watch_that_saw_nothing_is_no_success(tmp_path: Path, monkeypatch: pyt
         "migrate", Asked("A"), tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
         watch=lambda migration: Watched(3, 15.0, unseen=("queries by text: neither answered any",)),
     )  # fmt: skip
-    with pytest.raises(MigrationBlocked, match="watched for 15 s, and that shows nothing: queries by text"):
+    with pytest.raises(MigrationBlocked, match="watched for 15 s, and some guards saw nothing that decides: queries"):
         sessions.carry(None, order, Heard())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_what_decided_nothing_gets_the_advice_that_is_about_it(
+    judged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too few judged queries over a server that answers all the time: the advice was to let that server answer."""
+    monkeypatch.setattr(sessions, "_go_on", lambda *arguments: MigrationState.SETTLED)
+    monkeypatch.setattr(sessions, "_take_up", lambda *arguments: (None, MIGRATION))
+    few = judged_guard(lambda: CutoverVerdict(Decision.CANNOT_TELL, "7 judged queries are too few"))
+    plan = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "text", True)
+    dead, _ = query_guard(Tenants({"a": ["one"]}), plan, ())  # type: ignore[arg-type]
+    seen = watched(few if judged else dead)
+    order = sessions.Order(
+        "migrate", Asked("A"), tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
+        watch=lambda migration: seen,
+    )  # fmt: skip
+    with pytest.raises(MigrationBlocked) as raised:
+        sessions.carry(None, order, Heard())  # type: ignore[arg-type]
+    said = str(raised.value)
+    assert ("7 judged queries are too few" in said) == judged
+    assert ("samespace weaviate compare" in said) == judged
+    assert ("let the encoder's server answer" in said) == (not judged)
+    assert said.count("--rollback leads back") == 1
 
 
 def test_what_is_no_watch_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from samespace_weaviate.migration import CopyPace, Migration, MigrationJournal, 
 from samespace_weaviate.migration.moving import moved_schema, plan_move, plan_return, renamed_schema
 from samespace_weaviate.migration.plan import Wanted, plan_migration, sentences
 from samespace_weaviate.migration.progress import Wish
+from samespace_weaviate.migration.refusals.unread import refuse_unread_tenants
+from samespace_weaviate.pinning.adopted import Adoption
 from samespace_weaviate.pinning.pin import Severity, read_pins
 
 VECTOR = f"e_{SPACE[:12]}"
@@ -268,3 +271,21 @@ def test_the_plan_says_what_an_alias_cannot_do_and_what_lives_longer(tmp_path: P
     assert "expire 3600 s after _creationTimeUnix" in " ".join(sentences(plan, [], schema))
     schema["objectTtlConfig"] = {**lifetime, "deleteOn": "expires"}
     assert "expire" not in " ".join(sentences(plan, [], schema)).replace("expires", "")
+
+
+@pytest.mark.parametrize("asleep", [(), ("cold",)])
+def test_an_adopted_vector_is_not_renamed_over_tenants_that_nobody_read(asleep: tuple[str, ...]) -> None:
+    """The name of the space would vouch for them; the audit of the copy passes over them too."""
+    door = FakeWeaviate()
+    schema = {"class": "Docs", "properties": [], "multiTenancyConfig": {"enabled": True}}
+    door.schemas["Docs"] = schema | {"vectorConfig": {"default": {"vectorizer": {"none": {}}}}}
+    door.status["Docs"] = {"hot": "HOT", **dict.fromkeys(asleep, "COLD")}
+    found = Adoption("default", SPACE, {"properties": ["text"]})
+    migration = plan_move("Docs", "m1", door.schemas, {}, alias="DocsAlias", found=found)
+    if asleep:
+        with pytest.raises(MigrationBlocked, match="1 tenant is not active, the first 'cold'"):
+            refuse_unread_tenants(door, migration)  # type: ignore[arg-type]
+    else:
+        refuse_unread_tenants(door, migration)  # type: ignore[arg-type]
+    door.status["Docs"]["colder"] = "COLD"
+    refuse_unread_tenants(door, replace(migration, new_vector="default"))  # type: ignore[arg-type]
