@@ -93,7 +93,7 @@ def resplit(material: Material, shares: Mapping[str, float] = SHARES, keep: Sequ
 
 
 def _components(material: Material, examples: Examples) -> list[int]:
-    """For each example the first one that it is connected with, over texts that are shared, near-duplicates, or inside others.
+    """For each example the first one that it is connected with, over texts that are shared, alike or inside others.
 
     Given negatives do not connect: what does not answer a query says nothing about it.
     """
