@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from samespace.errors import DataInvalid
+from samespace.evaluation.arrow_rows import require_once, require_plausible
 from samespace.evaluation.excerpts import clipped
 from samespace.evaluation.json_rows import KeyTwiceError, parsed_json
-from samespace.evaluation.parquet_bounds import require_once, require_plausible
 from samespace.extras import require_extra
 
 from ..access.values import Passage

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import DataInvalid
-from ..evaluation.parquet_bounds import require_once, require_plausible
+from ..evaluation.arrow_rows import require_once, require_plausible
 from .files import Place
 from .plan import CHUNK_ROWS, BulkPart
 

@@ -3,11 +3,16 @@
 A near-duplicate is not yet a leak: "what does b2sum do" and "what does b3sum do" are different questions, and so are
 two pages that are written from one template. What decides is the difference:
 
-query       leaks where it is the same text, also behind a prompt, or differs in no content word, or has the same answer
-passage     leaks where it is the same text, or differs in nothing that is asked for
+query       leaks where it is the same text, also behind a prompt, or differs in no content word, or has the same
+            answer, or stands whole in a trained one, or that one in it
+passage     leaks where it is the same text, or differs in nothing that is asked for, or is inside a trained one for the
+            most part, with what is asked for
 pair        leaks where it is trained with its two sides exchanged: the loss looks at pairs from both sides
 
-What it leaves to others: finding near-duplicates (`near_duplicates`), what follows (`doctor`, `finetuning`).
+Only texts of pairs count. A passage that is in the corpus, and answers no trained query, gives nothing away.
+
+What it leaves to others: finding near-duplicates (`near_duplicates`) and texts inside others (`containment`,
+`whole_questions`), what follows (`doctor`, `finetuning`).
 """
 
 from __future__ import annotations
@@ -19,19 +24,25 @@ from functools import lru_cache
 from typing import Final
 
 from ...text import ROLES, Role
+from .containment import inside, longest_run
+from .content import content, question_key
 from .examples import Examples
 from .near_duplicates import DUPLICATE as NEAR
-from .near_duplicates import Leak, Shingles, canonical, jaccard, near_among, shingles
+from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
 from .prompted import without_prompts
+from .whole_questions import Questions, words_in_order
+from .wrapping import bare, same_text, unaccented
 
-_SMALL: Final = frozenset(
-    """a an and any are as at be been but by can could did do does for from had has have how i if in into is it its
-    me my of on or our shall should so some than that the their them then there these they this those to us was we were
-    what which will with would you your please exactly actually""".split()  # noqa: SIM905
-)
-
-
-_WORDS_OF_A_QUESTION: Final = 2
+_CHARS: Final = 20
+"""Length of the windows that passages are held against each other by: no two texts share many by chance."""
+_FEWEST: Final = 60
+"""Windows that a passage has to have of its own: shorter ones are said in many places."""
+_INSIDE: Final = 0.8
+"""Share of a passage that is nearly all of it."""
+_SHIFTED: Final = 0.6
+"""Share in one piece from which two passages are cuts of one text."""
+_LONGER: Final = 1.5
+"""Times the length of a passage from which another one holds more than it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +103,21 @@ def leakage_between(
     rows: set[int] = set()
     for role in ROLES:
         ours, theirs = _by_text(text_of(trained, role)), _by_text(text_of(held_out, role))
-        among = list(ours)
-        alike[role] = 0
         near_texts = _near(role, trained, held_out, ours, theirs, groups)
-        spelled = _by_content(among) if role == "query" else {}
+        holding = questions_held(list(theirs), list(ours)) if role == "query" else {}
+        within = _answers_held(trained, held_out, ours, theirs) if role == "passage" else {}
+        alike[role] = 0
         for text in theirs:
-            near = list(dict.fromkeys([*near_texts.get(text, ()), *spelled.get(question_key(text), ())]))
+            near = near_texts.get(text, ())
             given = [
                 (held, row)
                 for other in near
-                for row in ours[among[other]]
+                for row in ours[other]
                 for held in theirs[text]
                 if _gives_away(role, held_out, held, trained, row)
             ]
+            given += [(held, row) for other in holding.get(text, ()) for row in ours[other] for held in theirs[text]]
+            given += within.get(text, ())
             if given:
                 leaks.append(LeakedRow(role, *given[0]))
                 rows.update(row for _, row in given)
@@ -114,17 +127,80 @@ def leakage_between(
     for held, row in _exchanged(trained, held_out):
         rows.add(row)
         if ("query", held) not in known:
+            known.add(("query", held))
             leaks.append(LeakedRow("query", held, row))
     return Leakage(tuple(leaks), alike, frozenset(rows))
 
 
+def questions_held(held_out: Sequence[str], trained: Sequence[str]) -> dict[str, list[str]]:
+    """Held-out question -> the trained ones in which it stands whole, or which stand whole in it."""
+    found = {
+        text: [trained[at] for at in places]
+        for text, places in zip(held_out, Questions(trained).holding(held_out), strict=True)
+    }
+    for text, places in zip(trained, Questions(held_out).holding(trained), strict=True):
+        for at in places:
+            found[held_out[at]].append(text)
+    return found
+
+
+def _answers_held(
+    trained: Examples, held_out: Examples, ours: Mapping[str, list[int]], theirs: Mapping[str, list[int]]
+) -> dict[str, list[tuple[int, int]]]:
+    """Held-out passage -> (held-out row, trained row) of the pairs whose trained passage has it within."""
+    asked, among = list(theirs), list(ours)
+    near = inside(_plain(asked), _plain(among), _SHIFTED, chars=_CHARS, fewest=_FEWEST, own=True)
+    plain = {text: unaccented(bare(text)) for text in (*asked, *among)}
+    found = {}
+    for text, others in zip(asked, near, strict=True):
+        found[text] = [
+            (held, row)
+            for other in others
+            if other.share >= _INSIDE or longest_run(plain[text], plain[among[other.among]], _CHARS) >= _SHIFTED
+            for row in ours[among[other.among]]
+            for held in theirs[text]
+            if holds_answer(text, among[other.among], held_out.queries[held], trained.queries[row])
+        ]
+    return found
+
+
+def holds_answer(answer: str, holder: str, asked: str, question: str) -> bool:
+    """Whether a passage that has nearly all of another one within has what that one is asked for."""
+    one, other = unaccented(bare(answer)), unaccented(bare(holder))
+    if len(other) < _LONGER * len(one):
+        return not told_apart(answer, holder, asked, question)
+    return not (content(answer) - content(holder)) & (content(asked) - content(question))
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
+    return [unaccented(bare(text)) for text in texts]
+
+
 def _exchanged(trained: Examples, held_out: Examples) -> Iterator[tuple[int, int]]:
-    """(held-out row, trained row) of each pair that is trained with query and passage exchanged."""
+    """(held-out row, trained row) of each pair that is trained with query and passage exchanged, nearly as it is."""
     sides: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, (query, passage) in enumerate(zip(trained.queries, trained.passages, strict=True)):
-        sides[canonical(passage), canonical(query)].append(row)
+        sides[bare(passage), bare(query)].append(row)
     for held, (query, passage) in enumerate(zip(held_out.queries, held_out.passages, strict=True)):
-        yield from ((held, row) for row in sides.get((canonical(query), canonical(passage)), ()))
+        yield from ((held, row) for row in sides.get((bare(query), bare(passage)), ()))
+    ours, theirs = _by_text(trained.queries), _by_text(held_out.passages)
+    answers, among = list(theirs), list(ours)
+    near = inside(_plain(answers), _plain(among), _INSIDE, chars=_CHARS, fewest=_FEWEST)
+    for text, others in zip(answers, near, strict=True):
+        for row in (row for other in others for row in ours[among[other.among]]):
+            yield from (
+                (held, row) for held in theirs[text] if words_in_order(held_out.queries[held], trained.passages[row])
+            )
+
+
+def linked_rows(examples: Examples) -> Iterator[tuple[int, int]]:
+    """Rows of which one would give the other away by a text that is inside the other, for who splits a set."""
+    queries, passages = _by_text(examples.queries), _by_text(examples.passages)
+    for text, others in questions_held(list(queries), list(queries)).items():
+        yield from ((queries[text][0], queries[other][0]) for other in others)
+    for pairs in _answers_held(examples, examples, passages, passages).values():
+        yield from pairs
+    yield from _exchanged(examples, examples)
 
 
 def _by_text(texts: Iterable[str]) -> dict[str, list[int]]:
@@ -141,8 +217,8 @@ def _near(
     ours: Mapping[str, list[int]],
     theirs: Mapping[str, list[int]],
     groups: Mapping[Role, Mapping[str, str]] | None,
-) -> dict[str, list[int]]:
-    """Held-out text -> positions in *ours* of its near-duplicates."""
+) -> dict[str, list[str]]:
+    """Held-out text -> trained ones that are near-duplicates of it, or spelled otherwise."""
     among, asked = list(range(len(ours))), list(theirs)
     texts = list(ours)
     if groups is not None:
@@ -153,7 +229,18 @@ def _near(
         among = [row for row in among if mine[texts[row]] in both]
         asked = [text for text in asked if other[text] in both]
     found = near_among(asked, [texts[row] for row in among])
-    return {text: [among[at] for at in near] for text, near in zip(asked, found, strict=True)}
+    near = {text: [texts[among[at]] for at in places] for text, places in zip(asked, found, strict=True)}
+    spelled: dict[str, list[str]] = defaultdict(list)
+    for text in texts:
+        spelled[_spelling(role, text)].append(text)
+    return {
+        text: list(dict.fromkeys([*near.get(text, ()), *spelled.get(_spelling(role, text), ())])) for text in theirs
+    }
+
+
+def _spelling(role: Role, text: str) -> str:
+    """What is equal for texts that may be one; short questions are the same in it long before their letters are."""
+    return (question_key(text) if role == "query" else "") or unaccented(bare(text))
 
 
 def _groups_of(
@@ -163,37 +250,24 @@ def _groups_of(
     return {text: groups[names[places[0]]] for text, places in rows.items()}
 
 
-def _by_content(texts: Sequence[str]) -> dict[str, list[int]]:
-    """Question keys -> positions; short questions are the same in them long before their letters are."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(texts):
-        if key := question_key(text):
-            found[key].append(row)
-    return found
-
-
-def question_key(text: str) -> str:
-    """What is equal for one question in other small words and endings; "" for texts of less than two content words."""
-    stems = [_stem(word) for word in canonical(text).split() if word not in _SMALL]
-    return " ".join(stems) if len(stems) >= _WORDS_OF_A_QUESTION else ""
-
-
 def _gives_away(role: Role, held_out: Examples, held: int, trained: Examples, row: int) -> bool:
     asked, question = held_out.queries[held], trained.queries[row]
     answer, known = held_out.passages[held], trained.passages[row]
     if role == "passage":
-        return canonical(answer) == canonical(known) or not told_apart(answer, known, asked, question)
+        return same_text(answer, known) or (
+            jaccard(_shingles(answer), _shingles(known)) >= NEAR and not told_apart(answer, known, asked, question)
+        )
     return same_question(asked, question) or same_answer(answer, known, asked, question)
 
 
 def same_question(left: str, right: str) -> bool:
     """Whether two near-duplicates ask the same: they differ in no word that has content."""
-    return canonical(left) == canonical(right) or content(left) == content(right)
+    return same_text(left, right) or content(left) == content(right)
 
 
 def same_answer(left: str, right: str, left_query: str, right_query: str) -> bool:
     """Whether two passages say the same to their queries: the same text, or one that differs in nothing asked for."""
-    if canonical(left) == canonical(right):
+    if same_text(left, right):
         return True
     if jaccard(_shingles(left), _shingles(right)) < NEAR:
         return False
@@ -205,19 +279,6 @@ def told_apart(left: str, right: str, left_query: str, right_query: str) -> bool
     ours, theirs = content(left), content(right)
     ask_left, ask_right = content(left_query), content(right_query)
     return bool(((ours - theirs) & (ask_left - ask_right)) or ((theirs - ours) & (ask_right - ask_left)))
-
-
-@lru_cache(maxsize=100_000)
-def content(text: str) -> frozenset[str]:
-    """The stems of the words of a text, and its signs, without small words."""
-    return frozenset(_stem(word) for word in canonical(text).split() if word not in _SMALL)
-
-
-@lru_cache(maxsize=100_000)
-def _stem(word: str) -> str:
-    from Stemmer import Stemmer
-
-    return str(Stemmer("english").stemWord(word)) if word.isascii() and word.isalpha() else word
 
 
 @lru_cache(maxsize=20_000)

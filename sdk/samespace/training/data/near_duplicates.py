@@ -17,7 +17,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -57,14 +57,31 @@ class Leak:
 
 def shingles(text: str) -> Shingles:
     """Hashes of the character 5-grams of `canonical(text)`: (n,) uint32, ascending, without repeats."""
-    units = _units(canonical(text))
-    if len(units) < _SHINGLE_CHARS:
-        units = np.pad(units, (0, _SHINGLE_CHARS - len(units)), constant_values=ord(" "))
-    windows = np.lib.stride_tricks.sliding_window_view(units, _SHINGLE_CHARS)  # (n, 5)
-    packed = windows @ _FACTORS  # modulo 2^64
+    return windows(canonical(text), _SHINGLE_CHARS)
+
+
+def windows(text: str, chars: int) -> Shingles:
+    """Hashes of the windows of *chars* characters of a canonical form: (n,) uint32, ascending, without repeats."""
+    return np.unique(windows_in_order(text, chars))
+
+
+def windows_in_order(text: str, chars: int) -> Shingles:
+    """The same in order, each as often as it is there."""
+    units = _units(text)
+    if len(units) < chars:
+        units = np.pad(units, (0, chars - len(units)), constant_values=ord(" "))
+    each = np.lib.stride_tricks.sliding_window_view(units, chars)  # (n, chars)
+    packed = each @ _factors(chars)  # modulo 2^64
     packed ^= packed >> np.uint64(29)
     mixed = (packed * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)  # multiplicative hash, its better half
-    return np.unique(mixed.astype(np.uint32))
+    return mixed.astype(np.uint32)
+
+
+@cache
+def _factors(chars: int) -> npt.NDArray[np.uint64]:
+    """(chars,) odd factors; beyond the five, turned ones."""
+    turned = [_FACTORS << np.uint64(turn) | _FACTORS >> np.uint64(64 - turn) for turn in range(1, 1 + chars // 5)]
+    return np.concatenate([_FACTORS, *turned])[:chars] | np.uint64(1)
 
 
 def _units(text: str) -> npt.NDArray[np.uint64]:

@@ -19,6 +19,7 @@ from .cost import cost_of_leaks
 from .diagnosis import Check, Diagnosis
 from .duplicates import ALLOWED, leakage, near_duplicates, shared_texts
 from .false_negatives import MARGIN, MOST, known_false_negatives, suspected_false_negatives
+from .held_out import held_out_splits
 from .labels import balance, shortcuts
 from .languages import languages
 from .lengths import fragmentation, lengths
@@ -142,6 +143,7 @@ def _checks(
     if leaks and asked.cost:
         rankers: Sequence[Ranker] = [Bm25Ranker(), *([] if remembering is None else [DenseRanker(remembering)])]
         yield cost_of_leaks(material, leaks, rankers)
+    yield held_out_splits(material)
     pairing = wrong_pairs(material, remembering, progress)
     yield pairing
     yield balance(material)

@@ -29,8 +29,9 @@ import numpy as np
 
 from ...evaluation.retrieval import Embedder
 from ...progress import Advance
+from ..data.content import content
 from ..data.examples import Examples
-from ..data.leakage import content, same_question, told_apart
+from ..data.leakage import same_question, told_apart
 from ..data.near_duplicates import canonical
 from ..data.sources import RELEVANT
 from .diagnosis import Check, DataFinding, Histogram, TextName, few, interval, share

@@ -19,8 +19,9 @@ from ...evaluation.arrow_rows import METADATA
 from ...evaluation.dataset import is_retrieval_set, load_splits
 from ...evaluation.files import parts_of, stem_of
 from ...folders import whole_folder, writes
+from ..data.content import question_key
 from ..data.examples import Examples, TrainingData, join
-from ..data.leakage import question_key
+from ..data.leakage import linked_rows
 from ..data.near_duplicates import connected
 from .material import Material
 
@@ -92,12 +93,12 @@ def resplit(material: Material, shares: Mapping[str, float] = SHARES, keep: Sequ
 
 
 def _components(material: Material, examples: Examples) -> list[int]:
-    """For each example the first one that it is connected with, over shared and near-duplicate texts.
+    """For each example the first one that it is connected with, over texts that are shared, alike or inside others.
 
     Given negatives do not connect: what does not answer a query says nothing about it.
     """
     first: dict[tuple[str, str], int] = {}
-    links = []
+    links = list(linked_rows(examples))
     for row in range(len(examples)):
         keys = [
             ("query", material.query_groups[examples.query_ids[row]]),

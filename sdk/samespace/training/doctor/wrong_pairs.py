@@ -21,6 +21,7 @@ import numpy as np
 from ...evaluation.retrieval import Embedder
 from ...progress import Advance
 from ..data.examples import Examples
+from ..data.near_duplicates import canonical
 from ..data.sources import RELEVANT, without_repeats
 from .diagnosis import Check, DataFinding, Severity, Table, TextName, few, interval, share
 from .languages import language
@@ -143,13 +144,19 @@ def _languages(trained: Examples) -> str | None:
 
 def _held_out(material: Material, embedder: Embedder | None, progress: Advance | None) -> dict[str, Placed]:
     """What each held-out split shows, where it is large enough."""
-    parts = {split: without_repeats(material.data.splits[split])[0] for split in material.held_out}
+    parts = {split: _of_two_texts(without_repeats(material.data.splits[split])[0]) for split in material.held_out}
     looked = {
         split: placed(part, embedder, progress=progress)
         for split, part in parts.items()
         if len(with_words(part)) >= FEWEST and not part.labelled
     }
     return {split: found for split, found in looked.items() if len(found.random)}
+
+
+def _of_two_texts(part: Examples) -> Examples:
+    """The examples whose query is not their passage: such a pair is at fault itself, and no measure for training."""
+    pairs = enumerate(zip(part.queries, part.passages, strict=True))
+    return part.rows([row for row, (query, passage) in pairs if canonical(query) != canonical(passage)])
 
 
 def _joined(looked: Sequence[Placed]) -> Placed:
@@ -175,7 +182,7 @@ def _of_held_out(
         measured = wrong_share(found)
         if measured.low < MANY or excess(measured, trained) <= EXCESS:
             continue
-        part = without_repeats(material.data.splits[split])[0]
+        part = _of_two_texts(without_repeats(material.data.splits[split])[0])
         worst = [int(found.rows[at]) for at in np.argsort(-found.places, kind="stable") if found.places[at] > LOW]
         names = [(TextName("query", part.query_ids[row]), TextName("passage", part.passage_ids[row])) for row in worst]
         says = (

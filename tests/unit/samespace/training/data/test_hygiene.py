@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from samespace.errors import DataInvalid
-from samespace.training.data.leakage import content, same_answer
+from samespace.training.data.content import content
+from samespace.training.data.leakage import same_answer
 from samespace.training.data.near_duplicates import (
     canonical,
     connected,

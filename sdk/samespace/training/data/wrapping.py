@@ -1,0 +1,103 @@
+"""What may stand around a text and does not change it: markdown, list numbers, labels in front, tags of a chat.
+
+Two texts that differ in such wrapping alone are one text, so it is left out before texts are held against each other.
+Accents of Latin letters are left out too, for a second look: who types without them asks the same.
+
+What it leaves to others: prompts that many texts begin with (`prompted`), whether a difference matters (`leakage`).
+What it gives up: labels in languages that are not listed.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from ...evaluation.words import SPACELESS, canonical, without_markup
+
+_PAIRED: Final = re.compile(
+    r"(?<![\w*_~`])(\*{1,3}|_{1,3}|~~|`{1,3})(?=[^\s*_~`])([^\n]{1,2000}?)(?<=[^\s*_~`])\1(?![\w*_~`])"
+)
+"""Emphasis and code: the same signs right before and right after words. `2 ** 3` and `**kwargs` have no partner."""
+_OF_LINES: Final = re.compile(r"^[ \t]{0,3}(?:#{1,6}[ \t]+|>[ \t]?|[-*+•][ \t]+)+", re.MULTILINE)
+_CHAT: Final = re.compile(r"<\|[^|<>\n]{1,40}\|>|\[/?INST\]|</?s>|<</?SYS>>")
+_INSTRUCTED: Final = re.compile(
+    r"\A\s*(?:instruct|instruction|task)\s*:.{1,2000}?\n\s*(?:query|question|input)\s*:", re.IGNORECASE | re.DOTALL
+)
+_LABEL: Final = re.compile(
+    r"\A\s*(?:\(?\d{1,5}[.):][ \t]+"
+    r"|(?:q|qn|a|question|query|search[_ ]query|title|subject|topic|user|human|input|prompt|frage|pregunta|pergunta"
+    r"|domanda|vraag|вопрос|问题|問題|問|问|質問|질문)"
+    r"\s{0,2}(?:(?:no\.?|nr\.?|#)?\s?\d{1,6})?\s{0,2}[:：.)\]][ \t\n]*)(?=\S)",
+    re.IGNORECASE,
+)
+_TIMES: Final = 3
+_SPACELESS: Final = re.compile(f"[{SPACELESS}]")
+_EDGE: Final = re.compile(r"\n+|(?<=[.?!;:…])[\"'”’)\]*_]*\s+|(?<=[。？！；：])|\s[-–—|•·/]+\s|\s*[|]\s*")
+
+
+@lru_cache(maxsize=32_768)
+def unwrapped(text: str) -> str:
+    """*text* without its wrapping, as it is written else."""
+    for _ in range(_TIMES):
+        if "&" not in text or (plain := html.unescape(text)) == text:
+            break
+        text = plain
+    text = _CHAT.sub("\n", text)
+    text = _OF_LINES.sub("", text)
+    for _ in range(_TIMES):
+        before = text
+        text = _LABEL.sub("", _INSTRUCTED.sub("", _PAIRED.sub(r"\2", text)))
+        if text == before:
+            break
+    return text
+
+
+@lru_cache(maxsize=32_768)
+def bare(text: str) -> str:
+    """The canonical form of what is wrapped; of the whole where nothing else is there."""
+    return canonical(unwrapped(text)) or canonical(text)
+
+
+@lru_cache(maxsize=32_768)
+def unaccented(text: str) -> str:
+    """*text* with Latin letters without their marks. Other scripts keep theirs: they are vowels, or other letters."""
+    if text.isascii():
+        return text
+    kept, latin = [], False
+    for char in unicodedata.normalize("NFD", text):
+        if unicodedata.combining(char):
+            if latin:
+                continue
+        else:
+            latin = char.isascii() or unicodedata.name(char, "").startswith("LATIN")
+        kept.append(char)
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def accents_alone(left: str, right: str) -> bool:
+    """Whether one text is the other, typed without accents: it has none at all. Else they are other words."""
+    if (plain := unaccented(left)) != unaccented(right) or plain.count(" ") < 2:
+        return False
+    return plain in (left, right)
+
+
+def same_text(left: str, right: str) -> bool:
+    """Whether two texts differ in wrapping, case, punctuation or left-out accents alone."""
+    one, other = bare(left), bare(right)
+    return one == other or accents_alone(one, other)
+
+
+def parts(text: str) -> list[str]:
+    """The sentences, lines and labelled pieces of *text*, each in canonical form; those without a word are left out."""
+    found = (canonical(piece) for piece in _EDGE.split(without_markup(unwrapped(text))))
+    return [piece for piece in found if piece]
+
+
+def pieces(text: str) -> list[str]:
+    """The words of a canonical form; of scripts without spaces, the characters."""
+    if text.isascii():
+        return text.split()
+    return _SPACELESS.sub(lambda char: f" {char.group()} ", text).split()
