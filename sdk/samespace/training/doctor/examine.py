@@ -1,12 +1,13 @@
 """All checks of one set, in the order in which they are told.
 
-What it leaves to others: what each check looks for (their modules), showing it (`page`, the command), what follows
-from it (`samespace train` stops at errors).
+What stands before a training ends at an error (`checkup`).
+
+What it leaves to others: what each check looks for (their modules), showing it (`page`, the command).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import DataInvalid
@@ -27,6 +28,8 @@ from .material import Material, prepare
 from .pairing import Remembering
 from .texts import boilerplate, empty_texts, on_reading, prompts_in_texts
 from .wrong_pairs import wrong_pairs
+
+Show = Callable[[Diagnosis], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +165,22 @@ def _checks(
     if text_encoders is not None:
         yield fragmentation(material, text_encoders["passage"])
     yield languages(material)
+
+
+def checkup(data: TrainingData, asked: Questions, show: Show = lambda _: None) -> Diagnosis:
+    """The diagnosis of *data*; *show* gets it first, whatever it says.
+
+    Raises:
+        DataInvalid: the doctor found an error.
+    """
+    diagnosis = examine(data, asked)
+    show(diagnosis)
+    errors = diagnosis.findings("error")
+    if errors:
+        more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        raise DataInvalid(
+            path=diagnosis.data,
+            reason=f"{errors[0].says}{more} {errors[0].advice}. samespace doctor data tells more; --no-doctor (in "
+            "Python doctor=False) trains all the same",
+        )
+    return diagnosis

@@ -32,8 +32,7 @@ from ...progress import Progress, silent
 from ...report.verdicts import doubts
 from ..data.examples import Examples
 from ..data.sources import load_data
-from ..doctor.checkup import Show, checkup
-from ..doctor.examine import Questions
+from ..doctor.examine import Questions, Show, checkup
 from ..scoring import outcome, report
 from ..scoring.record import versions
 from ..sentinel import judge as sentinel

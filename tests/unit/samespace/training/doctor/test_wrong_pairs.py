@@ -17,8 +17,8 @@ from samespace.evaluation.baselines import tokenized
 from samespace.training.data.examples import Examples, TrainingData
 from samespace.training.data.sources import load_data
 from samespace.training.doctor import Diagnosis, Questions, examine
-from samespace.training.doctor.checkup import checkup
 from samespace.training.doctor.diagnosis import interval
+from samespace.training.doctor.examine import checkup
 from samespace.training.doctor.pairing import nearness_by, placed
 from samespace.training.doctor.wrong_pairs import area_under_curve, wrong_share
 
