@@ -163,9 +163,10 @@ def _telling_pace(advance: Callable[[int], None], most: int) -> Callable[[int], 
         done += count
         if not told and (done >= _TEXTS or now - began >= _SECONDS) and done:
             told = True
-            left = (most - done) * (now - began) / done
+            rate = done / max(now - began, 1e-6)
+            left, pieces = (most - done) / rate, f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
             shown = f"{left:.0f} s" if left < _A_MINUTE else f"{left / 60:.0f} min"
-            say(wrapped(f"{done / (now - began):.2g} texts a second: {shown} at most; less where a recipe is found."))
+            say(wrapped(f"{pieces} texts a second: {shown} at most; less where a recipe is found."))
 
     return counted
 

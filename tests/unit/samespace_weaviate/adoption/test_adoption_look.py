@@ -18,6 +18,7 @@ from fakes.weaviate.audited import WordEncoder
 from fakes.weaviate.database import OTHER_SPACE
 from fakes.weaviate.in_memory import FakeWeaviate
 from samespace.cli.weaviate import weaviate as command
+from samespace.cli.weaviate.adopt import _telling_pace
 from samespace.errors import RequestInvalid
 from samespace_weaviate import Severity, StoredObject, check_pin
 from samespace_weaviate.adoption.run import CollectionLook, adopt, look
@@ -231,3 +232,24 @@ def test_nothing_is_wider_than_the_terminal(invoked: Callable[..., Any], monkeyp
     assert done.exit_code == 0, done.output
     long = [line for line in done.output.splitlines() if len(line) > 60 and not line.startswith("Next: ")]
     assert all(len(max(line.split(), key=len)) > 50 for line in long), long
+
+
+@pytest.mark.parametrize(
+    ("a_second", "said_once"),
+    [(200.0, "200 texts a second: 20 s at most"), (5.0, "5 texts a second: 13 min at most")],
+)
+def test_how_long_it_takes_is_told_once_after_the_first_texts(
+    a_second: float, said_once: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The very first ones wait for the encoder, and do not count."""
+    clock = [1000.0]
+    monkeypatch.setattr("samespace.cli.weaviate.adopt.time.monotonic", lambda: clock[0])
+    told = list[int]()
+    advance = _telling_pace(told.append, 4000)
+    clock[0] += 30.0
+    for _ in range(40):
+        advance(10)
+        clock[0] += 10 / a_second
+    assert sum(told) == 400
+    printed = capsys.readouterr().err
+    assert printed.count("texts a second") == 1 and said_once in printed
