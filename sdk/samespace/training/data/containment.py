@@ -4,6 +4,9 @@ Counted exactly, without comparing all with all. A text that is inside to a shar
 so it lacks few of any choice of them. The rarest are chosen, twice as many as may be lacking: who has less than half
 of these is out, and rare windows have few bearers.
 
+Of very many texts a share of the windows is looked at, the same of each: memory has an end, and shares stay what they
+are, but for chance.
+
 What it leaves to others: what it means that a text is inside another (`leakage`).
 """
 
@@ -19,6 +22,8 @@ import numpy.typing as npt
 from .near_duplicates import Shingles, windows, windows_in_order
 
 _SPARE: Final = 4
+_MOST_WINDOWS: Final = 100_000_000
+"""Windows in memory: a gigabyte with what is made of them."""
 _COMMON: Final = 0.005
 """Share of the texts that may have a window before it counts as boilerplate."""
 _COMMON_LEAST: Final = 10
@@ -51,19 +56,26 @@ def inside(
     found: list[list[Inside]] = [[] for _ in texts]
     if not texts or not among:
         return found
-    pool = {text: windows(text, chars) for text in dict.fromkeys([*among, *texts])}
+    different = dict.fromkeys([*among, *texts])
+    every = 1 + sum(map(len, different)) // _MOST_WINDOWS
+    pool = {text: _some(windows(text, chars), every) for text in different}
     mine, theirs = [pool[text] for text in texts], [pool[text] for text in among]
     known, bearers = np.unique(np.concatenate(list(pool.values())), return_counts=True)
     if own:
         most = max(_COMMON_LEAST, _COMMON * len(pool))
         mine = [each[bearers[np.searchsorted(known, each)] <= most] for each in mine]
-    index = _Index(mine, known, bearers, least, fewest)
+    index = _Index(mine, known, bearers, least, fewest // every)
     for position, each in enumerate(theirs):
         for row in index.candidates(each):
             share = len(np.intersect1d(mine[row], each, assume_unique=True)) / len(mine[row])
             if share >= least:
                 found[row].append(Inside(position, share))
     return found
+
+
+def _some(each: Shingles, every: int) -> Shingles:
+    """Those whose hash *every* divides: the same windows of every text."""
+    return each if every == 1 else each[each % np.uint32(every) == 0]
 
 
 def longest_run(text: str, other: str, chars: int) -> float:

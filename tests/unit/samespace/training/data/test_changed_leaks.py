@@ -83,6 +83,17 @@ def test_an_answer_inside_a_trained_passage_leaks(form: str) -> None:
     assert found.trained_rows == set(range(20, 35))
 
 
+@pytest.mark.parametrize("most", [5_000, 20_000])
+def test_of_very_many_texts_a_share_of_the_windows_is_enough(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of 20,000 to 30,000 characters: every second window, or every sixth."""
+    monkeypatch.setattr("samespace.training.data.containment._MOST_WINDOWS", most)
+    trained = examples(OTHER[20:] + [(f"## {q}", ANSWERS["joined"](n)) for n, (q, _) in enumerate(HELD)])
+    found = leakage_between(trained, examples(HELD))
+    for role in ("query", "passage"):
+        assert {leak.held_out for leak in found.leaks if leak.role == role} == set(range(15))
+    assert found.trained_rows == set(range(20, 35))
+
+
 def test_nearly_exchanged_pairs_leak() -> None:
     """A word more on either side."""
     trained = examples(OTHER + [(f"{p} I hope this helps", f"Hello, {q}") for q, p in HELD])
