@@ -152,9 +152,9 @@ class ArtifactUntrusted(ArtifactError):
     """Nobody who is trusted vouches for an artifact."""
 
     def __init__(self, *, folder: str, reason: str, remedy: str = "") -> None:
-        self.folder, self.reason = folder, reason
-        remedy = remedy or "have it signed by whoever made it (`samespace certify`), or trust the key that signed it"
-        super().__init__(f"{folder}: {reason}; {remedy}")
+        self.folder, self.reason, self.remedy = folder, reason, remedy
+        told = remedy or "have it signed by whoever made it (`samespace certify`), or trust the key that signed it"
+        super().__init__(f"{folder}: {reason}; {told}")
 
 
 class GraphsDiffer(ArtifactError):

@@ -89,7 +89,7 @@ def paired_bootstrap(
 
     Args:
         first, second: (queries,) float64, one metric, e.g. nDCG@10.
-        texts: of the queries; None where all are different.
+        texts: of the queries; None where all are different. Where a text is empty nobody knows it, and it is another.
 
     Raises:
         RequestInvalid: not two arrays (queries,) of one length with at least one query.
@@ -105,7 +105,7 @@ def paired_bootstrap(
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     observed = float(differences.mean())
     first_of: dict[object, int] = {}
-    keys = range(len(differences)) if texts is None else map(canonical, texts)
+    keys = range(len(differences)) if texts is None else [canonical(text) or row for row, text in enumerate(texts)]
     question = [first_of.setdefault(key, len(first_of)) for key in keys]
     sizes = np.bincount(question).astype(np.float64)  # (questions,)
     sums = np.bincount(question, weights=differences)

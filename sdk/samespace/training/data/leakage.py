@@ -30,7 +30,7 @@ from .examples import Examples
 from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
 from .prompted import without_prompts
-from .whole_questions import Questions, words_in_order
+from .whole_questions import TextsThatAsk, words_in_order
 from .wrapping import bare, same_text, unaccented
 
 _CHARS: Final = 20
@@ -136,9 +136,9 @@ def questions_held(held_out: Sequence[str], trained: Sequence[str]) -> dict[str,
     """Held-out question -> the trained ones in which it stands whole, or which stand whole in it."""
     found = {
         text: [trained[at] for at in places]
-        for text, places in zip(held_out, Questions(trained).holding(held_out), strict=True)
+        for text, places in zip(held_out, TextsThatAsk(trained).holding(held_out), strict=True)
     }
-    for text, places in zip(trained, Questions(held_out).holding(trained), strict=True):
+    for text, places in zip(trained, TextsThatAsk(held_out).holding(trained), strict=True):
         for at in places:
             found[held_out[at]].append(text)
     return found

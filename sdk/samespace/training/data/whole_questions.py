@@ -46,7 +46,7 @@ def laid_out(text: str, accents: bool = True) -> Laid:
     return tuple(stems), frozenset(starts)
 
 
-class Questions:
+class TextsThatAsk:
     """Texts that may hold other questions; what many of them begin and end with is counted once."""
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -103,6 +103,13 @@ def test_few_questions_under_many_ids_show_nothing(ids: int) -> None:
     assert found.queries == 1 and found.p_value == 1 and not found.better
 
 
+def test_questions_whose_texts_nobody_knows_are_different() -> None:
+    """Vectors without texts: forty questions were one."""
+    random = np.random.default_rng(6)
+    first, second = random.random(40) + 0.3, random.random(40)
+    assert paired_bootstrap(first, second, texts=[""] * 40) == paired_bootstrap(first, second)
+
+
 def test_few_changed_questions_among_many_show_nothing() -> None:
     """Four of a thousand changed, all for the better: chance once in eight times, and the interval holds 0."""
     first = np.zeros(1000)
