@@ -75,6 +75,8 @@ class TextsThatAsk:
     def _apart(self, stems: tuple[str, ...], starts: frozenset[int], low: int, high: int, word_for_word: bool) -> bool:
         """Whether what stands before *low* and from *high* on is no part of what stands between."""
         before, after = stems[:low], stems[high:]
+        if _numbered(before) or _numbered(after):
+            return False
         clean_before, clean_after = not before or low in starts, not after or high in starts
         if clean_before and clean_after:
             return True
@@ -99,6 +101,11 @@ class TextsThatAsk:
                 self._beginnings.update(stems[:count] for count in range(_AFFIX, most + 1))
                 self._ends.update(stems[-count:] for count in range(_AFFIX, most + 1))
         return (self._ends if after else self._beginnings)[around] >= _MANY
+
+
+def _numbered(around: tuple[str, ...]) -> bool:
+    """Whether *around* is a number and hardly more: "part 1" is another paper than "part 2"."""
+    return 0 < len(around) < _AFFIX and any(word.isdecimal() for word in around)
 
 
 def is_long_enough(question: str) -> bool:

@@ -108,6 +108,7 @@ def test_nearly_exchanged_pairs_leak() -> None:
         ("how do I learn to write C", "how do I learn to write C++"),
         ("how do I compare two strings with ==", "**how do I compare two strings with !=**"),
         ("Treatment: gout", "Symptoms: gout"),
+        ("on the structure of the blast wave . part 1 .", "on the structure of the blast wave ."),
         ("t\u00f4i mu\u1ed1n b\u00e1n nh\u00e0", "t\u00f4i mu\u1ed1n b\u1ea1n nh\u00e0"),
         (
             "\u092f\u0939 \u0915\u0932 \u0915\u094d\u092f\u093e \u0939\u0948",
