@@ -67,13 +67,18 @@ def nearness(found: Float32, wanted: Float32, *, bound: float, distance: Distanc
     return Nearness(float(np.mean(distances)), float(np.max(distances)), bound)
 
 
+def drawing(seed: int | None = None) -> random.Random:
+    """What draws so that nobody can have known it; the same again for a *seed* of tests."""
+    return random.Random(secrets.randbits(64) if seed is None else seed)
+
+
 def unforeseen_texts(words: Sequence[str] = (), *, count: int = COUNT, seed: int | None = None) -> tuple[str, ...]:
     """Texts that nobody can have known: words drawn anew, from *words* or from plain English.
 
     Args:
         seed: only for tests.
     """
-    draw = random.Random(secrets.randbits(64) if seed is None else seed)
+    draw = drawing(seed)
     chosen = list(words) or sorted({word for sentence in SENTENCES for word in sentence.split()})
     longest = 2 * _WORDS[1] if words else _WORDS[1]
     return tuple(" ".join(draw.choices(chosen, k=draw.randint(_WORDS[0], longest))) for _ in range(count))

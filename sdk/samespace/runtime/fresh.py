@@ -7,13 +7,11 @@ tokenizer's own vocabulary and from sentences, at every verification anew.
 
 from __future__ import annotations
 
-import random
-import secrets
 import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from ..artifact.agreement import nearness, unforeseen_texts
+from ..artifact.agreement import drawing, nearness, unforeseen_texts
 from ..artifact.probes import Distance
 from ..embed import embed_roles
 from ..errors import ProbesFailed
@@ -59,7 +57,7 @@ def fresh_texts(encoder: TextEncoder, *, count: int = COUNT, seed: int | None = 
     most = min(encoder.recipe.token_limit, LONGEST)
     long = " ".join(unforeseen_texts(words, count=most, seed=seed)).split(" ", most)[:most]
     texts = [*unforeseen_texts(words, count=count - 1, seed=seed), " ".join(long)]
-    draw = random.Random(secrets.randbits(64) if seed is None else seed)
+    draw = drawing(seed)
     chosen = draw.sample(sorted(kinds), min(len(kinds), KINDS))
     texts += [" ".join(draw.choices(kinds[kind], k=OF_A_KIND)) for kind in chosen]
     texts = list(map(encoder.as_input, texts))

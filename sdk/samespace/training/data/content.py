@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from .wrapping import bare, unaccented
+from .wrapping import bare, plain
 
 _SMALL: Final = frozenset(
     """a an and any are as at be been but by can could did do does for from had has have how i if in into is it its
@@ -26,7 +26,7 @@ def question_key(text: str) -> str:
 
     Accents are left out: `leakage` looks at them.
     """
-    stems = stems_of(unaccented(bare(text)).split())
+    stems = stems_of(plain(text).split())
     return " ".join(stems) if len(stems) >= _WORDS_OF_A_QUESTION else ""
 
 

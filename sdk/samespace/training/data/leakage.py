@@ -31,7 +31,7 @@ from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
 from .prompted import without_prompts
 from .whole_questions import TextsThatAsk, words_in_order
-from .wrapping import bare, same_text, unaccented
+from .wrapping import bare, plain, same_text
 
 _CHARS: Final = 20
 """Length of the windows that passages are held against each other by: no two texts share many by chance."""
@@ -149,14 +149,14 @@ def _answers_held(
 ) -> dict[str, list[tuple[int, int]]]:
     """Held-out passage -> (held-out row, trained row) of the pairs whose trained passage has it within."""
     asked, among = list(theirs), list(ours)
-    near = inside(_plain(asked), _plain(among), _SHIFTED, chars=_CHARS, fewest=_FEWEST, own=True)
-    plain = {text: unaccented(bare(text)) for text in (*asked, *among)}
+    answers, holders = list(map(plain, asked)), list(map(plain, among))
+    near = inside(answers, holders, _SHIFTED, chars=_CHARS, fewest=_FEWEST, own=True)
     found = {}
-    for text, others in zip(asked, near, strict=True):
+    for text, answer, others in zip(asked, answers, near, strict=True):
         found[text] = [
             (held, row)
             for other in others
-            if other.share >= _INSIDE or longest_run(plain[text], plain[among[other.among]], _CHARS) >= _SHIFTED
+            if other.share >= _INSIDE or longest_run(answer, holders[other.among], _CHARS) >= _SHIFTED
             for row in ours[among[other.among]]
             for held in theirs[text]
             if holds_answer(text, among[other.among], held_out.queries[held], trained.queries[row])
@@ -166,14 +166,9 @@ def _answers_held(
 
 def holds_answer(answer: str, holder: str, asked: str, question: str) -> bool:
     """Whether a passage that has nearly all of another one within has what that one is asked for."""
-    one, other = unaccented(bare(answer)), unaccented(bare(holder))
-    if len(other) < _LONGER * len(one):
+    if len(plain(holder)) < _LONGER * len(plain(answer)):
         return not told_apart(answer, holder, asked, question)
     return not (content(answer) - content(holder)) & (content(asked) - content(question))
-
-
-def _plain(texts: Sequence[str]) -> list[str]:
-    return [unaccented(bare(text)) for text in texts]
 
 
 def _exchanged(trained: Examples, held_out: Examples) -> Iterator[tuple[int, int]]:
@@ -185,7 +180,7 @@ def _exchanged(trained: Examples, held_out: Examples) -> Iterator[tuple[int, int
         yield from ((held, row) for row in sides.get((bare(query), bare(passage)), ()))
     ours, theirs = _by_text(trained.queries), _by_text(held_out.passages)
     answers, among = list(theirs), list(ours)
-    near = inside(_plain(answers), _plain(among), _INSIDE, chars=_CHARS, fewest=_FEWEST)
+    near = inside(list(map(plain, answers)), list(map(plain, among)), _INSIDE, chars=_CHARS, fewest=_FEWEST)
     for text, others in zip(answers, near, strict=True):
         for row in (row for other in others for row in ours[among[other.among]]):
             yield from (
@@ -240,7 +235,7 @@ def _near(
 
 def _spelling(role: Role, text: str) -> str:
     """What is equal for texts that may be one; short questions are the same in it long before their letters are."""
-    return (question_key(text) if role == "query" else "") or unaccented(bare(text))
+    return (question_key(text) if role == "query" else "") or plain(text)
 
 
 def _groups_of(

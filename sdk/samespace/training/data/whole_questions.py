@@ -16,7 +16,7 @@ from typing import Final
 
 from .containment import inside
 from .content import stems_of
-from .wrapping import bare, parts, pieces, unaccented
+from .wrapping import bare, parts, pieces, plain, unaccented
 
 _HELD: Final = 0.8
 """Share of a question's 5-grams that a text has to hold to be looked at."""
@@ -57,8 +57,7 @@ class TextsThatAsk:
     def holding(self, questions: Sequence[str]) -> list[list[int]]:
         """For each of *questions* the positions of the texts in which it stands whole."""
         asked = [row for row, text in enumerate(questions) if is_long_enough(text)]
-        mine = [unaccented(bare(questions[row])) for row in asked]
-        near = inside(mine, [unaccented(bare(text)) for text in self._texts], _HELD, chars=_CHARS)
+        near = inside([plain(questions[row]) for row in asked], list(map(plain, self._texts)), _HELD, chars=_CHARS)
         found: list[list[int]] = [[] for _ in questions]
         for row, others in zip(asked, near, strict=True):
             found[row] = [each.among for each in others if self.holds(each.among, questions[row])]
@@ -67,9 +66,9 @@ class TextsThatAsk:
     def holds(self, position: int, question: str) -> bool:
         """Whether *question* stands whole in one of the texts."""
         text = self._texts[position]
-        plain = any(bare(each) == unaccented(bare(each)) for each in (text, question))
-        (stems, starts), (wanted, _) = laid_out(text, not plain), laid_out(question, not plain)
-        word_for_word = f" {unaccented(bare(question))} " in f" {unaccented(bare(text))} "
+        accents = all(bare(each) != plain(each) for each in (text, question))
+        (stems, starts), (wanted, _) = laid_out(text, accents), laid_out(question, accents)
+        word_for_word = f" {plain(question)} " in f" {plain(text)} "
         return any(self._apart(stems, starts, at, at + len(wanted), word_for_word) for at in _places(wanted, stems))
 
     def _apart(self, stems: tuple[str, ...], starts: frozenset[int], low: int, high: int, word_for_word: bool) -> bool:

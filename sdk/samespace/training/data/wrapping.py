@@ -77,11 +77,16 @@ def unaccented(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(kept))
 
 
+def plain(text: str) -> str:
+    """The canonical form of what is wrapped, without accents of Latin letters."""
+    return unaccented(bare(text))
+
+
 def accents_alone(left: str, right: str) -> bool:
     """Whether one text is the other, typed without accents: it has none at all. Else they are other words."""
-    if (plain := unaccented(left)) != unaccented(right) or plain.count(" ") < 2:
+    if (without := unaccented(left)) != unaccented(right) or without.count(" ") < 2:
         return False
-    return plain in (left, right)
+    return without in (left, right)
 
 
 def same_text(left: str, right: str) -> bool:
