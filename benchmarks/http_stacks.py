@@ -72,7 +72,7 @@ class IdleEngine:
     """Answers at the next turn of the event loop."""
 
     space_id, dims, broken = SPACE, 384, None
-    loaded = SimpleNamespace(artifact=SimpleNamespace(role_matters=False))
+    loaded = SimpleNamespace(artifact=SimpleNamespace(role_matters=False, token_limit=512))
 
     async def embed(self, texts: list[str], role: str, **options: Any) -> Answer:
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ Encoders in tests are tiny random ones, made here: nothing is downloaded.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,12 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         # `train` in this process would settle torch's threads by the load, for all tests after it.
         patch.setattr("samespace.training.threads.free_threads", lambda own, machine, load: own)
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_not_garbage() -> None:
+    """All modules are imported by now, torch too: collections pass over their millions of objects."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

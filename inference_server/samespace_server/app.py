@@ -83,7 +83,8 @@ async def _serve(settings: Settings, announce: Callable[[dict[str, Any]], None])
         default_space = full_id(default_space, tuple(spaces_of))
     telemetry = Telemetry()
     listener = listen(settings.host, settings.http_port)
-    spaces = Spaces(address=f"{settings.host}:{listener.getsockname()[1]}")
+    address = f"{settings.host}:{listener.getsockname()[1]}"
+    spaces = Spaces(address=address, answer_bytes=settings.http.max_unread_bytes)
     keys = settings.security.trusted_keys
     trusted = None if keys is None else TrustedKeys.read(keys)
     loader = Loader(spaces, telemetry, settings.limits, trusted, reloads=settings.admin_root is not None)

@@ -111,7 +111,8 @@ class HttpLimits:
         max_held_bytes: bytes of request bodies in memory, over all connections; one more is answered 503. Messages of
             gRPC have as much for themselves; where they are more, whoever sent most loses what is not whole. Answers
             that nobody reads have half of it, over HTTP and gRPC each; where they are more, whoever leaves most unread
-            loses the connection. Raise it for many large requests at once, where there is memory for them.
+            loses the connection; and so have the vectors of large answers that are being made, over both together: one
+            more waits. Raise it for many large requests at once, where there is memory for them.
         max_calls: messages over gRPC that are waited for at a time, over all connections. Beyond it, the oldest one of
             whoever has most of them is given up. Each costs about 30 KB.
         max_streams: calls of one gRPC connection at a time; a client's further ones wait on its side.

@@ -155,15 +155,22 @@ def test_streams_that_stall_in_the_middle_are_bounded(server: Running) -> None:
 
 def test_watchers_are_bounded(server: Running) -> None:
     """Over a thousand health watches of one client: most are refused, and the others cost nothing without a change."""
-    with others_are_served(server), contextlib.ExitStack() as peers:
-        for _ in range(10):
-            peer = peers.enter_context(Peer(server.grpc))
-            for _ in range(150):
-                peer.write(peer.call("/grpc.health.v1.Health/Watch"), message(b""), end=True)
-        time.sleep(1)
-        before = cpu_s(server)
-        time.sleep(2)
-        assert cpu_s(server) - before < 1.0
+    with contextlib.ExitStack() as peers:
+        with others_are_served(server):
+            for _ in range(10):
+                peer = peers.enter_context(Peer(server.grpc))
+                for _ in range(150):
+                    peer.write(peer.call("/grpc.health.v1.Health/Watch"), message(b""), end=True)
+        deadline = time.monotonic() + 30  # the burst itself takes a while where the machine is busy
+        while cpu_in(server, 2) > 0.2:  # of nobody but them
+            assert time.monotonic() < deadline, "watches cost time without a change"
+
+
+def cpu_in(server: Running, seconds: int) -> float:
+    """Processor time of the server in the next *seconds*."""
+    before = cpu_s(server)
+    time.sleep(seconds)
+    return cpu_s(server) - before
 
 
 def cpu_s(server: Running) -> float:

@@ -236,17 +236,19 @@ def _embedding(dialect: Dialect, spaces: Spaces, watch: Watch, most_texts: int, 
                 with spaces.request(engine):
                     check_words(body, dialect.request["properties"])
                     ask = dialect.parse(body, RequestContext(engine.loaded.artifact.role_matters, _role(request)))
-                    found = seen.answer = await engine.embed(
-                        ask.texts,
-                        ask.role,
-                        long_texts=ask.long_texts,
-                        dims=ask.dims,
-                        deadline_us=deadline_us(request.headers.get(b"x-timeout-ms")),
-                        client=request.client,
-                    )
-                    async with turn if len(found.vectors) > PIECE else nullcontext():
-                        rows = await _rows(found.vectors, ask.kinds)
-                        return json_response(dialect.render(ask, found, rows), headers=dialect.headers)
+                    until_us = deadline_us(request.headers.get(b"x-timeout-ms"))
+                    async with spaces.room(engine, ask.texts, request.client, until_us):
+                        found = seen.answer = await engine.embed(
+                            ask.texts,
+                            ask.role,
+                            long_texts=ask.long_texts,
+                            dims=ask.dims,
+                            deadline_us=until_us,
+                            client=request.client,
+                        )
+                        async with turn if len(found.vectors) > PIECE else nullcontext():
+                            rows = await _rows(found.vectors, ask.kinds)
+                            return json_response(dialect.render(ask, found, rows), headers=dialect.headers)
         except SamespaceError as error:
             return refusal(dialect, error)
 

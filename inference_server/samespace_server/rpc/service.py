@@ -188,16 +188,18 @@ class EncoderService(EncoderServicer):
                 role = _known(ROLES, request.role, "role", "ROLE_QUERY or ROLE_PASSAGE")
                 long_texts = _known(LONG_TEXTS, request.long_texts, "long_texts", "POOL, WINDOWS, SLICES or REJECT")
                 wire_type = _known(WIRE_TYPES, request.vector_type, "vector_type", "FLOAT32 or FLOAT16")
-                seen.answer = await engine.embed(
-                    list(request.texts),
-                    role,
-                    long_texts=long_texts,
-                    dims=request.dims or None,
-                    stream=stream,
-                    deadline_us=deadline_us,
-                    client=client,
-                )
-                return _reply(request, seen.answer, wire_type)
+                texts = list(request.texts)
+                async with self._spaces.room(engine, texts, client, deadline_us):
+                    seen.answer = await engine.embed(
+                        texts,
+                        role,
+                        long_texts=long_texts,
+                        dims=request.dims or None,
+                        stream=stream,
+                        deadline_us=deadline_us,
+                        client=client,
+                    )
+                    return _reply(request, seen.answer, wire_type)
 
 
 class GrpcServer:

@@ -13,20 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Final, Literal
 
 from samespace.errors import RequestInvalid, ServerUnavailable, UnknownReranker, UnknownSpace, WrongKind
 from samespace.text import printable
 
+from ..budgets import AnswerRoom
+from ..scheduling.bulk import CHARS_PER_TOKEN
 from ..scheduling.composite import CompositeEngine
-from ..scheduling.engine import Engine
+from ..scheduling.engine import Engine, now_us
+from ..settings import HttpLimits
 from .rerankers import RerankEngine
 
 AnyEngine = Engine | CompositeEngine
 ServedEngine = AnyEngine | RerankEngine
 State = Literal["loading", "ready", "draining"]
+SMALL: Final = 64
+"""Vectors of a request that takes no room among the large ones."""
 _SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
 _LOADING: Final = "the server is still loading"
 _SHUTTING_DOWN: Final = "the server is shutting down"
@@ -55,9 +60,14 @@ def full_id(space: str, served: tuple[str, ...]) -> str:
 class Spaces:
     """Engines by space id. Used on the event loop alone."""
 
-    def __init__(self, *, address: str) -> None:
-        """None yet, loading; *address* is what refusals call this server."""
-        self._address = address
+    def __init__(self, *, address: str, answer_bytes: int = HttpLimits().max_unread_bytes) -> None:
+        """None yet, loading.
+
+        Args:
+            address: what refusals call this server.
+            answer_bytes: of the vectors of large answers that are made at a time.
+        """
+        self._address, self._room = address, AnswerRoom(answer_bytes)
         self._state: State = "loading"
         self._engines: dict[str, AnyEngine] = {}
         self._rerankers: dict[str, RerankEngine] = {}
@@ -236,6 +246,21 @@ class Spaces:
             if self._inside[engine] == 0:
                 del self._inside[engine]
                 self._emptied.ring()
+
+    def room(
+        self, engine: AnyEngine, texts: Sequence[str], client: str, deadline_us: int | None
+    ) -> AbstractAsyncContextManager[None]:
+        """Room for the vectors of *texts* until their answer is made, which a large request waits for.
+
+        Raises:
+            DeadlineExceeded: on entering; it did not come in time.
+        """
+        window_chars = engine.loaded.artifact.token_limit * CHARS_PER_TOKEN
+        vectors = sum(len(text) // window_chars + 1 for text in texts)
+        if vectors <= SMALL:
+            return nullcontext()
+        left_us = None if deadline_us is None else deadline_us - now_us()
+        return self._room.place(vectors * engine.dims * 4, client, left_us)
 
     @property
     def at_work(self) -> int:

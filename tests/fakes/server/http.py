@@ -47,7 +47,8 @@ class FakeEngine:
     def __init__(self, space_id: str = SPACE, *, role_matters: bool = False) -> None:
         manifest = SimpleNamespace(name="fake")
         self.space_id, self.dims = space_id, DIMS
-        self.loaded = SimpleNamespace(artifact=SimpleNamespace(role_matters=role_matters, manifest=manifest))
+        artifact = SimpleNamespace(role_matters=role_matters, manifest=manifest, token_limit=512)
+        self.loaded = SimpleNamespace(artifact=artifact)
         self.vector, self.numbered = VECTOR, False
         self.gate = asyncio.Event()
         self.asked: list[dict[str, Any]] = []

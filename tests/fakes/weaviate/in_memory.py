@@ -242,11 +242,14 @@ class FakeWeaviate:
 
     def _nearest(self, tenant: str, name: str, vector: str, query: Float32, limit: int) -> list[tuple[UUID, float]]:
         found = [
-            (each.uuid, 1 - float(np.dot(each.vectors[vector], query)))
+            each
             for each in self._awake(name, tenant).values()
             if vector in each.vectors and each.uuid not in self.unindexed
         ]
-        return sorted(found, key=lambda pair: pair[1])[:limit]
+        if not found:
+            return []
+        distances = 1 - np.stack([each.vectors[vector] for each in found]) @ query
+        return [(found[at].uuid, float(distances[at])) for at in np.argsort(distances, kind="stable")[:limit]]
 
     def _patch_vector(self, tenant: str, name: str, uuid: UUID, vector: str, row: Float32) -> None:
         def effect() -> None:
