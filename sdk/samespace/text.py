@@ -191,6 +191,11 @@ def printable(text: str) -> str:
     return "".join(f"\\u{ord(letter):04x}" if letter in _OBEYED else letter for letter in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """*text*, or its beginning and an ellipsis: at most *most* characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def window_starts(content: int, size: int, overlap: int) -> list[int]:
     """Where windows of *size* tokens begin, so that they cover *content* tokens and neighbours share *overlap*.
 

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArtifactDamaged
+from ..text import shortened
 from . import onnx_fields
 from .protobuf import Reader, fixed, numbers, text
 
@@ -366,4 +367,4 @@ def _embedding_rows(scope: _Scope) -> int | None:
 
 
 def _shown(name: str) -> str:
-    return repr(name if len(name) <= 80 else name[:80] + "…")
+    return repr(shortened(name, 80))

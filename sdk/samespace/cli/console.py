@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from ..text import printable
+from ..text import printable, shortened
 
 _LOG_EVERY_S: Final = 15.0
 _PACE_OVER_S: Final = 10.0
@@ -47,8 +47,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def one_line(text: str, *, indent: int = 0) -> str:
     """The beginning of *text* that fits the terminal's width behind *indent* columns."""
     most = max(20, shutil.get_terminal_size().columns - indent)
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return shortened(printable(" ".join(text.split())), most)
 
 
 def wrapped(text: str, *, first: str = "") -> str:
@@ -101,8 +100,7 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     least = (TextColumn("{task.description}", markup=False), MofNCompleteColumn())
     rate = TextColumn("{task.fields[rate]:.0f}/s", markup=False)
     columns = least if width < _WIDE else (*least, BarColumn(), rate, TimeRemainingColumn())
-    most = max(4, width // 3)
-    cut = label if len(label) <= most else f"{label[: most - 1]}…"
+    cut = shortened(label, max(4, width // 3))
     with Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task(printable(cut), total=total or None, rate=0.0)
         pace = RecentPace(total, time.monotonic())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from ..text import shortened
+
 _CHARS: Final = 60
 _NAMES: Final = 12
 
@@ -12,7 +14,7 @@ _NAMES: Final = 12
 def clipped(value: Any) -> str:
     """The value as Python writes it, at most 60 characters of it."""
     plain = repr(value[: 2 * _CHARS] if isinstance(value, str | bytes) else value)
-    return plain if len(plain) <= _CHARS else plain[: _CHARS - 1] + "…"
+    return shortened(plain, _CHARS)
 
 
 def shown(value: Any) -> str:

@@ -10,6 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from ..text import shortened
+
 _WIDTH: Final = 640
 _HEIGHT: Final = 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 28, 24, 44
@@ -118,7 +120,7 @@ def bars(values: Mapping[str, float], *, label: str) -> str:
     marks = []
     for number, (name, value) in enumerate(values.items()):
         y = 4 + row * number
-        marks.append(f'<text x="{margin - 8}" y="{y + 15}" text-anchor="end">{escape(_clip(name, 30))}</text>')
+        marks.append(f'<text x="{margin - 8}" y="{y + 15}" text-anchor="end">{escape(shortened(name, 30))}</text>')
         if math.isfinite(value):
             left, right = sorted((place(0.0), place(value)))
             width = max(1.0, right - left)
@@ -211,10 +213,6 @@ def _key(number: int, name: str) -> str:
         f'stroke-dasharray="{_DASHES[number % _COLOURS]}"/>'
     )
     return f'<span class="key"><svg viewBox="0 0 24 12">{line}</svg> {escape(name)}</span>'
-
-
-def _clip(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _svg(width: int, height: int, marks: Sequence[str], caption: str = "") -> str:

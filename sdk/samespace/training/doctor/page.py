@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from ...report import heading, histogram, note, page, paragraph, table
+from ...text import shortened
 from .diagnosis import Check, DataFinding, Diagnosis, Severity, TextName
 
 _KIND: Final[Mapping[Severity, Literal["bad", "warn", "plain"]]] = {"error": "bad", "warning": "warn", "note": "plain"}
@@ -45,7 +46,7 @@ def _section(check: Check, texts: Mapping[TextName, str]) -> Iterator[str]:
                 "For example: " + "; ".join(" and ".join(map(str, each)) for each in finding.examples) + "."
             )
         if texts and finding.examples:
-            rows = [(str(name), _clip(texts[name])) for each in finding.examples for name in each]
+            rows = [(str(name), shortened(texts[name], _MOST_CHARS)) for each in finding.examples for name in each]
             yield table(("text", "begins"), rows)
     for part in check.tables:
         yield table(part.head, part.rows)
@@ -53,7 +54,3 @@ def _section(check: Check, texts: Mapping[TextName, str]) -> Iterator[str]:
         if any(picture.series.values()):
             low = 0.0 if min(min(values, default=0.0) for values in picture.series.values()) >= 0 else None
             yield histogram(picture.series, label=picture.label, low=low, high=picture.high)
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"

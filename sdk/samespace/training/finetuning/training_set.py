@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ConfigInvalid, DataInvalid
-from ...text import Role
+from ...text import Role, shortened
 from ..data.examples import Examples, TrainingData
 from ..data.leakage import leakage_between, without
 from ..data.near_duplicates import Leak
@@ -126,11 +126,7 @@ def _refuse(config: TrainingConfig, found: Sequence[Leak]) -> None:
         path=str(config.data),
         reason=f"{queries} held-out queries and {len(refused) - queries} relevant passages of "
         f"{' and '.join(config.unseen_splits)} are also in split {config.train_split}, so scores would be inflated. "
-        f"First: {first.what} {_clip(first.held_out)!r}, trained as {_clip(first.trained)!r}. Set drop_leaks = true to "
-        "leave such training pairs out, split the set again, or set allow_leakage to "
+        f"First: {first.what} {shortened(first.held_out, 80)!r}, trained as {shortened(first.trained, 80)!r}. "
+        "Set drop_leaks = true to leave such training pairs out, split the set again, or set allow_leakage to "
         f"{'passages' if not queries else 'all'!r}",
     )
-
-
-def _clip(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -29,6 +29,7 @@ from ...report import (
     verdict_note,
 )
 from ...report.verdicts import BASE, SCORE_HEAD, TRAINED, markdown_table, score_notes, score_rows, verdict
+from ...text import shortened
 from .changes import Change, Listed
 from .outcome import Outcome
 
@@ -103,11 +104,11 @@ def _pair(change: Change, names: Sequence[str]) -> str:
             names, (change.before, change.after), (change.before_list, change.after_list), strict=True
         )
     }
-    return two_lists(_clip(change.query), lists, RIGHT)
+    return two_lists(shortened(change.query, _MOST_CHARS), lists, RIGHT)
 
 
 def _entry(hit: Listed) -> tuple[int, str, bool]:
-    return hit.place, _clip(" ".join(hit.text.split())), hit.right
+    return hit.place, shortened(" ".join(hit.text.split()), _MOST_CHARS), hit.right
 
 
 def _spaces(outcome: Outcome) -> list[str]:
@@ -255,7 +256,3 @@ def _rates(probe: Mapping[str, Any]) -> list[str]:
 
 def _alarm(alarm: Mapping[str, Any]) -> str:
     return f"{alarm['what']} at step {alarm['step']}: {alarm['cause']} ({alarm['evidence']}); {alarm['remedy']}."
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
