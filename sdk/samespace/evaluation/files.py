@@ -15,6 +15,7 @@ import lzma
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from json import JSONDecodeError
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -194,7 +195,7 @@ def _json_from(path: Path, number: int, first: str, rest: Iterator[str]) -> Numb
         raise DataInvalid(path=str(path), reason=str(error)) from error
     except (ValueError, RecursionError) as error:
         at = number - 1 + getattr(error, "lineno", 1)
-        raise _not_json(path, at, getattr(error, "msg", str(error))) from error
+        raise _not_json(path, at, _why(error)) from error
     yield from enumerate(_array(path, whole), start=1)
 
 
@@ -218,9 +219,15 @@ def _line(path: Path, number: int, line: str) -> Any:
     except KeyTwiceError as error:
         raise DataInvalid(path=f"{path}, line {number}", reason=str(error)) from error
     except ValueError as error:  # also a number of thousands of digits
-        raise _not_json(path, number, getattr(error, "msg", str(error))) from error
+        raise _not_json(path, number, _why(error)) from error
     except RecursionError as error:
         raise _not_json(path, number, "it is nested too deeply") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, JSONDecodeError):
+        return f"{error.msg.removesuffix(' at')} at character {error.colno}"
+    return str(error)
 
 
 def _not_json(path: Path, number: int, why: str) -> DataInvalid:

@@ -35,7 +35,8 @@ from .folder.families import missing_prompts
 from .folder.keys import check_config, known_settings
 from .folder.layers import Layer, require_fitting
 from .folder.model_folder import FolderChoices, ModelFolder, read_model_folder, read_towers
-from .folder.tokenizer import canonical_tokenizer, read_tokenizer, require_rows
+from .folder.tokenizer import canonical_tokenizer, read_tokenizer
+from .folder.vocabulary import require_rows
 from .hub import read_json, resolve_model
 from .modules import EncoderModule, Truncate, numpy_model
 from .static import StaticConfig, load_static

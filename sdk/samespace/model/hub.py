@@ -82,6 +82,11 @@ def packaged_minilm() -> Path | None:
     return folder
 
 
+def _named(path: Path) -> str:
+    """The file's name in its model folder: several modules have a config.json."""
+    return f"{path.parent.name}/{path.name}" if (path.parent.parent / "modules.json").is_file() else path.name
+
+
 def read_json(path: Path, source: str, *, kind: type = dict) -> Any:
     """The content of a JSON file.
 
@@ -93,17 +98,21 @@ def read_json(path: Path, source: str, *, kind: type = dict) -> Any:
     except KeyTwiceError as error:
         raise ModelUnsupported(
             model=source,
-            reason=f"{path.name} {error.said}",
+            reason=f"{_named(path)} {error.said}",
             remedy="keep the value that it was trained with, in a copy of the folder",
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         raise ModelUnsupported(
-            model=source, reason=f"{path.name} cannot be read: {error}", remedy="the folder is incomplete"
+            model=source, reason=f"{_named(path)} cannot be read: {error}", remedy="the folder is incomplete"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelUnsupported(
+            model=source, reason=f"{_named(path)} is not JSON: {error}", remedy="the folder is damaged: get it anew"
         ) from error
     if not isinstance(content, kind):
         raise ModelUnsupported(
             model=source,
-            reason=f"{path.name} is {_shown(content)}, expected {'an array' if kind is list else 'an object'}",
+            reason=f"{_named(path)} is {_shown(content)}, expected {'an array' if kind is list else 'an object'}",
             remedy="the folder is damaged: get it anew",
         )
     return content

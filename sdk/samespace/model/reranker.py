@@ -30,7 +30,8 @@ from .architecture import Architecture, read_architecture
 from .backbone import load_config, token_limit, token_settings_read, whole_model
 from .checkpoint import DEFAULT_OVERLAP_SHARE, Overrides
 from .folder.keys import check_config, known_settings
-from .folder.tokenizer import HARD_TEXTS, canonical_tokenizer, load_tokenizer, post_processors, require_rows
+from .folder.tokenizer import HARD_TEXTS, canonical_tokenizer, load_tokenizer, post_processors
+from .folder.vocabulary import require_rows
 from .hub import read_json, resolve_model
 from .modules import numpy_model
 from .quiet import quiet

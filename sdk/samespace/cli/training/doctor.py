@@ -64,7 +64,12 @@ def doctor() -> None:
     metavar="FOLDER",
     help="Write splits that share no near-duplicate.",
 )
-@click.option("--keep", multiple=True, metavar="SPLIT", help="Keep this split unchanged when splits are written.")
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="SPLIT",
+    help="Keep this split unchanged when splits are written; may be given several times.",
+)
 @writes("html")
 @writes("splits_out")
 def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ...], **options: Any) -> None:

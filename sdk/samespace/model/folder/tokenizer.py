@@ -20,12 +20,12 @@ from typing import Any, Final
 from tokenizers import Tokenizer
 
 from ...artifact.fingerprint import canonical_json
-from ...artifact.tokenizer_check import largest_id
 from ...errors import ModelUnsupported
 from ..hub import read_json
 from ..quiet import quiet
 from .tokenizer_options import lower_first, tokenizer_options
 from .tokenizer_parts import differing_controls, first_difference, random_step
+from .vocabulary import OLD_VOCABULARY, require_words
 
 HARD_TEXTS: Final = (
     "The encoder maps a text to a vector.",
@@ -56,11 +56,6 @@ _OPTIONS: Final = frozenset({
 })  # fmt: skip
 """Keys of tokenizer_config.json that transformers lets change ids. Once applied they are in tokenizer.json."""
 _JSON: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
-_OLD_VOCABULARY: Final = (
-    "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "sentencepiece.bpe.model",
-    "spiece.model", "spm.model", "tokenizer.model",
-)  # fmt: skip
-"""Files of a vocabulary that a library could read instead of tokenizer.json."""
 _AS_IT_IS: Final = "PreTrainedTokenizerFast"
 """The one class of transformers that takes tokenizer.json by its word; others are built anew from the vocabulary."""
 _ANY_PAIR: Final = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
@@ -95,8 +90,8 @@ def read_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
         settings: sentence-transformers' own: `do_lower_case`, and what it hands to the tokenizer.
 
     Raises:
-        ModelUnsupported: it cannot be read, gives other ids each time, or tokenizer.json and tokenizer_config.json
-            contradict each other.
+        ModelUnsupported: it cannot be read, knows no word, gives other ids each time, or tokenizer.json and
+            tokenizer_config.json contradict each other.
     """
     own, theirs, options = _both(root, source, settings or {})
     for tokenizer in filter(None, (own, theirs.backend_tokenizer)):
@@ -107,6 +102,7 @@ def read_tokenizer(root: Path, source: str, settings: Mapping[str, Any] | None =
                 remedy="set it to null in a copy of tokenizer.json",
             )
     agreed = _agreed(root, source, own, theirs, explained=bool(options))
+    require_words(agreed, root, source)
     controls = differing_controls(agreed, theirs.backend_tokenizer)
     advice = (
         f"Texts with the control character {', '.join(controls)} have other ids by tokenizer.json, which is used, than "
@@ -196,18 +192,6 @@ def canonical_tokenizer(tokenizer: Tokenizer, *, pairs: bool = False) -> bytes:
     return canonical_json(value)
 
 
-def require_rows(tokenizer: Tokenizer, rows: int, source: str) -> None:
-    """Raise `ModelUnsupported` for a tokenizer that gives ids which a token embedding of *rows* rows does not have."""
-    largest = largest_id(tokenizer)
-    if largest >= rows:
-        raise ModelUnsupported(
-            model=source,
-            reason=f"its tokenizer gives ids up to {largest} ({tokenizer.id_to_token(largest)!r}), and its token "
-            f"embedding has {rows} rows: a text with that token has no vector",
-            remedy="take the token out of the tokenizer's files, or resize the model's token embeddings and train them",
-        )
-
-
 def write_tokenizer(root: Path, tokenizer: Tokenizer, source: str, inputs: Sequence[str] = ()) -> None:
     """Put *tokenizer* into the model folder *root*, so that every library reads it as it is, and read it back.
 
@@ -223,7 +207,7 @@ def write_tokenizer(root: Path, tokenizer: Tokenizer, source: str, inputs: Seque
     keep = {key: value for key, value in settings.items() if key not in _OPTIONS or _named_token(value, tokenizer)}
     said = {"tokenizer_class": _AS_IT_IS} | ({"model_input_names": list(inputs)} if inputs else {})
     path.write_text(json.dumps(keep | said, indent=2) + "\n", encoding="utf-8")
-    for name in _OLD_VOCABULARY:
+    for name in OLD_VOCABULARY:
         (root / name).unlink(missing_ok=True)
     require_same_ids(root, tokenizer, source)
 

@@ -25,13 +25,13 @@ from typing import Final
 
 from ...text import ROLES, Role
 from .containment import inside, longest_run
-from .content import content, question_key
+from .content import content, question_key, words_that_tell
 from .examples import Examples
 from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
-from .prompted import without_prompts
+from .prompted import without_prompt, without_prompts
 from .whole_questions import TextsThatAsk, words_in_order
-from .wrapping import bare, plain, same_text
+from .wrapping import bare, numbered_apart, pieces, plain, same_text
 
 _CHARS: Final = 20
 """Length of the windows that passages are held against each other by: no two texts share many by chance."""
@@ -151,11 +151,12 @@ def _answers_held(
     asked, among = list(theirs), list(ours)
     answers, holders = list(map(plain, asked)), list(map(plain, among))
     near = inside(answers, holders, _SHIFTED, chars=_CHARS, fewest=_FEWEST, own=True)
+    whole = inside(answers, holders, 1.0, chars=_CHARS, fewest=_FEWEST)  # also where many have it: it is no template
     found = {}
-    for text, answer, others in zip(asked, answers, near, strict=True):
+    for text, answer, some, others in zip(asked, answers, near, whole, strict=True):
         found[text] = [
             (held, row)
-            for other in others
+            for other in dict.fromkeys([*some, *others])
             if other.share >= _INSIDE or longest_run(answer, holders[other.among], _CHARS) >= _SHIFTED
             for row in ours[among[other.among]]
             for held in theirs[text]
@@ -166,7 +167,7 @@ def _answers_held(
 
 def holds_answer(answer: str, holder: str, asked: str, question: str) -> bool:
     """Whether a passage that has nearly all of another one within has what that one is asked for."""
-    if len(plain(holder)) < _LONGER * len(plain(answer)):
+    if len(plain(holder)) < _LONGER * len(plain(answer)) and plain(answer) not in plain(holder):
         return not told_apart(answer, holder, asked, question)
     return not (content(answer) - content(holder)) & (content(asked) - content(question))
 
@@ -190,12 +191,23 @@ def _exchanged(trained: Examples, held_out: Examples) -> Iterator[tuple[int, int
 
 def linked_rows(examples: Examples) -> Iterator[tuple[int, int]]:
     """Rows of which one would give the other away by a text that is inside the other, for who splits a set."""
+    examples = without_prompt(examples)
     queries, passages = _by_text(examples.queries), _by_text(examples.passages)
+    for rows in _same(queries).values():
+        yield from ((rows[0], row) for row in rows[1:])
     for text, others in questions_held(list(queries), list(queries)).items():
         yield from ((queries[text][0], queries[other][0]) for other in others)
     for pairs in _answers_held(examples, examples, passages, passages).values():
         yield from pairs
     yield from _exchanged(examples, examples)
+
+
+def _same(queries: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """Key of a question -> rows that ask it."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for text, rows in queries.items():
+        found[_spelling("query", text)] += rows
+    return found
 
 
 def _by_text(texts: Iterable[str]) -> dict[str, list[int]]:
@@ -256,8 +268,11 @@ def _gives_away(role: Role, held_out: Examples, held: int, trained: Examples, ro
 
 
 def same_question(left: str, right: str) -> bool:
-    """Whether two near-duplicates ask the same: they differ in no word that has content."""
-    return same_text(left, right) or content(left) == content(right)
+    """Whether two near-duplicates ask the same: they differ in no word that tells."""
+    if same_text(left, right):
+        return True
+    one, other = (words_that_tell(pieces(bare(text))) for text in (left, right))
+    return bool(one) and one == other and not numbered_apart(left, right)
 
 
 def same_answer(left: str, right: str, left_query: str, right_query: str) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from .examples import Examples
+from .wrapping import in_a_list, list_number, unwrapped
 
 _END: Final = re.compile(r":\s+|\n\s*")
 _MOST_CHARS: Final = 400
@@ -39,7 +40,12 @@ def common_beginnings(texts: Sequence[str], share: float = _SHARE) -> list[str]:
 
 
 def without_prompts(one: Examples, other: Examples) -> tuple[Examples, Examples]:
-    """Two parts without the long prompts that one of them has and the other lacks; rows stay where they are."""
+    """Two parts without the long prompts that one of them has and the other lacks; rows stay where they are.
+
+    And without the numbers that count their texts. Where both begin in ways of their own, it is what is asked:
+    "Regarding the EOS 90D: how do I charge it?".
+    """
+    one, other = _uncounted(one), _uncounted(other)
     bare = [
         replace(
             mine,
@@ -51,8 +57,34 @@ def without_prompts(one: Examples, other: Examples) -> tuple[Examples, Examples]
     return bare[0], bare[1]
 
 
+def without_prompt(examples: Examples) -> Examples:
+    """One part without the long prompt of some of its queries, and without the numbers that count its texts."""
+    examples = _uncounted(examples)
+    prompts = _long(examples.queries)
+    if not prompts or not all(prompts[0].startswith(each) for each in prompts):
+        return examples  # several that are no parts of one are what is asked
+    return replace(examples, queries=_cut(examples.queries, prompts))
+
+
 def _bare(texts: tuple[str, ...], others: Sequence[str]) -> tuple[str, ...]:
     """*texts* without those of their long beginnings that none of *others* has."""
-    found = [each for each in common_beginnings(texts) if len(each.split()) >= _WORDS]
-    prompts = [each for each in found if not any(text.startswith(each) for text in others)]
-    return tuple(text[len(next(filter(text.startswith, prompts), "")) :] for text in texts) if prompts else texts
+    prompts = [each for each in _long(texts) if not any(text.startswith(each) for text in others)]
+    if not prompts or any(not any(text.startswith(each) for text in texts) for each in _long(others)):
+        return texts
+    return _cut(texts, prompts)
+
+
+def _long(texts: Sequence[str]) -> list[str]:
+    return [each for each in common_beginnings(texts) if len(each.split()) >= _WORDS]
+
+
+def _cut(texts: tuple[str, ...], prompts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text[len(next(filter(text.startswith, prompts), "")) :] for text in texts)
+
+
+def _uncounted(examples: Examples) -> Examples:
+    queries, passages = (
+        tuple(unwrapped(text) if list_number(text) else text for text in texts) if in_a_list(texts) else texts
+        for texts in (examples.queries, examples.passages)
+    )
+    return replace(examples, queries=queries, passages=passages)

@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Final
 
 from .containment import inside
-from .content import stems_of
-from .wrapping import bare, parts, pieces, plain, unaccented
+from .content import words_that_tell
+from .wrapping import bare, numbered_apart, parts, pieces, plain, unaccented
 
 _HELD: Final = 0.8
 """Share of a question's 5-grams that a text has to hold to be looked at."""
@@ -24,11 +24,11 @@ _CHARS: Final = 5
 _WORDS: Final = 4
 """Words of a question that may stand in another text; shorter ones are also parts of other questions."""
 _STEMS: Final = 2
-_LONG: Final = 12
+_LONG: Final = 30
 """Content words around a question from which they are a body or another question, and no part of it."""
 _AFFIX: Final = 3
 """Content words of a common beginning or end: fewer may be asked for."""
-_MOST_AFFIX: Final = 30
+_MOST_AFFIX: Final = 40
 _MANY: Final = 10
 """Texts that have to begin or end so."""
 
@@ -42,7 +42,7 @@ def laid_out(text: str, accents: bool = True) -> Laid:
     starts = set()
     for part in parts(text):
         starts.add(len(stems))
-        stems += stems_of(pieces(part if accents else unaccented(part)))
+        stems += words_that_tell(pieces(part if accents else unaccented(part)))
     return tuple(stems), frozenset(starts)
 
 
@@ -66,6 +66,8 @@ class TextsThatAsk:
     def holds(self, position: int, question: str) -> bool:
         """Whether *question* stands whole in one of the texts."""
         text = self._texts[position]
+        if numbered_apart(text, question):
+            return False
         accents = all(bare(each) != plain(each) for each in (text, question))
         (stems, starts), (wanted, _) = laid_out(text, accents), laid_out(question, accents)
         word_for_word = f" {plain(question)} " in f" {plain(text)} "

@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -27,20 +28,31 @@ _INSTRUCTED: Final = re.compile(
     r"\A\s*(?:instruct|instruction|task)\s*:.{1,2000}?\n\s*(?:query|question|input)\s*:", re.IGNORECASE | re.DOTALL
 )
 _LABEL: Final = re.compile(
-    r"\A\s*(?:\(?\d{1,5}[.):][ \t]+"
-    r"|(?:q|qn|a|question|query|search[_ ]query|title|subject|topic|user|human|input|prompt|frage|pregunta|pergunta"
+    r"\A\s*(?:\(?(\d{1,3})[.):][ \t]+"
+    r"|(?:q|qn|faq|a|question|query|search[_ ]query|title|subject|topic|user|human|input|prompt|frage|pregunta|pergunta"
     r"|domanda|vraag|вопрос|问题|問題|問|问|質問|질문)"
-    r"\s{0,2}(?:(?:no\.?|nr\.?|#)?\s?\d{1,6})?\s{0,2}[:：.)\]][ \t\n]*)(?=\S)",
+    r"[\s-]{0,2}(?:(?:no\.?|nr\.?|#)?\s?(\d{1,6}))?\s{0,2}[:：.)\]][ \t\n]*)(?=\S)",
     re.IGNORECASE,
 )
 _TIMES: Final = 3
+_COUNTED: Final = 10
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 _EDGE: Final = re.compile(r"\n+|(?<=[.?!;:…])[\"'”’)\]*_]*\s+|(?<=[。？！；：])|\s[-–—|•·/]+\s|\s*[|]\s*")
 
 
-@lru_cache(maxsize=32_768)
 def unwrapped(text: str) -> str:
     """*text* without its wrapping, as it is written else."""
+    return _unwrapped(text)[0]
+
+
+def list_number(text: str) -> str:
+    """The number that stands in front of *text*, as in a list; "" for none."""
+    return _unwrapped(text)[1]
+
+
+@lru_cache(maxsize=32_768)
+def _unwrapped(text: str) -> tuple[str, str]:
+    number = ""
     for _ in range(_TIMES):
         if "&" not in text or (plain := html.unescape(text)) == text:
             break
@@ -49,10 +61,12 @@ def unwrapped(text: str) -> str:
     text = _OF_LINES.sub("", text)
     for _ in range(_TIMES):
         before = text
-        text = _LABEL.sub("", _INSTRUCTED.sub("", _PAIRED.sub(r"\2", text)))
+        text = _INSTRUCTED.sub("", _PAIRED.sub(r"\2", text))
+        if label := _LABEL.match(text):
+            text, number = text[label.end() :], number or label[1] or label[2] or ""
         if text == before:
             break
-    return text
+    return text, number
 
 
 @lru_cache(maxsize=32_768)
@@ -92,7 +106,18 @@ def accents_alone(left: str, right: str) -> bool:
 def same_text(left: str, right: str) -> bool:
     """Whether two texts differ in wrapping, case, punctuation or left-out accents alone."""
     one, other = bare(left), bare(right)
-    return one == other or accents_alone(one, other)
+    return (one == other or accents_alone(one, other)) and not numbered_apart(left, right)
+
+
+def numbered_apart(left: str, right: str) -> bool:
+    """Whether two texts stand behind different numbers, which may be asked for: "2. Weltkrieg", "Q3: revenue"."""
+    one, other = list_number(left), list_number(right)
+    return bool(one and other) and int(one) != int(other)
+
+
+def in_a_list(texts: Iterable[str]) -> bool:
+    """Whether the numbers in front of *texts* count them: so many different ones are not asked for."""
+    return len({number for number in map(list_number, texts) if number}) >= _COUNTED
 
 
 def parts(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
+from shlex import quote
 from typing import Any, Final
 
 from ...text import ROLES, Role
@@ -176,7 +177,7 @@ def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str 
                     if passes
                     else f"Set drop_leaks = true in the training's configuration (train-head: --drop-leaks): it leaves "
                     f"{shared[split].examples} of {len(material.trained)} training examples out. Or make splits that "
-                    f"share nothing: samespace doctor data --write-splits FOLDER --keep {split}; or allow it: "
+                    f"share nothing: {_splitting(material)}; or allow it: "
                     f"allow_leakage = '{needed}'",
                     examples=few([tuple(dict.fromkeys((leak.held_out, leak.trained))) for leak in those]),
                 )
@@ -184,6 +185,13 @@ def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str 
     findings += _shared_between(material)
     head = ("split", "texts", "number", f"leaked from {material.train}", "share", "alike, no leak")
     return Check("leakage", "Leaks of held-out texts", tuple(findings), numbers, (Table(head, tuple(rows)),))
+
+
+def _splitting(material: Material) -> str:
+    """The command for new splits; the held-out ones stay, for they may be published, and what is trained is moved."""
+    sources = " ".join(quote(str(each)) for each in material.data.sources) or "DATA"
+    keep = "".join(f" --keep {quote(split)}" for split in material.held_out)
+    return f"samespace doctor data {sources} --write-splits FOLDER{keep}"
 
 
 def _shared_between(material: Material) -> list[DataFinding]:

@@ -178,9 +178,10 @@ def checkup(data: TrainingData, asked: Questions, show: Show = lambda _: None) -
     errors = diagnosis.findings("error")
     if errors:
         more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+        leaks = any(each.name.startswith("leaked_") for each in errors)  # which training itself refuses
+        anyway = "" if leaks else "; --no-doctor (in Python doctor=False) trains all the same"
         raise DataInvalid(
             path=diagnosis.data,
-            reason=f"{errors[0].says}{more} {errors[0].advice}. samespace doctor data tells more; --no-doctor (in "
-            "Python doctor=False) trains all the same",
+            reason=f"{errors[0].says}{more} {errors[0].advice}. samespace doctor data tells more{anyway}",
         )
     return diagnosis

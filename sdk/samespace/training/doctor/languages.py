@@ -71,6 +71,13 @@ def language(text: str) -> str:
 
 
 @lru_cache(maxsize=65_536)
+def scripts(text: str) -> frozenset[str]:
+    """The scripts of the letters and digits of *text*."""
+    part = unicodedata.normalize("NFKC", text[:_CHARS])
+    return frozenset(_script(char) if char.isalpha() else "digits" for char in set(part) if char.isalnum())
+
+
+@lru_cache(maxsize=65_536)
 def _script(char: str) -> str:
     code = ord(char)
     return next((name for low, high, name in _BLOCKS if low <= code <= high), "other")

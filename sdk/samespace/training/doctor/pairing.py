@@ -25,6 +25,7 @@ from ...progress import Advance
 from ...text import Role
 from ...vectors import Vectors
 from ..data.examples import Examples
+from .languages import scripts
 
 MOST: Final = 2000
 """Examples of a split that are looked at, spread evenly."""
@@ -69,11 +70,20 @@ def with_words(examples: Examples) -> npt.NDArray[np.int64]:
     return np.flatnonzero([has_words(query) and has_words(passage) for query, passage in both]).astype(np.int64)
 
 
+def comparable(examples: Examples, embedder: Embedder | None) -> npt.NDArray[np.int64]:
+    """Rows that can be told: with words and, where there is no encoder, of scripts that can share some."""
+    rows = with_words(examples)
+    if embedder is not None:
+        return rows
+    alike = [bool(scripts(examples.queries[row]) & scripts(examples.passages[row])) for row in rows]
+    return np.compress(np.array(alike, dtype=bool), rows)
+
+
 def placed(
     examples: Examples, embedder: Embedder | None = None, *, most: int = MOST, progress: Advance | None = None
 ) -> Placed:
-    """Places of up to *most* examples with words, one at least; the same answer whenever it is asked."""
-    worded = with_words(examples)
+    """Places of up to *most* `comparable` examples, one at least; the same answer whenever it is asked."""
+    worded = comparable(examples, embedder)
     rows = worded[sampled(len(worded), most)]
     queries, asked = _distinct([examples.queries[row] for row in rows])
     passages, said = _distinct([examples.passages[row] for row in rows])

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from ...errors import DataInvalid
 from ...evaluation.arrow_rows import METADATA
-from ...evaluation.dataset import is_retrieval_set, load_splits
+from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
 from ...evaluation.files import parts_of, stem_of
 from ...folders import whole_folder, writes
 from ..data.content import question_key
 from ..data.examples import Examples, TrainingData, join
 from ..data.leakage import linked_rows
-from ..data.near_duplicates import connected
+from ..data.near_duplicates import canonical, connected
 from .material import Material
 
 SHARES: Final[Mapping[str, float]] = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -36,6 +36,7 @@ class Resplit:
     Attributes:
         splits: name -> examples; none is empty.
         left_out: examples that are connected to a kept split.
+        kept: the splits that stay as they are.
         components: how many parts the examples fall into.
         largest: examples of the largest part.
     """
@@ -44,6 +45,7 @@ class Resplit:
     left_out: int
     components: int
     largest: int
+    kept: tuple[str, ...] = ()
 
 
 def resplit(material: Material, shares: Mapping[str, float] = SHARES, keep: Sequence[str] = ()) -> Resplit:
@@ -89,6 +91,7 @@ def resplit(material: Material, shares: Mapping[str, float] = SHARES, keep: Sequ
         left_out,
         len(members),
         max(len(rows) for rows in members.values()),
+        tuple(keep),
     )
 
 
@@ -103,6 +106,8 @@ def _components(material: Material, examples: Examples) -> list[int]:
         keys = [
             ("query", material.query_groups[examples.query_ids[row]]),
             ("passage", material.passage_groups[examples.passage_ids[row]]),
+            ("text", canonical(examples.queries[row])),  # a question may be what another one is paired with
+            ("text", canonical(examples.passages[row])),
         ]
         if asked := question_key(examples.queries[row]):
             keys.append(("content", asked))
@@ -145,7 +150,11 @@ def write_splits(data: TrainingData, made: Resplit, out: Path) -> None:
 
 
 def _write_beir(source: Path, made: Resplit, work: Path) -> None:
-    """Corpus and queries as they are, judgements as they were; judgements of 0 go with their query."""
+    """Corpus and queries as they are, judgements as they were; those that make no example go with their query.
+
+    Raises:
+        DataInvalid: two splits that are spread judge one pair differently.
+    """
     (work / "qrels").mkdir()
     for texts in ("corpus", "queries"):
         for file in parts_of(source, texts):
@@ -155,21 +164,31 @@ def _write_beir(source: Path, made: Resplit, work: Path) -> None:
         for about in sorted((source / texts).rglob("*.json")):  # a saved dataset is one by the files beside its data
             if stem_of(about) in METADATA:
                 (work / about.relative_to(source)).write_bytes(about.read_bytes())
-    grades = {
-        (query, passage): grade
-        for dataset in load_splits(source)
-        for query, judged in dataset.qrels.items()
-        for passage, grade in judged.items()
-    }
-    nothing: dict[str, list[str]] = defaultdict(list)
-    for (query, passage), grade in grades.items():
-        if grade <= 0:
-            nothing[query].append(passage)
+    judged = {dataset.split: _judgements(dataset) for dataset in load_splits(source)}
+    spread: dict[str, dict[str, float]] = defaultdict(dict)
+    for split, of_split in judged.items():
+        for query, grades in of_split.items() if split not in made.kept else ():
+            for passage, grade in grades.items():
+                if spread[query].setdefault(passage, grade) != grade:
+                    told = f"is judged {grade:g} in {split}, and {spread[query][passage]:g} in another split"
+                    raise DataInvalid(path=str(source), reason=f"passage {passage} for query {query} {told}; keep one")
+    examples = {pair for part in made.splits.values() for pair in zip(part.query_ids, part.passage_ids, strict=True)}
     for name, part in made.splits.items():
-        pairs = list(dict.fromkeys(zip(part.query_ids, part.passage_ids, strict=True)))
-        pairs += [(query, passage) for query in dict.fromkeys(part.query_ids) for passage in nothing[query]]
-        lines = (f"{query}\t{passage}\t{grades[query, passage]:g}" for query, passage in pairs)
+        if name in made.kept:
+            pairs = [(query, passage, grade) for query, grades in judged[name].items()
+                     for passage, grade in grades.items()]  # fmt: skip
+        else:
+            of_part = dict.fromkeys(zip(part.query_ids, part.passage_ids, strict=True))
+            pairs = [(query, passage, spread[query][passage]) for query, passage in of_part]
+            pairs += [(query, passage, grade) for query in dict.fromkeys(part.query_ids)
+                      for passage, grade in spread[query].items() if (query, passage) not in examples]  # fmt: skip
+        lines = (f"{query}\t{passage}\t{grade:g}" for query, passage, grade in pairs)
         _write(work / "qrels" / f"{name}.tsv", ("query-id\tcorpus-id\tscore", *lines))
+
+
+def _judgements(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Query -> passage -> grade, also of passages that the corpus lacks: they count in scores."""
+    return {query: {**grades, **dataset.missing.get(query, {})} for query, grades in dataset.qrels.items()}
 
 
 def _plain(part: Examples) -> Iterable[dict[str, Any]]:

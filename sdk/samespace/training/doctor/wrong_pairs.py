@@ -26,7 +26,7 @@ from ..data.sources import RELEVANT, without_repeats
 from .diagnosis import Check, DataFinding, Severity, Table, TextName, few, interval, share
 from .languages import language
 from .material import Material
-from .pairing import Placed, placed, with_words
+from .pairing import Placed, comparable, placed, sampled, with_words
 
 LOW: Final = 0.3
 """Place from which a pair is in the lower part."""
@@ -91,6 +91,9 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
     title = "Whether pairs belong together"
     trained = material.trained
     worded = len(with_words(trained))
+    if worded >= FEWEST > len(comparable(trained, embedder)):
+        says = "hardly any query is in the script of its passage, so words cannot tell; name an encoder (--encoder)."
+        return Check("pairing", title, (DataFinding("pairing_not_told", "note", says),))
     if trained.labelled and worded >= FEWEST:
         return Check("pairing", title, *_labels(material, embedder, progress))
     if worded < FEWEST or len(set(trained.passages)) < FEWEST // 4:
@@ -114,6 +117,8 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
     rows: list[tuple[object, ...]] = [(material.train, len(found.rows), str(measured))]
     rows += [(split, len(each.rows), str(wrong_share(each))) for split, each in others.items()]
     numbers: dict[str, Any] = {"examples": len(found.rows), "train": measured.to_json(), "by": _by(embedder)}
+    if apart := worded - len(comparable(trained, embedder)):
+        numbers["in_other_scripts"] = apart
     if joined is not None:
         numbers["held_out"] = joined.to_json()
     head = ("split", "examples", "look like pairs of chance")
@@ -128,12 +133,12 @@ def _by(embedder: Embedder | None) -> str:
 
 def _languages(trained: Examples) -> str | None:
     """Why words cannot tell: queries and passages are in two languages."""
-    some = list(range(0, len(trained), max(1, len(trained) // 300)))
+    some = sampled(len(trained), 300)
     main = []
     for texts in (trained.queries, trained.passages):
         known = Counter(language(texts[row]) for row in some)
         named = [(name, count) for name, count in known.most_common() if "unknown" not in name and name != "none"]
-        main.append(named[0][0] if named else None)
+        main.append(named[0][0] if named and 2 * named[0][1] > len(some) else None)
     if main[0] and main[1] and main[0] != main[1]:
         return (
             f"most queries are {main[0]} and most passages {main[1]}, so words cannot tell whether pairs belong "
@@ -148,7 +153,7 @@ def _held_out(material: Material, embedder: Embedder | None, progress: Advance |
     looked = {
         split: placed(part, embedder, progress=progress)
         for split, part in parts.items()
-        if len(with_words(part)) >= FEWEST and not part.labelled
+        if len(comparable(part, embedder)) >= FEWEST and not part.labelled
     }
     return {split: found for split, found in looked.items() if len(found.random)}
 

@@ -92,9 +92,9 @@ class TrainedHead:
             )
         elif before is not None:
             change = before.change[split]
-            word = "better" if change.better else "worse" if change.worse else "no different"
+            word = "better than" if change.better else "worse than" if change.worse else "not shown to differ from"
             verdict = (
-                f"; {word} than the {before.name}: {100 * change.mean:+.2f} points (95 % between "
+                f"; {word} the {before.name}: {100 * change.mean:+.2f} points (95 % between "
                 f"{100 * change.low:+.2f} and {100 * change.high:+.2f}, p = {change.p_value:.4f})"
             )
         return f"{what}; nDCG@10 on {split}: {', '.join(told)}{verdict}."

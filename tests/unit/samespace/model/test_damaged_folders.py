@@ -56,3 +56,12 @@ def test_a_layer_without_its_size_is_refused(whole: Path, tmp_path: Path) -> Non
         ModelUnsupported, match=r"2_Dense/config.json says in_features = None, expected a number of dims"
     ):
         load_checkpoint(folder)
+
+
+def test_a_folder_without_its_vocabulary_is_refused(whole: Path, tmp_path: Path) -> None:
+    """Transformers makes a tokenizer of special tokens alone, to which all words are one; it was exported."""
+    folder = Path(shutil.copytree(whole, tmp_path / "model"))
+    for name in ("tokenizer.json", "vocab.txt"):
+        (folder / name).unlink(missing_ok=True)
+    with pytest.raises(ModelUnsupported, match="of its vocabulary no file is there, and every word would be the same"):
+        load_checkpoint(folder)

@@ -238,3 +238,21 @@ def test_pairs_in_other_words_are_no_alarm(stackfaq: TrainingData) -> None:
     assert "an encoder (--encoder) or held-out splits would tell" in note.says
     part = in_other_words(stackfaq.splits["train"], 0.2, 9)  # a fifth is more than docstrings have
     assert "wrong_pairs" in alarms(look(dataclasses.replace(stackfaq, splits={"train": part})))
+
+
+@pytest.mark.parametrize("every", [2, 10])
+def test_words_of_two_scripts_are_no_measure(stackfaq: TrainingData, every: int) -> None:
+    """Many of the queries in another script than their passages: right pairs, of which words can tell nothing."""
+    georgian = str.maketrans({chr(97 + at): chr(0x10D0 + at) for at in range(26)})
+
+    def turned(part: Examples) -> Examples:
+        queries = enumerate(part.queries)
+        return dataclasses.replace(
+            part, queries=tuple(text if row % every else text.lower().translate(georgian) for row, text in queries)
+        )
+
+    splits = {name: turned(part) for name, part in stackfaq.splits.items()}
+    found = look(dataclasses.replace(stackfaq, splits=splits))
+    assert not [name for name in alarms(found) if name.startswith("wrong_pairs")]
+    numbers = found.to_json()["checks"]["pairing"]["numbers"]
+    assert every == 2 or numbers["in_other_scripts"] > 0.05 * numbers["examples"]  # the others are told

@@ -1,0 +1,68 @@
+"""Questions that differ in what may be asked for are two, and one question in other small words is one."""
+
+from __future__ import annotations
+
+import pytest
+
+from samespace.training.data.examples import Examples
+from samespace.training.data.leakage import leakage_between
+
+ANSWERS = (
+    "Go to settings and choose the menu entry that says so, then wait for the mail that we send.",
+    "Fees are listed on page twelve of the contract under the heading of costs in full.",
+)
+DIFFERENT = [
+    ("How do I convert a file to PDF?", "How do I convert a file from PDF?"),
+    ("How does an if statement work?", "How does a for statement work?"),
+    ("How is cheese made?", "What is cheese made of?"),
+    ("Who killed Brutus?", "Who was killed by Brutus?"),
+    ("What is gastric lavage?", "What to do for gastric lavage?"),
+    ("What are symptoms of vitamin A deficiency?", "What are symptoms of vitamin deficiency?"),
+    ("Who can buy class A shares?", "Who can buy class I shares?"),
+    ("What is the US tax rate for companies?", "What is the tax rate for companies?"),
+    ("How do I contact customer service?", "How do I contact customs service?"),
+    ("How do I see my card activity?", "How do I see my card activation?"),
+    ("What is known of Tietz syndrome?", "What is known of Tietze syndrome?"),
+    ("flights from Paris to London", "flights from London to Paris"),
+    (
+        "How do I convert a value in degrees celsius into a value in degrees fahrenheit with python in one line",
+        "How do I convert a value in degrees fahrenheit into a value in degrees celsius with python in one line",
+    ),
+    ("2023: revenue of Acme in Europe", "2024: revenue of Acme in Europe"),
+    ("Q1: What was the revenue of Acme?", "Q3: What was the revenue of Acme?"),
+    ("1. Weltkrieg Ursachen und Folgen", "2. Weltkrieg Ursachen und Folgen"),
+    ("Title 9: what does it cover and for whom?", "Title 42: what does it cover and for whom?"),
+    (
+        "How do I cancel my order?",
+        "How do I cancel my order confirmation mails that arrive daily since I changed my delivery address in May?",
+    ),
+]
+ONE = [
+    ("How do I reset my password?", "How to reset your password"),
+    ("What is the refund policy?", "What's the refund policy?"),
+    ("Why can't I log in to my account?", "Why can not I log in to my account?"),
+    ("I have lost my card, what now?", "I've lost my card, what now?"),
+    ("What are the symptoms of stroke?", "What are symptoms of a stroke?"),
+    ("Q12: What was the revenue of Acme?", "What was the revenue of Acme?"),
+    ("FAQ-12: how do I close an account?", "How do I close an account?"),
+]
+
+
+def leaks(trained: str, held_out: str) -> list[str]:
+    """The roles that leak of two pairs with answers of their own."""
+
+    def of(query: str, answer: str, name: str) -> Examples:
+        return Examples((query,), (answer,), ((),), (1.0,), (1.0,), (f"{name}q",), (f"{name}p",), ((),), False)
+
+    found = leakage_between(of(trained, ANSWERS[0], "t"), of(held_out, ANSWERS[1], "h"))
+    return [each.role for each in found.leaks]
+
+
+@pytest.mark.parametrize(("left", "right"), DIFFERENT)
+def test_what_may_be_asked_for_makes_another_question(left: str, right: str) -> None:
+    assert leaks(left, right) == [] and leaks(right, left) == []
+
+
+@pytest.mark.parametrize(("left", "right"), ONE)
+def test_one_question_in_other_small_words_leaks(left: str, right: str) -> None:
+    assert leaks(left, right) == ["query"] and leaks(right, left) == ["query"]
