@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from .examples import Examples
-from .wrapping import in_a_list, list_number, unwrapped
+from .wrapping import counting_number, in_a_list, unwrapped
 
 _END: Final = re.compile(r":\s+|\n\s*")
 _MOST_CHARS: Final = 400
@@ -84,7 +84,7 @@ def _cut(texts: tuple[str, ...], prompts: Sequence[str]) -> tuple[str, ...]:
 
 def _uncounted(examples: Examples) -> Examples:
     queries, passages = (
-        tuple(unwrapped(text) if list_number(text) else text for text in texts) if in_a_list(texts) else texts
+        tuple(unwrapped(text) if counting_number(text) else text for text in texts) if in_a_list(texts) else texts
         for texts in (examples.queries, examples.passages)
     )
     return replace(examples, queries=queries, passages=passages)

@@ -34,6 +34,10 @@ _LABEL: Final = re.compile(
     r"[\s-]{0,2}(?:(?:no\.?|nr\.?|#)?\s?(\d{1,6}))?\s{0,2}[:：.)\]][ \t\n]*)(?=\S)",
     re.IGNORECASE,
 )
+_COUNTS: Final = re.compile(
+    r"\A\s*(?:q|qn|faq|question|frage|pregunta|pergunta|domanda|vraag|вопрос|问题|問題|問|问|質問|질문)(?![^\W\d_])",
+    re.IGNORECASE,
+)
 _TIMES: Final = 3
 _COUNTED: Final = 10
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
@@ -46,13 +50,18 @@ def unwrapped(text: str) -> str:
 
 
 def list_number(text: str) -> str:
-    """The number that stands in front of *text*, as in a list; "" for none."""
+    """The number that stands in front of *text*, alone or in a label; "" for none."""
     return _unwrapped(text)[1]
 
 
+def counting_number(text: str) -> str:
+    """The same where it may count texts, as in a list of questions: "title 42" has it of something else."""
+    return _unwrapped(text)[2]
+
+
 @lru_cache(maxsize=32_768)
-def _unwrapped(text: str) -> tuple[str, str]:
-    number = ""
+def _unwrapped(text: str) -> tuple[str, str, str]:
+    number = counting = ""
     for _ in range(_TIMES):
         if "&" not in text or (plain := html.unescape(text)) == text:
             break
@@ -63,10 +72,13 @@ def _unwrapped(text: str) -> tuple[str, str]:
         before = text
         text = _INSTRUCTED.sub("", _PAIRED.sub(r"\2", text))
         if label := _LABEL.match(text):
-            text, number = text[label.end() :], number or label[1] or label[2] or ""
+            text, found = text[label.end() :], label[1] or label[2] or ""
+            number = number or found
+            if label[1] or _COUNTS.match(label[0]):
+                counting = counting or found
         if text == before:
             break
-    return text, number
+    return text, number, counting
 
 
 @lru_cache(maxsize=32_768)
@@ -117,7 +129,7 @@ def numbered_apart(left: str, right: str) -> bool:
 
 def in_a_list(texts: Iterable[str]) -> bool:
     """Whether the numbers in front of *texts* count them: so many different ones are not asked for."""
-    return len({number for number in map(list_number, texts) if number}) >= _COUNTED
+    return len({number for number in map(counting_number, texts) if number}) >= _COUNTED
 
 
 def parts(text: str) -> list[str]:

@@ -74,3 +74,16 @@ def test_products_in_front_of_questions_are_no_prompts() -> None:
 def test_one_template_about_different_products_is_no_leak(question: str, answer: str) -> None:
     pairs = [(question.format(name=f"X{row}00"), answer.format(name=f"X{row}00", months=12)) for row in range(1, 60)]
     assert leaks(pairs[:40], pairs[40:]) == {}
+
+
+def test_titles_of_a_law_are_no_numbers_of_a_list() -> None:
+    """Also where there are many of them; numbers of questions are."""
+
+    def asked(label: str, numbers: range) -> Pairs:
+        return [
+            (f"{label} {row}: what does it cover and for whom?", " ".join(str(row * by) for by in (7, 311, 1013, 99)))
+            for row in numbers
+        ]
+
+    assert leaks(asked("Title", range(1, 30)), asked("Title", range(40, 50))) == {}
+    assert leaks(asked("Q", range(1, 30)), asked("Q", range(40, 50)))["query"] == 10
