@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 STREAM_TEXTS: Final = 64
 """Texts of one message of a bulk stream."""
-STREAM_CHARS: Final = 131_072
-"""Characters of one message, unless one text has more: servers bound the tokens of a message."""
+STREAM_CHARS: Final = 32_768
+"""Characters of one message, unless one text has more. A large encoder on a slow CPU computes these 16 full inputs in
+seconds; who waits hears of it before the time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,11 @@ class Encoder(ABC):
         """The largest 1 - cos to the fp32 reference that its build was measured to have; 0 for the reference itself."""
         return 0.0
 
+    @property
+    def computed_by(self) -> str:
+        """The build and the runtime that give the vectors, such as "int8 on openvino"; "" where it has no builds."""
+        return ""
+
     @abstractmethod
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         """Vectors with token and window counts; what an encoder has to implement."""
@@ -234,6 +240,10 @@ class LocalEncoder(Encoder):
     def bound(self) -> float:
         return self.loaded.bound
 
+    @property
+    def computed_by(self) -> str:
+        return f"{self.loaded.build_name} on {self.loaded.runtime}"
+
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         check_dims(options.dims, self.dims, self.loaded.artifact.manifest.matryoshka_dims)
         embedded = embed_texts(
@@ -274,6 +284,10 @@ class CompositeEncoder(Encoder):
     @property
     def bound(self) -> float:
         return self.loaded.bound
+
+    @property
+    def computed_by(self) -> str:
+        return f"{self.loaded.build_name} on {self.loaded.runtime}"
 
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         check_dims(options.dims, self.dims, ())
@@ -329,6 +343,10 @@ class RemoteEncoder(Encoder):
     @property
     def bound(self) -> float:
         return self._info.probe_bound
+
+    @property
+    def computed_by(self) -> str:
+        return f"{self._info.build} on {self._info.runtime}"
 
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         if isinstance(texts, str):

@@ -198,7 +198,8 @@ def evaluate(
             return {BM25: score_ranker(Bm25Ranker(), dataset, progress=advance)}
     opened = encoder if isinstance(encoder, Encoder) else open_encoder(str(encoder), overrides)
     try:
-        say(f"{opened.name} on {about}")
+        by = f" ({opened.computed_by})" if opened.computed_by else ""
+        say(f"{opened.name}{by} on {about}")
         with progress("texts", passages + queries) as advance:
             return evaluate_long(opened, dataset, long_texts, advance)
     finally:

@@ -78,7 +78,7 @@ def model_card(
         *((sentence + "\n" for sentence in score_notes(record)) if said else ()),
         "## Builds",
         "",
-        f"| build | runtime | computes in | worst 1 - cos to {checkpoint.reference} | nDCG@10 change |",
+        f"| build | runtime | computes in | worst 1 - cos to {checkpoint.reference} | nDCG@10 change, points |",
         "| --- | --- | --- | --- | --- |",
         *rows,
         "",

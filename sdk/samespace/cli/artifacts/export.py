@@ -113,4 +113,4 @@ def _reports(exported: Exported) -> str:
         ]
         for report in exported.reports
     ]
-    return table(["build", "runtime", "MB", "worst 1-cos", "mean 1-cos", "nDCG@10 change", "texts/s"], rows)
+    return table(["build", "runtime", "MB", "worst 1-cos", "mean 1-cos", "nDCG@10 points", "texts/s"], rows)

@@ -59,7 +59,7 @@ def inspect(artifact: Path, as_json: bool) -> None:
     ]
     echo()
     worst = "worst 1-cos" if manifest.reranker is None else "worst"
-    echo(table(["build", "runtime", "computes", "MB", worst, "nDCG@10 change"], rows))
+    echo(table(["build", "runtime", "computes", "MB", worst, "nDCG@10 points"], rows))
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:

@@ -120,6 +120,10 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
             f"splits: {splits_out}: {sizes} examples; {made.left_out} left out, {made.components} connected parts, "
             f"the largest with {made.largest}"
         )
+        if anew := [split for split in material.held_out if split not in keep]:
+            others = " ".join(f"--keep {split}" for split in material.held_out)
+            told = f"{' and '.join(anew)} divided anew: a score on it compares with no published one. To keep: {others}"
+            say(wrapped(told, first="note: "))
     sys.exit(not diagnosis.healthy(strict=options["strict"]))
 
 

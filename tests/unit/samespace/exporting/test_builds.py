@@ -294,7 +294,7 @@ def test_the_command_shows_each_build_in_80_columns(exported: tuple[Artifact, st
     """One row for each build and runtime, with its change of nDCG@10."""
     table = exported[1].splitlines()[:-1]
     assert max(len(line) for line in table) <= 80
-    assert " ".join(table[0].split()) == "build runtime MB worst 1-cos mean 1-cos nDCG@10 change texts/s"
+    assert " ".join(table[0].split()) == "build runtime MB worst 1-cos mean 1-cos nDCG@10 points texts/s"
     shown = [tuple(line.split()[:2]) for line in table[2:]]
     assert shown == [(b.name, m.runtime) for b in exported[0].manifest.builds for m in b.measured]
     assert [line.split()[-2] != "-" for line in table[2:]] == [name == "int8" for name, _ in shown]
