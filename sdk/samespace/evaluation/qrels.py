@@ -84,7 +84,10 @@ def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
     for path in sorted(place.iterdir()) if place.is_dir() else ():
         if path.is_dir() and is_saved_dataset(path):
             found.setdefault(path.name, []).extend(saved_shards(path))
-        elif is_data(path) and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES) and (sure or _has_judgements(path)):
+        elif sure and path.is_dir() and any(map(_is_judgements, path.iterdir())):
+            told = "is a folder with judgements, and those are read from qrels/SPLIT.tsv alone; move them there"
+            raise DataInvalid(path=str(path), reason=told)
+        elif _is_judgements(path, sure=sure):
             found.setdefault(_split_of(path), []).append(path)
     if is_saved_dataset(place) and not found:
         reason = "is a saved dataset without splits; save it as a folder of its split's name in it: qrels/test"
@@ -99,6 +102,10 @@ def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
 
 def _twice(path: Path, split: str) -> str:
     return f"{path.parent.name}/{path.name} judges split {split!r} too, and one would win; keep one"
+
+
+def _is_judgements(path: Path, *, sure: bool = False) -> bool:
+    return is_data(path) and suffix_of(path) in (*_TEXT_SUFFIXES, *SUFFIXES) and (sure or _has_judgements(path))
 
 
 def _has_judgements(path: Path) -> bool:

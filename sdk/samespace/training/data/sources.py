@@ -28,7 +28,7 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation.arrow_rows import is_saved_dataset
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
-from ...evaluation.excerpts import clipped
+from ...evaluation.excerpts import clipped, listed
 from ...evaluation.files import is_data, require_all_shards, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, read_rows, saved_datasets
@@ -166,9 +166,19 @@ def _split_of(path: Path) -> str | None:
 
 
 def _said_by(path: Path) -> str | None:
-    """The split that a file's name begins or ends with, in its own words: "train" of "train-00000-of-00002.parquet"."""
+    """The split that a file's name begins or ends with, in its own words: "train" of "train-00000-of-00002.parquet".
+
+    Raises:
+        DataInvalid: it begins with one and ends with another.
+    """
     words = re.split(r"[-_.]", stem_of(path).lower())
-    return next((word for word in (words[0], words[-1]) if word in SPLIT_NAMES), None)
+    said = [word for word in (words[0], words[-1]) if word in SPLIT_NAMES]
+    if len({SPLIT_NAMES[word] for word in said}) > 1:
+        raise DataInvalid(
+            path=str(path),
+            reason=f"its name says {said[0]!r} and {said[1]!r}, so it could be either; rename it to one of them",
+        )
+    return said[0] if said else None
 
 
 def _by_split(path: Path, parts: Iterable[tuple[str, _Part]]) -> dict[str, list[_Part]]:
@@ -232,7 +242,7 @@ def _files(folder: Path, prefix: str) -> dict[str, list[_Part]]:
     return _by_split(folder, parts)
 
 
-def _collect(path: Path, parts: Mapping[str, Iterable[_Part]], naming: _Naming) -> TrainingData:
+def _collect(path: Path, parts: Mapping[str, Sequence[_Part]], naming: _Naming) -> TrainingData:
     """Rows of each split, by the names of their files, as examples."""
     splits: dict[str, Examples] = {}
     corpus: dict[str, str] = {}
@@ -246,6 +256,8 @@ def _collect(path: Path, parts: Mapping[str, Iterable[_Part]], naming: _Naming) 
             read.append(_examples(name, _counting(rows, unused, taken), naming, corpus, empty))
             notes += [_not_used(name, unused)] * bool(unused)
             notes += [_several(name, what, columns) for what, columns in taken.items() if len(columns) > 1]
+        if len({(stem_of(Path(name)), suffix_of(Path(name))) for name, _ in files}) > 1:  # no shards of one
+            notes.append(f"split {split!r} is {listed([name for name, _ in files])} together")
         _check_kind(str(path), split, [examples.labelled for examples in read])
         splits[split] = join(read)
         if not splits[split]:

@@ -120,3 +120,35 @@ def test_classes_within_lists_are_believed_too(tmp_path: Path) -> None:
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "set"))
     with pytest.raises(DataInvalid, match=r"0 is duplicate, 1 is not duplicate: .* the wrong way round"):
         load_data(tmp_path / "set")
+
+
+def test_files_that_become_one_split_are_told(tmp_path: Path) -> None:
+    """Shards are one file; others may have come by accident, such as the same rows in another format."""
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test", "test_hard"):
+        (tmp_path / f"{name}.jsonl").write_text(lines(rows_of(name, 4)))
+    assert load_data(tmp_path).notes == ("split 'test' is 'test.jsonl', 'test_hard.jsonl' together",)
+
+
+@pytest.mark.parametrize("name", ["train_dev", "test-validation", "dev.train"])
+def test_a_name_that_says_two_splits_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.jsonl").write_text(lines(rows_of("alpha", 4)))
+    with pytest.raises(DataInvalid, match=r"its name says '\w+' and '\w+', so it could be either"):
+        load_data(tmp_path)
+    with pytest.raises(DataInvalid, match="could be either"):
+        load_data(tmp_path / f"{name}.jsonl")
+
+
+def test_judgements_in_a_folder_of_qrels_are_refused(tmp_path: Path) -> None:
+    """They were not read, and nobody was told."""
+    for split in ("train", "en/test"):
+        file = tmp_path / "qrels" / f"{split}.tsv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("query-id\tcorpus-id\tscore\nq1\tp1\t1\n")
+    for name in ("corpus", "queries"):
+        (tmp_path / f"{name}.jsonl").write_text(
+            json.dumps({"_id": f"{name[0].replace('c', 'p')}1", "text": name}) + "\n"
+        )
+    with pytest.raises(
+        DataInvalid, match=r"is a folder with judgements, and those are read from qrels/SPLIT\.tsv alone"
+    ):
+        load_data(tmp_path)
