@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from .artifact import Artifact, open_artifact
 from .combine import concatenate_embedded
@@ -20,7 +20,7 @@ from .embed import Embedded, embed_texts
 from .errors import RequestInvalid, short
 from .progress import Advance
 from .rpc.access import OPEN, Access
-from .rpc.bulk import in_streams
+from .rpc.bulk import in_messages, in_streams
 from .runtime import Device, LoadedBuild, LoadedParts, load_artifact, parts_of
 from .text import LongTexts, Role, check_role
 from .vectors import Vectors, normalise
@@ -28,12 +28,6 @@ from .vectors import Vectors, normalise
 if TYPE_CHECKING:
     from .rpc.client import Client
     from .rpc.messages import Reply, SpaceInfo
-
-STREAM_TEXTS: Final = 64
-"""Texts of one message of a bulk stream."""
-STREAM_CHARS: Final = 32_768
-"""Characters of one message, unless one text has more. A large encoder on a slow CPU computes these 16 full inputs in
-seconds; who waits hears of it before the time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +345,7 @@ class RemoteEncoder(Encoder):
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         if isinstance(texts, str):
             raise RequestInvalid(field="texts", reason="expected a list of strings, got one string")
-        batches = list(_chunks(texts)) or [[]]
+        batches = list(in_messages(texts)) or [[]]
         firsts = list(accumulate(map(len, batches), initial=0))
 
         def stream(some: Iterable[Sequence[str]]) -> Iterator[Reply]:
@@ -389,18 +383,3 @@ def check_dims(asked: int | None, full: int, listed: Sequence[int]) -> None:
 def _encoded(embedded: Embedded, space_id: str, dims: int | None) -> Encoded:
     rows = embedded.vectors if dims is None else normalise(embedded.vectors[:, :dims])
     return Encoded(Vectors(rows, space_id), embedded.tokens, embedded.windows, embedded.spans)
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    room = STREAM_CHARS
-    for text in texts:
-        # What is no text is let through: the refusal comes where all texts are looked at.
-        size = len(text) if isinstance(text, str) else 0
-        if chunk and (len(chunk) == STREAM_TEXTS or size > room):
-            yield chunk
-            chunk, room = [], STREAM_CHARS
-        chunk.append(text)
-        room -= size
-    if chunk:
-        yield chunk

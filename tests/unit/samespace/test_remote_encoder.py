@@ -9,8 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from samespace.encoder import STREAM_CHARS, STREAM_TEXTS, RemoteEncoder
+from samespace.encoder import RemoteEncoder
 from samespace.errors import RequestInvalid
+from samespace.rpc.bulk import STREAM_CHARS, STREAM_TEXTS
 from samespace.rpc.client import Client
 from samespace.rpc.messages import Reply, Timings
 from samespace.vectors import Vectors
