@@ -121,7 +121,7 @@ def bridge(
             raise SpaceMismatch(expected=found.to_space, found=new.space_id, where=str(terms.path))
         found.require_retention(terms.least_retention, real, str(terms.path))
     else:
-        measured = _measured(_stored(database, name, terms.sample, new.space_id), new, old, terms)
+        measured = _measured(_stored(database, name, terms.sample, new.space_id), new, old, terms, progress)
         show(measured)
         measured.require(terms.least_retention)
         found = replace(measured.bridge, retention=MeasuredRetention(measured.kept, real, measured.sentence))
@@ -181,15 +181,16 @@ def _stored(database: Database, name: str, sample: int, to_space: str) -> _Store
     return _Stored([str(record.properties[texts]) for record in kept], rows, pin.space)
 
 
-def _measured(sample: _Stored, new: Encoder, old: Encoder | None, terms: BridgeTerms) -> Retention:
+def _measured(sample: _Stored, new: Encoder, old: Encoder | None, terms: BridgeTerms, progress: Progress) -> Retention:
     """The map, and what it keeps."""
     if terms.data is not None and old is None:
         raise RequestInvalid(field="--from", reason="--data has to be encoded with the old encoder too")
     stored = Vectors(sample.rows, sample.space)
-    native = new.encode(sample.texts, "passage")
+    with progress("sampled texts", len(sample.texts)) as advance:
+        native = new.encode(sample.texts, "passage", progress=advance)
     found = fit(stored, native)
     if terms.data is not None and old is not None:
-        return _on_data(found, old, new, load_dataset(terms.data, terms.split))
+        return _on_data(found, old, new, load_dataset(terms.data, terms.split), progress)
     asked = list(terms.queries) or sample.texts[:_ASKED]
     rows = np.asarray(new.encode(asked, "query").__array__())
     kept = overlap(rows, crossed(stored, native), np.asarray(native.__array__()))
@@ -201,11 +202,12 @@ def _measured(sample: _Stored, new: Encoder, old: Encoder | None, terms: BridgeT
     return Retention(found, kept, (), sentence)
 
 
-def _on_data(found: Bridge, old: Encoder, new: Encoder, dataset: Dataset) -> Retention:
+def _on_data(found: Bridge, old: Encoder, new: Encoder, dataset: Dataset, progress: Progress) -> Retention:
     """nDCG@10 of both encoders and of a bridge between their passages."""
     if old.space_id != found.from_space:
         raise SpaceMismatch(expected=found.from_space, found=old.space_id, where="--from")
-    before, after = (each.encode(dataset.passages, "passage") for each in (old, new))
+    with progress("texts of the data", 2 * len(dataset.passages)) as advance:
+        before, after = (each.encode(dataset.passages, "passage", progress=advance) for each in (old, new))
     asked = new.encode(dataset.queries, "query")
     bridged = Vectors(crossed(before, after), found.space_id)
     rankers = (
