@@ -1,7 +1,7 @@
 """What may stand around a text and does not change it: markdown, list numbers, labels in front, tags of a chat.
 
 Two texts that differ in such wrapping alone are one text, so it is left out before texts are held against each other.
-Accents of Latin letters are left out too, for a second look: who types without them asks the same.
+Marks that many leave out, such as accents, are left out for a second look: who types without them asks the same.
 
 What it leaves to others: prompts that many texts begin with (`prompted`), whether a difference matters (`leakage`).
 What it gives up: labels in languages that are not listed.
@@ -40,6 +40,8 @@ _COUNTS: Final = re.compile(
 )
 _TIMES: Final = 3
 _COUNTED: Final = 10
+_LEFT_OUT: Final = re.compile("[\u0591-\u05c7\u064b-\u0652]")
+_DOTS: Final = "\u0308"
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 _EDGE: Final = re.compile(r"\n+|(?<=[.?!;:…])[\"'”’)\]*_]*\s+|(?<=[。？！；：])|\s[-–—|•·/]+\s|\s*[|]\s*")
 
@@ -89,13 +91,16 @@ def bare(text: str) -> str:
 
 @lru_cache(maxsize=32_768)
 def unaccented(text: str) -> str:
-    """*text* with Latin letters without their marks. Other scripts keep theirs: they are vowels, or other letters."""
+    """*text* without marks that many leave out: of Latin letters, vowels of Arabic and Hebrew, the dots of a Russian ё.
+
+    Other scripts keep theirs: they are vowels that all write, or make other letters.
+    """
     if text.isascii():
         return text
     kept, latin = [], False
     for char in unicodedata.normalize("NFD", text):
         if unicodedata.combining(char):
-            if latin:
+            if latin or _LEFT_OUT.match(char) or (char == _DOTS and kept[-1:] in (["е"], ["Е"])):
                 continue
         else:
             latin = char.isascii() or unicodedata.name(char, "").startswith("LATIN")

@@ -44,6 +44,8 @@ ONE = [
     ("I have lost my card, what now?", "I've lost my card, what now?"),
     ("What are the symptoms of stroke?", "What are symptoms of a stroke?"),
     ("Q12: What was the revenue of Acme?", "What was the revenue of Acme?"),
+    ("Как ещё раз сбросить мой пароль?", "Как еще раз сбросить мой пароль?"),
+    ("\u0643\u064e\u064a\u0641 أستعيد كلمة المرور؟", "كيف أستعيد كلمة المرور؟"),
     ("FAQ-12: how do I close an account?", "How do I close an account?"),
 ]
 
