@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -282,7 +283,7 @@ def test_refusals_name_the_architecture(tmp_path: Path) -> None:
     import transformers
 
     bart = transformers.BartConfig(
-        vocab_size=50, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        vocab_size=1000, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=32,
     )  # fmt: skip
     refusals: list[tuple[str, Any, str]] = [
@@ -291,13 +292,15 @@ def test_refusals_name_the_architecture(tmp_path: Path) -> None:
         ("gemma3", transformers.Gemma3Config(), r"gemma3 takes more than text \(vision_config"),
         ("vit", transformers.ViTConfig(), "vit is not known as a text encoder"),
     ]
+    roberta = save_tiny(tmp_path / "roberta", "roberta")
     for name, config, message in refusals:
         folder = tmp_path / name
         config.save_pretrained(folder)
         (folder / "model.safetensors").write_bytes(b"")
+        for file in roberta.glob("*token*.json"):
+            shutil.copy(file, folder)
         with pytest.raises(ModelUnsupported, match=message):
             load_checkpoint(folder, Overrides(pooling="mean"))
-    roberta = save_tiny(tmp_path / "roberta", "roberta")
     with pytest.raises(RequestInvalid, match=r"65; .*roberta has positions for 64 tokens"):
         load_checkpoint(roberta, Overrides(token_limit=65))
 

@@ -45,12 +45,12 @@ _HANGUL: Final = range(0xAC00, 0xD7A4)
 
 
 def question_key(text: str) -> str:
-    """What is equal for one question in other small words, plurals and wrapping; "" below two words that tell.
+    """What is equal for one question in other small words, plurals and wrapping; "" below two words with content.
 
     Accents are left out: `leakage` looks at them.
     """
     told = words_that_tell(pieces(plain(text)))
-    return " ".join(told) if len(told) >= _WORDS_OF_A_QUESTION else ""
+    return " ".join(told) if sum(word not in _SMALL for word in told) >= _WORDS_OF_A_QUESTION else ""
 
 
 def words_that_tell(words: Sequence[str]) -> list[str]:
