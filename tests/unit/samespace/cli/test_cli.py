@@ -45,8 +45,19 @@ def cpu_of_children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.fixture(scope="module")
+def help_s() -> float:
+    """Half a second of CPU or, on a slow machine, three times what the base install's own libraries take to import."""
+    times = []
+    for _ in range(3):
+        before = cpu_of_children_s()
+        subprocess.run([sys.executable, "-c", "import click, numpy, tokenizers"], check=True)
+        times.append(cpu_of_children_s() - before)
+    return max(HELP_S, 3 * min(times))
+
+
 @pytest.mark.parametrize("command", [[], *SUBCOMMANDS], ids=" ".join)
-def test_help_is_quick_and_needs_no_extra(command: list[str]) -> None:
+def test_help_is_quick_and_needs_no_extra(command: list[str], help_s: float) -> None:
     """--help of every command works on a base install in under half a second (best of three: the machine is shared)."""
     times = []
     for _ in range(3):
@@ -57,9 +68,9 @@ def test_help_is_quick_and_needs_no_extra(command: list[str]) -> None:
         assert "Usage: samespace" in result.stdout
         if command and command != ["weaviate"]:
             assert "Example:" in result.stdout
-        if times[-1] < HELP_S:
+        if times[-1] < help_s:
             break
-    assert min(times) < HELP_S
+    assert min(times) < help_s
 
 
 def test_the_overview_says_what_the_commands_say() -> None:
