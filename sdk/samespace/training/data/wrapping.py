@@ -97,7 +97,8 @@ def unaccented(text: str) -> str:
     """
     if text.isascii():
         return text
-    kept, latin = [], False
+    kept: list[str] = []
+    latin = False
     for char in unicodedata.normalize("NFD", text):
         if unicodedata.combining(char):
             if latin or _LEFT_OUT.match(char) or (char == _DOTS and kept[-1:] in (["е"], ["Е"])):
