@@ -90,7 +90,7 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
 
     require_extra("train", feature="the doctor", modules=("datasketch",))
     from ...training.data.sources import load_data
-    from ...training.doctor import Questions, material_of, report, resplit, write_splits
+    from ...training.doctor import Questions, keep_options, material_of, report, resplit, write_splits
 
     asked = Questions(
         train=options["train_split"],
@@ -121,9 +121,8 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
             f"the largest with {made.largest}"
         )
         if anew := [split for split in material.held_out if split not in keep]:
-            others = " ".join(f"--keep {split}" for split in material.held_out)
-            told = f"{' and '.join(anew)} divided anew: a score on it compares with no published one. To keep: {others}"
-            say(wrapped(told, first="note: "))
+            told = f"{' and '.join(anew)} divided anew: a score on it compares with no published one. To keep: "
+            say(wrapped(told + keep_options(material.held_out), first="note: "))
     sys.exit(not diagnosis.healthy(strict=options["strict"]))
 
 

@@ -51,26 +51,29 @@ def inside(
         texts, among: in canonical form.
         chars: length of a window.
         fewest: windows that have to count; texts with fewer are inside nothing.
-        own: whether windows that many texts have, as templates do, do not count.
+        own: whether windows that many texts have, as templates do, do not count; a text that is there whole is found
+            all the same.
     """
-    found: list[list[Inside]] = [[] for _ in texts]
     if not texts or not among:
-        return found
+        return [[] for _ in texts]
     different = dict.fromkeys([*among, *texts])
     every = 1 + sum(map(len, different)) // _MOST_WINDOWS
     pool = {text: _some(windows(text, chars), every) for text in different}
     mine, theirs = [pool[text] for text in texts], [pool[text] for text in among]
     known, bearers = np.unique(np.concatenate(list(pool.values())), return_counts=True)
+    counted = [(mine, least)]
     if own:
         most = max(_COMMON_LEAST, _COMMON * len(pool))
-        mine = [each[bearers[np.searchsorted(known, each)] <= most] for each in mine]
-    index = _Index(mine, known, bearers, least, fewest // every)
-    for position, each in enumerate(theirs):
-        for row in index.candidates(each):
-            share = len(np.intersect1d(mine[row], each, assume_unique=True)) / len(mine[row])
-            if share >= least:
-                found[row].append(Inside(position, share))
-    return found
+        counted = [([each[bearers[np.searchsorted(known, each)] <= most] for each in mine], least), (mine, 1.0)]
+    found: list[dict[int, Inside]] = [{} for _ in texts]
+    for each_of, share_of in counted:
+        index = _Index(each_of, known, bearers, share_of, fewest // every)
+        for position, each in enumerate(theirs):
+            for row in index.candidates(each):
+                share = len(np.intersect1d(each_of[row], each, assume_unique=True)) / len(each_of[row])
+                if share >= share_of:
+                    found[row].setdefault(position, Inside(position, share))
+    return [list(each.values()) for each in found]
 
 
 def _some(each: Shingles, every: int) -> Shingles:

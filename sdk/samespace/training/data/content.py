@@ -53,6 +53,12 @@ def question_key(text: str) -> str:
     return " ".join(told) if sum(word not in _SMALL for word in told) >= _WORDS_OF_A_QUESTION else ""
 
 
+@lru_cache(maxsize=100_000)
+def asked_words(text: str) -> tuple[str, ...]:
+    """The words of a question that tell, without its wrapping."""
+    return tuple(words_that_tell(pieces(bare(text))))
+
+
 def words_that_tell(words: Sequence[str]) -> list[str]:
     """Those of a question's words, in order and without plural, that may make it another question."""
     told = []

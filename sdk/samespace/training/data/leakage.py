@@ -25,13 +25,13 @@ from typing import Final
 
 from ...text import ROLES, Role
 from .containment import inside, longest_run
-from .content import content, question_key, words_that_tell
+from .content import asked_words, content, question_key
 from .examples import Examples
 from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
 from .prompted import without_prompt, without_prompts
 from .whole_questions import TextsThatAsk, words_in_order
-from .wrapping import bare, numbered_apart, pieces, plain, same_text
+from .wrapping import bare, numbered_apart, plain, same_text
 
 _CHARS: Final = 20
 """Length of the windows that passages are held against each other by: no two texts share many by chance."""
@@ -151,12 +151,11 @@ def _answers_held(
     asked, among = list(theirs), list(ours)
     answers, holders = list(map(plain, asked)), list(map(plain, among))
     near = inside(answers, holders, _SHIFTED, chars=_CHARS, fewest=_FEWEST, own=True)
-    whole = inside(answers, holders, 1.0, chars=_CHARS, fewest=_FEWEST)  # also where many have it: it is no template
     found = {}
-    for text, answer, some, others in zip(asked, answers, near, whole, strict=True):
+    for text, answer, others in zip(asked, answers, near, strict=True):
         found[text] = [
             (held, row)
-            for other in dict.fromkeys([*some, *others])
+            for other in others
             if other.share >= _INSIDE or longest_run(answer, holders[other.among], _CHARS) >= _SHIFTED
             for row in ours[among[other.among]]
             for held in theirs[text]
@@ -271,8 +270,8 @@ def same_question(left: str, right: str) -> bool:
     """Whether two near-duplicates ask the same: they differ in no word that tells."""
     if same_text(left, right):
         return True
-    one, other = (words_that_tell(pieces(bare(text))) for text in (left, right))
-    return bool(one) and one == other and not numbered_apart(left, right)
+    one = asked_words(left)
+    return bool(one) and one == asked_words(right) and not numbered_apart(left, right)
 
 
 def same_answer(left: str, right: str, left_query: str, right_query: str) -> bool:

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...evaluation.words import SPACELESS, canonical, without_markup
 
@@ -46,23 +46,31 @@ _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 _EDGE: Final = re.compile(r"\n+|(?<=[.?!;:…])[\"'”’)\]*_]*\s+|(?<=[。？！；：])|\s[-–—|•·/]+\s|\s*[|]\s*")
 
 
+class _Unwrapped(NamedTuple):
+    """A text without its wrapping, and the numbers of its labels; "" for none."""
+
+    text: str
+    number: str
+    counting: str
+
+
 def unwrapped(text: str) -> str:
     """*text* without its wrapping, as it is written else."""
-    return _unwrapped(text)[0]
+    return _unwrapped(text).text
 
 
 def list_number(text: str) -> str:
     """The number that stands in front of *text*, alone or in a label; "" for none."""
-    return _unwrapped(text)[1]
+    return _unwrapped(text).number
 
 
 def counting_number(text: str) -> str:
     """The same where it may count texts, as in a list of questions: "title 42" has it of something else."""
-    return _unwrapped(text)[2]
+    return _unwrapped(text).counting
 
 
 @lru_cache(maxsize=32_768)
-def _unwrapped(text: str) -> tuple[str, str, str]:
+def _unwrapped(text: str) -> _Unwrapped:
     number = counting = ""
     for _ in range(_TIMES):
         if "&" not in text or (plain := html.unescape(text)) == text:
@@ -80,7 +88,7 @@ def _unwrapped(text: str) -> tuple[str, str, str]:
                 counting = counting or found
         if text == before:
             break
-    return text, number, counting
+    return _Unwrapped(text, number, counting)
 
 
 @lru_cache(maxsize=32_768)

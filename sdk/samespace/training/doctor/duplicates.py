@@ -19,6 +19,7 @@ from ..data.leakage import leakage_between
 from ..data.near_duplicates import canonical
 from .diagnosis import PLURAL, Check, DataFinding, Severity, Table, TextName, few, share
 from .material import Material
+from .resplit import keep_options
 
 MANY: Final = 0.01
 """Share of near-duplicates from which they are worth a warning."""
@@ -190,8 +191,7 @@ def leakage(material: Material, shared: Mapping[str, SharedTexts], allowed: str 
 def _splitting(material: Material) -> str:
     """The command for new splits; the held-out ones stay, for they may be published, and what is trained is moved."""
     sources = " ".join(quote(str(each)) for each in material.data.sources) or "DATA"
-    keep = "".join(f" --keep {quote(split)}" for split in material.held_out)
-    return f"samespace doctor data {sources} --write-splits FOLDER{keep}"
+    return f"samespace doctor data {sources} --write-splits FOLDER {keep_options(material.held_out)}"
 
 
 def _shared_between(material: Material) -> list[DataFinding]:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from ...errors import DataInvalid
@@ -130,6 +131,11 @@ def _spread(
     for rows in sorted(parts, key=order):
         name = max(wanted, key=lambda split: wanted[split] - len(chosen[split]))
         chosen[name].extend(rows)
+
+
+def keep_options(splits: Iterable[str]) -> str:
+    """How the command is told to keep *splits*."""
+    return " ".join(f"--keep {quote(split)}" for split in splits)
 
 
 @writes("out")

@@ -91,7 +91,8 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
     title = "Whether pairs belong together"
     trained = material.trained
     worded = len(with_words(trained))
-    if worded >= FEWEST > len(comparable(trained, embedder)):
+    apart = worded - len(comparable(trained, embedder))
+    if worded >= FEWEST > worded - apart:
         says = "hardly any query is in the script of its passage, so words cannot tell; name an encoder (--encoder)."
         return Check("pairing", title, (DataFinding("pairing_not_told", "note", says),))
     if trained.labelled and worded >= FEWEST:
@@ -117,7 +118,7 @@ def wrong_pairs(material: Material, embedder: Embedder | None = None, progress: 
     rows: list[tuple[object, ...]] = [(material.train, len(found.rows), str(measured))]
     rows += [(split, len(each.rows), str(wrong_share(each))) for split, each in others.items()]
     numbers: dict[str, Any] = {"examples": len(found.rows), "train": measured.to_json(), "by": _by(embedder)}
-    if apart := worded - len(comparable(trained, embedder)):
+    if apart:
         numbers["in_other_scripts"] = apart
     if joined is not None:
         numbers["held_out"] = joined.to_json()
