@@ -7,8 +7,9 @@ MODEL is the folder of all-mpnet-base-v2 (768 dims), ARTIFACT an export of all-M
 the BEIR layout with all splits. Every step is the command that people type. The references share no code with them:
 sentence-transformers on MODEL for vectors and rankings, trec_eval (pytrec_eval) for scores. Queries of the test split.
 
-`--passages` takes a part of the set: so many passages, and the queries that they answer. Steps that are in OUT are not
-run again; they find the export in `--work`.
+`--passages` takes a part of the set: so many passages, first those that are judged (in the order of the splits' names,
+so that a small part keeps its held-out questions), and the queries that they answer. Steps that are in OUT are not run
+again; they find the export in `--work`.
 """
 
 from __future__ import annotations
@@ -241,21 +242,28 @@ class Run:
 
 
 def part_of(data: Path, count: int, out: Path) -> Path:
-    """The set, or a folder with its first *count* passages, what is judged of them, and those queries."""
+    """The set, or a folder with *count* of its passages, judged ones first, their judgements and those queries."""
     if not count:
         return data
-    passages = (data / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[:count]
-    there = {json.loads(line)["_id"] for line in passages}
+    splits = {
+        path.name: path.read_text(encoding="utf-8").splitlines() for path in sorted((data / "qrels").glob("*.tsv"))
+    }
+    judged = dict.fromkeys(line.split("\t")[1] for lines in splits.values() for line in lines[1:])
+    corpus = {
+        json.loads(line)["_id"]: line for line in (data / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    }
+    there = dict.fromkeys(key for key in (*judged, *corpus) if key in corpus)
+    kept = set(list(there)[:count])
     (out / "qrels").mkdir(parents=True, exist_ok=True)
     asked = set()
-    for path in (data / "qrels").glob("*.tsv"):
-        header, *lines = path.read_text(encoding="utf-8").splitlines()
-        left = [line for line in lines if line.split("\t")[1] in there]
+    for name, (header, *lines) in splits.items():
+        left = [line for line in lines if line.split("\t")[1] in kept]
         asked |= {line.split("\t")[0] for line in left}
-        (out / "qrels" / path.name).write_text("\n".join([header, *left]) + "\n", encoding="utf-8")
+        (out / "qrels" / name).write_text("\n".join([header, *left]) + "\n", encoding="utf-8")
     queries = (data / "queries.jsonl").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in queries if json.loads(line)["_id"] in asked]
-    (out / "queries.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    answered = [line for line in queries if json.loads(line)["_id"] in asked]
+    (out / "queries.jsonl").write_text("\n".join(answered) + "\n", encoding="utf-8")
+    passages = [line for key, line in corpus.items() if key in kept]
     (out / "corpus.jsonl").write_text("\n".join(passages) + "\n", encoding="utf-8")
     return out
 
