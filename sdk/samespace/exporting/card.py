@@ -65,6 +65,7 @@ def model_card(
         *prompts,
         *([_transform(checkpoint.transform)] if checkpoint.transform else []),
         *([f"- Head: {provenance['head']['summary']}"] if "head" in provenance else []),
+        *([f"- Both encoders trained: {provenance['joint']['summary']}"] if "joint" in provenance else []),
         f"- Made from: `{public_name(checkpoint.source)}`",
         f"- {origin.sentence()}",
         "",

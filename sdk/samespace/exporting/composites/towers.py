@@ -19,7 +19,7 @@ from ...model.checkpoint import Checkpoint
 from ...model.exportable import BringsGraph
 from ...text import ROLES, Role
 from ..package import Exported, Say, export_artifact
-from ..provenance import record_of, require_better
+from ..provenance import public_name, record_of, require_better
 from .concatenate import join_towers
 from .evidence import no_evidence
 
@@ -71,7 +71,7 @@ def export_towers(
             for role, tower in zip(ROLES, towers, strict=True)
         ]
         say("Joining both as one artifact.")
-        facts = {joined_as: {role: each.source for role, each in zip(ROLES, towers, strict=True)}} | facts
+        facts = {joined_as: {role: public_name(each.source) for role, each in zip(ROLES, towers, strict=True)}} | facts
         artifact = join_towers(
             exported[0].artifact,
             exported[1].artifact,

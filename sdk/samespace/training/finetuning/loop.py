@@ -98,7 +98,7 @@ class TrainingPlan:
 
     def batches(self) -> Batches:
         """The batches of this process's part of the run."""
-        return batches_of(self.config, self.collator)
+        return batches_of(self.collator, self.config.batch_size, self.config.seed)
 
     def steps_of_an_epoch(self) -> int:
         """Optimiser steps in which each example is seen once."""
@@ -112,15 +112,15 @@ class TrainingPlan:
         return min(whole, self.config.max_steps) if self.config.max_steps else whole
 
 
-def batches_of(config: TrainingConfig, collator: Collator) -> Batches:
+def batches_of(collator: Collator, batch_size: int, seed: int) -> Batches:
     """The batches of a run, for each epoch; each process takes its share of them."""
     examples, known = collator.examples, collator.known
     # Texts that are in no group get numbers below 0 that say nothing: here each distinct text needs its own.
     return Batches(
         _marks(known.groups(examples.queries, known.queries), examples.queries),
         _marks(known.groups(examples.passages, known.passages), examples.passages),
-        config.batch_size,
-        seed=config.seed,
+        batch_size,
+        seed=seed,
         multiple=processes(),
     )
 

@@ -66,7 +66,7 @@ def set_pooling(model: Any, pooling: str) -> None:
     Raises:
         ConfigInvalid: *model* has no pooling after a transformer, or one of another length.
     """
-    from sentence_transformers.models import Pooling
+    from sentence_transformers.sentence_transformer.modules import Pooling
 
     from ...model.attention_pooling import AttentionPooling
 

@@ -207,7 +207,7 @@ def _first_batch(config: TrainingConfig, collator: Collator, loss: BatchLoss) ->
     Raises:
         DataInvalid: a teacher scores nothing in it that could be learned from.
     """
-    first = collator.batch(next(iter(batches_of(config, collator))))
+    first = collator.batch(next(iter(batches_of(collator, config.batch_size, config.seed))))
     if loss.loss.needs == "teacher" and config.mine == "none" and not bool((first.rivals >= 0).any()):
         raise DataInvalid(
             path=config.teacher,

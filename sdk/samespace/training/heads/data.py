@@ -64,6 +64,7 @@ class HeadData:
         anchors: None where both sides are of one space.
         splits: "dev" and "test", as far as there are any.
         record: what provenance keeps of the data.
+        examples: the pairs as texts; None for data of vectors.
     """
 
     name: str
@@ -76,6 +77,7 @@ class HeadData:
     anchors: Anchors | None
     splits: Mapping[str, Split]
     record: Mapping[str, Any]
+    examples: Examples | None = None
 
     @property
     def known(self) -> Int64:
@@ -147,6 +149,7 @@ def of_texts(
                 "trained_on": seen,
                 "sha256": train.digest(),
             },
+            examples=train,
         )
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...artifact.layout import check_target
 from ...errors import RequestInvalid
+from ...exporting.composites.towers import export_towers
 from ...exporting.package import Exported
 from ...folders import writes
-from ...model.checkpoint import Overrides
+from ...model.checkpoint import Checkpoint, Overrides, load_checkpoint
+from ...model.folder.saving import require_savable
 from ...progress import Progress, silent
-from ...text import ROLES
+from ...text import ROLES, Role
+from ..joint.config import JointConfig
+from ..joint.tuning import TunedTowers, tune
 from .config import HeadConfig
 from .data import HeadData, of_texts
-from .frozen import default_cache, open_frozen
+from .frozen import FrozenEncoder, default_cache, open_frozen
 from .run import Say, TrainedHead, check_head_target, export_trained, train_head
 from .vectors import of_vectors
 
 Show = Callable[[TrainedHead], None]
+ShowTowers = Callable[[TunedTowers], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +112,18 @@ def align_encoders(
     progress: Progress = silent,
     say: Say = lambda _: None,
     show: Show = lambda _: None,
+    joint: JointConfig | None = None,
+    show_towers: ShowTowers = lambda _: None,
 ) -> Exported:
-    """Bring two frozen encoders into one space, by a head on each: one two-tower. Raises as `train_on_encoder` does.
+    """Bring two encoders into one space, by a head on each: one two-tower. Raises as `train_on_encoder` does.
+
+    Args:
+        joint: how the encoders themselves are trained after that; None leaves them as they are.
+        show_towers: gets what came of it, before it is exported.
 
     Raises:
-        RequestInvalid: both encoders are of one space already.
+        RequestInvalid: both encoders are of one space already, or are to be trained and one of them is an artifact.
+        ModelUnsupported: an encoder that is to be trained could not be saved.
     """
     check_target(wanted.out, replace=wanted.replace)
     say(f"Reading {query}, {passage} and {wanted.data}.")
@@ -122,6 +135,7 @@ def align_encoders(
             "samespace train-head --separate gives each role a head of its own",
         )
     encoders = dict(zip(ROLES, opened, strict=True))
+    trainable = {} if joint is None else _trainable(encoders)
     loaded = of_texts(wanted.data, encoders, progress, allow_leakage=wanted.allow_leakage, drop_leaks=wanted.drop_leaks)
     _tell_dropped(loaded, say)
     trained = train_head(loaded, wanted.config, progress)
@@ -129,7 +143,39 @@ def align_encoders(
     if dims[0] != dims[1]:
         say(f"before: cannot be compared, {dims[0]} and {dims[1]} dims.")
     show(trained)
+    if joint is not None:
+        with tempfile.TemporaryDirectory(prefix="samespace-joint-") as work:
+            tuned = tune(loaded, trainable, trained.heads, joint, Path(work), progress)
+            show_towers(tuned)
+            if tuned.taken.folders is not None:
+                return _export_tuned(tuned, trained, wanted, say)
     return export_trained(trained, encoders, wanted.out, name=wanted.name, replace=wanted.replace, say=say)
+
+
+def _trainable(encoders: Mapping[Role, FrozenEncoder]) -> dict[Role, Checkpoint]:
+    """The checkpoints of *encoders*, before anything is computed that would be lost."""
+    found: dict[Role, Checkpoint] = {}
+    for role, encoder in encoders.items():
+        if not isinstance(encoder.source, Checkpoint):
+            raise RequestInvalid(
+                field=f"{role.upper()}_ENCODER",
+                reason=f"{encoder.name} is an artifact, whose graph cannot be trained; --joint takes the model folders "
+                "(or hub names) that artifacts are exported from",
+            )
+        require_savable(encoder.source)
+        found[role] = encoder.source
+    return found
+
+
+def _export_tuned(tuned: TunedTowers, trained: TrainedHead, wanted: HeadRequest, say: Say) -> Exported:
+    folders = tuned.taken.folders
+    assert folders is not None
+    facts = {"head": trained.record(), "joint": tuned.record()}
+    towers = [load_checkpoint(str(folders[role])) for role in ROLES]
+    return export_towers(
+        towers, wanted.out, name=wanted.name, anyway=True, replace_existing=wanted.replace, provenance=facts,
+        joined_as="towers", say=say,
+    )  # fmt: skip
 
 
 def _tell_dropped(loaded: HeadData, say: Say) -> None:

@@ -88,9 +88,13 @@ class BatchLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]
         """The numbers of the formula, as they are now."""
         return LossTerms(self.temperature, self.settings.symmetric, self.settings.teacher_temperature)
 
+    def features(self, batch: TrainingBatch) -> list[dict[str, Any]]:
+        """What the model takes of the queries and of the passages."""
+        return [batch.query.inputs(), batch.passage.inputs()]
+
     def forward(self, batch: TrainingBatch) -> Tensor:
         """The loss of *batch*; its gradient reaches the model's weights whichever way the vectors were made."""
-        features = [batch.query.inputs(), batch.passage.inputs()]
+        features = self.features(batch)
         small = max(len(batch.query.ids), len(batch.passage.ids)) <= self.mini_batch_size
         if small and not _distributed():
             vectors = [[self.model(each)["sentence_embedding"]] for each in features]

@@ -1,0 +1,241 @@
+"""Training two encoders and their heads together, and which epoch of it is kept.
+
+It begins where the heads were trained alone, so that it can only add: the state before the first step is one of those
+that the development split chooses from. Each epoch's towers are written as model folders, read back, and scored over
+the whole text path.
+
+What it leaves to others: the heads at the start (`heads`), the towers as modules (`towers`), the artifact (`request`).
+What it gives up: a rate that is found, and resuming. A rate that spoils shows as "heads alone" in the end.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from ...errors import ConfigInvalid, TrainingFailed
+from ...evaluation import Evaluation, VectorRanker, evaluate
+from ...exporting.fastest import fastest
+from ...exporting.provenance import public_name
+from ...heads import Heads
+from ...model.checkpoint import Checkpoint, load_checkpoint
+from ...progress import Progress
+from ...text import ROLES, Role, TextEncoder
+from ..data.examples import Examples
+from ..data.sources import RELEVANT
+from ..finetuning.batches import Collator, Negatives
+from ..finetuning.loop import batches_of
+from ..heads.choice import CHOOSES
+from ..heads.data import HeadData
+from ..losses.batch_loss import LossSettings
+from ..losses.masking import Known, known_pairs
+from . import towers as both
+from .config import JointConfig
+
+_WARMUP, _DECAY, _LONGEST_GRADIENT = 0.1, 0.01, 1.0
+Folders = Mapping[Role, Path]
+
+
+@dataclass(frozen=True)
+class JointState:
+    """The towers after an epoch.
+
+    Attributes:
+        epoch: 0 for the heads alone, whose encoders are untouched.
+        loss: mean over the epoch's steps; NaN for epoch 0.
+        folders: model folder of each role; None for epoch 0.
+        scored: split -> its evaluation.
+    """
+
+    epoch: int
+    loss: float
+    folders: Folders | None
+    scored: Mapping[str, Evaluation]
+
+    @property
+    def dev(self) -> float:
+        """nDCG@10 on the split that chooses."""
+        return self.scored[CHOOSES].score.ndcg_10
+
+
+@dataclass(frozen=True)
+class TunedTowers:
+    """What came of a training.
+
+    Attributes:
+        states: the heads alone, and each epoch.
+        taken: the best on the development split; of equal ones the first.
+    """
+
+    config: JointConfig
+    states: Sequence[JointState]
+
+    @property
+    def taken(self) -> JointState:
+        return max(self.states, key=lambda each: (each.dev, -each.epoch))
+
+    def summary(self) -> str:
+        """One sentence: what was taken, and what it is worth on a split that did not choose it."""
+        taken, alone = self.taken, self.states[0]
+        if taken.folders is None:
+            best = max(each.dev for each in self.states[1:])
+            return (
+                f"the encoders stay as they are: no epoch is better on {CHOOSES} than the heads alone "
+                f"({best:.4f}, heads {alone.dev:.4f})"
+            )
+        told = (
+            f"epoch {taken.epoch} of {self.config.epochs}, chosen on {CHOOSES} ({taken.dev:.4f}, heads {alone.dev:.4f})"
+        )
+        if "test" not in taken.scored:
+            return f"{told}; no other split is held out to say what it is worth"
+        change = taken.scored["test"].against(alone.scored["test"])
+        word = "better than" if change.better else "worse than" if change.worse else "not shown to differ from"
+        return (
+            f"{told}; {word} the heads alone on test: nDCG@10 {taken.scored['test'].score.ndcg_10:.4f}, "
+            f"{100 * change.mean:+.2f} points (95 % between {100 * change.low:+.2f} and {100 * change.high:+.2f}, "
+            f"p = {change.p_value:.4f})"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What provenance keeps."""
+        return {
+            "summary": self.summary(),
+            "config": {name: getattr(self.config, name) for name in self.config.__slots__},
+            "taken_epoch": self.taken.epoch,
+            "epochs": [
+                {
+                    "epoch": each.epoch,
+                    "loss": None if math.isnan(each.loss) else round(each.loss, 6),
+                    "ndcg@10": {split: round(found.score.ndcg_10, 6) for split, found in each.scored.items()},
+                }
+                for each in self.states
+            ],
+        }
+
+
+def tune(
+    data: HeadData,
+    encoders: Mapping[Role, Checkpoint],
+    heads: Heads,
+    config: JointConfig,
+    work: Path,
+    progress: Progress,
+) -> TunedTowers:
+    """Train both towers on the pairs of *data*, from *heads* on; model folders are written below *work*.
+
+    Raises:
+        ConfigInvalid: there is no development split, or fewer than two right pairs.
+        TrainingFailed: the loss is no longer a number.
+    """
+    examples = _right(data)
+    states = [JointState(0, math.nan, None, {split: _of_heads(data, split, heads) for split in data.splits})]
+    towers = both.build(encoders, heads)
+    known = known_pairs(zip(examples.queries, examples.passages, strict=True), _others(examples))
+    collator = _collator(examples, encoders, known, config)
+    loss = both.TowersLoss(towers, LossSettings(temperature=config.temperature), known)
+    sampler = batches_of(collator, config.batch_size, config.seed)
+    optimizer = torch.optim.AdamW(towers.parameters(), lr=config.rate, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(config.epochs * len(sampler)))
+    torch.manual_seed(config.seed)
+    with progress("training both encoders, steps", config.epochs * len(sampler)) as advance:
+        for epoch in range(1, config.epochs + 1):
+            sampler.set_epoch(epoch - 1)
+            collator.epoch = epoch - 1
+            losses = []
+            towers.train()
+            for rows in sampler:
+                losses.append(_step(towers, loss, collator.batch(rows), optimizer))
+                schedule.step()
+                advance(1)
+                if not math.isfinite(losses[-1]):
+                    raise TrainingFailed(
+                        f"the loss is {losses[-1]} in epoch {epoch}; lower --joint-rate ({config.rate:g})"
+                    )
+            folders = {role: work / f"epoch-{epoch}" / role / _name(encoders[role]) for role in ROLES}
+            both.save(towers, encoders, folders)
+            states.append(JointState(epoch, sum(losses) / len(losses), folders, _scores(data, folders, progress)))
+            _forget(states)
+    return TunedTowers(config, states)
+
+
+def _right(data: HeadData) -> Examples:
+    if CHOOSES not in data.splits:
+        raise ConfigInvalid(
+            key="joint",
+            reason=f"{data.name} has no {CHOOSES} split, which says whether training the encoders helps; "
+            "`samespace doctor data DATA --write-splits OUT` makes one",
+        )
+    assert data.examples is not None  # vectors have no towers
+    rows = [row for row, label in enumerate(data.examples.labels) if label >= RELEVANT]
+    if len(rows) < 2:
+        raise ConfigInvalid(key="joint", reason=f"{len(rows)} right pairs to train on; at least 2 are needed")
+    return replace(data.examples.rows(rows), labelled=False, labels=(1.0,) * len(rows))
+
+
+def _others(examples: Examples) -> list[str]:
+    return [text for texts in examples.negatives for text in texts]
+
+
+def _collator(examples: Examples, encoders: Mapping[Role, Checkpoint], known: Known, config: JointConfig) -> Collator:
+    paths = {
+        role: TextEncoder(Tokenizer.from_buffer(each.tokenizer), replace(each.recipe, window_overlap=0))
+        for role, each in encoders.items()
+    }
+    return Collator(examples, paths, Negatives(examples.negatives, 1, config.seed), known)
+
+
+def _rise_and_fall(steps: int) -> Any:
+    rising = max(1, math.ceil(_WARMUP * steps))
+    return lambda step: min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+
+
+def _step(towers: both.Towers, loss: both.TowersLoss, batch: Any, optimizer: torch.optim.Optimizer) -> float:
+    device = next(towers.parameters()).device
+    found = loss(batch.to(device))
+    optimizer.zero_grad()
+    found.backward()
+    torch.nn.utils.clip_grad_norm_(towers.parameters(), _LONGEST_GRADIENT)
+    optimizer.step()
+    return float(found.detach())
+
+
+def _of_heads(data: HeadData, split: str, heads: Heads) -> Evaluation:
+    return evaluate(VectorRanker("heads alone", *data.pooled(split, heads)), data.splits[split].dataset)
+
+
+def _scores(data: HeadData, folders: Folders, progress: Progress) -> dict[str, Evaluation]:
+    """Each split's score of the towers as they are written, over the whole text path."""
+    towers = {role: load_checkpoint(str(folder)) for role, folder in folders.items()}
+    passages = next(iter(data.splits.values())).dataset.passages
+    asked = [text for split in data.splits.values() for text in split.dataset.queries]
+    with progress("scoring both encoders, texts", len(passages) + len(asked)) as advance:
+        with fastest(towers["passage"], passages) as (encoder, _):
+            rows = np.asarray(encoder.encode(passages, "passage", progress=advance))
+        with fastest(towers["query"], asked) as (encoder, _):
+            questions = np.asarray(encoder.encode(asked, "query", progress=advance))
+    found, begin = {}, 0
+    for name, split in data.splits.items():
+        end = begin + len(split.dataset.queries)
+        found[name] = evaluate(VectorRanker("both trained", questions[begin:end], rows), split.dataset)
+        begin = end
+    return found
+
+
+def _forget(states: Sequence[JointState]) -> None:
+    """Remove the folders of epochs that will not be taken."""
+    best = max(states, key=lambda each: (each.dev, -each.epoch))
+    for each in states:
+        if each is not best and each.folders is not None:
+            shutil.rmtree(each.folders["query"].parent.parent, ignore_errors=True)
+
+
+def _name(encoder: Checkpoint) -> str:
+    return f"{public_name(encoder.source).rpartition('/')[2]}-joint"
