@@ -28,6 +28,9 @@ _MEANING: Final = frozenset("#%&@*/\\‰′″§")
 """Punctuation by Unicode's table, and yet what two texts may differ in."""
 _ORNAMENT: Final = frozenset("`´¨¸¯")
 _TRADE_MARKS: Final = {ord(char): None for char in "©®™℠"}
+_ONE_LETTER: Final = str.maketrans("şţŞŢیکʼʻ", "șțȘȚيك''") | {0x640: None}
+"""Letters in two encodings: Romanian's cedilla for its comma, Persian's yeh and kaf, apostrophes that are letters; and
+the stretch within an Arabic word."""
 _VARIATION: Final = re.compile("[\ufe00-\ufe0f]")
 _ATTRIBUTES: Final = r"(?:\s[^<>=]{0,300}=[^<>]{0,1000})?\s{0,9}/?>"
 _TAG: Final = re.compile(
@@ -86,12 +89,21 @@ def words(text: str) -> list[str]:
 
 
 def normalised(text: str) -> str:
-    """NFKC, without case, and without what is not seen: joiners, direction marks, soft hyphens, variants of a sign."""
+    """NFKC, without case, digits as 0 to 9, and without what is not seen: joiners, direction marks, soft hyphens,
+    variants of a sign."""
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKC", text.translate(_TRADE_MARKS))
-    seen = "".join(char for char in plain if char.isascii() or unicodedata.category(char) != "Cf")
-    return unicodedata.normalize("NFKC", _VARIATION.sub("", _in_latin(seen).casefold()))
+    seen = "".join(map(_seen, plain.translate(_ONE_LETTER)))
+    return unicodedata.normalize("NFKC", _VARIATION.sub("", _in_latin(seen).casefold().replace("i\u0307", "i")))
+
+
+def _seen(char: str) -> str:
+    """*char* where it is seen; a digit of any script as one of 0 to 9."""
+    if char.isascii():
+        return char
+    category = unicodedata.category(char)
+    return str(unicodedata.digit(char)) if category == "Nd" else "" if category == "Cf" else char
 
 
 def _in_latin(text: str) -> str:

@@ -17,6 +17,7 @@ What it leaves to others: finding near-duplicates (`near_duplicates`) and texts 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
 from .prompted import without_prompt, without_prompts
 from .whole_questions import TextsThatAsk, words_in_order
-from .wrapping import bare, numbered_apart, plain, same_text
+from .wrapping import bare, numbered_apart, pieces, plain, same_text
 
 _CHARS: Final = 20
 """Length of the windows that passages are held against each other by: no two texts share many by chance."""
@@ -161,7 +162,30 @@ def _answers_held(
             for held in theirs[text]
             if holds_answer(text, among[other.among], held_out.queries[held], trained.queries[row])
         ]
+    for at, place in _cuts(holders, answers):
+        found[asked[place]] += [
+            (held, row)
+            for row in ours[among[at]]
+            for held in theirs[asked[place]]
+            if holds_answer(asked[place], among[at], held_out.queries[held], trained.queries[row])
+        ]
     return found
+
+
+def _cuts(texts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """(text, whole) of each text that is the beginning of a longer one, but for a last word that was cut."""
+    order = sorted(range(len(wholes)), key=wholes.__getitem__)
+    listed = [wholes[place] for place in order]
+    for at, text in enumerate(texts):
+        beginning = text.rpartition(" ")[0]
+        if len(beginning) < _FEWEST + _CHARS:
+            continue
+        first = bisect_left(listed, beginning)
+        for place in range(first, len(listed)):
+            if not listed[place].startswith(beginning):
+                break
+            if len(listed[place]) > len(text):
+                yield at, order[place]
 
 
 def holds_answer(answer: str, holder: str, asked: str, question: str) -> bool:
@@ -284,10 +308,21 @@ def same_answer(left: str, right: str, left_query: str, right_query: str) -> boo
 
 
 def told_apart(left: str, right: str, left_query: str, right_query: str) -> bool:
-    """Whether a passage has a word that the other lacks and its own query asks for, unlike the other query."""
-    ours, theirs = content(left), content(right)
-    ask_left, ask_right = content(left_query), content(right_query)
+    """Whether a passage has a word that the other lacks and its own query asks for, unlike the other query.
+
+    Small words count where a query has them and they tell: "the tax in ME" is not "the tax in OR".
+    """
+    ours, theirs = _words(left), _words(right)
+    ask_left, ask_right = _asked(left_query), _asked(right_query)
     return bool(((ours - theirs) & (ask_left - ask_right)) or ((theirs - ours) & (ask_right - ask_left)))
+
+
+def _words(passage: str) -> frozenset[str]:
+    return content(passage).union(pieces(bare(passage)))
+
+
+def _asked(query: str) -> frozenset[str]:
+    return content(query).union(asked_words(query))
 
 
 @lru_cache(maxsize=20_000)

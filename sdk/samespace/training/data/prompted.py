@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Final
 
 from .examples import Examples
-from .wrapping import counting_number, in_a_list, unwrapped
+from .wrapping import counting_number, in_a_list, pieces, unwrapped
 
-_END: Final = re.compile(r":\s+|\n\s*")
+_END: Final = re.compile(r":\s+|：\s*|\n\s*")
 _MOST_CHARS: Final = 400
 _LOOKED_AT: Final = 2000
 _SHARE: Final = 0.05
@@ -75,7 +75,12 @@ def _bare(texts: tuple[str, ...], others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _long(texts: Sequence[str]) -> list[str]:
-    return [each for each in common_beginnings(texts) if len(each.split()) >= _WORDS]
+    return [each for each in common_beginnings(texts) if _words(each) >= _WORDS]
+
+
+def _words(text: str) -> int:
+    """Words of *text*; of scripts without spaces, two characters are one."""
+    return len(pieces(text)) if text.isascii() else max(len(text.split()), len(pieces(text)) // 2)
 
 
 def _cut(texts: tuple[str, ...], prompts: Sequence[str]) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ _INSTRUCTED: Final = re.compile(
 )
 _LABEL: Final = re.compile(
     r"\A\s*(?:\(?(\d{1,3})[.):][ \t]+"
-    r"|(?:q|qn|faq|a|question|query|search[_ ]query|title|subject|topic|user|human|input|prompt|frage|pregunta|pergunta"
+    r"|(?:q|qn|faq|a|question|query|search[_ ]query|title|subject|topic|user|human|input|prompt|passage|document"
+    r"|search[_ ]document|answer|text|context|antwort|respuesta|frage|pregunta|pergunta"
     r"|domanda|vraag|вопрос|问题|問題|問|问|質問|질문)"
     r"[\s-]{0,2}(?:(?:no\.?|nr\.?|#)?\s?(\d{1,6}))?\s{0,2}[:：.)\]][ \t\n]*)(?=\S)",
     re.IGNORECASE,
@@ -38,9 +39,13 @@ _COUNTS: Final = re.compile(
     r"\A\s*(?:q|qn|faq|question|frage|pregunta|pergunta|domanda|vraag|вопрос|问题|問題|問|问|質問|질문)(?![^\W\d_])",
     re.IGNORECASE,
 )
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,500})\]\([^()\s]{1,500}\)")
+"""A link or a picture of markdown: what is shown, and where it leads."""
 _TIMES: Final = 3
 _COUNTED: Final = 10
 _LEFT_OUT: Final = re.compile("[\u0591-\u05c7\u064b-\u0652]")
+_TYPED: Final = str.maketrans(dict(zip("łđðøıħŧ", "lddoiht", strict=True)) | {"æ": "ae", "œ": "oe"})
+"""Latin letters that no mark makes, as they are typed where a keyboard lacks them."""
 _DOTS: Final = "\u0308"
 _SPACELESS: Final = re.compile(f"[{SPACELESS}]")
 _EDGE: Final = re.compile(r"\n+|(?<=[.?!;:…])[\"'”’)\]*_]*\s+|(?<=[。？！；：])|\s[-–—|•·/]+\s|\s*[|]\s*")
@@ -77,7 +82,7 @@ def _unwrapped(text: str) -> _Unwrapped:
             break
         text = plain
     text = _CHAT.sub("\n", text)
-    text = _OF_LINES.sub("", text)
+    text = _LINK.sub(r"\1", _OF_LINES.sub("", text))
     for _ in range(_TIMES):
         before = text
         text = _INSTRUCTED.sub("", _PAIRED.sub(r"\2", text))
@@ -99,20 +104,21 @@ def bare(text: str) -> str:
 
 @lru_cache(maxsize=32_768)
 def unaccented(text: str) -> str:
-    """*text* without marks that many leave out: of Latin letters, vowels of Arabic and Hebrew, the dots of a Russian ё.
+    """*text*, in lower case, without marks that many leave out: of Latin and Greek letters, vowels of Arabic and
+    Hebrew, the dots of a Russian ё.
 
     Other scripts keep theirs: they are vowels that all write, or make other letters.
     """
     if text.isascii():
         return text
     kept: list[str] = []
-    latin = False
-    for char in unicodedata.normalize("NFD", text):
+    left_out = False
+    for char in unicodedata.normalize("NFD", text.translate(_TYPED)):
         if unicodedata.combining(char):
-            if latin or _LEFT_OUT.match(char) or (char == _DOTS and kept[-1:] in (["е"], ["Е"])):
+            if left_out or _LEFT_OUT.match(char) or (char == _DOTS and kept[-1:] in (["е"], ["Е"])):
                 continue
         else:
-            latin = char.isascii() or unicodedata.name(char, "").startswith("LATIN")
+            left_out = char.isascii() or unicodedata.name(char, "").startswith(("LATIN", "GREEK"))
         kept.append(char)
     return unicodedata.normalize("NFC", "".join(kept))
 
@@ -123,10 +129,13 @@ def plain(text: str) -> str:
 
 
 def accents_alone(left: str, right: str) -> bool:
-    """Whether one text is the other, typed without accents: it has none at all. Else they are other words."""
+    """Whether one text is the other, typed without accents: it has none at all. Else they are other words.
+
+    Turkish has two letters i, which are one in another alphabet's capitals.
+    """
     if (without := unaccented(left)) != unaccented(right) or without.count(" ") < 2:
         return False
-    return without in (left, right)
+    return without in (left, right) or left.replace("ı", "i") == right.replace("ı", "i")
 
 
 def same_text(left: str, right: str) -> bool:

@@ -71,6 +71,8 @@ ANSWERS: dict[str, Callable[[int], str]] = {
     "joined": lambda n: f"{OTHER[n][1]} {HELD[n][1]} {OTHER[n + 1][1]}",
     "shifted": lambda n: f"{HELD[n][1][80:]} {OTHER[n][1][:80]}",
     "title": lambda n: f"{said(f't{n}', 20)}\n{HELD[n][1]}",
+    "cut": lambda n: HELD[n][1][:150],
+    "label": lambda n: f"passage: {HELD[n][1]}",
 }
 
 

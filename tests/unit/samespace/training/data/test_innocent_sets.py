@@ -46,6 +46,33 @@ def test_a_passage_behind_its_title_leaks() -> None:
     assert leaks(trained, [("how tall is it", PASSAGE)]) == {"passage": 1}
 
 
+def test_answers_of_states_by_their_two_letters_are_apart() -> None:
+    """One template for each; the names are English words too: ME, IN, OR, OK, HI, AL, AS."""
+    names = "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE OK OR PA".split()  # noqa: SIM905
+    pairs = [
+        (f"What is the sales tax rate in {name}?", f"The sales tax rate in {name} is {row % 4} percent of the price "
+         f"that is paid for goods, and towns in {name} may add up to two percent of their own to it every year.")
+        for row, name in enumerate(names)
+    ]  # fmt: skip
+    assert leaks(pairs[::2], pairs[1::2]) == {}
+
+
+def test_short_passages_behind_a_label_leak() -> None:
+    """E5's prompt, and labels of other formats, before passages of a few words."""
+    for label in ("passage: ", "Answer: ", "document: ", "Context:\n"):
+        trained = [(f"what is said of {row}", f"{label}Paris number {row} on the Seine, in France") for row in range(3)]
+        held = [(f"which town has {row * 7}", f"Paris number {row} on the Seine, in France") for row in range(3)]
+        assert leaks(trained, held) == {"passage": 3}
+
+
+def test_a_chinese_prompt_in_one_part_is_no_question() -> None:
+    prompt = "为这个句子生成表示以用于检索相关文章："
+    asked = [f"什么是第{row}种糖尿病的症状" for row in range(40)]
+    trained = [(f"{prompt}{text}", f"{PASSAGE[:90]} {row * 31} {row}") for row, text in enumerate(asked)]
+    held = [(text, f"{row * 17} {PASSAGE[90:]} {row * 3}") for row, text in enumerate(asked)]
+    assert leaks(trained, held)["query"] == 40
+
+
 def test_products_in_front_of_questions_are_no_prompts() -> None:
     """Split by product: every question is asked of each, and the answers differ."""
     asked = [f"how do I set option {row} of {row * 3}?" for row in range(25)]
