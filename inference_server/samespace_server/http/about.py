@@ -13,6 +13,7 @@ from samespace.runtime import LoadedBuild, each_build
 from samespace.runtime.speeds.race import ranked
 from samespace.text import TextEncoder
 
+from ..memory import without_past
 from ..spaces.registry import AnyEngine, ServedEngine, Spaces
 from ..spaces.rerankers import RerankEngine
 from .bodies import read_object
@@ -103,6 +104,7 @@ def _models(spaces: Spaces) -> Work:
             if name != "models":
                 engines = [_named(spaces, engines, name)]
         except SamespaceError as error:
+            without_past(error)
             status = 404 if isinstance(error, SpaceMismatch | UnknownSpace) else status_of(error).http
             return json_response(openai_error(str(error), error), status=status)
         data = [{"id": engine.space_id, "object": "model", "created": 0, "owned_by": "samespace"} for engine in engines]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, cast
@@ -24,6 +25,10 @@ SMALL_BYTES: Final = 1 << 16
 """A body of this size is parsed within a few milliseconds, whatever it holds."""
 OTHER_VALUES: Final = 16_384
 """Values beside the texts: ours have a dozen, and who sends token ids is told why they are of no use."""
+_CONTINUING: Final = bytes(range(0x80, 0xC0))
+"""Bytes of UTF-8 with which no character begins."""
+_OUTSIDE_BMP: Final = re.compile(rb"[\xf0-\xf7]|\\u[dD][89abAB]")
+_BEYOND_LATIN: Final = re.compile(rb"[\xc4-\xf7]|\\u(?!00)")
 _thread: Final = ThreadPoolExecutor(1, thread_name_prefix="json")  # starts with its first work
 
 
@@ -37,6 +42,19 @@ async def read_object(body: bytes, *, most_texts: int) -> dict[str, Any]:
 def _read_large(body: bytes, most: int) -> dict[str, Any]:
     check_values(body, most)
     return parse_object(body)
+
+
+def grown(body: bytes) -> int:
+    """By how many bytes the texts of *body* may be larger than it is: one wide character makes all of its text wide.
+
+    Python keeps a text with 1, 2 or 4 bytes for each character (PEP 393); UTF-8 and JSON's escapes have 1 to 12.
+    """
+    escapes = body.count(b"\\u")
+    if body.isascii() and not escapes:
+        return 0
+    characters = len(body.translate(None, _CONTINUING)) - 5 * escapes
+    width = 4 if _OUTSIDE_BMP.search(body) else 2 if _BEYOND_LATIN.search(body) else 1
+    return max(0, width * characters - len(body))
 
 
 def check_values(body: bytes, most: int) -> None:

@@ -20,6 +20,7 @@ from typing import Final, Literal, cast
 import httptools
 
 from ..budgets import Unread
+from .bodies import grown
 from .host import Host
 from .hosts import is_host
 from .inbox import PIECE_BYTES, Inbox
@@ -33,6 +34,7 @@ LINGER_MS: Final = 2_000
 """How long a refused client may go on sending before the connection is cut, so that it can read the refusal."""
 SMALL_BODY: Final = 1 << 16
 """A refused request's body of at most this length is read and thrown away, so that the connection can be kept."""
+_FULL: Final = "too many bytes are being received; try again, or another server"
 _SMALL_CHUNK: Final = 64
 """Bytes of a body's chunks on the average, where there are more than `_FEW_CHUNKS`: each costs a call."""
 _FEW_CHUNKS: Final = 4096
@@ -215,7 +217,7 @@ class Connection(asyncio.Protocol):
         self._go_on()
 
     def _send(self, request: Request, response: Response) -> None:
-        self._release(len(request.body))
+        self._release(request.held_bytes)
         close = not request.keep_alive or self._server.closing
         parts = encode(response, date=self._server.date, head_only=request.method == "HEAD", close=close)
         self._transport.write(b"".join(parts))
@@ -381,7 +383,7 @@ class Connection(asyncio.Protocol):
         if self._chunks > _FEW_CHUNKS + self._body_bytes // _SMALL_CHUNK:
             self._refuse(400, "malformed", f"chunks of less than {_SMALL_CHUNK} bytes, thousands of them")
         elif not self._server.held.hold(len(body)):
-            self._refuse(503, "too_many_bytes", "too many bytes are being received; try again, or another server")
+            self._refuse(503, "too_many_bytes", _FULL)
         elif self._body_bytes > self._server.max_body_bytes:
             self._refuse_body(f"more than {self._server.max_body_bytes} bytes")
 
@@ -389,8 +391,15 @@ class Connection(asyncio.Protocol):
         """The whole request is there."""
         if self._deaf or self._upgrade or self._work is None:
             return
-        self._request.body = bytes(self._body)
+        body = self._request.body = bytes(self._body)
+        more = grown(body)
+        self._counted_bytes += more
+        self._request.held_bytes = len(body) + more
         self._body = bytearray()
+        if not self._server.held.hold(more):
+            self._release(more)
+            self._refuse(503, "too_many_bytes", _FULL)
+            return
         self._ready.append((self._request, self._work))
         self._receiving = "idle"
         self._deaf = not self._request.keep_alive

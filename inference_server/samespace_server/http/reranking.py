@@ -33,12 +33,12 @@ def _reranking(dialect: RerankDialect, spaces: Spaces, watch: Watch, most_texts:
                 seen.space_id = engine.reranker_id
                 with spaces.request(engine):
                     ask = dialect.parse(body)
-                    found = await engine.rerank(
-                        ask.query,
-                        ask.passages,
-                        deadline_us=deadline_us(request.headers.get(b"x-timeout-ms")),
-                        client=request.client,
-                    )
+                    until_us = deadline_us(request.headers.get(b"x-timeout-ms"))
+                    engine.check(ask.query, len(ask.passages))
+                    async with spaces.pair_room(ask.query, ask.passages, request.client, until_us):
+                        found = await engine.rerank(
+                            ask.query, ask.passages, deadline_us=until_us, client=request.client
+                        )
                     seen.answer = found.answer
                     return json_response(dialect.render(ask, found))
         except SamespaceError as error:

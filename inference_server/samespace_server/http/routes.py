@@ -32,6 +32,7 @@ from samespace.rpc.status import status_of
 from samespace.text import ROLES, Role
 from samespace.vectors import Float32
 
+from ..memory import without_past
 from ..observing.observe import NO_PARENT, Parent, Watch
 from ..observing.telemetry import CONTENT_TYPE, Telemetry
 from ..scheduling.engine import now_us
@@ -296,6 +297,7 @@ def parent_of(request: Request) -> Parent:
 
 def refusal(dialect: Dialect | RerankDialect, error: SamespaceError) -> Response:
     """The error's body and status; what may be tried again says so in the way that the dialect's clients read."""
+    without_past(error)
     status, message = status_of(error).http, str(error)
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, SpaceMismatch | UnknownSpace | UnknownReranker | WrongKind):
@@ -349,6 +351,7 @@ def _ready(spaces: Spaces, tells: Callable[[Request], bool], *, status: int = 20
 
 def flat_refusal(error: SamespaceError) -> Response:
     """An error of a route that no dialect has."""
+    without_past(error)
     return json_response(flat_error(str(error), error), status=status_of(error).http)
 
 

@@ -14,6 +14,8 @@ from typing import Final
 from samespace.errors import RequestInvalid, SamespaceError
 
 from ..budgets import ByteBudget
+from ..memory import without_past
+from .bodies import grown
 from .messages import App, Request, Response, Work, error_body, json_response
 
 GZIP: Final = b"gzip"
@@ -50,7 +52,7 @@ def unpacking(work: Work, app: App, held: ByteBudget, most_bytes: int, turn: asy
             told = "too many bytes are being received; try again, or another server"
             return _refusal(request, 503, "too_many_bytes", told)
         except RequestInvalid as error:
-            return _refusal(request, 400, "RequestInvalid", str(error))
+            return _refusal(request, 400, "RequestInvalid", str(without_past(error)))
         finally:
             request.body = packed  # what the connection counts
             held.hold(-counted[0])
@@ -83,7 +85,12 @@ async def _unpacked(packed: bytes, held: ByteBudget, most_bytes: int, counted: l
         await asyncio.sleep(0)
     if stream.unused_data:
         raise RequestInvalid(field="body", reason="more bytes after the end of its gzip")
-    return bytes(found)
+    unpacked = bytes(found)
+    more = grown(unpacked)
+    counted[0] += more
+    if not held.hold(more):
+        raise _NoRoom
+    return unpacked
 
 
 def _refusal(request: Request, status: int, kind: str, message: str) -> Response:

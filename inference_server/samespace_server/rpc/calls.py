@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from samespace.errors import RequestInvalid, SamespaceError
 
+from ..memory import without_past
 from ..security.tokens import Guard
 from .access import OPEN_BYTES, holder_of, is_open
 from .errors import abort, end
@@ -87,7 +88,7 @@ class _Calls:
                 held = len(data)
                 return await behaviour(self._parse(data), context), None
             except SamespaceError as error:
-                return None, _without_past(error)
+                return None, without_past(error)
             finally:
                 self._reads.release(held)
 
@@ -109,7 +110,7 @@ class _Calls:
                 async for reply in behaviour(request, context):
                     await context.write(reply)
             except SamespaceError as error:
-                return _without_past(error)
+                return without_past(error)
             return None
 
         return _ending(attempt)
@@ -132,7 +133,7 @@ class _Calls:
                 else:
                     await behaviour(requests(context), context)
             except SamespaceError as error:
-                return _without_past(error)
+                return without_past(error)
             return None
 
         return _ending(attempt)
@@ -155,9 +156,3 @@ def _ending(attempt: Callable[[Any], Awaitable[SamespaceError | None]]) -> Calla
             end(context, refusal)
 
     return answer
-
-
-def _without_past(error: SamespaceError) -> SamespaceError:
-    """*error* without what leads to the frames, and so to the messages, that it came from."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
-    return error

@@ -33,9 +33,10 @@ class RerankerService(RerankerServicer):
             engine = self._spaces.find_reranker(request.reranker_id)
             seen.space_id = engine.reranker_id
             with self._spaces.request(engine):
-                found = await engine.rerank(
-                    request.query, list(request.passages), deadline_us=deadline_us, client=client
-                )
+                query, passages = request.query, list(request.passages)
+                engine.check(query, len(passages))
+                async with self._spaces.pair_room(query, passages, client, deadline_us):
+                    found = await engine.rerank(query, passages, deadline_us=deadline_us, client=client)
                 seen.answer = found.answer
                 embedded, timings = found.answer.embedded, found.answer.timings
                 return pb.RerankReply(

@@ -109,7 +109,12 @@ class EncoderService(EncoderServicer):
         left_s = context.time_remaining()
         deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        return await self._answer(request, "Embed", parent_of(context), client, deadline_us=deadline_us)
+        size = sum(map(sys.getsizeof, request.texts))  # beside the message: one wide character makes a text wide
+        self._reads.hold(size)
+        try:
+            return await self._answer(request, "Embed", parent_of(context), client, deadline_us=deadline_us)
+        finally:
+            self._reads.release(size)
 
     async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
         """Many lists of texts, answered in order; the first failure ends the stream."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Final, Literal
@@ -32,6 +33,8 @@ ServedEngine = AnyEngine | RerankEngine
 State = Literal["loading", "ready", "draining"]
 SMALL: Final = 64
 """Vectors of a request that takes no room among the large ones."""
+SMALL_PAIRS: Final = 1 << 20
+"""Bytes of the pairs of such a request."""
 _SPACE: Final = re.compile(r"[0-9a-f]{12,64}")
 _LOADING: Final = "the server is still loading"
 _SHUTTING_DOWN: Final = "the server is shutting down"
@@ -261,6 +264,20 @@ class Spaces:
             return nullcontext()
         left_us = None if deadline_us is None else deadline_us - now_us()
         return self._room.place(vectors * engine.dims * 4, client, left_us)
+
+    def pair_room(
+        self, query: str, passages: Sequence[str], client: str, deadline_us: int | None
+    ) -> AbstractAsyncContextManager[None]:
+        """Room for the pairs of a reranker until they are scored: each has a copy of the query, and of its passage.
+
+        Raises:
+            DeadlineExceeded: on entering; it did not come in time.
+        """
+        size = sys.getsizeof(query) * len(passages) + sum(map(sys.getsizeof, passages))
+        if size <= SMALL_PAIRS:
+            return nullcontext()
+        left_us = None if deadline_us is None else deadline_us - now_us()
+        return self._room.place(size, client, left_us)
 
     @property
     def at_work(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -77,14 +78,17 @@ class RerankEngine:
     async def rerank(
         self, query: str, passages: Sequence[str], *, deadline_us: int | None = None, client: str = ""
     ) -> RerankAnswer:
-        """Scores of *passages* for *query*; raises what `Engine.embed` raises."""
-        self._check(query, len(passages))
+        """Scores of *passages* for *query*; raises what `Engine.embed` raises.
+
+        Large ones are asked for within `Spaces.pair_room`.
+        """
+        self.check(query, len(passages))
         pairs = [pair_text(query, passage) for passage in passages]
         answer = await self._engine.embed(pairs, "passage", deadline_us=deadline_us, client=client)
         logits = answer.vectors[:, 0]
         return RerankAnswer(self.reranker_id, logits, activated(logits, self.activation), answer)
 
-    def _check(self, query: str, passages: int) -> None:
+    def check(self, query: str, passages: int) -> None:
         """Refuse what would become far more than was sent: each pair has a copy of the query."""
         if passages > self._limits.max_texts_per_request:
             most = self._limits.max_texts_per_request
@@ -93,9 +97,9 @@ class RerankEngine:
         longest = self.loaded.artifact.token_limit * CHARS_OF_A_TOKEN
         if len(query) > longest:
             raise RequestInvalid(field="query", reason=f"{len(query)} characters, at most {longest} are taken")
-        copies = len(query) * passages
+        copies = sys.getsizeof(query) * passages
         if copies > COPIES * self._limits.max_request_bytes:
-            told = f"{len(query)} characters for each of {passages} passages"
+            told = f"{len(query)} characters for each of {passages} passages, {copies >> 20} MiB in memory"
             raise RequestInvalid(field="query", reason=f"{told}; send fewer passages at a time")
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """Whether everybody who says one space id gives the same vectors: the servers behind pins, and the encoder named.
 
-An id is a claim. So a server is asked for the vectors of a few texts that are made then, and they are held against
-those of the encoder that the user named, or against the first other server of that space.
+An id is a claim. So a server is asked for the vectors of a few texts that are made then, as queries and as passages,
+which two encoders may make, and they are held against those of the encoder that the user named, or against the first
+other server of that space.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from samespace.artifact.agreement import nearness, unforeseen_texts
 from samespace.errors import SamespaceError
+from samespace.text import ROLES, Role
 from samespace.vectors import Float32
 
 from .pin import Finding, Severity
 
-Ask = Callable[[Sequence[str]], Float32]
-"""Passages to their vectors, (texts, dims); raises `SamespaceError` where there are none to be had."""
+Ask = Callable[[Sequence[str], Role], Float32]
+"""Texts of one role to their vectors, (texts, dims); raises `SamespaceError` where there are none to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +70,5 @@ class Sameness:
     def _of(self, side: SpaceSide) -> Float32:
         key = side.space_id, side.where
         if key not in self._vectors:
-            self._vectors[key] = side.ask(self._texts)
+            self._vectors[key] = np.concatenate([side.ask(self._texts, role) for role in ROLES])
         return self._vectors[key]

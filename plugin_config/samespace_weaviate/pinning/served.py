@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from samespace.errors import ConfigInvalid, SamespaceError, ServerUnavailable
+from samespace.text import Role
 from samespace.vectors import Float32
 from samespace.web import WebClient, WebOptions
 
@@ -96,8 +97,8 @@ class Servers:
                 findings += [] if compared is None else [_named(pin, compared)]
         return findings
 
-    def _vectors(self, address: str, space: str, texts: Sequence[str]) -> Float32:
-        body = {"input": list(texts), "input_type": "passage"}
+    def _vectors(self, address: str, space: str, texts: Sequence[str], role: Role) -> Float32:
+        body = {"input": list(texts), "input_type": role}
         with WebClient(address, WebOptions(ca=self._ca, timeout_s=_ENCODING_S, follow=True, proxies=True)) as web:
             reply = web.ask("POST", f"/e/{space}/v1/embeddings", body=body, most_bytes=_MOST_VECTOR_BYTES)
         try:

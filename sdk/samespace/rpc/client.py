@@ -29,8 +29,8 @@ from ..errors import (
     UnknownSpace,
     VectorsDisagree,
 )
-from ..text import LongTexts, Role
-from ..vectors import WireType
+from ..text import ROLES, LongTexts, Role
+from ..vectors import Float32, WireType
 from .access import OPEN, Access
 from .address import ServerAddress
 from .channel import metadata, open_channel, with_scheme
@@ -268,17 +268,16 @@ class Client:
             self._compare(serving)
 
     def _compare(self, serving: Mapping[int, SpaceInfo]) -> None:
-        """Have each of these replicas embed the same new texts; raises `VectorsDisagree`."""
+        """Have each of these replicas embed the same new texts, in both roles; raises `VectorsDisagree`."""
         texts, first = unforeseen_texts(), ""
         wanted, allowed = None, 0.0
         for replica, info in serving.items():
-            server, request = self.address.replicas[replica], Ask(info.space_id, "passage").request(texts)
+            server = self.address.replicas[replica]
             try:
-                reply = read_reply(request, self._ask(replica, "Embed", request, LOOK_ROUND_US), server)
+                found = np.concatenate([self._vectors_of(replica, info.space_id, role, texts) for role in ROLES])
             except grpc.RpcError as error:
                 self._unless_away(error, replica)
                 continue
-            found = np.asarray(reply.vectors)
             if wanted is None:
                 wanted, allowed, first = found, info.probe_bound, server
                 continue
@@ -288,6 +287,11 @@ class Client:
                     space=info.space_id, first=f"replica {first}", second=f"replica {server}", worst=near.worst,
                     bound=near.most,
                 )  # fmt: skip
+
+    def _vectors_of(self, replica: int, space: str, role: Role, texts: Sequence[str]) -> Float32:
+        request = Ask(space, role).request(texts)
+        reply = self._ask(replica, "Embed", request, LOOK_ROUND_US)
+        return np.asarray(read_reply(request, reply, self.address.replicas[replica]).vectors)
 
     def _unless_away(self, error: grpc.RpcError, replica: int) -> SamespaceError | None:
         """Our error for one that says which spaces there are; None for a replica that is away or busy; else raised."""

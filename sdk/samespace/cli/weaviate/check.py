@@ -150,7 +150,7 @@ def _right(name: str) -> SpaceSide | None:
         say(f"Vectors are NOT compared: {error}")
         return None
     return SpaceSide(
-        encoder.space_id, name, encoder.bound, lambda texts: np.asarray(encoder.encode(list(texts), "passage"))
+        encoder.space_id, name, encoder.bound, lambda texts, role: np.asarray(encoder.encode(list(texts), role))
     )
 
 

@@ -48,7 +48,7 @@ def serving(space: str, rows: Callable[[int], list[float]], **about: Any) -> Ite
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            assert self.path == f"/e/{space}/v1/embeddings" and asked["input_type"] == "passage"
+            assert self.path == f"/e/{space}/v1/embeddings" and asked["input_type"] in ("query", "passage")
             self._send({"data": [{"embedding": rows(place)} for place in range(len(asked["input"]))]})
 
         def _send(self, value: Any) -> None:
@@ -158,7 +158,9 @@ def test_a_servers_vectors_are_held_against_the_encoder(
     rows: Any, bound: float, worst: Severity, expected: str
 ) -> None:
     """Whatever the ids say: what it gives for texts made now has to be what the named encoder gives."""
-    right = SpaceSide(SPACE, "artifacts/mine", 1e-6, lambda texts: np.array([one(i) for i in range(len(texts))], "f4"))
+    right = SpaceSide(
+        SPACE, "artifacts/mine", 1e-6, lambda texts, _: np.array([one(place) for place in range(len(texts))], "f4")
+    )
     with serving(SPACE, rows, bound=bound) as address:
         (found,) = check_all(inventory(CollectionSpec("A", SPACE, address)), servers=Servers(right=right))
     assert found.worst is worst
