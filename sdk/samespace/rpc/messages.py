@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import RequestInvalid, SamespaceError, SpaceMismatch
-from ..text import LONG_TEXTS, ROLES, LongTexts, Role
+from ..text import LONG_TEXTS, ROLES, LongTexts, Role, check_text
 from ..vectors import Vectors, WireType
 from .v1 import encoder_pb2 as pb
 
@@ -127,6 +127,8 @@ class Ask:
                 sequence=sequence,
             )
         except (TypeError, ValueError) as error:  # not a string; or a lone surrogate, which UTF-8 cannot carry
+            for index, text in enumerate(texts):
+                check_text(text, index)
             raise RequestInvalid(field="texts", reason=str(error)) from error
 
 

@@ -275,6 +275,12 @@ def test_a_malformed_request_is_not_sent(arguments: dict[str, Any]) -> None:
         client.embed(SPACE, call.pop("role"), call.pop("texts"), **call)
 
 
+@pytest.mark.parametrize("wrong", [3, "\ud800"])
+def test_a_malformed_text_is_named_by_its_place(wrong: Any) -> None:
+    with Client("127.0.0.1:1") as client, pytest.raises(RequestInvalid, match=r"texts\[1\]"):
+        client.embed(SPACE, "query", ["a", wrong, "b"])
+
+
 # -- trying again
 
 
