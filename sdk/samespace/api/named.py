@@ -8,7 +8,7 @@ A:PORT,B:PORT            replicas of one; more forms in `rpc.address`
 ORGANISATION/MODEL       a checkpoint from the hub, with torch
 
 What a server wants to see (a token, certificates) is read from the environment, because a command line can be read
-by everybody on the machine: see `access_from`.
+by everybody on the machine: see `access_from`. So is how long it is waited for.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ..reranking.reranker import Reranker
 
 SPACE_ID: Final = re.compile(r"[0-9a-f]{64}")
+_TIMEOUT_MS: Final = 60_000
+_MOST_MS: Final = 86_400_000
 
 
 def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encoder:
@@ -60,7 +62,7 @@ def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encod
         if ServerAddress.is_one(name):
             require_extra("rpc", feature="talking to a server", modules=("grpc", "google.protobuf"))
             _refuse(name, chosen, "a server")
-            return Encoder.connect(name, access=access_from(os.environ))
+            return Encoder.connect(name, access=access_from(os.environ), timeout_ms=timeout_from(os.environ))
     require_extra("train", feature=f"encoding with the checkpoint {name}", modules=("torch", "transformers"))
     from ..model.checkpoint import CheckpointEncoder, Overrides, load_checkpoint
 
@@ -140,6 +142,24 @@ def access_from(environment: Mapping[str, str]) -> Access:
     if ca or certificate or key or name:
         tls = Tls.from_files(ca=ca, certificate=certificate, key=key, server_name=name)
     return Access(tls=tls, token=_token(said), token_in_clear=said.get("SAMESPACE_TOKEN_IN_CLEAR") == "1")
+
+
+def timeout_from(environment: Mapping[str, str]) -> int:
+    """Milliseconds to wait for an answer: those of SAMESPACE_TIMEOUT, which has seconds, else a minute.
+
+    Raises:
+        ConfigInvalid: it is no number of seconds above 0.
+    """
+    said = environment.get("SAMESPACE_TIMEOUT")
+    if not said:
+        return _TIMEOUT_MS
+    try:
+        milliseconds = int(float(said) * 1000)
+    except (ValueError, OverflowError):
+        milliseconds = 0
+    if not 0 < milliseconds <= _MOST_MS:
+        raise ConfigInvalid(key="SAMESPACE_TIMEOUT", reason=f"{said!r}; expected seconds, such as 300")
+    return milliseconds
 
 
 def _token(said: Mapping[str, str]) -> str | None:

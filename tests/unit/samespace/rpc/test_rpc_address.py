@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from samespace.api.named import timeout_from
 from samespace.cli.encoders import access_from
 from samespace.errors import ConfigInvalid, RequestInvalid
 from samespace.rpc.access import Access, Tls, is_loopback
@@ -98,6 +99,15 @@ def test_a_certificate_needs_its_key() -> None:
     assert caught.value.key == "ca"
     with pytest.raises(ConfigInvalid):
         Tls(ca=b"garbage")
+
+
+def test_commands_wait_as_long_as_the_environment_says() -> None:
+    """Seconds; a minute where nothing is said; what is no time is refused."""
+    assert timeout_from({}) == timeout_from({"SAMESPACE_TIMEOUT": ""}) == 60_000
+    assert timeout_from({"SAMESPACE_TIMEOUT": "300"}) == 300_000 and timeout_from({"SAMESPACE_TIMEOUT": "0.5"}) == 500
+    for wrong in ("5m", "0", "-3", "nan", "inf", "1e9"):
+        with pytest.raises(ConfigInvalid, match="expected seconds, such as 300"):
+            timeout_from({"SAMESPACE_TIMEOUT": wrong})
 
 
 def test_commands_read_access_from_the_environment(tmp_path: Path) -> None:
