@@ -313,6 +313,9 @@ def _transformer_parts(folder: ModelFolder, chosen: Overrides) -> _Parts:
     backbone, left_out = load_backbone(folder.root, config, source)
     positions = architecture.usable_positions(backbone)
     limit = token_limit(folder.root, folder.settings, source, positions=positions, chosen=chosen.token_limit)
+    asked = folder.settings.get("max_seq_length")
+    if isinstance(asked, int) and positions is not None and asked > positions:
+        notes = [*notes, f"sentence_bert_config.json: max_seq_length {asked} beyond the model's {positions} positions"]
     require_known_length(config, limit, source)
     require_alone(backbone, architecture.vocabulary, limit, source)
     require_other_inputs_without_effect(backbone, read.inputs, source)

@@ -42,6 +42,18 @@ def test_a_limit_that_we_read_otherwise_fails_the_gate(tmp_path: Path, monkeypat
         check_original(load_checkpoint(folder))
 
 
+def test_a_limit_beyond_the_positions_is_told(tmp_path: Path) -> None:
+    """sentence-transformers would fail at a text that long; here it has windows."""
+    folder = encoder(tmp_path / "model")
+    positions = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    change(folder, SETTINGS, max_seq_length=positions)
+    assert not any("max_seq_length" in note for note in load_checkpoint(folder).notes)
+    change(folder, SETTINGS, max_seq_length=positions + 1)
+    told = load_checkpoint(folder)
+    assert told.recipe.token_limit == positions
+    assert f"max_seq_length {positions + 1} beyond the model's {positions} positions" in " ".join(told.notes)
+
+
 def test_a_limit_that_is_no_number_is_refused(tmp_path: Path) -> None:
     folder = encoder(tmp_path / "model")
     change(folder, SETTINGS, max_seq_length="128")
