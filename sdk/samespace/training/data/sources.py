@@ -67,7 +67,7 @@ def load_data(sources: Path | str | Sequence[Path | str | Source]) -> TrainingDa
     listed = [each if isinstance(each, Source) else Source(Path(each)) for each in several]
     if not listed:
         raise DataInvalid(path="data", reason="name at least one source")
-    names = _unique_names([source.path for source in listed])
+    names = unique_names([source.path for source in listed])
     naming, parts = _Naming(), []
     for source, name in zip(listed, names, strict=True):
         part = _read(source.path, name if len(listed) > 1 else "", naming)
@@ -135,7 +135,8 @@ class _Naming:
         return self._names.setdefault((role, text), place if count == 1 else f"{place}.{count}")
 
 
-def _unique_names(paths: Sequence[Path]) -> list[str]:
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each of several sources, which stands in front of its ids."""
     names = [path.resolve().name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 

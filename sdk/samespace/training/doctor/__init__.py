@@ -12,7 +12,8 @@ Each check is a module with a pure function from `Material` to `Check`. The extr
 from .diagnosis import Check, DataFinding, Diagnosis, TextName
 from .examine import Questions, examine, material_of
 from .page import report, sentence
-from .resplit import Resplit, keep_options, resplit, write_splits
+from .resplit import Resplit, keep_options, resplit
+from .written_splits import write_splits
 
 __all__ = [
     "Check",
