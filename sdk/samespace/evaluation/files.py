@@ -23,15 +23,13 @@ from ..errors import DataInvalid
 from .arrow_rows import METADATA, arrow_rows, is_saved_dataset, parquet_rows, saved_shards
 from .excerpts import clipped
 from .json_rows import KeyTwiceError, parsed_json
+from .shards import is_one, require_all_shards, stem_of, stems_of, suffix_of
 
-COMPRESSIONS: Final = (".gz", ".bz2", ".xz")
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _MAGIC: Final[tuple[tuple[bytes, Any], ...]] = (
     (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open),
 )  # fmt: skip
 _MOST_FIELD_CHARS: Final = 100_000_000
-_SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,}(-[0-9a-f]{8,})?)?$")
-_ONE_OF: Final = re.compile(r"(.*[-_.])(\d+)-of-(\d+)(?:-[0-9a-f]{8,})?((?:\.[^.]+)*)")
 
 ROW_NAMES: Final = frozenset({
     "_id", "text", "contents", "content", "body", "passage", "query", "question", "queries", "anchor", "premise",
@@ -43,55 +41,31 @@ _SAVE_AS: Final = "save it as UTF-8, for instance with iconv -t UTF-8"
 Numbered = Iterator[tuple[int, Any]]
 
 
-def suffix_of(path: Path) -> str:
-    """The suffix that says what a file holds, in lower case: that of `train.jsonl.gz` is ".jsonl"."""
-    name = Path(path.name.lower())
-    return name.with_suffix("").suffix if name.suffix in COMPRESSIONS else name.suffix
-
-
-def stem_of(path: Path) -> str:
-    """A file's name without its suffixes and the number (and digest) of a shard: "train" of
-    `train-00000-of-00002.jsonl.gz`."""
-    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
-    return _SHARD.sub("", Path(plain).stem if Path(plain).suffix else plain)
-
-
 def parts_of(folder: Path, name: str) -> list[Path]:
     """The files of one part of a set: `corpus.jsonl` for "corpus", another format, a folder of shards, a saved dataset.
 
     Raises:
         DataInvalid: there are two that say the same, and one would win; or shards are missing.
     """
-    found = [path for path in _files(folder) if stem_of(path) == name]
+    stems = stems_of(_files(folder))
+    found = [path for path, stem in stems.items() if stem == name]
+    loose = [path for path, stem in stems.items() if stem != name and stem_of(path) == name]
+    if loose and not found:
+        reason = f"has a number that is no shard's: those of one name run from 0 or 1 on; call it {name}, or rename it"
+        raise DataInvalid(path=str(loose[0]), reason=reason)
+    inside: list[Path] = []
     if (folder / name).is_dir():
-        found += saved_shards(folder / name) if is_saved_dataset(folder / name) else _files(folder / name)
-    if len({(path.parent, suffix_of(path)) for path in found}) > 1 or len(found) != len({p.name for p in found}):
-        raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
-    if len(found) > 1 and not all(_is_shard(path) or path.parent != folder for path in found):
-        raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
-    require_all_shards(found)
-    return found
-
-
-def require_all_shards(paths: Iterable[Path]) -> None:
-    """Raise `DataInvalid` where files say that they are some of a number of shards, and not all of these are there."""
-    sets: dict[tuple[Path, str, str], dict[int, set[int]]] = {}
-    for path in paths:
-        if said := _ONE_OF.fullmatch(path.name):
-            name, number, count, suffix = said.groups()
-            sets.setdefault((path.parent, name, suffix), {}).setdefault(int(count), set()).add(int(number))
-    for (folder, name, suffix), by_count in sets.items():
-        where = f"{folder / name}*{suffix}"
-        if len(by_count) > 1:
-            counts = " and ".join(str(each) for each in sorted(by_count))
-            raise DataInvalid(path=where, reason=f"are shards of {counts}, of two exports; keep those of one")
-        ((count, numbers),) = by_count.items()
-        first = 0 if 0 in numbers or count not in numbers else 1
-        missing = sorted({*range(first, first + count)} - numbers)
-        if missing:
-            more = "" if len(missing) == 1 else f" and {len(missing) - 1} more"
-            reason = f"{len(numbers)} of {count} shards are there; number {missing[0]}{more} is missing: get it"
-            raise DataInvalid(path=where, reason=f"{reason}, or rename the others if the set is whole without it")
+        inside = saved_shards(folder / name) if is_saved_dataset(folder / name) else _files(folder / name)
+    by_stem: dict[str, list[Path]] = {}
+    for path, stem in stems_of(inside).items():
+        by_stem.setdefault(stem, []).append(path)
+    whole = [*found, *loose]
+    kinds = {(path.parent, suffix_of(path)): path for path in (*whole, *inside)}
+    for paths in (whole, *by_stem.values(), list(kinds.values())):  # each of them has to be one
+        if not is_one(paths):
+            raise DataInvalid(path=str(paths[0]), reason=f"there is {paths[1]} too, and only one can be read; keep one")
+    require_all_shards([*whole, *inside])
+    return [*whole, *inside]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -105,11 +79,6 @@ def is_data(path: Path) -> bool:
     Face's datasets leave what is told of data beside it."""
     about = suffix_of(path) == ".json" and stem_of(path) in METADATA
     return path.is_file() and not path.name.startswith(".") and not about
-
-
-def _is_shard(path: Path) -> bool:
-    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
-    return _SHARD.search(Path(plain).stem) is not None
 
 
 def read_rows(path: Path) -> Numbered:

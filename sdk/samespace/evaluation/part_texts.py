@@ -14,8 +14,9 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from ..text import Role, lone_surrogate
 from .excerpts import clipped, listed, shown
-from .files import SUFFIXES, parts_of, read_rows, suffix_of
+from .files import SUFFIXES, parts_of, read_rows
 from .qrels import identifier
+from .shards import stems_of, suffix_of
 from .words import SPACELESS
 
 PARTS: Final[Mapping[Role, str]] = {"passage": "corpus", "query": "queries"}
@@ -64,7 +65,13 @@ def read_texts(root: Path, role: Role) -> tuple[dict[str, str], list[str]]:
                 unused[column] = unused.get(column, 0) + 1
     if not found:
         raise DataInvalid(path=str(files[0]), reason=f"has no {role}")
-    return found, [*_not_used(part, role, unused), *_several(part, taken)]
+    return found, [*_together(part, files), *_not_used(part, role, unused), *_several(part, taken)]
+
+
+def _together(part: str, files: Sequence[Path]) -> list[str]:
+    """Files of a folder that are no shards of one."""
+    several = len(set(stems_of(files).values())) > 1
+    return [f"{part} is {listed([path.name for path in files])} together"] if several else []
 
 
 def _not_used(part: str, role: Role, unused: Mapping[str, int]) -> list[str]:

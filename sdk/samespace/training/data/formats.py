@@ -29,6 +29,7 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation import files
 from ...evaluation.excerpts import clipped, listed, shown
+from ...evaluation.shards import suffix_of
 from ...extras import require_extra
 from ...text import lone_surrogate
 from .grades import check_class_names, number, unit_label
@@ -81,9 +82,9 @@ def read_rows(path: Path) -> Iterator[Row]:
         DataInvalid: the file cannot be read, columns are missing or there are two for one thing, or a value is of
             another type or outside its range.
     """
-    if files.suffix_of(path) == ".parquet":
+    if suffix_of(path) == ".parquet":
         check_class_names(str(path), _parquet_classes(path))
-    return check_rows(str(path), files.read_rows(path), cells=files.suffix_of(path) in (".csv", ".tsv"))
+    return check_rows(str(path), files.read_rows(path), cells=suffix_of(path) in (".csv", ".tsv"))
 
 
 def check_rows(path: str, rows: Iterable[tuple[int, Any]], *, cells: bool = False) -> Iterator[Row]:

@@ -29,7 +29,8 @@ from ...errors import DataInvalid
 from ...evaluation.arrow_rows import is_saved_dataset
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
 from ...evaluation.excerpts import clipped, listed
-from ...evaluation.files import is_data, require_all_shards, stem_of, suffix_of
+from ...evaluation.files import is_data
+from ...evaluation.shards import is_one, require_all_shards, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, read_rows, saved_datasets
 from .near_duplicates import canonical
@@ -257,7 +258,7 @@ def _collect(path: Path, parts: Mapping[str, Sequence[_Part]], naming: _Naming) 
             read.append(_examples(name, _counting(rows, unused, taken), naming, corpus, empty))
             notes += [_not_used(name, unused)] * bool(unused)
             notes += [_several(name, what, columns) for what, columns in taken.items() if len(columns) > 1]
-        if len({(stem_of(Path(name)), suffix_of(Path(name))) for name, _ in files}) > 1:  # no shards of one
+        if not is_one([Path(name) for name, _ in files]):
             notes.append(f"split {split!r} is {listed([name for name, _ in files])} together")
         _check_kind(str(path), split, [examples.labelled for examples in read])
         splits[split] = join(read)

@@ -16,9 +16,10 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation.arrow_rows import METADATA
 from ...evaluation.dataset import is_retrieval_set
-from ...evaluation.files import parts_of, stem_of
+from ...evaluation.files import parts_of
 from ...evaluation.part_texts import read_texts
 from ...evaluation.qrels import Grades, every_judgement, judgement_files
+from ...evaluation.shards import stem_of
 from ...folders import whole_folder, writes
 from ..data.examples import Examples, TrainingData
 from ..data.sources import load_data, unique_names
