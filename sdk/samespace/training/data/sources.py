@@ -13,7 +13,7 @@ Several sources become one set; a source's weight says how often its examples ar
 repeat another are left out and counted.
 
 What it leaves to others: the columns of a row (`formats`), `near_duplicates`, batches without
-duplicates (the batch sampler of sentence-transformers, by text).
+duplicates (the batch sampler of sentence-transformers, by text), splits as retrieval sets (`retrieval_set`).
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ SPLIT_NAMES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _Part = tuple[str, Iterator[Row]]
 """A file or split by its name for people, and its rows."""
-RELEVANT: Final = 0.5
-"""Label from which a labelled pair counts as belonging together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,36 +72,6 @@ def load_data(sources: Path | str | Sequence[Path | str | Source]) -> TrainingDa
         part = _read(source.path, name if len(listed) > 1 else "", naming)
         parts.append(part if source.weight == 1 else _weighted(part, source.weight))
     return parts[0] if len(parts) == 1 else _joined(parts, _spelled_twice([source.path for source in listed]))
-
-
-def as_dataset(data: TrainingData, split: str) -> Dataset:
-    """One split as a retrieval set over the whole corpus: what an encoder or BM25 is scored on.
-
-    Labelled pairs are relevant from `RELEVANT` on. Grades are lost: all are 1. Score a BEIR folder by `load_dataset`.
-
-    Raises:
-        DataInvalid: there is no such split, or nothing in it is relevant.
-    """
-    examples = data.splits.get(split)
-    if examples is None:
-        raise DataInvalid(path=data.name, reason=f"has no split {split!r}; it has {', '.join(data.splits) or 'none'}")
-    qrels: dict[str, dict[str, float]] = {}
-    texts: dict[str, str] = {}
-    for row, label in enumerate(examples.labels):
-        if label >= RELEVANT:
-            texts[examples.query_ids[row]] = examples.queries[row]
-            qrels.setdefault(examples.query_ids[row], {})[examples.passage_ids[row]] = 1
-    if not qrels:
-        raise DataInvalid(path=data.name, reason=f"no pair of split {split!r} has a label of {RELEVANT} or more")
-    return Dataset(
-        folder=data.sources[0],
-        split=split,
-        passage_ids=tuple(data.corpus),
-        passages=tuple(data.corpus.values()),
-        query_ids=tuple(texts),
-        queries=tuple(texts.values()),
-        qrels=qrels,
-    )
 
 
 def without_repeats(examples: Examples) -> tuple[Examples, int]:
