@@ -20,11 +20,10 @@ from typing import Final, Literal
 
 from ..errors import DataInvalid
 from .excerpts import clipped
-from .files import is_data, parts_of
+from .files import is_data, parts_of, stem_of
 from .part_texts import read_texts
 from .qrels import Judgements, judgement_files, read_judgements
 from .runs import many_grades
-from .shards import stem_of
 from .words import canonical
 
 IdenticalIds = Literal["auto", "keep", "ignore"]

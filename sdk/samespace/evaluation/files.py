@@ -3,6 +3,9 @@
 What a file is compressed with is seen in its first bytes (gzip, bzip2, xz), whatever its name. What it holds is said by
 its name without that: `train.jsonl.gz`. A row is a plain value with its number; what its columns mean is the caller's.
 
+Several files may be shards of one. A number with a count (`-00000-of-00002`) is a shard's; bare digits are one only
+where the numbers of a stem run from 0 or 1 on without a gap: `test-2019` and `test-2020` are two sets.
+
 What it gives up: files that do not fit into memory, where they are JSON arrays or TSV.
 """
 
@@ -23,13 +26,15 @@ from ..errors import DataInvalid
 from .arrow_rows import METADATA, arrow_rows, is_saved_dataset, parquet_rows, saved_shards
 from .excerpts import clipped
 from .json_rows import KeyTwiceError, parsed_json
-from .shards import is_one, require_all_shards, stem_of, stems_of, suffix_of
 
+COMPRESSIONS: Final = (".gz", ".bz2", ".xz")
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _MAGIC: Final[tuple[tuple[bytes, Any], ...]] = (
     (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open),
 )  # fmt: skip
 _MOST_FIELD_CHARS: Final = 100_000_000
+_NUMBER: Final = re.compile(r"[-_.](\d{3,})(-of-\d{3,}(?:-[0-9a-f]{8,})?)?$")
+_ONE_OF: Final = re.compile(r"(.*[-_.])(\d+)-of-(\d+)(?:-[0-9a-f]{8,})?((?:\.[^.]+)*)")
 
 ROW_NAMES: Final = frozenset({
     "_id", "text", "contents", "content", "body", "passage", "query", "question", "queries", "anchor", "premise",
@@ -39,6 +44,74 @@ ROW_NAMES: Final = frozenset({
 """One of them is in every row of texts, pairs or judgements; what wraps rows says other things ("version", "total")."""
 _SAVE_AS: Final = "save it as UTF-8, for instance with iconv -t UTF-8"
 Numbered = Iterator[tuple[int, Any]]
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that says what a file holds, in lower case: that of `train.jsonl.gz` is ".jsonl"."""
+    name = Path(path.name.lower())
+    return name.with_suffix("").suffix if name.suffix in COMPRESSIONS else name.suffix
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without its suffixes and what may be the number (and digest) of a shard: "train" of
+    `train-00000-of-00002.jsonl.gz`. Whether it is one is known among other files: `stems_of`."""
+    return _NUMBER.sub("", _plain(path))
+
+
+def stems_of(paths: Iterable[Path]) -> dict[Path, str]:
+    """The same of each of several files, where digits that are no shard's stay: "dl-2019" of `dl-2019.tsv`."""
+    paths = list(paths)
+    bare: dict[tuple[Path, str], set[int]] = {}
+    for path in paths:
+        if (said := _NUMBER.search(_plain(path))) and not said[2]:
+            bare.setdefault((path.parent, stem_of(path)), set()).add(int(said[1]))
+    sets = {key for key, numbers in bare.items() if min(numbers) < 2 and max(numbers) - min(numbers) < len(numbers)}
+    return {path: stem_of(path) if _is_numbered(path, sets) else _plain(path) for path in paths}
+
+
+def _is_numbered(path: Path, sets: Iterable[tuple[Path, str]]) -> bool:
+    said = _NUMBER.search(_plain(path))
+    return said is not None and (said[2] is not None or (path.parent, stem_of(path)) in sets)
+
+
+def is_one(paths: Sequence[Path]) -> bool:
+    """Whether *paths* are one file, or shards of one: all in one folder and format, by one name, each number once."""
+    if len(paths) < 2:
+        return True
+    said = [_NUMBER.search(_plain(path)) for path in paths]
+    stems = stems_of(paths)
+    if not all(stems[path] != _plain(path) for path in paths):
+        return False
+    kinds = {(path.parent, stems[path], suffix_of(path), each is not None and each[2] is None)
+             for path, each in zip(paths, said, strict=True)}  # fmt: skip
+    return len(kinds) == 1 and len({int(each[1]) for each in said if each}) == len(paths)
+
+
+def require_all_shards(paths: Iterable[Path]) -> None:
+    """Raise `DataInvalid` where files say that they are some of a number of shards, and not all of these are there."""
+    sets: dict[tuple[Path, str, str], dict[int, set[int]]] = {}
+    for path in paths:
+        if said := _ONE_OF.fullmatch(path.name):
+            name, number, count, suffix = said.groups()
+            sets.setdefault((path.parent, name, suffix), {}).setdefault(int(count), set()).add(int(number))
+    for (folder, name, suffix), by_count in sets.items():
+        where = f"{folder / name}*{suffix}"
+        if len(by_count) > 1:
+            counts = " and ".join(str(each) for each in sorted(by_count))
+            raise DataInvalid(path=where, reason=f"are shards of {counts}, of two exports; keep those of one")
+        ((count, numbers),) = by_count.items()
+        first = 0 if 0 in numbers or count not in numbers else 1
+        missing = sorted({*range(first, first + count)} - numbers)
+        if missing:
+            more = "" if len(missing) == 1 else f" and {len(missing) - 1} more"
+            reason = f"{len(numbers)} of {count} shards are there; number {missing[0]}{more} is missing: get it"
+            raise DataInvalid(path=where, reason=f"{reason}, or rename the others if the set is whole without it")
+
+
+def _plain(path: Path) -> str:
+    """The name without its suffixes."""
+    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
+    return Path(plain).stem if Path(plain).suffix else plain
 
 
 def parts_of(folder: Path, name: str) -> list[Path]:

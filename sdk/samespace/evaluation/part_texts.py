@@ -14,9 +14,8 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from ..text import Role, lone_surrogate
 from .excerpts import clipped, listed, shown
-from .files import SUFFIXES, parts_of, read_rows
+from .files import SUFFIXES, parts_of, read_rows, stems_of, suffix_of
 from .qrels import identifier
-from .shards import stems_of, suffix_of
 from .words import SPACELESS
 
 PARTS: Final[Mapping[Role, str]] = {"passage": "corpus", "query": "queries"}

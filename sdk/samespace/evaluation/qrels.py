@@ -22,9 +22,8 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from .arrow_rows import is_saved_dataset, saved_shards
 from .excerpts import clipped, listed, shown
-from .files import SUFFIXES, is_data, read_lines, read_rows
+from .files import SUFFIXES, is_data, is_one, read_lines, read_rows, require_all_shards, stems_of, suffix_of
 from .runs import require_no_ranks, require_no_run, require_no_run_named
-from .shards import is_one, require_all_shards, stems_of, suffix_of
 
 QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
 PASSAGE_NAMES: Final = (

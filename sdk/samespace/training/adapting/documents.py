@@ -19,8 +19,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ...errors import DataInvalid
-from ...evaluation.files import SUFFIXES, parts_of, read_rows
-from ...evaluation.shards import require_all_shards, suffix_of
+from ...evaluation.files import SUFFIXES, parts_of, read_rows, require_all_shards, suffix_of
 from ...text import lone_surrogate
 from .markup import Page, Section, read_html, read_markdown, read_plain
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from ...errors import DataInvalid
 from ..data.sources import load_data
+from ..data.written_splits import write_splits
 from ..doctor.material import prepare
 from ..doctor.resplit import resplit
-from ..doctor.written_splits import write_splits
 
 _SHARES: Final = {"train": 0.65, "dev": 0.15, "test": 0.2}
 LEAST_QUERIES: Final = 40

@@ -14,7 +14,7 @@ that are not used are counted, so that nothing is dropped in silence. A row that
 line and what was found there.
 
 What it leaves to others: files and compression (`evaluation.files`), which split a file belongs to, BEIR folders
-(`sources`), what the numbers of a label mean (`grades`), columns that look like one (`unread_grades`).
+(`sources`), what the numbers of a label mean (`grades`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,9 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation import files
 from ...evaluation.excerpts import clipped, listed, shown
-from ...evaluation.shards import suffix_of
 from ...extras import require_extra
 from ...text import lone_surrogate
-from .grades import check_class_names, number, unit_label
-from .unread_grades import UnreadGrades
+from .grades import UnreadGrades, check_class_names, number, unit_label
 
 SUFFIXES: Final = files.SUFFIXES
 QUERY: Final = (
@@ -83,9 +81,9 @@ def read_rows(path: Path) -> Iterator[Row]:
         DataInvalid: the file cannot be read, columns are missing or there are two for one thing, or a value is of
             another type or outside its range.
     """
-    if suffix_of(path) == ".parquet":
+    if files.suffix_of(path) == ".parquet":
         check_class_names(str(path), _parquet_classes(path))
-    return check_rows(str(path), files.read_rows(path), cells=suffix_of(path) in (".csv", ".tsv"))
+    return check_rows(str(path), files.read_rows(path), cells=files.suffix_of(path) in (".csv", ".tsv"))
 
 
 def check_rows(path: str, rows: Iterable[tuple[int, Any]], *, cells: bool = False) -> Iterator[Row]:

@@ -29,8 +29,7 @@ from ...errors import DataInvalid
 from ...evaluation.arrow_rows import is_saved_dataset
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
 from ...evaluation.excerpts import clipped, listed
-from ...evaluation.files import is_data
-from ...evaluation.shards import is_one, require_all_shards, stem_of, suffix_of
+from ...evaluation.files import is_data, is_one, require_all_shards, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, read_rows, saved_datasets
 from .near_duplicates import canonical

@@ -3,7 +3,7 @@
 Two examples are connected when they share a query or a passage, near-duplicates of one, or a question's content words.
 A split may be kept as it is, such as a published test split; then what is connected to it is left out instead of moved.
 
-What it leaves to others: files (`written_splits`).
+What it leaves to others: files (`data.written_splits`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from shlex import quote
 from typing import Final
 
@@ -20,29 +19,11 @@ from ..data.content import question_key
 from ..data.examples import Examples, join
 from ..data.leakage import linked_rows
 from ..data.near_duplicates import canonical, connected
+from ..data.written_splits import Resplit
 from .material import Material
 
 SHARES: Final[Mapping[str, float]] = {"train": 0.8, "dev": 0.1, "test": 0.1}
 """How the examples are spread, unless asked otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resplit:
-    """New splits.
-
-    Attributes:
-        splits: name -> examples; none is empty.
-        left_out: examples that are connected to a kept split.
-        kept: the splits that stay as they are.
-        components: how many parts the examples fall into.
-        largest: examples of the largest part.
-    """
-
-    splits: Mapping[str, Examples]
-    left_out: int
-    components: int
-    largest: int
-    kept: tuple[str, ...] = ()
 
 
 def resplit(material: Material, shares: Mapping[str, float] = SHARES, keep: Sequence[str] = ()) -> Resplit:

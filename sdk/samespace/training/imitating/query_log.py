@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import DataInvalid
-from ...evaluation.files import SUFFIXES, read_lines, read_rows
-from ...evaluation.shards import suffix_of
+from ...evaluation.files import SUFFIXES, read_lines, read_rows, suffix_of
 from ...text import lone_surrogate
 
 COLUMNS: Final = ("query", "question", "q", "search", "keywords", "text")

@@ -12,7 +12,7 @@ import pytest
 
 from samespace.errors import DataInvalid
 from samespace.evaluation import load_dataset, splits
-from samespace.evaluation.shards import is_one, stems_of
+from samespace.evaluation.files import is_one, stems_of
 from samespace.training.adapting.documents import read_documents
 from samespace.training.data.sources import load_data
 

@@ -2,6 +2,8 @@
 
 A kept split is what it was: its judgements, and every passage that it was searched among. Whatever cannot be kept is
 told.
+
+What it leaves to others: what goes to which split (`doctor.resplit`).
 """
 
 from __future__ import annotations
@@ -16,17 +18,34 @@ from typing import Any, Final
 from ...errors import DataInvalid
 from ...evaluation.arrow_rows import METADATA
 from ...evaluation.dataset import is_retrieval_set
-from ...evaluation.files import parts_of
+from ...evaluation.files import parts_of, stem_of
 from ...evaluation.part_texts import read_texts
 from ...evaluation.qrels import Grades, every_judgement, judgement_files
-from ...evaluation.shards import stem_of
 from ...folders import whole_folder, writes
-from ..data.examples import Examples, TrainingData
-from ..data.sources import load_data, unique_names
-from .resplit import Resplit
+from .examples import Examples, TrainingData
+from .sources import load_data, unique_names
 
 _ASKED: Final = "q:"
 """In front of the id of a query that was read as a row: its passage has the same place, and ids tell of own texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resplit:
+    """New splits.
+
+    Attributes:
+        splits: name -> examples; none is empty.
+        left_out: examples that are connected to a kept split.
+        kept: the splits that stay as they are.
+        components: how many parts the examples fall into.
+        largest: examples of the largest part.
+    """
+
+    splits: Mapping[str, Examples]
+    left_out: int
+    components: int
+    largest: int
+    kept: tuple[str, ...] = ()
 
 
 @writes("out")
