@@ -243,7 +243,7 @@ def labelled(data: TrainingData) -> TrainingData:
 def with_negatives(data: TrainingData) -> TrainingData:
     """Each pair with the passage that BM25 finds next, as mining does."""
     from samespace.evaluation import Bm25Ranker
-    from samespace.training.data.sources import as_dataset
+    from samespace.training.data.retrieval_set import as_dataset
 
     splits = {}
     for name, part in data.splits.items():

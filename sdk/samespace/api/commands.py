@@ -217,7 +217,8 @@ def read_dataset(
     folder = Path(data)
     if not folder.exists() or (folder.is_dir() and is_retrieval_set(folder)):
         return load_dataset(folder, split, identical_ids=identical_ids)
-    from ..training.data.sources import as_dataset, load_data
+    from ..training.data.retrieval_set import as_dataset
+    from ..training.data.sources import load_data
 
     return as_dataset(load_data(folder), split)
 

@@ -142,9 +142,15 @@ def _load(root: Path, names: Sequence[str], identical_ids: IdenticalIds) -> tupl
 
 
 def _beside(root: Path) -> list[str]:
-    """Files of judgements that lie beside the folder of judgements."""
+    """What lies beside texts and judgements and is not read: other judgements, and MTEB's lists of what is ranked."""
     beside = [path.name for path in sorted(root.iterdir()) if is_data(path) and stem_of(path).startswith("qrels")]
-    return [f"{beside[0]} lies beside the folder of judgements and is not read"] if beside else []
+    said = [f"{beside[0]} lies beside the folder of judgements and is not read"] if beside else []
+    if ranked := [path.name for path in sorted(root.iterdir()) if stem_of(path) == "top_ranked"]:
+        said.append(
+            f"{ranked[0]} says which passages of each query are ranked, and is not read: all passages are ranked for "
+            "every query, so that a score is of another task than a published one"
+        )
+    return said
 
 
 def _irrelevant(asked: Sequence[str], judged: Judgements) -> list[str]:

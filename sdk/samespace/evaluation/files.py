@@ -3,6 +3,9 @@
 What a file is compressed with is seen in its first bytes (gzip, bzip2, xz), whatever its name. What it holds is said by
 its name without that: `train.jsonl.gz`. A row is a plain value with its number; what its columns mean is the caller's.
 
+Several files may be shards of one. A number with a count (`-00000-of-00002`) is a shard's; bare digits are one only
+where the numbers of a stem run from 0 or 1 on without a gap: `test-2019` and `test-2020` are two sets.
+
 What it gives up: files that do not fit into memory, where they are JSON arrays or TSV.
 """
 
@@ -30,7 +33,7 @@ _MAGIC: Final[tuple[tuple[bytes, Any], ...]] = (
     (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open),
 )  # fmt: skip
 _MOST_FIELD_CHARS: Final = 100_000_000
-_SHARD: Final = re.compile(r"[-_.]\d{3,}(-of-\d{3,}(-[0-9a-f]{8,})?)?$")
+_NUMBER: Final = re.compile(r"[-_.](\d{3,})(-of-\d{3,}(?:-[0-9a-f]{8,})?)?$")
 _ONE_OF: Final = re.compile(r"(.*[-_.])(\d+)-of-(\d+)(?:-[0-9a-f]{8,})?((?:\.[^.]+)*)")
 
 ROW_NAMES: Final = frozenset({
@@ -50,27 +53,38 @@ def suffix_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """A file's name without its suffixes and the number (and digest) of a shard: "train" of
-    `train-00000-of-00002.jsonl.gz`."""
-    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
-    return _SHARD.sub("", Path(plain).stem if Path(plain).suffix else plain)
+    """A file's name without its suffixes and what may be the number (and digest) of a shard: "train" of
+    `train-00000-of-00002.jsonl.gz`. Whether it is one is known among other files: `stems_of`."""
+    return _NUMBER.sub("", _plain(path))
 
 
-def parts_of(folder: Path, name: str) -> list[Path]:
-    """The files of one part of a set: `corpus.jsonl` for "corpus", another format, a folder of shards, a saved dataset.
+def stems_of(paths: Iterable[Path]) -> dict[Path, str]:
+    """The same of each of several files, where digits that are no shard's stay: "dl-2019" of `dl-2019.tsv`."""
+    paths = list(paths)
+    bare: dict[tuple[Path, str], set[int]] = {}
+    for path in paths:
+        if (said := _NUMBER.search(_plain(path))) and not said[2]:
+            bare.setdefault((path.parent, stem_of(path)), set()).add(int(said[1]))
+    sets = {key for key, numbers in bare.items() if min(numbers) < 2 and max(numbers) - min(numbers) < len(numbers)}
+    return {path: stem_of(path) if _is_numbered(path, sets) else _plain(path) for path in paths}
 
-    Raises:
-        DataInvalid: there are two that say the same, and one would win; or shards are missing.
-    """
-    found = [path for path in _files(folder) if stem_of(path) == name]
-    if (folder / name).is_dir():
-        found += saved_shards(folder / name) if is_saved_dataset(folder / name) else _files(folder / name)
-    if len({(path.parent, suffix_of(path)) for path in found}) > 1 or len(found) != len({p.name for p in found}):
-        raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
-    if len(found) > 1 and not all(_is_shard(path) or path.parent != folder for path in found):
-        raise DataInvalid(path=str(found[0]), reason=f"there is {found[1]} too, and only one can be read; keep one")
-    require_all_shards(found)
-    return found
+
+def _is_numbered(path: Path, sets: Iterable[tuple[Path, str]]) -> bool:
+    said = _NUMBER.search(_plain(path))
+    return said is not None and (said[2] is not None or (path.parent, stem_of(path)) in sets)
+
+
+def is_one(paths: Sequence[Path]) -> bool:
+    """Whether *paths* are one file, or shards of one: all in one folder and format, by one name, each number once."""
+    if len(paths) < 2:
+        return True
+    said = [_NUMBER.search(_plain(path)) for path in paths]
+    stems = stems_of(paths)
+    if not all(stems[path] != _plain(path) for path in paths):
+        return False
+    kinds = {(path.parent, stems[path], suffix_of(path), each is not None and each[2] is None)
+             for path, each in zip(paths, said, strict=True)}  # fmt: skip
+    return len(kinds) == 1 and len({int(each[1]) for each in said if each}) == len(paths)
 
 
 def require_all_shards(paths: Iterable[Path]) -> None:
@@ -94,6 +108,39 @@ def require_all_shards(paths: Iterable[Path]) -> None:
             raise DataInvalid(path=where, reason=f"{reason}, or rename the others if the set is whole without it")
 
 
+def _plain(path: Path) -> str:
+    """The name without its suffixes."""
+    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
+    return Path(plain).stem if Path(plain).suffix else plain
+
+
+def parts_of(folder: Path, name: str) -> list[Path]:
+    """The files of one part of a set: `corpus.jsonl` for "corpus", another format, a folder of shards, a saved dataset.
+
+    Raises:
+        DataInvalid: there are two that say the same, and one would win; or shards are missing.
+    """
+    stems = stems_of(_files(folder))
+    found = [path for path, stem in stems.items() if stem == name]
+    loose = [path for path, stem in stems.items() if stem != name and stem_of(path) == name]
+    if loose and not found:
+        reason = f"has a number that is no shard's: those of one name run from 0 or 1 on; call it {name}, or rename it"
+        raise DataInvalid(path=str(loose[0]), reason=reason)
+    inside: list[Path] = []
+    if (folder / name).is_dir():
+        inside = saved_shards(folder / name) if is_saved_dataset(folder / name) else _files(folder / name)
+    by_stem: dict[str, list[Path]] = {}
+    for path, stem in stems_of(inside).items():
+        by_stem.setdefault(stem, []).append(path)
+    whole = [*found, *loose]
+    kinds = {(path.parent, suffix_of(path)): path for path in (*whole, *inside)}
+    for paths in (whole, *by_stem.values(), list(kinds.values())):  # each of them has to be one
+        if not is_one(paths):
+            raise DataInvalid(path=str(paths[0]), reason=f"there is {paths[1]} too, and only one can be read; keep one")
+    require_all_shards([*whole, *inside])
+    return [*whole, *inside]
+
+
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
@@ -105,11 +152,6 @@ def is_data(path: Path) -> bool:
     Face's datasets leave what is told of data beside it."""
     about = suffix_of(path) == ".json" and stem_of(path) in METADATA
     return path.is_file() and not path.name.startswith(".") and not about
-
-
-def _is_shard(path: Path) -> bool:
-    plain = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
-    return _SHARD.search(Path(plain).stem) is not None
 
 
 def read_rows(path: Path) -> Numbered:

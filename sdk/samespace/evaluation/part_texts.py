@@ -14,7 +14,7 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from ..text import Role, lone_surrogate
 from .excerpts import clipped, listed, shown
-from .files import SUFFIXES, parts_of, read_rows, suffix_of
+from .files import SUFFIXES, parts_of, read_rows, stems_of, suffix_of
 from .qrels import identifier
 from .words import SPACELESS
 
@@ -51,11 +51,13 @@ def read_texts(root: Path, role: Role) -> tuple[dict[str, str], list[str]]:
     seen: dict[str, str] = {}
     unused: dict[str, int] = {}
     taken: dict[str, int] = {}
+    excluding = 0
     for path in files:
         for number, row in _rows(path):
             where = f"{path}, line {number}"
             (name, text, others), body = _entry(where, row, role)
             taken[body] = taken.get(body, 0) + 1
+            excluding += role == "query" and _excludes(row)
             if name in seen:
                 raise DataInvalid(path=where, reason=f"{role} id {clipped(name)} appears twice, first in {seen[name]}")
             seen[name] = f"line {number}" if path == files[0] else where
@@ -64,7 +66,33 @@ def read_texts(root: Path, role: Role) -> tuple[dict[str, str], list[str]]:
                 unused[column] = unused.get(column, 0) + 1
     if not found:
         raise DataInvalid(path=str(files[0]), reason=f"has no {role}")
-    return found, [*_not_used(part, role, unused), *_several(part, taken)]
+    return found, [
+        *_together(part, files),
+        *_excluded(excluding, len(found)),
+        *_not_used(part, role, unused),
+        *_several(part, taken),
+    ]
+
+
+def _excludes(row: Mapping[str, Any]) -> bool:
+    """Whether a query names passages that are left out of its ranking, as BRIGHT's do; "N/A" is none."""
+    named = row.get("excluded_ids")
+    return any(name not in ("", "N/A") for name in (named if isinstance(named, list) else [named]) if name is not None)
+
+
+def _excluded(queries: int, of: int) -> list[str]:
+    if not queries:
+        return []
+    return [
+        f"{queries} of {of} queries have excluded_ids, passages that the published task leaves out of their ranking; "
+        "they are ranked here, so that a score compares with no published one"
+    ]
+
+
+def _together(part: str, files: Sequence[Path]) -> list[str]:
+    """Files of a folder that are no shards of one."""
+    several = len(set(stems_of(files).values())) > 1
+    return [f"{part} is {listed([path.name for path in files])} together"] if several else []
 
 
 def _not_used(part: str, role: Role, unused: Mapping[str, int]) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from ..errors import DataInvalid
 from .arrow_rows import is_saved_dataset, saved_shards
 from .excerpts import clipped, listed, shown
-from .files import COMPRESSIONS, SUFFIXES, is_data, read_lines, read_rows, require_all_shards, stem_of, suffix_of
+from .files import SUFFIXES, is_data, is_one, read_lines, read_rows, require_all_shards, stems_of, suffix_of
 from .runs import require_no_ranks, require_no_run, require_no_run_named
 
 QUERY_NAMES: Final = ("query-id", "query_id", "queryid", "qid", "topic", "topic_id", "query")
@@ -81,6 +81,7 @@ def judgement_files(folder: Path) -> dict[str, list[Path]]:
 def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
     """The files of one folder by split; where it is not *sure* that it has judgements, those that have."""
     found: dict[str, list[Path]] = {}
+    files: list[Path] = []
     for path in sorted(place.iterdir()) if place.is_dir() else ():
         if path.is_dir() and is_saved_dataset(path):
             found.setdefault(path.name, []).extend(saved_shards(path))
@@ -88,13 +89,15 @@ def _files_in(place: Path, *, sure: bool) -> dict[str, list[Path]]:
             told = "is a folder with judgements, and those are read from qrels/SPLIT.tsv alone; move them there"
             raise DataInvalid(path=str(path), reason=told)
         elif _is_judgements(path, sure=sure):
-            found.setdefault(_split_of(path), []).append(path)
+            files.append(path)
+    for path, stem in stems_of(files).items():
+        split = stem.removeprefix("qrels.").removeprefix("qrels_").removeprefix("qrels-")
+        found.setdefault(split, []).append(path)
     if is_saved_dataset(place) and not found:
         reason = "is a saved dataset without splits; save it as a folder of its split's name in it: qrels/test"
         raise DataInvalid(path=str(place), reason=reason)
     for split, paths in found.items():
-        whole = any(stem_of(path) == _plain(path) for path in paths)  # and no shard
-        if len({(path.parent, suffix_of(path)) for path in paths}) > 1 or (len(paths) > 1 and whole):
+        if not is_one(paths):
             raise DataInvalid(path=str(paths[0]), reason=_twice(paths[1], split))
         require_all_shards(paths)
     return found
@@ -113,15 +116,6 @@ def _has_judgements(path: Path) -> bool:
         return next(_triples(path), None) is not None
     except DataInvalid:
         return False
-
-
-def _plain(path: Path) -> str:
-    name = path.name[: -len(path.suffix)] if path.suffix.lower() in COMPRESSIONS else path.name
-    return Path(name).stem
-
-
-def _split_of(path: Path) -> str:
-    return stem_of(path).removeprefix("qrels.").removeprefix("qrels_").removeprefix("qrels-")
 
 
 def read_judgements(paths: Sequence[Path], passages: Container[str], queries: Container[str]) -> Judgements:
@@ -154,6 +148,22 @@ def read_judgements(paths: Sequence[Path], passages: Container[str], queries: Co
                 (grades if passage in passages else missing).setdefault(query, {})[passage] = grade
     require_no_ranks(str(paths[0]) if paths else "", seen)
     return Judgements(grades, missing, strangers, count)
+
+
+def every_judgement(paths: Sequence[Path]) -> Grades:
+    """query id -> passage id -> grade of all judgements of one split, whether their texts are there or not. Raises as
+    `read_judgements` does."""
+    return read_judgements(paths, _ALL, _ALL).grades
+
+
+class _All:
+    """What holds every id."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+_ALL: Final = _All()
 
 
 def _triples(path: Path) -> Iterator[tuple[int, tuple[str, str, float]]]:

@@ -114,12 +114,14 @@ def data(sources: tuple[Path, ...], splits_out: Path | None, keep: tuple[str, ..
         show(diagnosis)
     if splits_out is not None:
         made = resplit(material, keep=keep)
-        write_splits(material.data, made, splits_out)
+        changed = write_splits(material.data, made, splits_out)
         sizes = ", ".join(f"{split} {len(part)}" for split, part in made.splits.items())
         say(
             f"splits: {splits_out}: {sizes} examples; {made.left_out} left out, {made.components} connected parts, "
             f"the largest with {made.largest}"
         )
+        for sentence in changed:
+            say(wrapped(sentence, first="note: "))
         if anew := [split for split in material.held_out if split not in keep]:
             told = f"{' and '.join(anew)} divided anew: a score on it compares with no published one. To keep: "
             say(wrapped(told + keep_options(material.held_out), first="note: "))

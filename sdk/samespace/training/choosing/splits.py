@@ -7,8 +7,9 @@ from typing import Final
 
 from ...errors import DataInvalid
 from ..data.sources import load_data
+from ..data.written_splits import write_splits
 from ..doctor.material import prepare
-from ..doctor.resplit import resplit, write_splits
+from ..doctor.resplit import resplit
 
 _SHARES: Final = {"train": 0.65, "dev": 0.15, "test": 0.2}
 LEAST_QUERIES: Final = 40
@@ -35,6 +36,7 @@ def with_splits(source: Path, scratch: Path) -> tuple[Path, str]:
         )
     kept = tuple(split for split in data.splits if split != "train")
     made = resplit(prepare(data, "train", kept), {name: _SHARES[name] for name in ("train", *missing)}, kept)
-    write_splits(data, made, scratch)
+    told = write_splits(data, made, scratch)
     parts = " and ".join(missing)
-    return scratch, f"{parts}: taken out of train, which has no such split; connected pairs stay together"
+    said = f"{parts}: taken out of train, which has no such split; connected pairs stay together"
+    return scratch, "; ".join((said, *told))

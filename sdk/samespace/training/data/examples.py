@@ -21,6 +21,8 @@ from ...text import digest_texts
 
 TRAIN: Final = "train"
 """The split that is trained on, unless a configuration names another."""
+RELEVANT: Final = 0.5
+"""Label from which a labelled pair counts as belonging together."""
 
 
 @dataclass(frozen=True, slots=True)

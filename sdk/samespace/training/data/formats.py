@@ -31,7 +31,7 @@ from ...evaluation import files
 from ...evaluation.excerpts import clipped, listed, shown
 from ...extras import require_extra
 from ...text import lone_surrogate
-from .grades import check_class_names, number, unit_label
+from .grades import UnreadGrades, check_class_names, number, unit_label
 
 SUFFIXES: Final = files.SUFFIXES
 QUERY: Final = (
@@ -88,12 +88,16 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def check_rows(path: str, rows: Iterable[tuple[int, Any]], *, cells: bool = False) -> Iterator[Row]:
     """*rows* of (number, plain value) as `Row`s; *path* is for messages; *cells* are strings that may be numbers."""
+    unread = UnreadGrades()
     labelled: int | None = None  # the first row with a label; 0 once a row had none
     rows = _without_written_lists(path, rows) if cells else rows
     for place, value in rows:
         where = f"{path}, line {place}"
         for plain in _plain(where, value):
-            row = _row(place, where, {name: _cell(name, cell) for name, cell in plain.items()} if cells else plain)
+            plain = {name: _cell(name, cell) for name, cell in plain.items()} if cells else plain
+            row = _row(place, where, plain)
+            if row.label is None:
+                unread.look_at(where, place, plain, row.unused)
             if labelled is None:
                 labelled = place if row.label is not None else 0
             if (labelled > 0) != (row.label is not None):

@@ -13,7 +13,7 @@ Several sources become one set; a source's weight says how often its examples ar
 repeat another are left out and counted.
 
 What it leaves to others: the columns of a row (`formats`), `near_duplicates`, batches without
-duplicates (the batch sampler of sentence-transformers, by text).
+duplicates (the batch sampler of sentence-transformers, by text), splits as retrieval sets (`retrieval_set`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ...errors import DataInvalid
 from ...evaluation.arrow_rows import is_saved_dataset
 from ...evaluation.dataset import Dataset, is_retrieval_set, load_splits
 from ...evaluation.excerpts import clipped, listed
-from ...evaluation.files import is_data, require_all_shards, stem_of, suffix_of
+from ...evaluation.files import is_data, is_one, require_all_shards, stem_of, suffix_of
 from .examples import COLUMNS, Examples, TrainingData, join
 from .formats import SUFFIXES, Row, read_rows, saved_datasets
 from .near_duplicates import canonical
@@ -39,8 +39,6 @@ SPLIT_NAMES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _Part = tuple[str, Iterator[Row]]
 """A file or split by its name for people, and its rows."""
-RELEVANT: Final = 0.5
-"""Label from which a labelled pair counts as belonging together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,42 +65,12 @@ def load_data(sources: Path | str | Sequence[Path | str | Source]) -> TrainingDa
     listed = [each if isinstance(each, Source) else Source(Path(each)) for each in several]
     if not listed:
         raise DataInvalid(path="data", reason="name at least one source")
-    names = _unique_names([source.path for source in listed])
+    names = unique_names([source.path for source in listed])
     naming, parts = _Naming(), []
     for source, name in zip(listed, names, strict=True):
         part = _read(source.path, name if len(listed) > 1 else "", naming)
         parts.append(part if source.weight == 1 else _weighted(part, source.weight))
     return parts[0] if len(parts) == 1 else _joined(parts, _spelled_twice([source.path for source in listed]))
-
-
-def as_dataset(data: TrainingData, split: str) -> Dataset:
-    """One split as a retrieval set over the whole corpus: what an encoder or BM25 is scored on.
-
-    Labelled pairs are relevant from `RELEVANT` on. Grades are lost: all are 1. Score a BEIR folder by `load_dataset`.
-
-    Raises:
-        DataInvalid: there is no such split, or nothing in it is relevant.
-    """
-    examples = data.splits.get(split)
-    if examples is None:
-        raise DataInvalid(path=data.name, reason=f"has no split {split!r}; it has {', '.join(data.splits) or 'none'}")
-    qrels: dict[str, dict[str, float]] = {}
-    texts: dict[str, str] = {}
-    for row, label in enumerate(examples.labels):
-        if label >= RELEVANT:
-            texts[examples.query_ids[row]] = examples.queries[row]
-            qrels.setdefault(examples.query_ids[row], {})[examples.passage_ids[row]] = 1
-    if not qrels:
-        raise DataInvalid(path=data.name, reason=f"no pair of split {split!r} has a label of {RELEVANT} or more")
-    return Dataset(
-        folder=data.sources[0],
-        split=split,
-        passage_ids=tuple(data.corpus),
-        passages=tuple(data.corpus.values()),
-        query_ids=tuple(texts),
-        queries=tuple(texts.values()),
-        qrels=qrels,
-    )
 
 
 def without_repeats(examples: Examples) -> tuple[Examples, int]:
@@ -135,7 +103,8 @@ class _Naming:
         return self._names.setdefault((role, text), place if count == 1 else f"{place}.{count}")
 
 
-def _unique_names(paths: Sequence[Path]) -> list[str]:
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each of several sources, which stands in front of its ids."""
     names = [path.resolve().name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
@@ -256,7 +225,7 @@ def _collect(path: Path, parts: Mapping[str, Sequence[_Part]], naming: _Naming) 
             read.append(_examples(name, _counting(rows, unused, taken), naming, corpus, empty))
             notes += [_not_used(name, unused)] * bool(unused)
             notes += [_several(name, what, columns) for what, columns in taken.items() if len(columns) > 1]
-        if len({(stem_of(Path(name)), suffix_of(Path(name))) for name, _ in files}) > 1:  # no shards of one
+        if not is_one([Path(name) for name, _ in files]):
             notes.append(f"split {split!r} is {listed([name for name, _ in files])} together")
         _check_kind(str(path), split, [examples.labelled for examples in read])
         splits[split] = join(read)

@@ -9,10 +9,11 @@ Path("doctor.html").write_text(report(diagnosis))
 Each check is a module with a pure function from `Material` to `Check`. The extra `train`; without torch.
 """
 
+from ..data.written_splits import Resplit, write_splits
 from .diagnosis import Check, DataFinding, Diagnosis, TextName
 from .examine import Questions, examine, material_of
 from .page import report, sentence
-from .resplit import Resplit, keep_options, resplit, write_splits
+from .resplit import keep_options, resplit
 
 __all__ = [
     "Check",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...evaluation.dataset import Dataset
 from ...evaluation.retrieval import Ranker, evaluate
-from ..data.sources import as_dataset
+from ..data.retrieval_set import as_dataset
 from .diagnosis import Check, DataFinding, Table, share
 from .duplicates import LeakedText
 from .material import Material

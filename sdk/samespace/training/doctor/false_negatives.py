@@ -30,10 +30,9 @@ import numpy as np
 from ...evaluation.retrieval import Embedder
 from ...progress import Advance
 from ..data.content import content
-from ..data.examples import Examples
+from ..data.examples import RELEVANT, Examples
 from ..data.leakage import same_question, told_apart
 from ..data.near_duplicates import canonical
-from ..data.sources import RELEVANT
 from .diagnosis import Check, DataFinding, Histogram, TextName, few, interval, share
 from .material import Material
 

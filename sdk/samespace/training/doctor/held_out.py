@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
-from ..data.examples import Examples
+from ..data.examples import RELEVANT, Examples
 from ..data.near_duplicates import canonical
-from ..data.sources import RELEVANT
 from .diagnosis import Check, DataFinding, Severity, TextName, few, interval, share
 from .material import Material
 from .wrong_pairs import Share, excess

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from ...evaluation.excerpts import clipped
-from ..data.examples import Examples
+from ..data.examples import RELEVANT, Examples
 from ..data.near_duplicates import canonical
 from ..data.prompted import common_beginnings
 from ..data.shortcuts import commonest, holding_own, sides, told_by_length
-from ..data.sources import RELEVANT, without_repeats
+from ..data.sources import without_repeats
 from .diagnosis import Check, DataFinding, Histogram, Table, TextName, few, interval, share
 from .material import Material
 from .wrong_pairs import Share, excess

@@ -20,9 +20,9 @@ import numpy as np
 
 from ...evaluation.retrieval import Embedder
 from ...progress import Advance
-from ..data.examples import Examples
+from ..data.examples import RELEVANT, Examples
 from ..data.near_duplicates import canonical
-from ..data.sources import RELEVANT, without_repeats
+from ..data.sources import without_repeats
 from .diagnosis import Check, DataFinding, Severity, Table, TextName, few, interval, share
 from .languages import language
 from .material import Material

@@ -23,10 +23,11 @@ from ...heads import Heads
 from ...progress import Progress
 from ...text import Role
 from ...vectors import Float32
-from ..data.examples import Examples
+from ..data.examples import RELEVANT, Examples
 from ..data.leakage import leakage_between, without
 from ..data.near_duplicates import Leak
-from ..data.sources import RELEVANT, as_dataset, load_data, without_repeats
+from ..data.retrieval_set import as_dataset
+from ..data.sources import load_data, without_repeats
 from .frozen import EmbeddedTexts, FrozenEncoder
 
 TRAIN: Final = "train"

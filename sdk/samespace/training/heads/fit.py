@@ -23,7 +23,7 @@ from ...errors import ConfigInvalid, TrainingFailed
 from ...heads import DenseLayer, Head, Heads
 from ...text import ROLES
 from ...vectors import Float32
-from ..data.sources import RELEVANT
+from ..data.examples import RELEVANT
 from ..losses.loss import LossTerms, loss_named
 from ..losses.pairs import BatchPairs
 from .config import HeadConfig

@@ -36,7 +36,7 @@ from ...report.verdicts import BASE, BM25, TEACHER, TRAINED
 from ...text import Role
 from ...vectors import Vectors
 from ..data.examples import TrainingData
-from ..data.sources import as_dataset
+from ..data.retrieval_set import as_dataset
 from .beside import by_teacher, by_words
 from .changes import Change, changes
 

@@ -56,6 +56,26 @@ def test_a_query_without_a_relevant_passage_is_not_asked(folder: Path) -> None:
     assert "q3" not in load_dataset(folder).query_ids
 
 
+@pytest.mark.parametrize("name", ["top_ranked/test.jsonl", "top_ranked.jsonl", "top_ranked"])
+def test_lists_of_what_is_ranked_are_told(folder: Path, name: str) -> None:
+    """MTEB's reranking ranks these alone: a score over all passages is of another task."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text('{"query-id": "q1", "corpus-ids": ["p1", "p2"]}\n')
+    assert any("top_ranked" in note and "of another task" in note for note in load_dataset(folder).notes)
+
+
+def test_passages_that_are_excluded_for_a_query_are_told(folder: Path) -> None:
+    """BRIGHT leaves them out of the query's ranking, and writes "N/A" for none."""
+    rows = [
+        {"_id": f"q{i}", "text": f"query {i}", "excluded_ids": named}
+        for i, named in ((1, ["N/A"]), (2, ["p3"]), (3, []))
+    ]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert any(note.startswith("1 of 3 queries have excluded_ids") for note in load_dataset(folder).notes)
+    (folder / "queries.jsonl").write_text("".join(json.dumps({**row, "excluded_ids": ["N/A"]}) + "\n" for row in rows))
+    assert not any("excluded_ids" in note for note in load_dataset(folder).notes)
+
+
 def test_a_judgement_file_may_have_no_header(folder: Path) -> None:
     """The first line counts as a header only if its grade is not a number."""
     (folder / "qrels" / "test.tsv").write_text("q1\tp1\t1\n")

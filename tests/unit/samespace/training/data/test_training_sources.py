@@ -13,7 +13,8 @@ import pytest
 
 from samespace.errors import DataInvalid
 from samespace.training.data.examples import Examples
-from samespace.training.data.sources import Source, as_dataset, load_data, without_repeats
+from samespace.training.data.retrieval_set import as_dataset
+from samespace.training.data.sources import Source, load_data, without_repeats
 from samespace.training.finetuning.config import make_config
 from samespace.training.finetuning.training_set import load_training_set
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from samespace.errors import DataInvalid
-from samespace.training.data.sources import as_dataset, load_data
+from samespace.training.data.retrieval_set import as_dataset
+from samespace.training.data.sources import load_data
 
 
 def rows_of(word: str, count: int) -> list[dict[str, str]]:

@@ -86,6 +86,14 @@ def lines(folder: Path, rows: Sequence[tuple[str, str]]) -> Path:
     return folder
 
 
+def test_labelled_pairs_and_pairs_are_not_divided_together(tmp_path: Path) -> None:
+    """It was an AssertionError."""
+    source = lines(tmp_path / "set", [(thing(row), thing(row + 100)) for row in range(20)])
+    (source / "test.jsonl").write_text(json.dumps({"query": "one", "passage": "two", "label": 1}) + "\n")
+    with pytest.raises(DataInvalid, match=r"cannot be divided together: (test has labels, )?train has none"):
+        written(source, tmp_path / "new")
+
+
 def test_a_question_behind_a_prompt_stays_with_itself(tmp_path: Path) -> None:
     """Also where it has two words, and both parts of the new set would begin with the prompt."""
     prompt = "Represent this sentence for searching relevant passages: "
