@@ -23,6 +23,7 @@ from samespace.errors import (
     SpaceMismatch,
     WeaviateError,
 )
+from samespace.providers.drift import ProviderDrifted
 
 from ..access.database import Database
 from ..access.patience import Patience
@@ -95,6 +96,7 @@ def import_passages(
 
     Raises:
         SpaceMismatch: the encoder is of another space; nothing was encoded or sent.
+        VectorsDisagree: a hosted encoder is not what was pinned any more; what was written since is not to be trusted.
         WeaviateUnavailable, ServerUnavailable, Overloaded, DeadlineExceeded: one side stayed away; a later run goes on.
         DataInvalid: what *passages* raises.
     """
@@ -118,6 +120,11 @@ def import_passages(
                 journal.note(done.finished)
             if progress is not None:
                 progress(done.prepared.batch.size)
+        encoder.confirm()
+    except ProviderDrifted as error:
+        if journal is not None and error.doubtful:
+            journal.remove()  # what it says is finished may be another model's: the next run writes everything anew
+        raise
     except BaseException:
         # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
         if tally.failed and options.failures is not None and options.only is None:

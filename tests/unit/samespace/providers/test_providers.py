@@ -21,7 +21,8 @@ from samespace.errors import (
     ServerUnavailable,
     SpaceMismatch,
 )
-from samespace.providers.encoder import ProviderDoor, ProviderEncoder
+from samespace.providers.door import ProviderDoor
+from samespace.providers.encoder import ProviderEncoder
 from samespace.providers.manifest import FILE, ProviderManifest, read_provider
 from samespace.providers.pin import PROBES, ProviderCheck, check_provider, pin_provider
 from samespace.providers.wire import WIRES
@@ -112,11 +113,15 @@ def test_what_changes_is_seen_in_one_check(change: str, hosted: Hosted, tmp_path
     found = checked(manifest, hosted)
     assert not found.same and found.worst > found.bound
     done = CliRunner().invoke(cli, ["provider", "check", str(tmp_path / "openai")])
-    assert done.exit_code == 1 and "NOT the same" in done.output
+    assert done.exit_code == 3 and "NOT the same" in done.output
     assert pinned(hosted, tmp_path / "again").space_id != manifest.space_id
     if change == "other dims":
-        with ProviderEncoder(manifest, door(hosted)) as encoder, pytest.raises(SpaceMismatch, match="32 dims"):
+        hosted.dims = 64
+        with ProviderEncoder(manifest, door(hosted)) as encoder:
             encoder.encode(["x"], "query")
+            hosted.dims = 32
+            with pytest.raises(SpaceMismatch, match="32 dims"):
+                encoder.encode(["x"], "query")
 
 
 class TwoModels(ProviderDoor):
