@@ -227,3 +227,15 @@ def test_the_command_says_what_it_sends_and_writes_once(hosted: Hosted, tmp_path
     again = CliRunner().invoke(cli, [*command, "--yes"])
     assert isinstance(again.exception, OutputFailed) and len(hosted.asked) == sent
     assert CliRunner().invoke(cli, ["provider", "pin", "openai", "--out", "x"]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect", "diff", "serve", "combine", "certify"])
+def test_commands_of_artifacts_say_what_a_pinned_provider_is(command: str, hosted: Hosted, tmp_path: Path) -> None:
+    """It is whole, and copying it again would not make an artifact of it."""
+    pinned(hosted, tmp_path)
+    folder = str(tmp_path / "openai")
+    (tmp_path / "key").write_text("")
+    more = {"diff": [folder], "combine": [folder, "-o", str(tmp_path / "o")], "certify": ["--key", str(tmp_path / "key")]}
+    done = CliRunner().invoke(cli, [command, folder, *more.get(command, [])])
+    assert isinstance(done.exception, ManifestInvalid), done.output
+    assert "is a pinned provider" in str(done.exception) and "provider check" in str(done.exception)
