@@ -169,8 +169,8 @@ def read(path: Path) -> bytes:
         if (path.parent / PROVIDER).is_file():
             raise ManifestInvalid(
                 file=str(path.parent),
-                reason="is a pinned provider, a hosted encoder of which nothing is here: no artifact. `samespace provider "
-                "check` asks whether it is the same; embed, evaluate and `samespace weaviate` take it as an encoder",
+                reason="is a pinned provider, a hosted encoder of which nothing is here: no artifact. `samespace "
+                "provider check` asks whether it is the same; embed, evaluate and `samespace weaviate` take it as an encoder",
             ) from error
         raise ArtifactDamaged(
             file=str(path), reason="there is no manifest, so this folder is not an artifact, or only half of one"

@@ -235,7 +235,11 @@ def test_commands_of_artifacts_say_what_a_pinned_provider_is(command: str, hoste
     pinned(hosted, tmp_path)
     folder = str(tmp_path / "openai")
     (tmp_path / "key").write_text("")
-    more = {"diff": [folder], "combine": [folder, "-o", str(tmp_path / "o")], "certify": ["--key", str(tmp_path / "key")]}
+    more = {
+        "diff": [folder],
+        "combine": [folder, "-o", str(tmp_path / "o")],
+        "certify": ["--key", str(tmp_path / "key")],
+    }
     done = CliRunner().invoke(cli, [command, folder, *more.get(command, [])])
     assert isinstance(done.exception, ManifestInvalid), done.output
     assert "is a pinned provider" in str(done.exception) and "provider check" in str(done.exception)
