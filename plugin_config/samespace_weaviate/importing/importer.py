@@ -121,14 +121,8 @@ def import_passages(
             if progress is not None:
                 progress(done.prepared.batch.size)
         encoder.confirm()
-    except ProviderDrifted as error:
-        if journal is not None and error.doubtful:
-            journal.remove()  # what it says is finished may be another model's: the next run writes everything anew
-        raise
-    except BaseException:
-        # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
-        if tally.failed and options.failures is not None and options.only is None:
-            write_failures(options.failures, tally.failed)
+    except BaseException as error:
+        _stopped(error, journal, tally, options)
         raise
     finally:
         if journal is not None:
@@ -141,6 +135,15 @@ def import_passages(
         journal.remove()  # not before: whoever is killed while it searches goes on, and searches for everything
     seconds = time.monotonic() - start
     return tally.report(found, token_limit=encoder.token_limit, form=target.long_texts, seconds=seconds)
+
+
+def _stopped(error: BaseException, journal: ImportJournal | None, tally: Tally, options: ImportOptions) -> None:
+    """What a later run has to know."""
+    if isinstance(error, ProviderDrifted) and error.doubtful and journal is not None:
+        journal.remove()  # what it says is finished may be another model's: the next run writes everything anew
+    # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
+    if tally.failed and options.failures is not None and options.only is None:
+        write_failures(options.failures, tally.failed)
 
 
 def _wanted(passages: Iterable[Passage], only: frozenset[str] | None) -> Iterable[Passage]:

@@ -170,7 +170,8 @@ def read(path: Path) -> bytes:
             raise ManifestInvalid(
                 file=str(path.parent),
                 reason="is a pinned provider, a hosted encoder of which nothing is here: no artifact. `samespace "
-                "provider check` asks whether it is the same; embed, evaluate and `samespace weaviate` take it as an encoder",
+                "provider check` asks whether it is the same; embed, evaluate and `samespace weaviate` take it for an "
+                "encoder",
             ) from error
         raise ArtifactDamaged(
             file=str(path), reason="there is no manifest, so this folder is not an artifact, or only half of one"

@@ -16,11 +16,11 @@ from ...artifact import Artifact
 from ...encoder import Encoder
 from ...errors import RequestInvalid
 from ...evaluation import Bm25Ranker, Dataset, DenseRanker, Embedder, Evaluation, Ranker, Score, evaluate
-from ...evaluation.chance import above_chance
 from ...evaluation.significance import Comparison
 from ...progress import Advance, Progress, silent
 from ...text import Role
 from ...vectors import Vectors
+from .chance import above_chance
 
 TOGETHER_SHARE: Final = 0.5
 """Above chance, two towers have to reach this share of what the better one does alone, or they share no space."""

@@ -12,10 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from . import metrics
-from .dataset import Dataset
-from .retrieval import Evaluation, Run, grades_of
-from .significance import Comparison, paired_bootstrap
+from ...evaluation import Comparison, Dataset, Evaluation, Run, metrics, paired_bootstrap
+from ...evaluation.retrieval import grades_of
 
 SHUFFLES: Final = 50
 _K: Final = 10
