@@ -197,6 +197,9 @@ class Encoder(ABC):
         """
         return self.encode_detailed(texts, role, long_texts=long_texts, dims=dims, progress=progress).vectors
 
+    def confirm(self) -> None:  # noqa: B027 - only what somebody else runs can have become another
+        """Raise where what it gave so far may be of another encoder than this one; jobs ask at their end."""
+
     def close(self) -> None:  # noqa: B027 - most encoders hold nothing that has to be let go
         """Let go of what is held; the encoder is not usable afterwards."""
 

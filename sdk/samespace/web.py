@@ -72,7 +72,10 @@ class WebReply:
         Raises:
             ValueError: it is not JSON.
         """
-        return json.loads(self.body) if self.body.strip() else None
+        try:
+            return json.loads(self.body) if self.body.strip() else None
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error
 
     def text(self) -> str:
         """The beginning of the body, for an error message."""

@@ -228,6 +228,8 @@ def look(
         ]
 
     looks = [_look_at(vector, drawn, properties, fits_of) for vector in vectors_without_pin(schema)]
+    for candidate in candidates:
+        candidate.confirm()
     guarded = GUARD_VECTOR in (schema.get("vectorConfig") or {})
     return CollectionLook(
         str(schema["class"]),

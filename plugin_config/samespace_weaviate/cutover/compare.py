@@ -228,6 +228,9 @@ def compare_collections(
         progress(1)
     if not asked:
         raise RequestInvalid(field="queries", reason="are missing; expected at least one")
+    for side in (old, new):
+        if side.encoder is not None:
+            side.encoder.confirm()
     objects = min(old.database.count(old.name), new.database.count(new.name))
     return CutoverComparison(
         old.name,

@@ -23,6 +23,7 @@ from samespace.errors import (
     SpaceMismatch,
     WeaviateError,
 )
+from samespace.providers.drift import ProviderDrifted
 
 from ..access.database import Database
 from ..access.patience import Patience
@@ -95,6 +96,7 @@ def import_passages(
 
     Raises:
         SpaceMismatch: the encoder is of another space; nothing was encoded or sent.
+        VectorsDisagree: a hosted encoder is not what was pinned any more; what was written since is not to be trusted.
         WeaviateUnavailable, ServerUnavailable, Overloaded, DeadlineExceeded: one side stayed away; a later run goes on.
         DataInvalid: what *passages* raises.
     """
@@ -118,10 +120,9 @@ def import_passages(
                 journal.note(done.finished)
             if progress is not None:
                 progress(done.prepared.batch.size)
-    except BaseException:
-        # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
-        if tally.failed and options.failures is not None and options.only is None:
-            write_failures(options.failures, tally.failed)
+        encoder.confirm()
+    except BaseException as error:
+        _stopped(error, journal, tally, options)
         raise
     finally:
         if journal is not None:
@@ -134,6 +135,15 @@ def import_passages(
         journal.remove()  # not before: whoever is killed while it searches goes on, and searches for everything
     seconds = time.monotonic() - start
     return tally.report(found, token_limit=encoder.token_limit, form=target.long_texts, seconds=seconds)
+
+
+def _stopped(error: BaseException, journal: ImportJournal | None, tally: Tally, options: ImportOptions) -> None:
+    """What a later run has to know."""
+    if isinstance(error, ProviderDrifted) and error.doubtful and journal is not None:
+        journal.remove()  # what it says is finished may be another model's: the next run writes everything anew
+    # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
+    if tally.failed and options.failures is not None and options.only is None:
+        write_failures(options.failures, tally.failed)
 
 
 def _wanted(passages: Iterable[Passage], only: frozenset[str] | None) -> Iterable[Passage]:

@@ -136,6 +136,7 @@ def verify(
                     str(record.uuid) for record, far in zip(records, distances, strict=True) if not far <= allowed
                 ]
                 sampled, worst = sampled + len(records), max([worst, *distances])
+    encoder.confirm()  # what a provider gave that drifted would be the same as what it gives now
     found = Verification(
         queued=queued,
         old=int(counts[0]),

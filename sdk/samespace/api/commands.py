@@ -201,7 +201,9 @@ def evaluate(
         by = f" ({opened.computed_by})" if opened.computed_by else ""
         say(f"{opened.name}{by} on {about}")
         with progress("texts", passages + queries) as advance:
-            return evaluate_long(opened, dataset, long_texts, advance)
+            found = evaluate_long(opened, dataset, long_texts, advance)
+        opened.confirm()
+        return found
     finally:
         if opened is not encoder:
             opened.close()

@@ -40,6 +40,7 @@ def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encod
     Raises:
         SamespaceError: there is no such thing, it cannot be used, or an extra for it is missing.
         RequestInvalid: overrides for what has its recipe in its space id.
+        ProviderDrifted: a hosted encoder does not give the vectors any more that were pinned.
     """
     from ..encoder import Encoder
 
@@ -53,7 +54,13 @@ def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encod
         _refuse(name, chosen, "a pinned provider")
         from ..providers.encoder import ProviderEncoder
 
-        return ProviderEncoder(read_provider(folder))
+        hosted = ProviderEncoder(read_provider(folder))
+        try:
+            hosted.watch.before_use()  # so that a job is refused before it begins
+        except BaseException:
+            hosted.close()
+            raise
+        return hosted
     if not folder.exists():
         if "://" in name and not name.startswith(("grpc://", "grpcs://")):
             raise RequestInvalid(

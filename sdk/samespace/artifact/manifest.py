@@ -21,6 +21,8 @@ from .reranker import RERANKER, RerankerIdentity, reranker_from_dict
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+PROVIDER: Final = "provider.json"
+"""What a pinned provider (`samespace.providers`) has in its folder instead."""
 TOKENIZER: Final = "tokenizer.json"
 PROBES: Final = "probes.npz"
 MAX_MANIFEST_BYTES: Final = 16 * 1024 * 1024
@@ -156,7 +158,7 @@ def read(path: Path) -> bytes:
 
     Raises:
         ArtifactDamaged: there is no such file.
-        ManifestInvalid: it is too large for one.
+        ManifestInvalid: it is too large for one, or the folder is a pinned provider's.
     """
     try:
         if path.is_symlink():
@@ -164,6 +166,13 @@ def read(path: Path) -> bytes:
         with path.open("rb") as stream:
             data = stream.read(MAX_MANIFEST_BYTES + 1)
     except FileNotFoundError as error:
+        if (path.parent / PROVIDER).is_file():
+            raise ManifestInvalid(
+                file=str(path.parent),
+                reason="is a pinned provider, a hosted encoder of which nothing is here: no artifact. `samespace "
+                "provider check` asks whether it is the same; embed, evaluate and `samespace weaviate` take it for an "
+                "encoder",
+            ) from error
         raise ArtifactDamaged(
             file=str(path), reason="there is no manifest, so this folder is not an artifact, or only half of one"
         ) from error

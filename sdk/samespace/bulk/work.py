@@ -56,6 +56,7 @@ def make_part(
     Raises:
         SpaceMismatch: the encoder is of another space than the job; nothing was encoded.
         DataInvalid: a row cannot be used, with its file and number.
+        VectorsDisagree: the encoder became another one meanwhile; the part was not written.
     """
     if encoder.space_id != options.space_id:
         raise SpaceMismatch(expected=options.space_id, found=encoder.space_id, where=f"the encoder of {part.file}")
@@ -78,6 +79,7 @@ def make_part(
             long_texts += sum(count > 1 for count in encoded.windows)
             skipped += chunk.skipped
             progress(chunk.read)
+        encoder.confirm()
         done = Done(rows, texts, tokens, long_texts, skipped, digest.hexdigest())
         writer.add_key_value_metadata(done_metadata(done))
         writer.close()

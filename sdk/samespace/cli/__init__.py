@@ -66,12 +66,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point: errors of ours and of the system are one sentence on stderr and exit code 1, no traceback."""
+    """The entry point: errors of ours and of the system are one sentence on stderr and an exit code, no traceback.
+
+    The code is 1, or what the error's class says: 3 of a hosted encoder that drifted (`providers.drift`).
+    """
     try:
         cli(prog_name="samespace")
     except SamespaceError as error:
         echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(getattr(error, "exit_code", 1))
     except OSError as error:
         if error.strerror is None:  # not what the system says of a file or a connection
             raise

@@ -9,26 +9,46 @@ import click
 
 from ..api import named
 from ..api.named import SPACE_ID, access_from, refuse_space_id, space_of
+from ..providers.manifest import is_provider, read_provider
 from .console import say, wrapped
 from .options import gathered
 
 if TYPE_CHECKING:
     from ..encoder import Encoder
+    from ..providers.manifest import ProviderManifest
 
-__all__ = ["SPACE_ID", "access_from", "checkpoint_options", "open_encoder", "refuse_space_id", "space_of"]
+__all__ = [
+    "SPACE_ID",
+    "access_from",
+    "checkpoint_options",
+    "open_encoder",
+    "refuse_space_id",
+    "space_of",
+    "tell_probes",
+]
 
 
 def open_encoder(name: str, overrides: Mapping[str, Any] | None = None) -> Encoder:
     """`samespace.api.named.open_encoder`; of a hosted encoder it is said where texts go, before one does."""
-    from ..providers.manifest import is_provider
-
-    opened = named.open_encoder(name, overrides)
     if is_provider(name):
-        from ..providers.encoder import ProviderEncoder
+        manifest = read_provider(name)
+        say(wrapped(f"{manifest.name}: texts are sent to {manifest.base_url}, and the provider bills them."))
+        tell_probes(manifest)
+    return named.open_encoder(name, overrides)
 
-        assert isinstance(opened, ProviderEncoder)
-        say(wrapped(f"{opened.name}: texts are sent to {opened.door.address}, and the provider bills them."))
-    return opened
+
+def tell_probes(manifest: ProviderManifest) -> None:
+    """Say what it costs to ask a provider whether it is still the pinned model, before it is asked."""
+    from ..providers.door import CHARS_A_TOKEN
+    from ..providers.pin import AGAIN
+
+    tokens = sum(map(len, manifest.texts)) // CHARS_A_TOKEN
+    say(
+        wrapped(
+            f"Sends {len(manifest.texts)} short texts to {manifest.base_url}, about {tokens:,} tokens, to see whether "
+            f"it is still what was pinned; where one is off, up to {AGAIN} times more."
+        )
+    )
 
 
 _OVERRIDES: Final = {

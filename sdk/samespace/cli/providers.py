@@ -11,10 +11,10 @@ import click
 from ..errors import OutputFailed
 from ..folders import writes
 from .console import echo, say, wrapped
+from .encoders import tell_probes
 
 if TYPE_CHECKING:
-    from ..providers.encoder import ProviderDoor
-    from ..providers.manifest import ProviderManifest
+    from ..providers.pin import ProviderCheck
 
 
 @click.group()
@@ -56,7 +56,7 @@ def pin(name: str, out: Path, base_url: str, dims: int | None, token_limit: int,
       samespace provider pin openai:text-embedding-3-small --out providers/te3s
       samespace provider pin openai:bge-m3 --base-url https://gateway.example.com --out providers/bge-m3
     """
-    from ..providers.encoder import CHARS_A_TOKEN, ProviderDoor
+    from ..providers.door import CHARS_A_TOKEN, ProviderDoor
     from ..providers.pin import PROBES, pin_provider
 
     vendor, _, model = name.partition(":")
@@ -75,52 +75,47 @@ def pin(name: str, out: Path, base_url: str, dims: int | None, token_limit: int,
     echo(found.space_id)
 
 
-def tell_probes(manifest: ProviderManifest, door: ProviderDoor) -> None:
-    """Say what a check sends, and where to, before it does."""
-    from ..providers.encoder import CHARS_A_TOKEN
-    from ..providers.pin import AGAIN
-
-    tokens = sum(map(len, manifest.texts)) // CHARS_A_TOKEN
-    say(
-        wrapped(
-            f"Sends {len(manifest.texts)} short texts to {door.address}, about {tokens:,} tokens; those that are off "
-            f"up to {AGAIN} times more."
-        )
-    )
-
-
 @provider.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def check(folder: Path) -> None:
     """Ask a pinned provider for its probes again.
 
-    Exit code 1 if it gives other vectors than when it was pinned.
+    Exit code 3 if it gives other vectors than when it was pinned, or answers of two kinds, as two models would; 1 if it
+    could not be asked.
 
     \b
     Example:
       samespace provider check providers/te3s
     """
-    from ..providers.encoder import ProviderDoor
+    from ..providers.door import ProviderDoor
+    from ..providers.drift import DRIFTED
     from ..providers.manifest import read_provider
     from ..providers.pin import check_provider
 
     manifest = read_provider(folder)
     door = ProviderDoor.of(manifest)
-    tell_probes(manifest, door)
+    tell_probes(manifest)
     found = check_provider(manifest, door)
     if found.same:
-        echo(f"{manifest.name}: the same; 1 - cos is at most {found.worst:.1e}, allowed {found.bound:.1e}.")
+        echo(wrapped(f"{manifest.name}: the same; {_nearness(found)}."))
         return
-    what = f"vectors of {found.dims} dims, expected {manifest.dims}"
-    if found.dims == manifest.dims:
-        what = (
-            f"other vectors for {len(found.drifted)} of {len(manifest.texts)} probes, 1 - cos up to {found.worst:.1e}, "
-            f"allowed {found.bound:.1e}"
-        )
+    verdict = "NOT ONE MODEL" if found.two_kinds else "NOT the same"
     echo(
         wrapped(
-            f"{manifest.name}: NOT the same since {manifest.pinned_at}. It gives {what}. Stop writing with it; pin it "
-            "anew into another folder, and migrate the collections that it wrote."
+            f"{manifest.name}: {verdict} since {manifest.pinned_at}. It gives {found.told(manifest)}. Stop writing "
+            "with it; if it stays so, pin it anew into another folder, and migrate the collections that it wrote."
         )
     )
-    sys.exit(1)
+    sys.exit(DRIFTED)
+
+
+def _nearness(found: ProviderCheck) -> str:
+    """How near the answers were, those that had to be asked for again included."""
+    allowed = f"1 - cos is at most {found.worst:.1e}, allowed {found.bound:.1e}"
+    if not found.repeated:
+        return allowed
+    probes = "1 probe was" if found.repeated == 1 else f"{found.repeated} probes were"
+    return (
+        f"{probes} off and asked for again; {allowed}: {found.off} of {found.asked} answers were beyond, too few for "
+        "another model"
+    )

@@ -273,7 +273,7 @@ def evaluate(ranker: Ranker, dataset: Dataset, *, progress: Advance | None = Non
     seconds = time.perf_counter() - began
     if dataset.ignored:
         run = _without_own(run, dataset)
-    found = _grades(run, dataset)
+    found = grades_of(run, dataset)
     judged = [dataset.judged(query) for query in dataset.query_ids]
     per_query = {
         "ndcg@10": metrics.ndcg(found, judged, 10),
@@ -338,7 +338,7 @@ def _tied(run: Run, found: metrics.Grades, k: int = 10) -> npt.NDArray[np.bool_]
     return tied
 
 
-def _grades(run: Run, dataset: Dataset) -> metrics.Grades:
+def grades_of(run: Run, dataset: Dataset) -> metrics.Grades:
     """The grade of each passage of *run*: (queries, depth) float64, 0 for unjudged or nothing found."""
     grades = np.zeros(run.rows.shape, dtype=np.float64)
     for row, query in enumerate(dataset.query_ids):

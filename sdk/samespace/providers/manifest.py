@@ -19,11 +19,12 @@ from typing import Any, Final
 import numpy as np
 
 from ..artifact.fingerprint import canonical_json
+from ..artifact.manifest import PROVIDER
 from ..errors import ManifestInvalid
 from ..text import ROLES, Role
 from ..vectors import Float32
 
-FILE: Final = "provider.json"
+FILE: Final = PROVIDER
 FORMAT: Final = 1
 MOST_BOUND: Final = 5e-3
 """1 - cos: more is no noise but another model."""

@@ -61,12 +61,18 @@ def _jina(model: str, texts: Sequence[str], role: Role, dims: int) -> dict[str, 
 
 
 def _data(answer: Any) -> list[Any]:
+    places = [each["index"] for each in answer["data"]]
+    if any(type(place) is not int for place in places) or sorted(places) != list(range(len(places))):
+        raise ValueError(f"the indexes are not 0 to {len(places) - 1}, each once")
     return [each["embedding"] for each in sorted(answer["data"], key=lambda each: int(each["index"]))]
 
 
 def _floats(answer: Any) -> list[Any]:
     return list(answer["embeddings"]["float"])
 
+
+REMEDY: Final = "it is the provider's; try again later, or look at its status page"
+_NUMBERS: Final = {int, float}
 
 WIRES: Final[Mapping[str, ProviderWire]] = {
     "openai": ProviderWire(
@@ -105,13 +111,26 @@ def unit_rows(answer: Any, wire: ProviderWire, count: int, address: str) -> Floa
         ServerUnavailable: it has another form, another number of vectors, or vectors that cannot be.
     """
     try:
-        rows = np.asarray(wire.rows(answer), dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ServerUnavailable(address=address, reason=f"answers in another form than {wire.path} has") from error
-    if rows.ndim != 2 or len(rows) != count:
+        found = wire.rows(answer)
+        if not all(set(map(type, row)) <= _NUMBERS for row in found):  # numpy takes "1" and true for numbers
+            raise TypeError("not all are numbers")
+        rows = np.asarray(found, dtype=np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = f"answers in another form than {wire.path} has ({_why(error)})"
+        raise ServerUnavailable(address=address, reason=reason, remedy=REMEDY) from error
+    if rows.ndim != 2 or len(rows) != count or not rows.size:
         shape = " x ".join(map(str, rows.shape))
-        raise ServerUnavailable(address=address, reason=f"answers {shape} numbers, expected {count} vectors")
+        reason = f"answers {shape} numbers, expected {count} vectors"
+        raise ServerUnavailable(address=address, reason=reason, remedy=REMEDY)
     unit = normalise(rows)
     if not np.isfinite(unit).all() or not unit.any(axis=1).all():
-        raise ServerUnavailable(address=address, reason="answers a vector of zeros, or one that is not finite")
+        reason = "answers a vector of zeros, or one that is not finite"
+        raise ServerUnavailable(address=address, reason=reason, remedy=REMEDY)
     return unit
+
+
+def _why(error: Exception) -> str:
+    """A few words; what the provider sent is in none of them."""
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    return "a number too large" if isinstance(error, OverflowError) else str(error).splitlines()[0][:80]

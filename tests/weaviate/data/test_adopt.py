@@ -24,6 +24,7 @@ from samespace import Encoder
 from samespace.cli import cli
 from samespace.cli.weaviate import weaviate
 from samespace.errors import MigrationBlocked, PinBroken
+from samespace.providers.drift import ProviderDrifted
 from samespace_weaviate import Severity, Store, StoredObject, check_pin
 from samespace_weaviate.access.database import stream
 from samespace_weaviate.access.values import object_uuid
@@ -462,7 +463,11 @@ def test_a_collection_is_migrated_to_a_hosted_encoder(
                 assert float(row @ right / np.linalg.norm(right)) > 0.999
             assert CliRunner().invoke(weaviate, ["audit", alias, "--encoder", folder, "--all", *where]).exit_code == 0
             hosted.model = 2
-            assert CliRunner().invoke(weaviate, ["audit", alias, "--encoder", folder, "--all", *where]).exit_code == 1
+            (tmp_path / "more.jsonl").write_text('{"_id": "new", "text": "another passage"}\n')
+            for command in (["audit", alias, "--all"], ["import", alias, "more.jsonl"], ["search", alias, "a text"]):
+                swapped = CliRunner().invoke(weaviate, [*command, "--encoder", folder, *where])
+                assert isinstance(swapped.exception, ProviderDrifted), swapped.output
+            assert store.count(new) == OBJECTS
         finally:
             for each in [each for each in store.names() if each.startswith(name)]:
                 store.delete_collection(each)

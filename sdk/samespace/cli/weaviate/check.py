@@ -16,8 +16,7 @@ import click
 from ...errors import BuildError, ExtraMissing, ServerUnavailable, WeaviateError
 from ...providers.manifest import is_provider, read_provider
 from ..console import echo, say, wrapped
-from ..encoders import SPACE_ID, open_encoder, space_of
-from ..providers import tell_probes
+from ..encoders import SPACE_ID, open_encoder, space_of, tell_probes
 from .connection import NamedWeaviate, connection, require_weaviate
 
 if TYPE_CHECKING:
@@ -114,12 +113,12 @@ def _probed(found: PinCheck, folder: Path) -> PinCheck:
     from samespace_weaviate import Severity
     from samespace_weaviate.pinning.pin import Finding
 
-    from ...providers.encoder import ProviderDoor
+    from ...providers.door import ProviderDoor
     from ...providers.pin import check_provider
 
     manifest = read_provider(folder)
     door = ProviderDoor.of(manifest)
-    tell_probes(manifest, door)
+    tell_probes(manifest)
     try:
         now = check_provider(manifest, door)
         finding = (
@@ -127,8 +126,7 @@ def _probed(found: PinCheck, folder: Path) -> PinCheck:
             if now.same
             else Finding(
                 Severity.BROKEN,
-                f"{manifest.name} gives other vectors than when it was pinned, for {len(now.drifted)} of "
-                f"{len(manifest.texts)} probes: see `samespace provider check {folder}`",
+                f"{manifest.name} drifted: it gives {now.told(manifest)}; see `samespace provider check {folder}`",
             )
         )
     except ServerUnavailable as error:

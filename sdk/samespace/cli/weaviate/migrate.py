@@ -354,7 +354,7 @@ def _second_vector(database: Database, wanted: _Wanted, wish: str, terms: dict[s
 def _audit(database: Database, encoder: Encoder, sample: int, name: str) -> AuditReport:
     from samespace_weaviate.audit import AuditOptions, audit
 
-    return audit(database, name, encoder, AuditOptions(sample=sample))
+    return audit(database, name, encoder, AuditOptions(sample=sample))  # confirms the encoder before the switch
 
 
 def _schema(database: Database, wanted: _Wanted, migration: Migration) -> dict[str, Any] | None:

@@ -68,8 +68,8 @@ def join_towers(
             not. Vectors of encoders that do not share one retrieve by chance.
 
     Raises:
-        RequestInvalid: there is no evidence, it is of other encoders, or together they score less than half of what
-            the better one scores alone; and what `combine` raises.
+        RequestInvalid: there is no evidence, it is of other encoders, cannot tell them from chance, or shows less than
+            half of what the better one does alone; and what `combine` raises.
         ArtifactError: *out* is taken, or a part is damaged.
     """
     identity = two_tower(*((each.space_id, each.manifest.identity.dims) for each in (query, passage)))

@@ -1,7 +1,7 @@
 """Whether two encoders share a space: what their vectors retrieve together, beside what each retrieves alone.
 
-Equal dims are no evidence, and nothing inside two artifacts is: only retrieval shows that queries of the one find
-passages of the other. `join_towers` wants this evidence, or that the caller insists.
+Equal dims are no evidence, and nothing inside two artifacts is: only retrieval above chance shows that queries of the
+one find passages of the other. `join_towers` wants this evidence, or that the caller insists.
 """
 
 from __future__ import annotations
@@ -16,12 +16,19 @@ from ...artifact import Artifact
 from ...encoder import Encoder
 from ...errors import RequestInvalid
 from ...evaluation import Bm25Ranker, Dataset, DenseRanker, Embedder, Evaluation, Ranker, Score, evaluate
+from ...evaluation.significance import Comparison
 from ...progress import Advance, Progress, silent
 from ...text import Role
 from ...vectors import Vectors
+from .chance import above_chance
 
 TOGETHER_SHARE: Final = 0.5
-"""Two towers have to reach this share of the better one's score alone, or they were not trained together."""
+"""Above chance, two towers have to reach this share of what the better one does alone, or they share no space."""
+SURE: Final = 0.01
+"""The p-value below which a score is above chance."""
+FEWEST_QUESTIONS: Final = 20
+FEWEST_PASSAGES: Final = 30
+"""Fewer cannot tell: among a dozen passages the right one is found among the first ten by chance."""
 TOGETHER: Final = "together"
 
 Say = Callable[[str], None]
@@ -55,6 +62,8 @@ class TowerEvidence:
         alone: nDCG@10 of each by itself, in [0, 1].
         together: nDCG@10 of queries through the first and passages through the second.
         rows: these scores and BM25's, to be shown.
+        questions, passages: how many different ones there are.
+        above: how much each of the three scores is above chance: first, second, together.
     """
 
     spaces: tuple[str, str]
@@ -63,21 +72,47 @@ class TowerEvidence:
     alone: tuple[float, float]
     together: float
     rows: tuple[PartScore, ...]
+    questions: int
+    passages: int
+    above: tuple[Comparison, Comparison, Comparison]
 
     def require(self, query: Artifact, passage: Artifact) -> None:
-        """Raise `RequestInvalid` where this is evidence of other encoders, or shows that they share no space."""
+        """Raise `RequestInvalid` where this is evidence of other encoders, cannot tell whether these share a space, or
+        shows that they do not."""
         if (query.space_id, passage.space_id) != self.spaces:
             raise RequestInvalid(
                 field="evidence",
                 reason=f"is of spaces {self.spaces[0]} and {self.spaces[1]}, the towers are of {query.space_id} and "
                 f"{passage.space_id}; measure these",
             )
-        if self.together < TOGETHER_SHARE * max(self.alone):
+        if reason := self._cannot_tell():
+            raise RequestInvalid(
+                field="--data",
+                reason=f"this data cannot tell whether they share a space: {reason}. Give a larger or easier retrieval "
+                "set, of texts that the encoders are for",
+            )
+        *alone, both = self.above
+        if both.mean < TOGETHER_SHARE * max(each.mean for each in alone) or not _is_above(both):
             raise RequestInvalid(
                 field="ARTIFACTS",
-                reason=f"together they score {self.together:.4f} nDCG@10 on {self.data}, alone {self.alone[0]:.4f} and "
-                f"{self.alone[1]:.4f}: their vectors do not share a space. Train them together, or concatenate them",
+                reason=f"together they score {self.together:.4f} nDCG@10 on {self.data}, {_told(both)}; alone "
+                f"{self.alone[0]:.4f} and {self.alone[1]:.4f}: their vectors do not share a space. Train them "
+                "together, or concatenate them",
             )
+
+    def _cannot_tell(self) -> str:
+        """Why nothing follows from these scores; "" where something does."""
+        if self.questions < FEWEST_QUESTIONS or self.passages < FEWEST_PASSAGES:
+            return (
+                f"{self.data} has {self.questions} questions and {self.passages} passages, and {FEWEST_QUESTIONS} and "
+                f"{FEWEST_PASSAGES} are needed"
+            )
+        if any(_is_above(each) for each in self.above[:2]):
+            return ""
+        return (
+            f"neither of them finds anything by itself on {self.data}: {self.alone[0]:.4f} nDCG@10 is "
+            f"{_told(self.above[0])}, {self.alone[1]:.4f} is {_told(self.above[1])}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What provenance keeps."""
@@ -86,7 +121,18 @@ class TowerEvidence:
             "split": self.split,
             "ndcg@10_alone": list(self.alone),
             "ndcg@10_together": self.together,
+            "questions": self.questions,
+            "passages": self.passages,
+            "above_chance": [[each.mean, each.p_value] for each in self.above],
         }
+
+
+def _is_above(found: Comparison) -> bool:
+    return found.mean > 0 and found.p_value < SURE
+
+
+def _told(found: Comparison) -> str:
+    return f"{100 * found.mean:+.1f} points from chance (p = {found.p_value:.4f})"
 
 
 def no_evidence() -> RequestInvalid:
@@ -118,7 +164,18 @@ def measure_towers(
         )
         rows = score_parts(dataset, encoders, progress=progress, say=say)
     _, left, right, both = (row.score.ndcg_10 for row in rows)
-    return TowerEvidence((query.space_id, passage.space_id), dataset.name, dataset.split, (left, right), both, rows)
+    first_above, second_above, both_above = (above_chance(row.evaluation, dataset) for row in rows[1:])
+    return TowerEvidence(
+        (query.space_id, passage.space_id),
+        dataset.name,
+        dataset.split,
+        (left, right),
+        both,
+        rows,
+        questions=both_above.queries,
+        passages=len(set(dataset.passages)),
+        above=(first_above, second_above, both_above),
+    )
 
 
 def score_parts(
@@ -139,8 +196,12 @@ def score_parts(
     return tuple(rows)
 
 
-def below_best_part(rows: Sequence[PartScore]) -> str:
-    """What to say where the whole, the last of *rows*, is below the best of its parts, with numbers; "" where not."""
+def below_best_part(rows: Sequence[PartScore], *, weighted: bool = True) -> str:
+    """What to say where the whole, the last of *rows*, is below the best of its parts, with numbers; "" where not.
+
+    Args:
+        weighted: whether its parts have weights, as those of a concatenation; a two-tower's have none.
+    """
     whole = rows[-1]
     best = max((row for row in rows[:-1] if row.dims is not None), key=lambda row: row.score.ndcg_10)
     found = whole.evaluation.against(best.evaluation)
@@ -152,7 +213,7 @@ def below_best_part(rows: Sequence[PartScore]) -> str:
         f"{best.name} ({best.score.ndcg_10:.4f}, {best.dims} dims) on {whole.score.data}, {whole.score.split}: "
         f"{100 * found.mean:+.1f} points (95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, "
         f"p = {found.p_value:.4f}; {found.wins} queries better, {found.losses} worse){chance}. "
-        f"Serve {best.name} alone, or give it more --weight"
+        f"Serve {best.name} alone{', or give it more --weight' if weighted else ' for queries and passages'}"
     )
 
 

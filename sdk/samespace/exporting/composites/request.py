@@ -71,10 +71,10 @@ def combine_folders(
     return written
 
 
-def _told(rows: Sequence[PartScore], say: Say, show: Show) -> None:
+def _told(rows: Sequence[PartScore], say: Say, show: Show, *, weighted: bool = True) -> None:
     """The scores, and what they mean where the whole is below its best part."""
     show(rows)
-    if warning := below_best_part(rows):
+    if warning := below_best_part(rows, weighted=weighted):
         say(warning)
 
 
@@ -87,7 +87,7 @@ def _joined(
     evidence: TowerEvidence | None = None
     if dataset is not None:
         evidence = measure_towers(query, passage, dataset, progress=progress, say=say)
-        _told(evidence.rows, say, show)
+        _told(evidence.rows, say, show, weighted=False)
     return join_towers(
         query, passage, wanted.out, evidence=evidence, anyway=wanted.anyway, name=wanted.name, replace=wanted.replace
     )

@@ -89,11 +89,62 @@ def test_join_towers_wants_evidence(tiny_artifact: Path, other_artifact: Path, d
     with pytest.raises(RequestInvalid, match="measure these"):
         join_towers(one, other, out, evidence=own)
     assert not out.exists()
-    good = replace(unrelated, together=max(unrelated.alone))
+    good = replace(own, spaces=unrelated.spaces)
     joined = join_towers(one, other, out, evidence=good)
     assert joined.manifest.provenance["evidence"]["ndcg@10_together"] == good.together
     insisted = join_towers(one, other, out, evidence=unrelated, anyway=True, replace=True)
     assert insisted.space_id == joined.space_id
+
+
+def retrieval_set(folder: Path, questions: int, passages: int) -> Path:
+    """Passages of random words, and for each question one that answers it by decree: nobody can find it."""
+    random = Random(7)
+    (folder / "qrels").mkdir(parents=True)
+    for name, count in (("queries", questions), ("corpus", passages)):
+        rows = [
+            {"_id": f"{name[0]}{row}", "text": " ".join("".join(random.choices("abcdefgh", k=3)) for _ in range(4))}
+            for row in range(count)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = "".join(f"q{row}\tc{random.randrange(passages)}\t1\n" for row in range(questions))
+    (folder / "qrels" / "dev.tsv").write_text(judged)
+    return folder
+
+
+@pytest.mark.parametrize(("questions", "passages"), [(12, 12), (6, 6), (8, 300), (60, 12), (40, 300), (60, 30)])
+def test_chance_is_no_evidence_that_two_towers_share_a_space(
+    questions: int, passages: int, tiny_artifact: Path, other_artifact: Path, tmp_path: Path
+) -> None:
+    """Few passages are found by chance, and two encoders that find nothing are not half as good as each other."""
+    one, other = open_artifact(tiny_artifact), open_artifact(other_artifact)
+    evidence = measure_towers(one, other, load_dataset(retrieval_set(tmp_path / "set", questions, passages), "dev"))
+    with pytest.raises(RequestInvalid, match="this data cannot tell whether they share a space") as refused:
+        join_towers(one, other, tmp_path / "towers", evidence=evidence)
+    assert str(questions) in str(refused.value) or f"{evidence.alone[0]:.4f}" in str(refused.value)
+
+
+def test_a_popular_passage_is_chance_too(tiny_artifact: Path, other_artifact: Path, tmp_path: Path) -> None:
+    """Every question has one answer, which comes first whoever asks: it would be above any score of random passages."""
+    folder = retrieval_set(tmp_path / "set", 40, 40)
+    with Encoder.load(tiny_artifact) as query, Encoder.load(other_artifact) as passage:
+        dataset = load_dataset(folder, "dev")
+        q, p = (
+            np.asarray(query.encode(dataset.queries, "query")),
+            np.asarray(passage.encode(dataset.passages, "passage")),
+        )
+    best = int((q @ p.T).mean(axis=0).argmax())
+    judged = "".join(f"{name}\t{dataset.passage_ids[best]}\t1\n" for name in dataset.query_ids)
+    (folder / "qrels" / "dev.tsv").write_text(judged)
+    one, other = open_artifact(tiny_artifact), open_artifact(other_artifact)
+    evidence = measure_towers(one, other, load_dataset(folder, "dev"))
+    with pytest.raises(RequestInvalid, match=r"cannot tell|do not share"):
+        join_towers(one, other, tmp_path / "towers", evidence=evidence)
+
+
+def test_towers_have_no_weights_to_be_advised(tiny_artifact: Path, other_artifact: Path, data: Path) -> None:
+    """A two-tower below its best part is told to be left, not weighted."""
+    rows = measure_towers(open_artifact(tiny_artifact), open_artifact(other_artifact), load_dataset(data, "dev")).rows
+    assert "--weight" in below_best_part(rows) and "--weight" not in below_best_part(rows, weighted=False)
 
 
 def test_combining_folders_shows_the_scores_of_refused_towers(

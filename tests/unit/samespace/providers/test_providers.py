@@ -21,7 +21,8 @@ from samespace.errors import (
     ServerUnavailable,
     SpaceMismatch,
 )
-from samespace.providers.encoder import ProviderDoor, ProviderEncoder
+from samespace.providers.door import ProviderDoor
+from samespace.providers.encoder import ProviderEncoder
 from samespace.providers.manifest import FILE, ProviderManifest, read_provider
 from samespace.providers.pin import PROBES, ProviderCheck, check_provider, pin_provider
 from samespace.providers.wire import WIRES
@@ -112,11 +113,15 @@ def test_what_changes_is_seen_in_one_check(change: str, hosted: Hosted, tmp_path
     found = checked(manifest, hosted)
     assert not found.same and found.worst > found.bound
     done = CliRunner().invoke(cli, ["provider", "check", str(tmp_path / "openai")])
-    assert done.exit_code == 1 and "NOT the same" in done.output
+    assert done.exit_code == 3 and "NOT the same" in done.output
     assert pinned(hosted, tmp_path / "again").space_id != manifest.space_id
     if change == "other dims":
-        with ProviderEncoder(manifest, door(hosted)) as encoder, pytest.raises(SpaceMismatch, match="32 dims"):
+        hosted.dims = 64
+        with ProviderEncoder(manifest, door(hosted)) as encoder:
             encoder.encode(["x"], "query")
+            hosted.dims = 32
+            with pytest.raises(SpaceMismatch, match="32 dims"):
+                encoder.encode(["x"], "query")
 
 
 class TwoModels(ProviderDoor):
@@ -222,3 +227,19 @@ def test_the_command_says_what_it_sends_and_writes_once(hosted: Hosted, tmp_path
     again = CliRunner().invoke(cli, [*command, "--yes"])
     assert isinstance(again.exception, OutputFailed) and len(hosted.asked) == sent
     assert CliRunner().invoke(cli, ["provider", "pin", "openai", "--out", "x"]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect", "diff", "serve", "combine", "certify"])
+def test_commands_of_artifacts_say_what_a_pinned_provider_is(command: str, hosted: Hosted, tmp_path: Path) -> None:
+    """It is whole, and copying it again would not make an artifact of it."""
+    pinned(hosted, tmp_path)
+    folder = str(tmp_path / "openai")
+    (tmp_path / "key").write_text("")
+    more = {
+        "diff": [folder],
+        "combine": [folder, "-o", str(tmp_path / "o")],
+        "certify": ["--key", str(tmp_path / "key")],
+    }
+    done = CliRunner().invoke(cli, [command, folder, *more.get(command, [])])
+    assert isinstance(done.exception, ManifestInvalid), done.output
+    assert "is a pinned provider" in str(done.exception) and "provider check" in str(done.exception)
