@@ -29,8 +29,7 @@ from ...heads import Heads
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...progress import Progress
 from ...text import ROLES, Role, TextEncoder
-from ..data.examples import Examples
-from ..data.sources import RELEVANT
+from ..data.examples import RELEVANT, Examples
 from ..finetuning.batches import Collator, Negatives
 from ..finetuning.loop import batches_of
 from ..heads.choice import CHOOSES
