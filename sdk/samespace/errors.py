@@ -286,8 +286,7 @@ class DeadlineExceeded(SamespaceError):
     def __init__(self, *, where: str, timeout_ms: int) -> None:
         self.where, self.timeout_ms = where, timeout_ms
         super().__init__(
-            f"{where}: no answer within {timeout_ms} ms; raise the timeout (of commands: "
-            "SAMESPACE_TIMEOUT, in seconds) or send less at once"
+            f"{where}: no answer within {timeout_ms} ms; raise the timeout (SAMESPACE_TIMEOUT) or send less"
         )
 
 

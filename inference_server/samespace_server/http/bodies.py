@@ -25,11 +25,21 @@ SMALL_BYTES: Final = 1 << 16
 """A body of this size is parsed within a few milliseconds, whatever it holds."""
 OTHER_VALUES: Final = 16_384
 """Values beside the texts: ours have a dozen, and who sends token ids is told why they are of no use."""
+_SMALL_CHUNK: Final = 64
+"""Bytes of a body's chunks on the average, where there are more than `_FEW_CHUNKS`."""
+_FEW_CHUNKS: Final = 4096
 _CONTINUING: Final = bytes(range(0x80, 0xC0))
 """Bytes of UTF-8 with which no character begins."""
 _OUTSIDE_BMP: Final = re.compile(rb"[\xf0-\xf7]|\\u[dD][89abAB]")
 _BEYOND_LATIN: Final = re.compile(rb"[\xc4-\xf7]|\\u(?!00)")
 _thread: Final = ThreadPoolExecutor(1, thread_name_prefix="json")  # starts with its first work
+
+
+def chunks_too_small(chunks: int, size: int) -> str:
+    """What is wrong with a body of *size* bytes in so many chunks, each of which costs a call; "" for nothing."""
+    if chunks <= _FEW_CHUNKS + size // _SMALL_CHUNK:
+        return ""
+    return f"chunks of less than {_SMALL_CHUNK} bytes, thousands of them"
 
 
 async def read_object(body: bytes, *, most_texts: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Final, Literal, cast
 import httptools
 
 from ..budgets import Unread
-from .bodies import grown
+from .bodies import chunks_too_small, grown
 from .host import Host
 from .hosts import is_host
 from .inbox import PIECE_BYTES, Inbox
@@ -34,15 +34,10 @@ LINGER_MS: Final = 2_000
 """How long a refused client may go on sending before the connection is cut, so that it can read the refusal."""
 SMALL_BODY: Final = 1 << 16
 """A refused request's body of at most this length is read and thrown away, so that the connection can be kept."""
-_FULL: Final = "too many bytes are being received; try again, or another server"
-_SMALL_CHUNK: Final = 64
-"""Bytes of a body's chunks on the average, where there are more than `_FEW_CHUNKS`: each costs a call."""
-_FEW_CHUNKS: Final = 4096
 _CHUNKED_PIECE: Final = 16_384
 _OVERHEAD: Final = 8
 """Bytes on the wire for one byte of body: chunks of one byte take six. Beyond it are trailers and extensions."""
-_AROUND_A_HEADER: Final = 4
-"""Bytes of ": " and the line's end."""
+_AROUND_A_HEADER: Final = 4  # ": " and the line's end
 
 Receiving = Literal["idle", "head", "body"]
 Phase = Literal["idle", "head", "body", "work", "sent", "write", "end"]
@@ -96,7 +91,7 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
         self._ready.clear()
         self._inbox.clear()
-        self._release(self._counted_bytes)
+        self._hold(-self._counted_bytes)
         self._server.leave(self)
         del self._parser  # it points back here
 
@@ -217,7 +212,7 @@ class Connection(asyncio.Protocol):
         self._go_on()
 
     def _send(self, request: Request, response: Response) -> None:
-        self._release(request.held_bytes)
+        self._hold(-request.held_bytes)
         close = not request.keep_alive or self._server.closing
         parts = encode(response, date=self._server.date, head_only=request.method == "HEAD", close=close)
         self._transport.write(b"".join(parts))
@@ -254,7 +249,7 @@ class Connection(asyncio.Protocol):
         self._ready.append((last, response))
         self._deaf = self._unread = True
         self._receiving, self._body = "idle", bytearray()
-        self._release(self._body_bytes)
+        self._hold(-self._body_bytes)
         self._body_bytes = 0
 
     # -- parsing
@@ -377,13 +372,12 @@ class Connection(asyncio.Protocol):
         if self._deaf or isinstance(self._work, Response):
             return
         self._body_bytes += len(body)
-        self._counted_bytes += len(body)
         self._body += body
         self._chunks += 1
-        if self._chunks > _FEW_CHUNKS + self._body_bytes // _SMALL_CHUNK:
-            self._refuse(400, "malformed", f"chunks of less than {_SMALL_CHUNK} bytes, thousands of them")
-        elif not self._server.held.hold(len(body)):
-            self._refuse(503, "too_many_bytes", _FULL)
+        if not self._hold(len(body)):
+            return
+        if told := chunks_too_small(self._chunks, self._body_bytes):
+            self._refuse(400, "malformed", told)
         elif self._body_bytes > self._server.max_body_bytes:
             self._refuse_body(f"more than {self._server.max_body_bytes} bytes")
 
@@ -392,18 +386,15 @@ class Connection(asyncio.Protocol):
         if self._deaf or self._upgrade or self._work is None:
             return
         body = self._request.body = bytes(self._body)
-        more = grown(body)
-        self._counted_bytes += more
+        self._body, more = bytearray(), grown(body)
         self._request.held_bytes = len(body) + more
-        self._body = bytearray()
-        if not self._server.held.hold(more):
-            self._release(more)
-            self._refuse(503, "too_many_bytes", _FULL)
-            return
-        self._ready.append((self._request, self._work))
-        self._receiving = "idle"
-        self._deaf = not self._request.keep_alive
+        self._receiving, self._deaf = "idle", not self._request.keep_alive
+        if self._hold(more):
+            self._ready.append((self._request, self._work))
 
-    def _release(self, size: int) -> None:
-        self._counted_bytes -= size
-        self._server.held.hold(-size)
+    def _hold(self, size: int) -> bool:
+        """Count *size* more bytes (negative: fewer); where that is too much, the client is refused."""
+        self._counted_bytes += size
+        if not (fits := self._server.held.hold(size)) and size > 0:
+            self._refuse(503, "too_many_bytes", "too many bytes are being received; try again, or another server")
+        return fits
