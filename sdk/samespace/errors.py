@@ -285,9 +285,7 @@ class DeadlineExceeded(SamespaceError):
 
     def __init__(self, *, where: str, timeout_ms: int) -> None:
         self.where, self.timeout_ms = where, timeout_ms
-        super().__init__(
-            f"{where}: no answer within {timeout_ms} ms; raise the timeout (SAMESPACE_TIMEOUT) or send less"
-        )
+        super().__init__(f"{where}: no answer within {timeout_ms} ms; raise SAMESPACE_TIMEOUT, or send less at once")
 
 
 class ConfigInvalid(SamespaceError):
