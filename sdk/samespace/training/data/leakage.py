@@ -148,44 +148,43 @@ def questions_held(held_out: Sequence[str], trained: Sequence[str]) -> dict[str,
 def _answers_held(
     trained: Examples, held_out: Examples, ours: Mapping[str, list[int]], theirs: Mapping[str, list[int]]
 ) -> dict[str, list[tuple[int, int]]]:
-    """Held-out passage -> (held-out row, trained row) of the pairs whose trained passage has it within."""
+    """Held-out passage -> (held-out row, trained row) of the pairs whose trained passage has it within, or is its
+    beginning."""
     asked, among = list(theirs), list(ours)
     answers, holders = list(map(plain, asked)), list(map(plain, among))
     near = inside(answers, holders, _SHIFTED, chars=_CHARS, fewest=_FEWEST, own=True)
-    found = {}
-    for text, answer, others in zip(asked, answers, near, strict=True):
-        found[text] = [
+    together = [
+        (place, other.among)
+        for place, others in enumerate(near)
+        for other in others
+        if other.share >= _INSIDE or longest_run(answers[place], holders[other.among], _CHARS) >= _SHIFTED
+    ]
+    together += _cuts(holders, answers)
+    found: dict[str, list[tuple[int, int]]] = {text: [] for text in asked}
+    for place, at in together:
+        text, other = asked[place], among[at]
+        found[text] += [
             (held, row)
-            for other in others
-            if other.share >= _INSIDE or longest_run(answer, holders[other.among], _CHARS) >= _SHIFTED
-            for row in ours[among[other.among]]
+            for row in ours[other]
             for held in theirs[text]
-            if holds_answer(text, among[other.among], held_out.queries[held], trained.queries[row])
-        ]
-    for at, place in _cuts(holders, answers):
-        found[asked[place]] += [
-            (held, row)
-            for row in ours[among[at]]
-            for held in theirs[asked[place]]
-            if holds_answer(asked[place], among[at], held_out.queries[held], trained.queries[row])
+            if holds_answer(text, other, held_out.queries[held], trained.queries[row])
         ]
     return found
 
 
 def _cuts(texts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """(text, whole) of each text that is the beginning of a longer one, but for a last word that was cut."""
+    """(whole, text) of each text that is the beginning of a longer one, but for a last word that was cut."""
     order = sorted(range(len(wholes)), key=wholes.__getitem__)
     listed = [wholes[place] for place in order]
     for at, text in enumerate(texts):
         beginning = text.rpartition(" ")[0]
         if len(beginning) < _FEWEST + _CHARS:
             continue
-        first = bisect_left(listed, beginning)
-        for place in range(first, len(listed)):
+        for place in range(bisect_left(listed, beginning), len(listed)):
             if not listed[place].startswith(beginning):
                 break
             if len(listed[place]) > len(text):
-                yield at, order[place]
+                yield order[place], at
 
 
 def holds_answer(answer: str, holder: str, asked: str, question: str) -> bool:
@@ -317,6 +316,7 @@ def told_apart(left: str, right: str, left_query: str, right_query: str) -> bool
     return bool(((ours - theirs) & (ask_left - ask_right)) or ((theirs - ours) & (ask_right - ask_left)))
 
 
+@lru_cache(maxsize=20_000)
 def _words(passage: str) -> frozenset[str]:
     return content(passage).union(pieces(bare(passage)))
 
