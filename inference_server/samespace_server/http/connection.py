@@ -20,7 +20,7 @@ from typing import Final, Literal, cast
 import httptools
 
 from ..budgets import Unread
-from .bodies import chunks_too_small, grown
+from .bodies import chunks_too_small
 from .host import Host
 from .hosts import is_host
 from .inbox import PIECE_BYTES, Inbox
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
         self._go_on()
 
     def _send(self, request: Request, response: Response) -> None:
-        self._hold(-request.held_bytes)
+        self._hold(-len(request.body))
         close = not request.keep_alive or self._server.closing
         parts = encode(response, date=self._server.date, head_only=request.method == "HEAD", close=close)
         self._transport.write(b"".join(parts))
@@ -385,12 +385,10 @@ class Connection(asyncio.Protocol):
         """The whole request is there."""
         if self._deaf or self._upgrade or self._work is None:
             return
-        body = self._request.body = bytes(self._body)
-        self._body, more = bytearray(), grown(body)
-        self._request.held_bytes = len(body) + more
+        self._request.body = bytes(self._body)
+        self._body = bytearray()
+        self._ready.append((self._request, self._work))
         self._receiving, self._deaf = "idle", not self._request.keep_alive
-        if self._hold(more):
-            self._ready.append((self._request, self._work))
 
     def _hold(self, size: int) -> bool:
         """Count *size* more bytes (negative: fewer); where that is too much, the client is refused."""

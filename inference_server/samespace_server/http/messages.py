@@ -30,7 +30,6 @@ class Request:
         address: of the peer, without its port; "" where it has none.
         client: filled in by the app, as `Guard.client` names it.
         role: "query" or "passage" where the path names one; filled in with the space.
-        held_bytes: what it counts in the budget of all bodies.
     """
 
     method: str = ""
@@ -42,7 +41,6 @@ class Request:
     address: str = ""
     client: str = ""
     role: str = ""
-    held_bytes: int = 0
 
     @property
     def path(self) -> str:

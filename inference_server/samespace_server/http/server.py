@@ -23,7 +23,7 @@ from ..settings import HttpLimits
 from .connection import Connection
 from .messages import App, Request, Response, Work
 from .turns import Turns, in_turn
-from .unpack import GZIP, unpacking
+from .unpack import GZIP, in_memory, unpacking
 
 _SWEEP_MS: Final = 1_000
 _TELL_MS: Final = 10_000
@@ -148,7 +148,7 @@ class HttpServer:
         found = self.app.route(request)
         if isinstance(found, Response):
             return found
-        found = in_turn(found, self._turns)
+        found = in_turn(in_memory(found, self.app, self.held), self._turns)
         if request.headers.get(b"content-encoding", b"").lower() != GZIP:
             return found
         return unpacking(found, self.app, self.held, self.max_body_bytes, self._unpacking)

@@ -15,7 +15,7 @@ from samespace.errors import RequestInvalid, SamespaceError
 
 from ..budgets import ByteBudget
 from ..memory import without_past
-from .bodies import grown
+from .bodies import growth
 from .messages import App, Request, Response, Work, error_body, json_response
 
 GZIP: Final = b"gzip"
@@ -48,9 +48,7 @@ def unpacking(work: Work, app: App, held: ByteBudget, most_bytes: int, turn: asy
             remedy = "send fewer texts at once, or raise the server's --max-request-bytes"
             return _refusal(request, 413, "body_too_large", f"{told}; {remedy}")
         except _NoRoom:
-            app.refused("too_many_bytes")
-            told = "too many bytes are being received; try again, or another server"
-            return _refusal(request, 503, "too_many_bytes", told)
+            return _full(request, app)
         except RequestInvalid as error:
             return _refusal(request, 400, "RequestInvalid", str(without_past(error)))
         finally:
@@ -58,6 +56,25 @@ def unpacking(work: Work, app: App, held: ByteBudget, most_bytes: int, turn: asy
             held.hold(-counted[0])
 
     return answer
+
+
+def in_memory(work: Work, app: App, held: ByteBudget) -> Work:
+    """*work* on bodies whose texts are counted as what they take in memory, beside the body; 503 where there is no
+    room."""
+
+    async def answer(request: Request) -> Response:
+        more = await growth(request.body)
+        try:
+            return await work(request) if held.hold(more) else _full(request, app)
+        finally:
+            held.hold(-more)
+
+    return answer
+
+
+def _full(request: Request, app: App) -> Response:
+    app.refused("too_many_bytes")
+    return _refusal(request, 503, "too_many_bytes", "too many bytes are being received; try again, or another server")
 
 
 async def _unpacked(packed: bytes, held: ByteBudget, most_bytes: int, counted: list[int]) -> bytes:
@@ -85,12 +102,7 @@ async def _unpacked(packed: bytes, held: ByteBudget, most_bytes: int, counted: l
         await asyncio.sleep(0)
     if stream.unused_data:
         raise RequestInvalid(field="body", reason="more bytes after the end of its gzip")
-    unpacked = bytes(found)
-    more = grown(unpacked)
-    counted[0] += more
-    if not held.hold(more):
-        raise _NoRoom
-    return unpacked
+    return bytes(found)
 
 
 def _refusal(request: Request, status: int, kind: str, message: str) -> Response:

@@ -29,7 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "train-head": ("samespace.cli.training.train_head:train_head", "Train a small head on a frozen encoder."),
     "vocab": ("samespace.cli.training.vocab:vocab", "Experimental: give an encoder whole-word tokens for a domain."),
     "pretrain": ("samespace.cli.training.pretrain:pretrain", "Experimental: pretrain an encoder on raw texts."),
-    "align": ("samespace.cli.training.align:align", "Bring two frozen encoders into one space."),
+    "align": ("samespace.cli.training.align:align", "Bring two encoders into one space."),
     "evaluate": ("samespace.cli.training.evaluate:evaluate", "Score an encoder or BM25 on a retrieval set."),
     "export": ("samespace.cli.artifacts.export:export", "Turn a checkpoint into a verified artifact."),
     "transform": ("samespace.cli.artifacts.transform:transform", "Choose a linear transform by nDCG@10."),

@@ -117,9 +117,9 @@ def test_the_artifact_says_what_it_is(two: Path, exported: Artifact) -> None:
     assert exported.prompts == {"query": "find: ", "passage": "text: "}
     assert [part.recipe.token_limit for part in exported.parts] == [24, 32]
     assert manifest.provenance["router"] == {
-        "query": f"{two} (query route)", "passage": f"{two} (document route)",
+        "query": f"{two.name} (query route)", "passage": f"{two.name} (document route)",
     }  # fmt: skip
-    assert f"passage is made from `{two} (document route)`" in (exported.folder / "README.md").read_text()
+    assert f"passage is made from `{two.name} (document route)`" in (exported.folder / "README.md").read_text()
     assert [each.name for each in exported.folder.parent.iterdir()] == ["asymmetric"]
 
 
