@@ -25,6 +25,7 @@ SMALL_BYTES: Final = 1 << 16
 """A body of this size is parsed within a few milliseconds, whatever it holds."""
 OTHER_VALUES: Final = 16_384
 """Values beside the texts: ours have a dozen, and who sends token ids is told why they are of no use."""
+FULL: Final = "too many bytes are being received; try again, or another server"
 _SMALL_CHUNK: Final = 64
 """Bytes of a body's chunks on the average, where there are more than `_FEW_CHUNKS`."""
 _FEW_CHUNKS: Final = 4096

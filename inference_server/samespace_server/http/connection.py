@@ -20,7 +20,7 @@ from typing import Final, Literal, cast
 import httptools
 
 from ..budgets import Unread
-from .bodies import chunks_too_small
+from .bodies import FULL, chunks_too_small
 from .host import Host
 from .hosts import is_host
 from .inbox import PIECE_BYTES, Inbox
@@ -394,5 +394,5 @@ class Connection(asyncio.Protocol):
         """Count *size* more bytes (negative: fewer); where that is too much, the client is refused."""
         self._counted_bytes += size
         if not (fits := self._server.held.hold(size)) and size > 0:
-            self._refuse(503, "too_many_bytes", "too many bytes are being received; try again, or another server")
+            self._refuse(503, "too_many_bytes", FULL)
         return fits

@@ -34,8 +34,7 @@ def _reranking(dialect: RerankDialect, spaces: Spaces, watch: Watch, most_texts:
                 with spaces.request(engine):
                     ask = dialect.parse(body)
                     until_us = deadline_us(request.headers.get(b"x-timeout-ms"))
-                    engine.check(ask.query, len(ask.passages))
-                    async with spaces.pair_room(ask.query, ask.passages, request.client, until_us):
+                    async with spaces.pair_room(engine, ask.query, ask.passages, request.client, until_us):
                         found = await engine.rerank(
                             ask.query, ask.passages, deadline_us=until_us, client=request.client
                         )

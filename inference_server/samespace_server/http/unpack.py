@@ -1,8 +1,8 @@
-"""Request bodies in gzip: unpacked a piece at a time, within the limits of bodies that are not.
+"""What a request's body becomes: unpacked where it is gzip, within the limits of bodies that are not, and in memory.
 
 A few kilobytes unpack to many megabytes. So what comes out is counted among the bytes that are held, as bodies are,
 until the request is answered; it is never more than a body may have; and one body is unpacked at a time, because many
-at once would have everybody else wait.
+at once would have everybody else wait. Texts may take more than the body that they came in: that is counted too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from samespace.errors import RequestInvalid, SamespaceError
 
 from ..budgets import ByteBudget
 from ..memory import without_past
-from .bodies import growth
+from .bodies import FULL, growth
 from .messages import App, Request, Response, Work, error_body, json_response
 
 GZIP: Final = b"gzip"
@@ -74,7 +74,7 @@ def in_memory(work: Work, app: App, held: ByteBudget) -> Work:
 
 def _full(request: Request, app: App) -> Response:
     app.refused("too_many_bytes")
-    return _refusal(request, 503, "too_many_bytes", "too many bytes are being received; try again, or another server")
+    return _refusal(request, 503, "too_many_bytes", FULL)
 
 
 async def _unpacked(packed: bytes, held: ByteBudget, most_bytes: int, counted: list[int]) -> bytes:

@@ -34,8 +34,7 @@ class RerankerService(RerankerServicer):
             seen.space_id = engine.reranker_id
             with self._spaces.request(engine):
                 query, passages = request.query, list(request.passages)
-                engine.check(query, len(passages))
-                async with self._spaces.pair_room(query, passages, client, deadline_us):
+                async with self._spaces.pair_room(engine, query, passages, client, deadline_us):
                     found = await engine.rerank(query, passages, deadline_us=deadline_us, client=client)
                 seen.answer = found.answer
                 embedded, timings = found.answer.embedded, found.answer.timings

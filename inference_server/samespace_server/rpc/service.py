@@ -109,7 +109,7 @@ class EncoderService(EncoderServicer):
         left_s = context.time_remaining()
         deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        size = sum(map(sys.getsizeof, request.texts))  # beside the message: one wide character makes a text wide
+        size = _text_bytes(request)  # beside the message, which is counted already
         self._reads.hold(size)
         try:
             return await self._answer(request, "Embed", parent_of(context), client, deadline_us=deadline_us)
@@ -280,7 +280,11 @@ class GrpcServer:
 
 def _held_bytes(request: pb.EmbedRequest) -> int:
     """Of a message that waits: the message, and its texts, which take up to four times as much once more."""
-    return int(request.ByteSize()) + sum(map(sys.getsizeof, request.texts))
+    return int(request.ByteSize()) + _text_bytes(request)
+
+
+def _text_bytes(request: pb.EmbedRequest) -> int:
+    return sum(map(sys.getsizeof, request.texts))
 
 
 def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:

@@ -260,22 +260,22 @@ class Spaces:
         """
         window_chars = engine.loaded.artifact.token_limit * CHARS_PER_TOKEN
         vectors = sum(len(text) // window_chars + 1 for text in texts)
-        if vectors <= SMALL:
-            return nullcontext()
-        left_us = None if deadline_us is None else deadline_us - now_us()
-        return self._room.place(vectors * engine.dims * 4, client, left_us)
+        return nullcontext() if vectors <= SMALL else self._place(vectors * engine.dims * 4, client, deadline_us)
 
     def pair_room(
-        self, query: str, passages: Sequence[str], client: str, deadline_us: int | None
+        self, engine: RerankEngine, query: str, passages: Sequence[str], client: str, deadline_us: int | None
     ) -> AbstractAsyncContextManager[None]:
         """Room for the pairs of a reranker until they are scored: each has a copy of the query, and of its passage.
 
         Raises:
+            RequestInvalid: at once; there would be more of them than there may be.
             DeadlineExceeded: on entering; it did not come in time.
         """
+        engine.check(query, len(passages))
         size = sys.getsizeof(query) * len(passages) + sum(map(sys.getsizeof, passages))
-        if size <= SMALL_PAIRS:
-            return nullcontext()
+        return nullcontext() if size <= SMALL_PAIRS else self._place(size, client, deadline_us)
+
+    def _place(self, size: int, client: str, deadline_us: int | None) -> AbstractAsyncContextManager[None]:
         left_us = None if deadline_us is None else deadline_us - now_us()
         return self._room.place(size, client, left_us)
 

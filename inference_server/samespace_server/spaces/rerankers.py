@@ -80,9 +80,8 @@ class RerankEngine:
     ) -> RerankAnswer:
         """Scores of *passages* for *query*; raises what `Engine.embed` raises.
 
-        Large ones are asked for within `Spaces.pair_room`.
+        Asked for within `Spaces.pair_room`, which refuses what would be too much.
         """
-        self.check(query, len(passages))
         pairs = [pair_text(query, passage) for passage in passages]
         answer = await self._engine.embed(pairs, "passage", deadline_us=deadline_us, client=client)
         logits = answer.vectors[:, 0]

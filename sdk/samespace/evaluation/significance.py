@@ -58,6 +58,17 @@ class Comparison:
         """The first is worse, with p < 0.05."""
         return self.mean < 0 and self.p_value < _LEVEL
 
+    @property
+    def word(self) -> str:
+        """What is shown of the first, in front of the second's name."""
+        return "better than" if self.better else "worse than" if self.worse else "not shown to differ from"
+
+    @property
+    def points(self) -> str:
+        """Mean, interval and p-value in points, hundredths of the metric."""
+        low, high = 100 * self.low, 100 * self.high
+        return f"{100 * self.mean:+.2f} points (95 % between {low:+.2f} and {high:+.2f}, p = {self.p_value:.4f})"
+
     def to_json(self) -> dict[str, Any]:
         """The plain form, for `json.dumps`."""
         return {name: getattr(self, name) for name in self.__slots__}

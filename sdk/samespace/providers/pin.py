@@ -184,7 +184,7 @@ def _require_encoder(door: ProviderDoor, stacked: Float32, mean: Float32, noise:
     """Raise `ServerUnavailable` for (repeats, probes, dims) answers that no single encoder would give."""
     if noise > MOST_NOISE:
         # Repeats of one order agree with each other where it is the order that counts.
-        alike = [each for start in (0, 1) for each in (stacked[start::2],) if len(each) > 1]
+        alike = [each for each in (stacked[::2], stacked[1::2]) if len(each) > 1]
         if alike and all(cosine_distance(row, each[0]).max() <= MOST_NOISE for each in alike for row in each[1:]):
             raise _refused(door, "answers that depend on a text's place in the request, which no encoder's do")
         raise _refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,12 +59,23 @@ def hosting(hosted: Hosted) -> Iterator[Hosted]:
     """Serve it on a free port of loopback."""
     lock = threading.Lock()
 
+    def reply(path: str, body: dict[str, Any], auth: str) -> tuple[int, bytes]:
+        with lock:
+            status, answer = _answer(hosted, path, body, auth)
+        return status, json.dumps(answer).encode()
+
+    with answering(reply) as hosted.url:
+        yield hosted
+
+
+@contextmanager
+def answering(reply: Callable[[str, dict[str, Any], str], tuple[int, bytes]]) -> Iterator[str]:
+    """Answer on a free port of loopback what *reply* gives for a path, a body and an authorization; yields the URL."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            with lock:
-                status, answer = _answer(hosted, self.path, body, self.headers.get("authorization", ""))
-            data = json.dumps(answer).encode()
+            status, data = reply(self.path, body, self.headers.get("authorization", ""))
             self.send_response(status)
             if status == 429:
                 self.send_header("retry-after", "0.01")
@@ -75,11 +86,10 @@ def hosting(hosted: Hosted) -> Iterator[Hosted]:
         def log_message(self, *_: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        hosted.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield hosted
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()

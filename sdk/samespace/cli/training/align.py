@@ -74,13 +74,11 @@ def align(
 
     config = HeadConfig(separate=True, **settings)
     wanted = HeadRequest(data, out, config, allow_leakage, cache, name, replace, drop_leaks=drop_leaks)
-    together = None
-    if joint:
-        said: dict[str, Any] = {"rate": joint_rate, "epochs": joint_epochs}
-        said = {key: value for key, value in said.items() if value is not None}
-        together = JointConfig(**said, seed=config.seed, temperature=config.temperature)
-    elif joint_rate is not None or joint_epochs is not None:
+    both: dict[str, Any] = {"rate": joint_rate, "epochs": joint_epochs}
+    given = {key: value for key, value in both.items() if value is not None}
+    if given and not joint:
         raise ConfigInvalid(key="--joint-rate and --joint-epochs", reason="go with --joint, which is not given")
+    together = JointConfig(**given, seed=config.seed, temperature=config.temperature) if joint else None
     exported = align_encoders(
         query_encoder, passage_encoder, wanted, progress=progress, say=say, show=show, joint=together,
         show_towers=_show_towers,

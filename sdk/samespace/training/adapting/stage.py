@@ -12,11 +12,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-
-from tokenizers import Tokenizer
 
 from ...errors import TrainingFailed
 from ...evaluation import Comparison
@@ -24,6 +22,7 @@ from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...progress import Progress
 from ...text import Role, TextEncoder
 from ..finetuning.config import TrainingConfig
+from ..finetuning.encoding import training_path
 from ..finetuning.loop import Alarmed, fit
 from ..finetuning.model import load_plain, mixtures, save_model
 from ..finetuning.setup import Setup, prepare
@@ -175,13 +174,7 @@ class Workshop:
 def reading(checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
     """The text path of *checkpoint*, cut to what is read in training."""
     limits: Mapping[Role, int] = {"query": QUERY_TOKENS, "passage": PASSAGE_TOKENS}
-    return {
-        role: TextEncoder(
-            Tokenizer.from_buffer(checkpoint.tokenizer),
-            replace(checkpoint.recipe, token_limit=min(limit, checkpoint.recipe.token_limit), window_overlap=0),
-        )
-        for role, limit in limits.items()
-    }
+    return {role: training_path(checkpoint, limit) for role, limit in limits.items()}
 
 
 def compare(scores: Scores, before: Scores, texts: Texts) -> Comparison:

@@ -34,10 +34,11 @@ _STANDS_BEHIND: Final = frozenset(
 )
 """What an auxiliary verb is followed by in a question: "a do while loop" and "best can opener" have none."""
 _WORDS_OF_A_QUESTION: Final = 2
+_NEGATED: Final = "(do|does|did|is|are|was|were|has|have|had|could|should|would)"
 _CONTRACTED: Final = (
     (re.compile(r"\b(?:can ?t|cannot)\b"), "can not"),
     (re.compile(r"\bwon ?t\b"), "will not"),
-    (re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|could|should|would)n ?t\b"), r"\1 not"),
+    (re.compile(rf"\b{_NEGATED}n ?t\b"), r"\1 not"),
     (re.compile(r"\b(what|where|who|when|how|why|that|it|there|here|he|she) s\b"), r"\1 is"),
     (re.compile(r"\b(what|where|who|when|how|that)s\b"), r"\1 is"),
     (re.compile(r"\b(you|they) ?re\b"), r"\1 are"),
@@ -51,7 +52,7 @@ _CONTRACTED: Final = (
 )
 """English contractions as a canonical form has them, also typed without an apostrophe, and what they are short for."""
 _MAY_BE_SHORT: Final = re.compile(
-    r"\b(?:\w{1,2}|cannot|cant|wont|(?:do|does|did|is|are|was|were|has|have|had|could|should|would)nt"
+    rf"\b(?:\w{{1,2}}|cannot|cant|wont|{_NEGATED}nt"
     r"|(?:what|where|who|when|how|that)s|youre|theyre|ive|youve|theyve)\b"
 )
 _ABBREVIATION: Final = re.compile(r"(?<![\w\'’])[A-Z]{2}(?![\w\'’])")
@@ -76,7 +77,7 @@ def asked_words(text: str) -> tuple[str, ...]:
 
 
 def abbreviations(text: str) -> frozenset[str]:
-    """The words of two capitals, in lower case, of a text that is not written in capitals: "ME", "CAN" has three."""
+    """The words of two capitals, in lower case, of a text that is not written in capitals: "ME"."""
     return frozenset(map(str.lower, _ABBREVIATION.findall(text))) if _LOWER.search(text) else frozenset()
 
 

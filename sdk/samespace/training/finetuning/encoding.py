@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from tokenizers import Tokenizer
 
 from ...embed import Model, run_windows
 from ...exporting.fastest import CANNOT, EXPORT_FROM, exported, pays
-from ...model.checkpoint import Overrides, load_checkpoint
+from ...model.checkpoint import Checkpoint, Overrides, load_checkpoint
 from ...runtime import Session
 from ...text import Int64, Role, TextEncoder, Window
 from ...vectors import Float32
@@ -29,6 +30,13 @@ from .model import save_model
 
 _BATCH_TOKENS: Final = 4096
 _TOKENIZED_AT_ONCE: Final = 4096
+
+
+def training_path(checkpoint: Checkpoint, most_tokens: int = 0) -> TextEncoder:
+    """The text path of *checkpoint* in training: windows that share nothing, of *most_tokens* (0: its own limit)."""
+    own = checkpoint.recipe.token_limit
+    recipe = replace(checkpoint.recipe, token_limit=min(most_tokens or own, own), window_overlap=0)
+    return TextEncoder(Tokenizer.from_buffer(checkpoint.tokenizer), recipe)
 
 
 def encode(model: Any, text_encoder: TextEncoder, texts: Sequence[str], role: Role, *, bf16: bool = False) -> Float32:

@@ -47,8 +47,7 @@ def load_model(config: TrainingConfig, recipe: Recipe) -> Any:
         add_adapters(model, config.lora_rank, seed=config.seed)
     if config.layer_norm == "freeze":
         freeze_layer_norms(model)
-    model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
-    model.default_prompt_name = None  # each role has its own
+    set_prompts(model, recipe)
     return model
 
 
@@ -58,6 +57,12 @@ def load_start(config: TrainingConfig) -> Any:
     if config.pooling:
         set_pooling(model, config.pooling)
     return model
+
+
+def set_prompts(model: Any, recipe: Recipe) -> None:
+    """Give *model* the prompts of *recipe*, one for each role and no other."""
+    model.prompts = {"query": recipe.prompts["query"], "document": recipe.prompts["passage"]}
+    model.default_prompt_name = None
 
 
 def set_pooling(model: Any, pooling: str) -> None:

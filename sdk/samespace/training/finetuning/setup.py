@@ -28,7 +28,7 @@ from ..sentinel.vitals import SAMPLE_PAIRS, Sample, spread_evenly
 from .batches import Collator, Guide, Negatives, Taught
 from .config import TrainingConfig
 from .dev_score import DevQuestions
-from .encoding import encode_many, reciprocal_rank
+from .encoding import encode_many, reciprocal_rank, training_path
 from .loop import Mine, TrainingPlan, batches_of, processes
 from .mining import Mining, choose, interleave, rank_bm25, rank_vectors
 from .model import load_model
@@ -333,8 +333,6 @@ def _miner(setup: Setup) -> Mine:
 
 def _text_encoders(config: TrainingConfig, checkpoint: Checkpoint) -> dict[Role, TextEncoder]:
     """The base's text path with the training limits."""
-    from tokenizers import Tokenizer
-
     asked: dict[Role, int] = {"query": config.query_max_tokens, "passage": config.passage_max_tokens}
     encoders: dict[Role, TextEncoder] = {}
     for role, tokens in asked.items():
@@ -343,6 +341,5 @@ def _text_encoders(config: TrainingConfig, checkpoint: Checkpoint) -> dict[Role,
                 key=f"{role}_max_tokens",
                 reason=f"{tokens}; {config.base} takes at most {checkpoint.recipe.token_limit}",
             )
-        recipe = replace(checkpoint.recipe, token_limit=tokens or checkpoint.recipe.token_limit, window_overlap=0)
-        encoders[role] = TextEncoder(Tokenizer.from_buffer(checkpoint.tokenizer), recipe)
+        encoders[role] = training_path(checkpoint, tokens)
     return encoders

@@ -92,11 +92,7 @@ class TrainedHead:
             )
         elif before is not None:
             change = before.change[split]
-            word = "better than" if change.better else "worse than" if change.worse else "not shown to differ from"
-            verdict = (
-                f"; {word} the {before.name}: {100 * change.mean:+.2f} points (95 % between "
-                f"{100 * change.low:+.2f} and {100 * change.high:+.2f}, p = {change.p_value:.4f})"
-            )
+            verdict = f"; {change.word} the {before.name}: {change.points}"
         return f"{what}; nDCG@10 on {split}: {', '.join(told)}{verdict}."
 
 

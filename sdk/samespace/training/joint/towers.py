@@ -18,7 +18,7 @@ from ...exporting.provenance import public_name
 from ...heads import Head, Heads
 from ...model.checkpoint import Checkpoint
 from ...text import ROLES, Role
-from ..finetuning.model import load_plain, save_model, set_dropout
+from ..finetuning.model import load_plain, save_model, set_dropout, set_prompts
 from ..losses.batch import TrainingBatch
 from ..losses.batch_loss import BatchLoss
 from ..scoring.report import CARD
@@ -76,7 +76,6 @@ def _tower(encoder: Checkpoint, head: Head) -> Any:
                 init_weight=torch.from_numpy(layer.weight), init_bias=torch.from_numpy(layer.bias),
             )
         )  # fmt: skip
-    model.prompts = {"query": encoder.recipe.prompts["query"], "document": encoder.recipe.prompts["passage"]}
-    model.default_prompt_name = None  # each role has its own
+    set_prompts(model, encoder.recipe)
     model.similarity_fn_name = "cosine"
     return model.to("cuda") if torch.cuda.is_available() else model.to("cpu")

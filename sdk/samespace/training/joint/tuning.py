@@ -13,13 +13,12 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from ...errors import ConfigInvalid, TrainingFailed
 from ...evaluation import Evaluation, VectorRanker, evaluate
@@ -28,14 +27,15 @@ from ...exporting.provenance import public_name
 from ...heads import Heads
 from ...model.checkpoint import Checkpoint, load_checkpoint
 from ...progress import Progress
-from ...text import ROLES, Role, TextEncoder
+from ...text import ROLES, Role
 from ..data.examples import RELEVANT, Examples
 from ..finetuning.batches import Collator, Negatives
+from ..finetuning.encoding import training_path
 from ..finetuning.loop import batches_of
-from ..heads.choice import CHOOSES
+from ..heads.choice import CHOOSES, score
 from ..heads.data import HeadData
 from ..losses.batch_loss import LossSettings
-from ..losses.masking import Known, known_pairs
+from ..losses.masking import known_pairs
 from . import towers as both
 from .config import JointConfig
 
@@ -79,7 +79,7 @@ class TunedTowers:
 
     @property
     def taken(self) -> JointState:
-        return max(self.states, key=lambda each: (each.dev, -each.epoch))
+        return _best(self.states)
 
     def summary(self) -> str:
         """One sentence: what was taken, and what it is worth on a split that did not choose it."""
@@ -96,18 +96,14 @@ class TunedTowers:
         if "test" not in taken.scored:
             return f"{told}; no other split is held out to say what it is worth"
         change = taken.scored["test"].against(alone.scored["test"])
-        word = "better than" if change.better else "worse than" if change.worse else "not shown to differ from"
-        return (
-            f"{told}; {word} the heads alone on test: nDCG@10 {taken.scored['test'].score.ndcg_10:.4f}, "
-            f"{100 * change.mean:+.2f} points (95 % between {100 * change.low:+.2f} and {100 * change.high:+.2f}, "
-            f"p = {change.p_value:.4f})"
-        )
+        reached = taken.scored["test"].score.ndcg_10
+        return f"{told}; {change.word} the heads alone on test: nDCG@10 {reached:.4f}, {change.points}"
 
     def record(self) -> dict[str, Any]:
         """What provenance keeps."""
         return {
             "summary": self.summary(),
-            "config": {name: getattr(self.config, name) for name in self.config.__slots__},
+            "config": asdict(self.config),
             "taken_epoch": self.taken.epoch,
             "epochs": [
                 {
@@ -135,10 +131,13 @@ def tune(
         TrainingFailed: the loss is no longer a number.
     """
     examples = _right(data)
-    states = [JointState(0, math.nan, None, {split: _of_heads(data, split, heads) for split in data.splits})]
+    alone = {split: score(data, split, heads, name="heads alone") for split in data.splits}
+    states = [JointState(0, math.nan, None, alone)]
     towers = both.build(encoders, heads)
-    known = known_pairs(zip(examples.queries, examples.passages, strict=True), _others(examples))
-    collator = _collator(examples, encoders, known, config)
+    given = [text for texts in examples.negatives for text in texts]
+    known = known_pairs(zip(examples.queries, examples.passages, strict=True), given)
+    paths = {role: training_path(encoder) for role, encoder in encoders.items()}
+    collator = Collator(examples, paths, Negatives(examples.negatives, 1, config.seed), known)
     loss = both.TowersLoss(towers, LossSettings(temperature=config.temperature), known)
     sampler = batches_of(collator, config.batch_size, config.seed)
     optimizer = torch.optim.AdamW(towers.parameters(), lr=config.rate, weight_decay=_DECAY)
@@ -179,18 +178,6 @@ def _right(data: HeadData) -> Examples:
     return replace(data.examples.rows(rows), labelled=False, labels=(1.0,) * len(rows))
 
 
-def _others(examples: Examples) -> list[str]:
-    return [text for texts in examples.negatives for text in texts]
-
-
-def _collator(examples: Examples, encoders: Mapping[Role, Checkpoint], known: Known, config: JointConfig) -> Collator:
-    paths = {
-        role: TextEncoder(Tokenizer.from_buffer(each.tokenizer), replace(each.recipe, window_overlap=0))
-        for role, each in encoders.items()
-    }
-    return Collator(examples, paths, Negatives(examples.negatives, 1, config.seed), known)
-
-
 def _rise_and_fall(steps: int) -> Any:
     rising = max(1, math.ceil(_WARMUP * steps))
     return lambda step: min((step + 1) / rising, (steps - step) / max(1, steps - rising))
@@ -204,10 +191,6 @@ def _step(towers: both.Towers, loss: both.TowersLoss, batch: Any, optimizer: tor
     torch.nn.utils.clip_grad_norm_(towers.parameters(), _LONGEST_GRADIENT)
     optimizer.step()
     return float(found.detach())
-
-
-def _of_heads(data: HeadData, split: str, heads: Heads) -> Evaluation:
-    return evaluate(VectorRanker("heads alone", *data.pooled(split, heads)), data.splits[split].dataset)
 
 
 def _scores(data: HeadData, folders: Folders, progress: Progress) -> dict[str, Evaluation]:
@@ -228,11 +211,14 @@ def _scores(data: HeadData, folders: Folders, progress: Progress) -> dict[str, E
     return found
 
 
+def _best(states: Sequence[JointState]) -> JointState:
+    return max(states, key=lambda each: (each.dev, -each.epoch))
+
+
 def _forget(states: Sequence[JointState]) -> None:
     """Remove the folders of epochs that will not be taken."""
-    best = max(states, key=lambda each: (each.dev, -each.epoch))
     for each in states:
-        if each is not best and each.folders is not None:
+        if each is not _best(states) and each.folders is not None:
             shutil.rmtree(each.folders["query"].parent.parent, ignore_errors=True)
 
 

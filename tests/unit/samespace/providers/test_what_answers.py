@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fakes.providers.hosted import KEY, Hosted
+from fakes.providers.hosted import KEY, Hosted, answering
 from samespace.cli import cli
 from samespace.errors import ConfigInvalid, RequestInvalid, SamespaceError, ServerUnavailable
 from samespace.providers.door import ProviderDoor
@@ -39,24 +37,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
     for name in ("OPENAI_API_KEY", "COHERE_API_KEY"):
         monkeypatch.setenv(name, KEY)
     made = Scripted()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, data = made.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(status)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with answering(lambda _, body, __: made.answer(body)) as made.url:
         yield made
-        server.shutdown()
-        thread.join()
 
 
 def rows(first: str, second: str, one: str = "[1, 2]", other: str = "[5, 1]") -> bytes:
