@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.doc_pages import ROOT, pages, spans, without_blocks
+from fakes.doc_pages import ROOT, pages, spans, without_blocks, without_code
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?:sdk|inference_server|plugin_config|tests|benchmarks|docs|docker|tools|recipes)/[\w./-]*\w")
@@ -20,7 +20,7 @@ WITH_RESULTS = [*pages(), *sorted((ROOT / "benchmarks" / "results").glob("*.md")
 @pytest.mark.parametrize("page", WITH_RESULTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     """The file exists, and has the heading that the link names."""
-    for address in LINK.findall(without_blocks(page)):
+    for address in LINK.findall(without_code(page)):
         if "://" in address:
             continue
         name, _, anchor = address.partition("#")

@@ -14,7 +14,7 @@ TUTORIALS: Final = ROOT / "docs" / "tutorials"
 SECOND_TERMINAL: Final = "in a second terminal"
 ENDS_WITH_ERROR: Final = "ends with an error"
 _FENCE: Final = re.compile(r"^```([a-z]*)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_SPAN: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)", re.DOTALL)
+_SPAN: Final = re.compile(r"(?<!`)`((?:[^`\n]|\n(?!\n))+)`(?!`)")  # a span ends with its paragraph
 _OPERATORS: Final = frozenset({"&&", "||", "|", ";", ">", ">>", "<", "(", ")", "&", "do", "done", "then"})
 _ASSIGNMENT: Final = re.compile(r"[A-Z_]+=.*", re.DOTALL)
 
@@ -52,6 +52,11 @@ def blocks(page: Path) -> list[Block]:
 def without_blocks(page: Path) -> str:
     """The text of *page* with its fenced blocks blanked out, line by line."""
     return _FENCE.sub(lambda found: "\n" * found[0].count("\n"), page.read_text(encoding="utf-8"))
+
+
+def without_code(page: Path) -> str:
+    """The text of *page* with its fenced blocks blanked out, and a word in place of each code span."""
+    return _SPAN.sub("code", without_blocks(page))
 
 
 def spans(page: Path) -> list[str]:
