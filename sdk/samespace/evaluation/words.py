@@ -31,6 +31,8 @@ _TRADE_MARKS: Final = {ord(char): None for char in "©®™℠"}
 _ONE_LETTER: Final = str.maketrans("şţŞŢیکʼʻ", "șțȘȚيك''") | {0x640: None}
 """Letters in two encodings: Romanian's cedilla for its comma, Persian's yeh and kaf, apostrophes that are letters; and
 the stretch within an Arabic word."""
+_RAISED: Final = re.compile(r"(?<=\d)(?=[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2080-\u2089\u2150-\u215e])")
+"""Where a power, an index or a fraction stands behind a digit, whose digits NFKC would make one number with it."""
 _VARIATION: Final = re.compile("[\ufe00-\ufe0f]")
 _ATTRIBUTES: Final = r"(?:\s[^<>=]{0,300}=[^<>]{0,1000})?\s{0,9}/?>"
 _TAG: Final = re.compile(
@@ -93,7 +95,7 @@ def normalised(text: str) -> str:
     variants of a sign."""
     if text.isascii():
         return text.lower()
-    plain = unicodedata.normalize("NFKC", text.translate(_TRADE_MARKS))
+    plain = unicodedata.normalize("NFKC", _RAISED.sub(" ", text.translate(_TRADE_MARKS)))
     seen = "".join(map(_seen, plain.translate(_ONE_LETTER)))
     return unicodedata.normalize("NFKC", _VARIATION.sub("", _in_latin(seen).casefold().replace("i\u0307", "i")))
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from ...errors import DataInvalid
@@ -32,17 +33,43 @@ _OPPOSITES: Final = (
 )  # fmt: skip
 _TOGETHER: Final = ("entail", "equivalent", "duplicate", "paraphrase", "similar", "relevant", "same", "yes", "true")
 _GRADE_WORDS: Final = frozenset({
-    *GRADE_NAMES, "labels", "similarity", "similarityscore", "isduplicate", "goldlabel", "escilabel",
-    "relevancelabel", "relevancescore", "relevancegrade", "relevancejudgment", "relevancejudgement", "judgment",
-    "judgement", "rating", "correct", "iscorrect", "isrelevant", "isselected", "ispositive", "isanswer", "ismatch",
-    "isparaphrase",
+    *GRADE_NAMES, "labels", "similarity", "sim", "judgments", "judgements", "rating", "ratings", "usefulness",
+    "helpfulness", "entailment", "nli", "polarity", "qrel", "qrels", "esci",
 })  # fmt: skip
-"""In lower case, without what joins words."""
+_ENDS_IN: Final = frozenset([
+    "label", "labels", "relevance", "relevancy", "judgment", "judgement", "grade", "rating", "annotation",
+])  # fmt: skip
+"""Last words of names such as `human_label`; a `label_id` and a `label_text` are labels too."""
+_SCORED: Final = frozenset([
+    "rel", "relevance", "relevancy", "relatedness", "similarity", "sim", "sts", "match", "human", "gold", "label",
+    "entailment", "paraphrase", "quality", "usefulness",
+])  # fmt: skip
+"""What a `..._score` is a grade of; one of BM25 or of a teacher is none."""
+_SAID_OF_PAIRS: Final = frozenset([
+    "relevant", "rel", "correct", "selected", "positive", "answer", "match", "matched", "matching", "paraphrase",
+    "duplicate", "dup", "similar", "same", "related", "equivalent", "valid", "accepted", "answerable", "supported",
+    "entailed", "gold", "true", "good", "useful", "helpful", "chosen", "best",
+])  # fmt: skip
+"""What is said of a pair by yes or no: `is_relevant`, `has_answer`, `duplicate`."""
+_SAID_AGAINST: Final = frozenset([
+    "impossible", "negative", "unanswerable", "irrelevant", "wrong", "incorrect", "unrelated", "different", "rejected",
+    "noise", "noisy", "bad", "invalid", "unsupported", "hallucinated",
+])  # fmt: skip
+_IN_FRONT: Final = frozenset(["is", "has", "was", "are"])
+_OR_TEXT: Final = frozenset(["gold", "target", "verdict", "correct", "decision", "relation", "hit"])
+"""Names of columns of other things too: 0, 1 and words for yes and no are grades in them."""
 _AGAINST: Final = frozenset({
-    "i", "n", "f", "no", "false", "irrelevant", "notrelevant", "nonrelevant", "unrelated", "notrelated", "wrong",
-    "incorrect", "bad", "negative", "neg", "none",
+    "i", "n", "f", "no", "false", "irrelevant", "unrelated", "wrong", "incorrect", "bad", "negative", "neg", "none",
+    "contradiction", "contradicts", "contradictory", "refutes", "refuted", "refute", "different", "distinct",
+    "rejected", "mismatch", "unanswerable", "unsupported", "notenoughinfo", "nei", "neutral",
 })  # fmt: skip
 """Words for "not relevant"; "I" is that of Amazon's ESCI."""
+_FOR: Final = frozenset({
+    "y", "t", "yes", "true", "relevant", "related", "right", "correct", "good", "positive", "pos", "entailment",
+    "entails", "supports", "supported", "support", "same", "duplicate", "paraphrase", "similar", "equivalent",
+    "accepted", "match", "answerable",
+})  # fmt: skip
+_NAME_PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def unit_label(where: str, column: str, value: Any, texts: tuple[str, str]) -> float:
@@ -142,14 +169,16 @@ class UnreadGrades:
             unused: names of the row's columns that are not used.
         """
         for column in unused:
-            if _bare(column) not in _GRADE_WORDS:
+            if not (kind := _kind_of_grade(column)):
                 continue
             for value in _each(plain[column]):
                 said = _said(value)
+                if kind == "or text" and not _is_verdict(said):
+                    continue
                 first, was, at = self._first.setdefault(column, (said, value, line))
                 if first != said:
                     self._refuse(where, column, f"is {clipped(value)}, and {clipped(was)} in line {at}")
-                if (isinstance(said, float) and said <= 0) or said in _AGAINST:
+                if _denies(said) != (kind == "against"):
                     self._refuse(where, column, f"is {clipped(value)}, which says that the pair does not fit")
 
     def _refuse(self, where: str, column: str, what: str) -> None:
@@ -158,6 +187,37 @@ class UnreadGrades:
             reason=f"{column!r} {what}; a column of this name is not read, and every row would be a right answer. Call "
             "it label, from 0 to 1, or leave it out where all rows are",
         )
+
+
+@cache
+def _kind_of_grade(column: str) -> str:
+    """What a column is by its name: "" for no grade, "for" or "against" a pair, "or text" where it may be one."""
+    names = [name.lower() for name in _NAME_PARTS.findall(column)]
+    if not names:
+        return ""
+    asked = names[1:] if names[0] in _IN_FRONT else names
+    if len(asked) == 1 and asked[0] in _OR_TEXT and asked == names:
+        return "or text"
+    joined = "".join(asked)
+    if joined in _SAID_AGAINST or (names[0] in _IN_FRONT and not _SAID_AGAINST.isdisjoint(asked)):
+        return "against"
+    scored = len(names) > 1 and names[-1] == "score" and names[-2] in _SCORED
+    said = joined in _SAID_OF_PAIRS or (names[0] in _IN_FRONT and not _SAID_OF_PAIRS.isdisjoint(asked))
+    labelled = names[-1] in _ENDS_IN or (len(names) == 2 and names[0] == "label")
+    return "for" if said or scored or labelled or joined in _GRADE_WORDS or _bare(column) in _GRADE_WORDS else ""
+
+
+def _is_verdict(said: float | str) -> bool:
+    return said in (-1, 0, 1) if isinstance(said, float) else said in _FOR or _denies(said)
+
+
+def _denies(said: float | str) -> bool:
+    """Whether a value says no: 0 and less, or a word for it such as "not relevant"."""
+    if isinstance(said, float):
+        return said <= 0
+    return said in _AGAINST or any(
+        said.startswith(negation) and said.removeprefix(negation) in _FOR for negation in _NEGATIONS
+    )
 
 
 def _bare(text: str) -> str:
@@ -177,6 +237,6 @@ def _said(value: bool | int | float | str) -> float | str:
         return float(value)
     except ValueError:
         bare = _bare(str(value))
-        return 1.0 if bare == "true" else bare
+        return {"true": 1.0, "false": 0.0}.get(bare, bare)
     except OverflowError:  # a whole number beyond what a float can hold
         return str(value)

@@ -17,6 +17,7 @@ What it leaves to others: finding near-duplicates (`near_duplicates`) and texts 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from typing import Final
 
 from ...text import ROLES, Role
 from .containment import inside, longest_run
-from .content import asked_words, content, question_key
+from .content import asked_words, content, is_syllable, question_key
 from .examples import Examples
 from .near_duplicates import DUPLICATE as NEAR
 from .near_duplicates import Leak, Shingles, jaccard, near_among, shingles
@@ -42,6 +43,9 @@ _INSIDE: Final = 0.8
 """Share of a passage that is nearly all of it."""
 _SHIFTED: Final = 0.6
 """Share in one piece from which two passages are cuts of one text."""
+_TITLE: Final = re.compile(r"\n+|[:：]\s|\s[-–—|·]\s")
+"""What a title that stands in front of a passage ends with."""
+_MOST_TITLE: Final = 100
 _LONGER: Final = 1.5
 """Times the length of a passage from which another one holds more than it does."""
 
@@ -159,7 +163,7 @@ def _answers_held(
         for other in others
         if other.share >= _INSIDE or longest_run(answers[place], holders[other.among], _CHARS) >= _SHIFTED
     ]
-    together += _cuts(holders, answers)
+    together += _cuts(among, asked)
     found: dict[str, list[tuple[int, int]]] = {text: [] for text in asked}
     for place, at in together:
         text, other = asked[place], among[at]
@@ -173,18 +177,53 @@ def _answers_held(
 
 
 def _cuts(texts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """(whole, text) of each text that is the beginning of a longer one, but for a last word that was cut."""
-    order = sorted(range(len(wholes)), key=wholes.__getitem__)
-    listed = [wholes[place] for place in order]
+    """(whole, text) of each text that is the beginning of a longer one, whatever title either has in front.
+
+    A beginning behind which texts go on in several ways is a template, and gives nothing away.
+    """
+    bodies = sorted({(body, place) for place, whole in enumerate(wholes) for body in _bodies(whole)})
+    others = sorted({body for text in texts for body in _bodies(text)})
+    listed = [body for body, _ in bodies]
     for at, text in enumerate(texts):
-        beginning = text.rpartition(" ")[0]
-        if len(beginning) < _FEWEST + _CHARS:
-            continue
-        for place in range(bisect_left(listed, beginning), len(listed)):
-            if not listed[place].startswith(beginning):
-                break
-            if len(listed[place]) > len(text):
-                yield order[place], at
+        found: set[int] = set()
+        for body in _bodies(text):
+            beginning = _beginning(body)
+            longer = [row for row in _starting(listed, beginning) if len(listed[row]) > len(body)] if beginning else []
+            if longer and not _is_template(
+                beginning, [*(listed[row] for row in longer), *(others[row] for row in _starting(others, beginning))]
+            ):
+                found.update(bodies[row][1] for row in longer)
+        yield from ((place, at) for place in sorted(found))
+
+
+def _bodies(text: str) -> set[str]:
+    """The canonical form of *text*, and of what is behind each title that it may have in front."""
+    edges = [found.end() for found in _TITLE.finditer(text[:_MOST_TITLE])]
+    return {plain(text), *(plain(text[edge:]) for edge in edges)}
+
+
+def _beginning(text: str) -> str:
+    """*text* without its end, where a word may be cut or "read more" be added; "" where too little is left."""
+    least, end = (_FEWEST + _CHARS, _CHARS) if len(pieces(text)) < len(text) / 2 else (_FEWEST // 2, _CHARS // 2)
+    if len(text) - end < least:  # a short one, without its last word alone
+        text = text.rpartition(" ")[0]
+        return text if len(text) >= least else ""
+    return text[:-end]
+
+
+def _starting(listed: Sequence[str], beginning: str) -> Iterator[int]:
+    """The places of what begins so, in a list that is sorted."""
+    for place in range(bisect_left(listed, beginning), len(listed)):
+        if not listed[place].startswith(beginning):
+            return
+        yield place
+
+
+def _is_template(beginning: str, texts: Sequence[str]) -> bool:
+    """Whether *texts* go on in several ways, behind what all begin with."""
+    rests = sorted((text[len(beginning) + _CHARS :][:_FEWEST] for text in texts), key=len)
+    rests = [rest for rest in rests if rest]
+    return any(not rests[-1].startswith(rest) for rest in rests)
 
 
 def holds_answer(answer: str, holder: str, asked: str, question: str) -> bool:
@@ -318,11 +357,11 @@ def told_apart(left: str, right: str, left_query: str, right_query: str) -> bool
 
 @lru_cache(maxsize=20_000)
 def _words(passage: str) -> frozenset[str]:
-    return content(passage).union(pieces(bare(passage)))
+    return content(passage).union(word for word in pieces(bare(passage)) if not is_syllable(word))
 
 
 def _asked(query: str) -> frozenset[str]:
-    return content(query).union(asked_words(query))
+    return content(query).union(word for word in asked_words(query) if not is_syllable(word))
 
 
 @lru_cache(maxsize=20_000)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from .containment import inside
-from .content import words_that_tell
+from .question_words import PERSONS, abbreviations, spelled, words_that_tell
 from .wrapping import bare, numbered_apart, parts, pieces, plain, unaccented
 
 _HELD: Final = 0.8
@@ -36,13 +36,18 @@ Laid = tuple[tuple[str, ...], frozenset[int]]
 
 
 @lru_cache(maxsize=65_536)
-def laid_out(text: str, accents: bool = True) -> Laid:
-    """The stems of *text* in order, and at which of them a sentence, a line or what follows a colon begins."""
+def laid_out(text: str, accents: bool = True, names: frozenset[str] = frozenset()) -> Laid:
+    """The words of *text* that tell, in order, and at which of them a sentence, a line or what follows a colon begins.
+
+    Args:
+        names: words that tell whatever else they may be, beside the abbreviations of *text*.
+    """
     stems: list[str] = []
     starts = set()
-    for part in parts(text):
+    names |= abbreviations(text)
+    for part in parts(spelled(text)):
         starts.add(len(stems))
-        stems += words_that_tell(pieces(part if accents else unaccented(part)))
+        stems += words_that_tell(pieces(part if accents else unaccented(part)), names)
     return tuple(stems), frozenset(starts)
 
 
@@ -69,9 +74,15 @@ class TextsThatAsk:
         if numbered_apart(text, question):
             return False
         accents = all(bare(each) != plain(each) for each in (text, question))
-        (stems, starts), (wanted, _) = laid_out(text, accents), laid_out(question, accents)
+        names = abbreviations(question)
+        stems, starts = laid_out(text, accents, names)
+        names |= abbreviations(text)
         word_for_word = f" {plain(question)} " in f" {plain(text)} "
-        return any(self._apart(stems, starts, at, at + len(wanted), word_for_word) for at in _places(wanted, stems))
+        return any(
+            self._apart(stems, starts, at, at + len(wanted), word_for_word)
+            for wanted in {laid_out(question, accents, names)[0], laid_out(question, accents, names | PERSONS)[0]}
+            for at in _places(wanted, stems)
+        )
 
     def _apart(self, stems: tuple[str, ...], starts: frozenset[int], low: int, high: int, word_for_word: bool) -> bool:
         """Whether what stands before *low* and from *high* on is no part of what stands between."""

@@ -39,8 +39,11 @@ _COUNTS: Final = re.compile(
     r"\A\s*(?:q|qn|faq|question|frage|pregunta|pergunta|domanda|vraag|вопрос|问题|問題|問|问|質問|질문)(?![^\W\d_])",
     re.IGNORECASE,
 )
-_LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,500})\]\([^()\s]{1,500}\)")
-"""A link or a picture of markdown: what is shown, and where it leads."""
+_LINK: Final = re.compile(
+    r"!?\[([^\[\]\n]{1,500})\]"
+    r"\((?=[^()\s]{0,500}[/#.:])[^()\s]{1,500}(?:\([^()\s]{0,200}\)[^()\s]{0,200})?(?:[ \t]+\"[^\"\n]{0,300}\")?\)"
+)
+"""A link or a picture of markdown: what is shown, and where it leads. `ops[0](3)` leads nowhere."""
 _TIMES: Final = 3
 _COUNTED: Final = 10
 _LEFT_OUT: Final = re.compile("[\u0591-\u05c7\u064b-\u0652]")

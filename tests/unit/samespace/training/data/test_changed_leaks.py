@@ -72,6 +72,10 @@ ANSWERS: dict[str, Callable[[int], str]] = {
     "shifted": lambda n: f"{HELD[n][1][80:]} {OTHER[n][1][:80]}",
     "title": lambda n: f"{said(f't{n}', 20)}\n{HELD[n][1]}",
     "cut": lambda n: HELD[n][1][:150],
+    "cut behind a title": lambda n: f"{said(f't{n}', 3)}\n{HELD[n][1][:150]}",
+    "cut behind titles": lambda n: f"{said(f't{n}', 2)} | {said(f'u{n}', 1)}\n{HELD[n][1][:150]}",
+    "cut, with more to read": lambda n: f"{HELD[n][1][:150]}... Read more",
+    "cut behind a date": lambda n: f"12 May 2020 \u2014 {HELD[n][1][:150]}",
     "label": lambda n: f"passage: {HELD[n][1]}",
 }
 
@@ -83,6 +87,39 @@ def test_an_answer_inside_a_trained_passage_leaks(form: str) -> None:
     found = leakage_between(trained, examples(HELD))
     assert {leak.held_out for leak in found.leaks} == set(range(15))
     assert found.trained_rows == set(range(20, 35))
+
+
+def test_a_cut_leaks_whose_whole_has_a_title() -> None:
+    trained = examples(OTHER[20:] + [(OTHER[n][0], HELD[n][1][:150]) for n in range(15)])
+    found = leakage_between(trained, examples([(q, f"{said(f't{n}', 3)}\n{p}") for n, (q, p) in enumerate(HELD)]))
+    assert {leak.held_out for leak in found.leaks} == set(range(15))
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        (
+            "\u7cd6\u5c3f\u75c5\u306f\u30a4\u30f3\u30b9\u30ea\u30f3\u306e\u4f5c\u7528\u304c\u5341\u5206\u3067\u306a\u3044\u305f\u3081\u306b\u8840\u7cd6\u5024\u304c\u6162\u6027\u7684\u306b\u9ad8\u304f\u306a\u308b\u75c5\u6c17\u3067\u3059\u3002\u4e3b\u306a\u75c7\u72b6\u306f\u3001\u306e\u3069\u306e\u6e07\u304d\u3001\u591a\u5c3f\u3001\u4f53\u91cd\u6e1b\u5c11\u3001\u75b2\u308c\u3084\u3059\u3055\u306a\u3069\u3067\u3001\u653e\u7f6e\u3059\u308b\u3068\u76ee\u3084\u814e\u81d3\u306b\u5408\u4f75\u75c7\u3092\u5f15\u304d\u8d77\u3053\u3059\u3053\u3068\u304c\u3042\u308a\u307e\u305b\u3093",
+            60,
+        ),
+        (
+            "\u0e42\u0e23\u0e04\u0e40\u0e1a\u0e32\u0e2b\u0e27\u0e32\u0e19\u0e40\u0e1b\u0e47\u0e19\u0e42\u0e23\u0e04\u0e40\u0e23\u0e37\u0e49\u0e2d\u0e23\u0e31\u0e07\u0e17\u0e35\u0e48\u0e40\u0e01\u0e34\u0e14\u0e08\u0e32\u0e01\u0e04\u0e27\u0e32\u0e21\u0e1c\u0e34\u0e14\u0e1b\u0e01\u0e15\u0e34\u0e02\u0e2d\u0e07\u0e23\u0e48\u0e32\u0e07\u0e01\u0e32\u0e22\u0e43\u0e19\u0e01\u0e32\u0e23\u0e1c\u0e25\u0e34\u0e15\u0e2e\u0e2d\u0e23\u0e4c\u0e42\u0e21\u0e19\u0e2d\u0e34\u0e19\u0e0b\u0e39\u0e25\u0e34\u0e19\u0e17\u0e33\u0e43\u0e2b\u0e49\u0e23\u0e30\u0e14\u0e31\u0e1a\u0e19\u0e49\u0e33\u0e15\u0e32\u0e25\u0e43\u0e19\u0e40\u0e25\u0e37\u0e2d\u0e14\u0e2a\u0e39\u0e07\u0e40\u0e01\u0e34\u0e19\u0e1b\u0e01\u0e15\u0e34",
+            100,
+        ),
+    ],
+    ids=["Japanese", "Thai"],
+)
+def test_a_cut_leaks_where_no_space_is_to_cut_at(text: str, cut: int) -> None:
+    trained = examples([("\u7cd6\u5c3f\u75c5\u3068\u306f\u4f55\u3067\u3059\u304b", text[:cut]), *OTHER])
+    assert leakage_between(trained, examples([("\u7cd6\u5c3f\u75c5\u306f\u3069\u3093\u306a\u75c5\u6c17", text)])).leaks
+
+
+def test_pages_that_begin_alike_are_a_template_and_no_cuts() -> None:
+    """The beginning that all have, trained alone, says nothing of what one of them is asked for."""
+    common = "We sell tools for house and garden, ship to every country, and take all of them back within thirty days."
+    trained = examples([("which shop sells tools", f"{common} Ask us by phone."), *OTHER])
+    held = examples([(f"how heavy is model {q}", f"{common} This is how it is made: {p}") for q, p in HELD])
+    assert not leakage_between(trained, held).leaks
 
 
 @pytest.mark.parametrize("most", [5_000, 20_000])

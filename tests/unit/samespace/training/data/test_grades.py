@@ -46,18 +46,58 @@ OTHERS = (
     "Relevance",
     "isRelevant",
     "SCORE",
+    *("duplicate", "is_dup", "paraphrase", "entailment", "relatedness_score", "rel_score", "Relevance Score"),
+    *("human_label", "binary_label", "label_id", "label_text", "isRel", "gold", "target", "verdict", "qrel"),
+    *("is_answerable", "answerable", "has_answer", "is_valid", "accepted", "is_accepted", "usefulness", "relation"),
 )
 
 
 @pytest.mark.parametrize("column", [*(name for name in GRADE_NAMES if name not in LABEL), *OTHERS])
 @pytest.mark.parametrize(
-    "values", [(1, 0), (0, 0), (2, 1), (True, False), (False, False), (-1, -1), ("E", "I"), ("no", "no")]
+    "values", [(1, 0), (0, 0), (True, False), (False, False), (-1, -1), ("yes", "no"), ("no", "no")]
 )
 def test_a_column_of_grades_is_not_passed_over(tmp_path: Path, column: str, values: tuple[Any, Any]) -> None:
     """Rows that said "not relevant" were right answers, and nothing was said."""
     path = pairs(tmp_path / "test.jsonl", [{column: value} for value in values])
     with pytest.raises(DataInvalid, match=f"line [12]: {column!r} is .* Call it label, from 0 to 1, or leave it out"):
         read_dataset(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("score", (2, 1)),
+        ("esci_label", ("E", "I")),
+        ("label_text", ("duplicate", "not duplicate")),
+        ("label_text", ("not duplicate", "not duplicate")),
+        ("entailment", ("contradiction", "contradiction")),
+        ("verdict", ("SUPPORTS", "REFUTES")),
+        ("human_label", ("irrelevant", "irrelevant")),
+        *((f"is_{name}", values) for name in ("impossible", "negative") for values in ((True, True), (0, 1))),
+        ("unanswerable", ("yes", "yes")),
+    ],
+)
+def test_words_and_columns_that_say_no_are_not_passed_over(
+    tmp_path: Path, column: str, values: tuple[Any, Any]
+) -> None:
+    path = pairs(tmp_path / "test.jsonl", [{column: value} for value in values])
+    with pytest.raises(DataInvalid, match=f"line [12]: {column!r} is "):
+        read_dataset(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("is_impossible", (False, False)),
+        ("correct", ("A", "D")),
+        ("target", ("a summary", "another")),
+        ("stars", (5, 1)),
+    ],
+)
+def test_what_says_no_of_no_row_is_fine(tmp_path: Path, column: str, values: tuple[Any, Any]) -> None:
+    """No row is impossible; choices of a test, texts and ratings of other things are no grades."""
+    path = pairs(tmp_path / "test.jsonl", [{column: value} for value in values])
+    assert len(read_dataset(path.parent).query_ids) == 2
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl"])
