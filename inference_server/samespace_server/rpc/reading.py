@@ -13,8 +13,10 @@ What it leaves to others: who may call at all (`access`), the kernel (`sockets`)
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +49,11 @@ class _Pending:
     since_ms: int
     must_come: bool
     refusal: SamespaceError | None = field(default=None)
+
+
+def size_of(texts: Iterable[str]) -> int:
+    """Bytes that *texts* take as Python's strings."""
+    return sum(map(sys.getsizeof, texts))
 
 
 class Reads:
@@ -126,6 +133,20 @@ class Reads:
     def release(self, size: int) -> None:
         """Count *size* bytes fewer."""
         self.budget.hold(-size)
+
+    @contextmanager
+    def texts(self, texts: Iterable[str]) -> Iterator[None]:
+        """Count *texts* beside their message, which has them once more: up to four times as large in memory.
+
+        Raises:
+            Overloaded: there are too many.
+        """
+        size = size_of(texts)
+        self.hold(size)
+        try:
+            yield
+        finally:
+            self.release(size)
 
     # -- what does not come
 

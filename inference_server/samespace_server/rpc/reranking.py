@@ -14,6 +14,7 @@ from ..security.tokens import Guard
 from ..spaces.registry import Spaces
 from ..spaces.rerankers import RerankEngine
 from .access import client_of, parent_of
+from .reading import Reads
 
 SERVICE: Final = "samespace.v1.Reranker"
 
@@ -21,15 +22,17 @@ SERVICE: Final = "samespace.v1.Reranker"
 class RerankerService(RerankerServicer):
     """The contract's two calls over the server's rerankers."""
 
-    def __init__(self, spaces: Spaces, watch: Watch, guard: Guard) -> None:
-        self._spaces, self._watch, self._guard = spaces, watch, guard
+    def __init__(self, spaces: Spaces, watch: Watch, reads: Reads, guard: Guard) -> None:
+        """*reads* counts what came."""
+        self._spaces, self._watch, self._reads, self._guard = spaces, watch, reads, guard
 
     async def Rerank(self, request: pb.RerankRequest, context: Any) -> pb.RerankReply:  # noqa: N802 - the contract's name
         """One query and its passages."""
         left_s = context.time_remaining()
         deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        with self._watch.request("Rerank", parent_of(context)) as seen:
+        watched = self._watch.request("Rerank", parent_of(context))
+        with self._reads.texts((request.query, *request.passages)), watched as seen:
             engine = self._spaces.find_reranker(request.reranker_id)
             seen.space_id = engine.reranker_id
             with self._spaces.request(engine):

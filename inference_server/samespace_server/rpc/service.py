@@ -7,7 +7,6 @@ further, and HTTP/2's flow control makes the sender wait.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -36,7 +35,7 @@ from .access import Certificates, RefuseUnknown, bounds, client_of, parent_of
 from .calls import ReadWithin
 from .floods import FloodGuard
 from .health import Health
-from .reading import Reads
+from .reading import Reads, size_of
 from .reranking import SERVICE as RERANKER
 from .reranking import RerankerService
 from .sockets import Sockets
@@ -109,12 +108,8 @@ class EncoderService(EncoderServicer):
         left_s = context.time_remaining()
         deadline_us = None if left_s is None else now_us() + int(left_s * 1e6)
         client = client_of(self._guard, context.invocation_metadata(), context.peer())
-        size = _text_bytes(request)  # beside the message, which is counted already
-        self._reads.hold(size)
-        try:
+        with self._reads.texts(request.texts):
             return await self._answer(request, "Embed", parent_of(context), client, deadline_us=deadline_us)
-        finally:
-            self._reads.release(size)
 
     async def EmbedStream(self, requests: AsyncIterator[pb.EmbedRequest], context: Any) -> None:  # noqa: N802
         """Many lists of texts, answered in order; the first failure ends the stream."""
@@ -241,7 +236,7 @@ class GrpcServer:
         service = EncoderService(spaces, watch, telemetry, (reads, answers), guard)
         self._streams = service.streams
         add_EncoderServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
-        add_RerankerServicer_to_server(RerankerService(spaces, watch, guard), self._server)  # type: ignore[no-untyped-call]
+        add_RerankerServicer_to_server(RerankerService(spaces, watch, reads, guard), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(Health(spaces, SERVICE, RERANKER), self._server)
         reflection.enable_server_reflection(
             (SERVICE, RERANKER, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
@@ -280,11 +275,7 @@ class GrpcServer:
 
 def _held_bytes(request: pb.EmbedRequest) -> int:
     """Of a message that waits: the message, and its texts, which take up to four times as much once more."""
-    return int(request.ByteSize()) + _text_bytes(request)
-
-
-def _text_bytes(request: pb.EmbedRequest) -> int:
-    return sum(map(sys.getsizeof, request.texts))
+    return int(request.ByteSize()) + size_of(request.texts)
 
 
 def _known(known: dict[int, Any], code: int, field: str, expected: str) -> Any:

@@ -30,6 +30,20 @@ CHOOSES = "dev"
 Tick = Callable[[int], None]
 
 
+def no_verdict(points: float, against: str, split: str, seen: int) -> str:
+    """What is said of a change on a split that cannot judge it.
+
+    Args:
+        points: of nDCG@10, times 100.
+        seen: questions of *split* that are trained on; 0 where it chose the rate and the step.
+    """
+    why = f"{seen} questions of which are trained on" if seen else "which chose the rate and the step"
+    return (
+        f"{points:+.2f} points against the {against} on {split}, {why}: too good to be believed, and no p-value; score "
+        "a test split"
+    )
+
+
 @dataclass(frozen=True)
 class Tried:
     """One training.

@@ -23,7 +23,7 @@ from ...model.checkpoint import Checkpoint
 from ...progress import Progress
 from ...text import ROLES, Role
 from ..sentinel.judge import Alarm
-from .choice import Compared, Tried, alarms, chosen, compare, probe
+from .choice import Compared, Tried, alarms, chosen, compare, no_verdict, probe
 from .config import RATES, HeadConfig
 from .data import HeadData
 from .fit import examples, start, trivial_loss
@@ -85,11 +85,7 @@ class TrainedHead:
         seen = self.data.get("trained_on", {}).get(split, 0)
         if before is not None and (seen or split not in before.change):
             points = 100 * (rows["head"].scores[split] - before.scores[split])
-            why = f"{seen} questions of which are trained on" if seen else "which chose the rate and the step"
-            verdict = (
-                f"; {points:+.2f} points against the {before.name} on {split}, {why}: too good to be believed, and no "
-                "p-value; score a test split"
-            )
+            verdict = f"; {no_verdict(points, before.name, split, seen)}"
         elif before is not None:
             change = before.change[split]
             verdict = f"; {change.word} the {before.name}: {change.points}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from ..data.examples import RELEVANT, Examples
 from ..finetuning.batches import Collator, Negatives
 from ..finetuning.encoding import training_path
 from ..finetuning.loop import batches_of
-from ..heads.choice import CHOOSES, score
+from ..heads.choice import CHOOSES, no_verdict, score
 from ..heads.data import HeadData
 from ..losses.batch_loss import LossSettings
 from ..losses.masking import known_pairs
@@ -71,11 +71,13 @@ class TunedTowers:
 
     Attributes:
         states: the heads alone, and each epoch.
+        seen: split -> questions of it that are trained on.
         taken: the best on the development split; of equal ones the first.
     """
 
     config: JointConfig
     states: Sequence[JointState]
+    seen: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def taken(self) -> JointState:
@@ -84,19 +86,23 @@ class TunedTowers:
     def summary(self) -> str:
         """One sentence: what was taken, and what it is worth on a split that did not choose it."""
         taken, alone = self.taken, self.states[0]
+        known = self.seen.get(CHOOSES, 0)
+        doubt = f", {known} questions of which are trained on: no epoch is chosen fairly" if known else ""
         if taken.folders is None:
             best = max(each.dev for each in self.states[1:])
             return (
                 f"the encoders stay as they are: no epoch is better on {CHOOSES} than the heads alone "
-                f"({best:.4f}, heads {alone.dev:.4f})"
+                f"({best:.4f}, heads {alone.dev:.4f}){doubt}"
             )
-        told = (
-            f"epoch {taken.epoch} of {self.config.epochs}, chosen on {CHOOSES} ({taken.dev:.4f}, heads {alone.dev:.4f})"
-        )
+        on_dev = f"({taken.dev:.4f}, heads {alone.dev:.4f})"
+        told = f"epoch {taken.epoch} of {self.config.epochs}, chosen on {CHOOSES} {on_dev}{doubt}"
         if "test" not in taken.scored:
             return f"{told}; no other split is held out to say what it is worth"
-        change = taken.scored["test"].against(alone.scored["test"])
         reached = taken.scored["test"].score.ndcg_10
+        if seen := self.seen.get("test", 0):
+            points = 100 * (reached - alone.scored["test"].score.ndcg_10)
+            return f"{told}; nDCG@10 on test {reached:.4f}, {no_verdict(points, 'heads alone', 'test', seen)}"
+        change = taken.scored["test"].against(alone.scored["test"])
         return f"{told}; {change.word} the heads alone on test: nDCG@10 {reached:.4f}, {change.points}"
 
     def record(self) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def tune(
             both.save(towers, encoders, folders)
             states.append(JointState(epoch, sum(losses) / len(losses), folders, _scores(data, folders, progress)))
             _forget(states)
-    return TunedTowers(config, states)
+    return TunedTowers(config, states, data.record.get("trained_on", {}))
 
 
 def _right(data: HeadData) -> Examples:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -138,6 +140,26 @@ def test_epochs_that_do_not_help_leave_the_heads_alone(tuned: tuple[TunedTowers,
     assert worse.taken is found.taken  # an equal one later is not
     alone = TunedTowers(FAST, (found.states[0], found.states[0]))
     assert alone.taken.folders is None and "stay as they are" in alone.summary()
+
+
+def test_a_split_that_is_trained_on_judges_nothing(
+    pair: dict[Role, Path], asked: Path, cache: Path, tmp_path: Path
+) -> None:
+    """Its questions were trained on, with leave, and `align --joint` gave a p-value all the same."""
+    folder = tmp_path / "leaks"
+    shutil.copytree(asked, folder)
+    rows = {split: (folder / "qrels" / f"{split}.tsv").read_text().splitlines() for split in ("train", "dev", "test")}
+    seen = [*rows["train"], *rows["dev"][:2], *rows["test"][:3]]
+    (folder / "qrels" / "train.tsv").write_text("\n".join(seen))
+    encoders = {role: load_checkpoint(str(pair[role])) for role in ROLES}
+    frozen = {role: FrozenEncoder(role, encoders[role], cache) for role in ROLES}
+    data = of_texts(folder, frozen, silent, allow_leakage="all")
+    found = tune(data, encoders, start(data, HeadConfig(separate=True)), replace(FAST, epochs=1), tmp_path, silent)
+    for states in (found.states[1:], [found.states[0], found.states[0]]):  # one that is taken, and none
+        said = replace(found, states=[found.states[0], *states]).summary()
+        assert ", 2 questions of which are trained on: no epoch is chosen fairly" in said and "p =" not in said
+    taken = replace(found, states=[found.states[1], found.states[1]])
+    assert "on test, 3 questions of which are trained on: too good to be believed" in taken.summary()
 
 
 def test_the_command_writes_a_two_tower_that_verifies(
