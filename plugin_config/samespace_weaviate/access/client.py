@@ -205,15 +205,25 @@ class Store(QueryCalls):
         silent: list[WeaviateUnavailable] = []
         for member in self.members:
             try:
-                client = self._clients.get(str(member)) or _connected(member)
+                found[str(member)] = self.through(str(member))
             except WeaviateUnavailable as error:
                 silent.append(error)
-                continue
-            self._clients[str(member)] = client
-            found[str(member)] = copy.copy(self)
-            found[str(member)].client = client
         if len(silent) > spare(replicas, level):
             raise silent[0]
+        return found
+
+    def through(self, address: str) -> Self:
+        """The same connection, whose searches go to the known node *address*; "" is this connection itself.
+
+        Raises:
+            WeaviateUnavailable: the node does not answer, over REST or gRPC.
+        """
+        if not address:
+            return self
+        member = next(each for each in self.members if str(each) == address)
+        self._clients[address] = self._clients.get(address) or _connected(member)
+        found = copy.copy(self)
+        found.client = self._clients[address]
         return found
 
     def unasked(self, name: str, asked: Collection[str]) -> tuple[str, ...]:

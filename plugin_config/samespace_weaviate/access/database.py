@@ -204,6 +204,13 @@ class SearchDatabase(TenantBound, Protocol):
         Nodes that may be away at this level are left out when they do not answer.
         """
 
+    def through(self, address: str) -> Self:
+        """The same database, whose searches go to the known node *address*, a key of `each_node`; "" is itself.
+
+        Raises:
+            WeaviateUnavailable: the node does not answer.
+        """
+
     def unasked(self, name: str, asked: Collection[str]) -> tuple[str, ...]:
         """Nodes that hold replicas and are not among *asked*, the keys of `each_index`; for people."""
 

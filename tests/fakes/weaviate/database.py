@@ -107,6 +107,10 @@ class FakeDatabase:
         """One replica."""
         return {"": self}
 
+    def through(self, address: str) -> Any:
+        """One node."""
+        return self
+
     def unasked(self, name: str, asked: object) -> tuple[str, ...]:
         """None."""
         return ()

@@ -137,6 +137,10 @@ class FakeWeaviate:
         """One replica."""
         return {"": self}
 
+    def through(self, address: str) -> Any:
+        """One node."""
+        return self
+
     def unasked(self, name: str, asked: Any) -> tuple[str, ...]:
         """None."""
         return ()
@@ -294,6 +298,10 @@ class OfTenant:
     def each_index(self, name: str, consistency: Any = None) -> dict[str, Any]:
         """One replica."""
         return {"": self}
+
+    def through(self, address: str) -> Any:
+        """One node."""
+        return self
 
     def unasked(self, name: str, asked: Any) -> tuple[str, ...]:
         """None."""

@@ -200,14 +200,15 @@ def _check_watch(wish: str, strategy: str, options: Mapping[str, Any]) -> None:
 def _watched(database: Database, options: Mapping[str, Any], migration: Migration) -> Watched:
     """Look at every guard until the time is up, or one fails."""
     from samespace_weaviate.access.patience import NONE
-    from samespace_weaviate.cutover.watch import judged_guard, pin_guard, query_guard, watch
+    from samespace_weaviate.cutover.watch import MOST_TENANTS, judged_guard, pin_guard, query_guard, watch
 
     database = database.patient(NONE)  # an answer that has to be waited for is what a guard is there to see
     queries, own = query_guard(database, migration, queries_of(options["queries"]))
     guards = [pin_guard(database, migration), queries]
     if options["judged"] is not None:
         guards.append(judged_guard(partial(_compared, own, options, migration)))
-    one = "; queries are asked of one tenant alone, the first with objects" if migration.tenants else ""
+    one = f"; queries are asked of up to {MOST_TENANTS} tenants with objects in turn" if migration.tenants else ""
+    one += ", the judged ones of the first" if migration.tenants and options["judged"] is not None else ""
     names = ", ".join(guard.name for guard in guards)
     say(wrapped(f"Watching {migration.alias} for {options['watch_s']:.0f} s: {names}{one}."))
     return watch(guards, options["watch_s"])

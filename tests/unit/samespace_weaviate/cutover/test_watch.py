@@ -5,18 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from samespace.errors import GuardFailed, MigrationBlocked, WeaviateError
+from samespace.errors import GuardFailed, MigrationBlocked, WeaviateError, WeaviateUnavailable
 from samespace_weaviate.access.values import StoredObject
 from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
-from samespace_weaviate.cutover.watch import QueryGuard, SwitchGuard, Watched, judged_guard, query_guard, watch
+from samespace_weaviate.cutover.watch import (
+    Place,
+    QueryGuard,
+    SwitchGuard,
+    Watched,
+    judged_guard,
+    pin_guard,
+    query_guard,
+    watch,
+)
 from samespace_weaviate.migration import Migration, MigrationState
 from samespace_weaviate.migration import session as sessions
 from samespace_weaviate.migration.refusals.wishes import Asked
@@ -115,7 +125,7 @@ def test_answers_that_end_are_no_guard_that_held() -> None:
     """The encoders' server dies after the first look; one answer does not stand for a quarter of an hour."""
     clock = Clock()
     asked = Both(clock)
-    asks = QueryGuard(asked, MIGRATION, ["a"], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [Place(asked, ["a"])], clock=clock)  # type: ignore[arg-type]
     looks = iter(range(99))
 
     def look() -> str:
@@ -132,11 +142,18 @@ MIGRATION = Migration("m", "A", False, "A_old", "A_new", "e_1", "e_2", "1", "2",
 
 @dataclass
 class Both:
-    """Two collections: how many each finds and how many seconds it takes, or why it does not answer."""
+    """Two collections: how many each finds and how many seconds it takes, or why it does not answer.
+
+    Nodes that are named answer otherwise.
+    """
 
     clock: Clock
     old: tuple[int, float] | str = (10, 0.01)
     new: tuple[int, float] | str = (10, 0.01)
+    nodes: dict[str, Both] = field(default_factory=dict)
+
+    def through(self, address: str) -> Both:
+        return self.nodes.get(address, self)
 
     def near_text(self, name: str, vector: str, query: str, limit: int, *, bare: bool) -> list[int]:
         said = self.old if name == "A_old" else self.new
@@ -162,7 +179,7 @@ class Both:
 def test_queries_are_asked_of_both(old: tuple[int, float] | str, new: tuple[int, float] | str, failed: str) -> None:
     """What the old collection does and the new one does not is a failure; what neither does is none."""
     clock = Clock()
-    asks = QueryGuard(Both(clock, old, new), MIGRATION, ["a", "b", "c"], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [Place(Both(clock, old, new), ["a", "b", "c"])], clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look))
     assert (failed in found.failed) if failed else (found.failed == "")
 
@@ -173,7 +190,7 @@ def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: boo
     """A guard that had nothing to look at did not hold; an old collection without a module excuses no new one."""
     clock = Clock()
     asked = Both(clock, "no module", answers)
-    asks = QueryGuard(asked, MIGRATION, ["a"], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [Place(asked, ["a"])], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     if old_answers:
         assert not found.failed and found.unseen == (
@@ -185,17 +202,42 @@ def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: boo
         assert not found.failed and not found.unseen
 
 
+@pytest.mark.parametrize(
+    ("lost", "failed", "unseen"),
+    [
+        (
+            {"new": "no route to the encoder"},
+            "A_new (node n2) does not answer a query by text, A_old does: no",
+            "",
+        ),
+        ({"new": (0, 0.01)}, "A_new (node n2) finds nothing where A_old finds 10 objects", ""),
+        ({"old": "gone", "new": "gone"}, "", "neither A_old nor A_new answered any through node n2 in the last"),
+    ],
+)
+def test_each_node_is_asked(lost: dict[str, Any], failed: str, unseen: str) -> None:
+    """A node encodes by itself: clients of one node got nothing while the guard asked another, and held."""
+    clock = Clock()
+    asked = Both(clock, nodes={"n2": Both(clock, **lost)})
+    asks = QueryGuard(MIGRATION, [Place(asked, ["a"], f"n{n}") for n in (1, 2, 3)], clock=clock)  # type: ignore[arg-type]
+    found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
+    assert (failed in found.failed) if failed else not found.failed
+    assert unseen in "".join(found.unseen) and bool(found.unseen) == bool(unseen)
+
+
 def test_an_encoder_that_hangs_does_not_hold_up_the_watch() -> None:
     """Two looks of a tenth of a second, not a minute for each query."""
     hung = Event()
 
     class Hangs:
+        def through(self, address: str) -> Hangs:
+            return self
+
         def near_text(self, name: str, vector: str, query: str, limit: int, *, bare: bool) -> list[int]:
             if name == "A_new":
                 hung.wait(20)
             return [1]
 
-    asks = QueryGuard(Hangs(), MIGRATION, ["a"], limit_s=0.1)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [Place(Hangs(), ["a"])], limit_s=0.1)  # type: ignore[arg-type]
     began = time.monotonic()
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     took = time.monotonic() - began
@@ -306,6 +348,14 @@ class Tenants:
 
     texts: dict[str, list[str]]
     tenant: str = ""
+    lost: str = ""
+    nodes: tuple[str, ...] = ("n1",)
+
+    def each_node(self) -> dict[str, Tenants]:
+        return dict.fromkeys(self.nodes, self)
+
+    def through(self, address: str) -> Tenants:
+        return self
 
     def schema(self, name: str) -> dict[str, Any]:
         vectors = {"e": {"vectorizer": {"text2vec-transformers": {}}}}
@@ -315,14 +365,16 @@ class Tenants:
         return dict.fromkeys(self.texts, True)
 
     def of_tenant(self, tenant: str) -> Tenants:
-        return Tenants(self.texts, tenant)
+        return replace(self, tenant=tenant)
 
     def page(self, name: str, after: str, count: int, **more: Any) -> list[StoredObject]:
         own = self.texts[self.tenant] if not after else []
         return [StoredObject(UUID(int=number + 1), {"text": text}) for number, text in enumerate(own)][:count]
 
-    def near_text(self, *args: Any, **more: Any) -> list[Any]:
-        raise WeaviateError("connection refused")
+    def near_text(self, name: str, *args: Any, **more: Any) -> list[Any]:
+        if not self.lost:
+            raise WeaviateError("connection refused")
+        return [] if name == "New" and self.tenant == self.lost else ["a hit"]
 
 
 @pytest.mark.parametrize("texts", [{"a": [], "b": ["one", "two"]}, {"a": ["one"], "b": []}])
@@ -332,6 +384,38 @@ def test_the_tenant_that_is_asked_is_one_with_objects(texts: dict[str, list[str]
     asked, own = query_guard(Tenants(texts), plan, ())  # type: ignore[arg-type]
     assert own.tenant == next(tenant for tenant, some in texts.items() if some)
     assert "answered any" in watched(asked).unseen[0]
+
+
+@pytest.mark.parametrize("lost", ["a", "d", "f"])
+@pytest.mark.parametrize("queries", [(), ("a query",)])
+def test_every_tenant_with_objects_is_asked(lost: str, queries: tuple[str, ...]) -> None:
+    """The index of one tenant is lost: the guard asked the first one alone, and held."""
+    plan = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "text", True)
+    texts = {tenant: ["one", "two"] if tenant != "b" else [] for tenant in "abcdef"}
+    asked, _ = query_guard(Tenants(texts, lost=lost, nodes=("n1", "n2", "n3")), plan, queries)  # type: ignore[arg-type]
+    assert "finds nothing where Old finds 1 objects" in watched(asked).failed
+    held, _ = query_guard(Tenants(texts, lost="nobody"), plan, queries)  # type: ignore[arg-type]
+    assert not watched(held).failed and not watched(held).unseen
+
+
+def test_a_node_that_is_not_asked_for_its_pin_has_shown_nothing() -> None:
+    """Three nodes are there and the address of one is known: its pin held, and so "every guard held"."""
+    pins = SimpleNamespace(
+        alias_target=lambda alias: "New", schema=lambda name: None, own_schema=lambda name: None,
+        each_node=lambda: {"n1": pins}, node_names=lambda: frozenset("abc"),
+    )  # fmt: skip
+    plan = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "text", False)
+    seen = pin_guard(pins, plan)  # type: ignore[arg-type]
+    assert seen.saw_nothing() == "2 more nodes were not asked"
+    pins.each_node = lambda: dict.fromkeys("abc", pins)
+    assert seen.saw_nothing() == ""
+
+    def away(name: str) -> None:
+        raise WeaviateUnavailable(address="n3", reason="refused")
+
+    pins.each_node = lambda: {"n1": pins, "n2": pins, "n3": SimpleNamespace(own_schema=away)}
+    seen.look()
+    assert seen.saw_nothing() == "node n3 did not answer in the last look"
 
 
 @pytest.mark.parametrize("queries", [(), ("a query",)])
