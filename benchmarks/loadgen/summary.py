@@ -9,7 +9,7 @@ from typing import Any, Final
 from .goals import KINDS
 
 _COMMAND: Final = """python benchmarks/peers.py artifacts/minilm --model MODEL_FOLDER --name all-MiniLM-L6-v2 \\
-    --out benchmarks/results/peers.json --container-python PYTHON --container-code FOLDER --infinity-python PYTHON \\
+    --out benchmarks/results/{file} --container-python PYTHON --container-code FOLDER --infinity-python PYTHON \\
     --tei BINARY"""
 
 
@@ -19,6 +19,8 @@ def summary(record: Mapping[str, Any], file: str) -> str:
     lengths = ", ".join(f"{kind} {sizes[kind]['mean_tokens']:.0f}" for kind in KINDS)
     flags = ", ".join(machine.get("flags", ())) or "no special instructions known"
     rows = [_row(each) for each in record["contestants"]]
+    plain = any(each["name"] == "Weaviate's container" for each in record["contestants"])
+    averages = " Weaviate's container averages sentences, unless it is told to take whole texts." if plain else ""
     missing = [f"- Not measured: {each['name']}: {each['reason']}" for each in record.get("not_measured", ())]
     return "\n".join(
         [
@@ -26,12 +28,12 @@ def summary(record: Mapping[str, Any], file: str) -> str:
             "",
             f"{record['model']} on {machine['cores']} cores, {machine['processor']} ({flags}),",
             f"{record['written'][:10]}. {record['clients']} clients send one text at a time over HTTP, as Weaviate",
-            "does; `bare` and libraries run ideal batches in process. Weaviate's container averages sentences.",
+            "does; `bare` and libraries run ideal batches in process." + averages,
             f"Median of {record['repetitions']} rounds, everybody measured in each of them.",
             f"Mean tokens of a text: {lengths}. Alone: median time of one client's short text.",
             "",
             "```",
-            _COMMAND,
+            _COMMAND.format(file=file),
             "```",
             "",
             f"That command writes this page, from [the result]({file}).",

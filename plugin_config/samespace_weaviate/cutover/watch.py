@@ -143,7 +143,7 @@ def pin_guard(database: Database, migration: Migration) -> SwitchGuard:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AskedPlace:
     """Where a query is asked.
 
     Attributes:
@@ -174,7 +174,7 @@ class QueryGuard:
     """
 
     migration: Migration
-    places: Sequence[Place]
+    places: Sequence[AskedPlace]
     old_answers: bool = True
     limit_s: float = LIMIT_S
     clock: Callable[[], float] = time.perf_counter
@@ -217,7 +217,7 @@ class QueryGuard:
                 return f"queries take {new_ms:.0f} ms at the 95th percentile, {old_ms:.0f} ms in {self.migration.old}"
         return ""
 
-    def _wrong(self, place: Place, old: tuple[int, float] | str, new: tuple[int, float] | str) -> str:
+    def _wrong(self, place: AskedPlace, old: tuple[int, float] | str, new: tuple[int, float] | str) -> str:
         """What of an answer is a failure of the new collection."""
         where = self.migration.new + (f" (node {place.node})" if place.node else "")
         if isinstance(new, str):
@@ -244,7 +244,7 @@ class QueryGuard:
         """The 95th percentiles of old and new in milliseconds, of the last hundred queries."""
         return float(np.percentile(self.old_ms[-100:], 95)), float(np.percentile(self.new_ms[-100:], 95))
 
-    def _both(self, place: Place, query: str) -> tuple[tuple[int, float] | str, tuple[int, float] | str]:
+    def _both(self, place: AskedPlace, query: str) -> tuple[tuple[int, float] | str, tuple[int, float] | str]:
         """What old and new answer, within the limit."""
         migration = self.migration
         old: tuple[int, float] | str = "it has no module"
@@ -252,7 +252,7 @@ class QueryGuard:
             old = self._in_time(place, migration.old, migration.old_vector, query)
         return old, self._in_time(place, migration.new, migration.new_vector, query)
 
-    def _in_time(self, place: Place, name: str, vector: str, query: str) -> tuple[int, float] | str:
+    def _in_time(self, place: AskedPlace, name: str, vector: str, query: str) -> tuple[int, float] | str:
         pool = ThreadPoolExecutor(1, thread_name_prefix="samespace-watch")
         try:
             return pool.submit(self._ask, place, name, vector, query).result(self.limit_s)
@@ -261,7 +261,7 @@ class QueryGuard:
         finally:
             pool.shutdown(wait=False)
 
-    def _ask(self, place: Place, name: str, vector: str, query: str) -> tuple[int, float] | str:
+    def _ask(self, place: AskedPlace, name: str, vector: str, query: str) -> tuple[int, float] | str:
         """(results, milliseconds), or why there are none."""
         try:
             door = place.database.through(place.node)
@@ -285,7 +285,7 @@ def query_guard(database: Database, migration: Migration, queries: Sequence[str]
     texts = [(door, tuple(queries) or own_queries(door, migration)) for door in filled]
     nodes = list(database.each_node())
     nodes = nodes if len(nodes) > 1 else [""]
-    places = [Place(door, asked, node) for door, asked in texts if asked for node in nodes]
+    places = [AskedPlace(door, asked, node) for door, asked in texts if asked for node in nodes]
     if not places:
         why = "no tenant is active" if not doors else "there is no text"
         remedy = "activate a tenant" if not doors else "give texts with --queries"

@@ -18,7 +18,7 @@ from samespace.errors import GuardFailed, MigrationBlocked, WeaviateError, Weavi
 from samespace_weaviate.access.values import StoredObject
 from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
 from samespace_weaviate.cutover.watch import (
-    Place,
+    AskedPlace,
     QueryGuard,
     SwitchGuard,
     Watched,
@@ -125,7 +125,7 @@ def test_answers_that_end_are_no_guard_that_held() -> None:
     """The encoders' server dies after the first look; one answer does not stand for a quarter of an hour."""
     clock = Clock()
     asked = Both(clock)
-    asks = QueryGuard(MIGRATION, [Place(asked, ["a"])], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"])], clock=clock)  # type: ignore[arg-type]
     looks = iter(range(99))
 
     def look() -> str:
@@ -179,7 +179,7 @@ class Both:
 def test_queries_are_asked_of_both(old: tuple[int, float] | str, new: tuple[int, float] | str, failed: str) -> None:
     """What the old collection does and the new one does not is a failure; what neither does is none."""
     clock = Clock()
-    asks = QueryGuard(MIGRATION, [Place(Both(clock, old, new), ["a", "b", "c"])], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(Both(clock, old, new), ["a", "b", "c"])], clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look))
     assert (failed in found.failed) if failed else (found.failed == "")
 
@@ -190,7 +190,7 @@ def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: boo
     """A guard that had nothing to look at did not hold; an old collection without a module excuses no new one."""
     clock = Clock()
     asked = Both(clock, "no module", answers)
-    asks = QueryGuard(MIGRATION, [Place(asked, ["a"])], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"])], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     if old_answers:
         assert not found.failed and found.unseen == (
@@ -218,7 +218,7 @@ def test_each_node_is_asked(lost: dict[str, Any], failed: str, unseen: str) -> N
     """A node encodes by itself: clients of one node got nothing while the guard asked another, and held."""
     clock = Clock()
     asked = Both(clock, nodes={"n2": Both(clock, **lost)})
-    asks = QueryGuard(MIGRATION, [Place(asked, ["a"], f"n{n}") for n in (1, 2, 3)], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"], f"n{n}") for n in (1, 2, 3)], clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     assert (failed in found.failed) if failed else not found.failed
     assert unseen in "".join(found.unseen) and bool(found.unseen) == bool(unseen)
@@ -237,7 +237,7 @@ def test_an_encoder_that_hangs_does_not_hold_up_the_watch() -> None:
                 hung.wait(20)
             return [1]
 
-    asks = QueryGuard(MIGRATION, [Place(Hangs(), ["a"])], limit_s=0.1)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(Hangs(), ["a"])], limit_s=0.1)  # type: ignore[arg-type]
     began = time.monotonic()
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     took = time.monotonic() - began
