@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from ..access.values import Hit
 from ..migration.plan import filled_vectors
 from ..pinning.pin import read_pins, require_pin
 from ..pinning.spec import DOCUMENT_PROPERTY, collection_name
-from .verdict import MARGIN, CutoverVerdict, average_overlap, decide, decide_unjudged
+from .verdict import MARGIN, CutoverVerdict, Decision, average_overlap, decide, decide_unjudged
 
 DEPTH: Final = 10
+ALIKE: Final = 0.99
+"""Share of the old collection's objects that the new one has at least: clients write to one of them meanwhile."""
 _EXTREMES: Final = 5
 _CHARS: Final = 300
 _OVERSAMPLE: Final = 4
@@ -78,6 +81,7 @@ class CutoverComparison:
         old_ms, new_ms: (median, 95th percentile) of a query in milliseconds, encoding included; asked in turns.
         old_bytes, new_bytes: of the vectors as float32, from dimensions and the number of objects.
         margin: of the verdict.
+        old_objects, new_objects: how many each has.
         left_out: live queries that came faster than both answered, and were not asked.
         tenant: the only one that was asked; "" where there are none.
     """
@@ -91,6 +95,8 @@ class CutoverComparison:
     old_bytes: int
     new_bytes: int
     margin: float
+    old_objects: int = 0
+    new_objects: int = 0
     left_out: int = 0
     tenant: str = ""
 
@@ -135,9 +141,11 @@ class CutoverSide:
         self.vector = require_pin(schema, encoder.space_id).vector if encoder else _only_vector(schema)
         self._text = _text_property(schema)
         names = {str(each["name"]) for each in schema.get("properties") or ()}
-        self._windows = DOCUMENT_PROPERTY in names
+        self.windows = DOCUMENT_PROPERTY in names
         self._by_uuid = id_property == "uuid" and "uuid" not in names
-        if not self._windows and id_property not in names and not self._by_uuid:
+        self.unnamed: set[UUID] = set()
+        """Answers without a value in *id_property*: their own ids stand for them, which no judgement knows."""
+        if not self.windows and id_property not in names and not self._by_uuid:
             have = ", ".join(sorted(names))
             raise RequestInvalid(
                 field="--id-property",
@@ -154,13 +162,15 @@ class CutoverSide:
         Raises:
             RequestInvalid: *by_name*, and two objects have one name.
         """
-        limit = DEPTH * (_OVERSAMPLE if self._windows else 1)
+        limit = DEPTH * (_OVERSAMPLE if self.windows else 1)
         while True:
             hits = self._hits(query, limit)
             found: dict[str, CutoverAnswer] = {}
             for hit in hits:
-                document = hit.properties.get(DOCUMENT_PROPERTY) if self._windows else None
+                document = hit.properties.get(DOCUMENT_PROPERTY) if self.windows else None
                 own = None if self._by_uuid else hit.properties.get(self._id)
+                if not (document or own or self._by_uuid):
+                    self.unnamed.add(hit.uuid)
                 key = str(document or own or hit.uuid)
                 if by_name and key in found and not document:
                     raise RequestInvalid(
@@ -169,7 +179,7 @@ class CutoverSide:
                         "queries it has to tell objects apart; uuid takes the objects' own ids",
                     )
                 found.setdefault(key, CutoverAnswer(key, _beginning(str(hit.properties.get(self._text) or ""))))
-            if len(found) >= DEPTH or len(hits) < limit or limit >= _MOST_HITS or not self._windows:
+            if len(found) >= DEPTH or len(hits) < limit or limit >= _MOST_HITS or not self.windows:
                 return tuple(found.values())[:DEPTH]
             limit = min(_MOST_HITS, 4 * limit)  # a few long documents took all places
 
@@ -231,17 +241,27 @@ def compare_collections(
     for side in (old, new):
         if side.encoder is not None:
             side.encoder.confirm()
-    objects = min(old.database.count(old.name), new.database.count(new.name))
+    before, after = old.database.count(old.name), new.database.count(new.name)
+    verdict = _unjudged(asked, min(before, after)) if judged is None else _judged(asked, margin, min(before, after))
+    if verdict.decision is Decision.GO and not (old.windows or new.windows) and after < ALIKE * before:
+        why = f"{new.name} has {after:,} objects, {old.name} {before:,}: fewer make any encoder look better"
+        verdict = CutoverVerdict(Decision.CANNOT_TELL, f"{why} (else {verdict.why})", verdict.comparison)
+    for side in (old, new) if verdict.decision is not Decision.CANNOT_TELL else ():
+        if side.unnamed:
+            why = f"{len(side.unnamed)} objects of {side.name} that were found have no value in --id-property"
+            verdict = CutoverVerdict(Decision.CANNOT_TELL, f"{why} (else {verdict.why})", verdict.comparison)
     return CutoverComparison(
         old.name,
         new.name,
         tuple(asked),
-        _unjudged(asked, objects) if judged is None else _judged(asked, margin),
+        verdict,
         _percentiles(times["old"]),
         _percentiles(times["new"]),
         old.vector_bytes(),
         new.vector_bytes(),
         margin,
+        before,
+        after,
     )
 
 
@@ -263,9 +283,16 @@ def _asked(
     return AskedQuery(query, old, new, _ndcg(old, grades), _ndcg(new, grades), shared, order)
 
 
-def _judged(asked: Sequence[AskedQuery], margin: float) -> CutoverVerdict:
+def _judged(asked: Sequence[AskedQuery], margin: float, objects: int) -> CutoverVerdict:
     old, new = ([each.old_score for each in asked], [each.new_score for each in asked])
-    return decide(np.array(old), np.array(new), margin=margin, texts=[each.query for each in asked])
+    unjudged = _unjudged(asked, objects)
+    return decide(
+        np.array(old),
+        np.array(new),
+        margin=margin,
+        texts=[each.query for each in asked],
+        same=unjudged.decision is Decision.GO,
+    )
 
 
 def _unjudged(asked: Sequence[AskedQuery], objects: int) -> CutoverVerdict:

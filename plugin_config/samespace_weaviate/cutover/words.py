@@ -28,7 +28,8 @@ def sentences(found: CutoverComparison) -> list[str]:
         f"{len(found.asked)} queries, asked of both in turns; {found.overlap:.0%} of the first 10 answers are in both.",
         f"A query takes {found.old_ms[0]:.1f} ms in {found.old} and {found.new_ms[0]:.1f} ms in {found.new} at the "
         f"median; 95 % are within {found.old_ms[1]:.1f} and {found.new_ms[1]:.1f} ms.",
-        f"Vectors as float32: {_megabytes(found.old_bytes)} and {_megabytes(found.new_bytes)}.",
+        f"{found.old_objects:,} and {found.new_objects:,} objects. Vectors as float32: {_megabytes(found.old_bytes)} "
+        f"and {_megabytes(found.new_bytes)}.",
     ]
     if found.tenant:
         lines.insert(0, f"All this is of tenant {found.tenant} alone; the others were not asked.")
@@ -38,8 +39,9 @@ def sentences(found: CutoverComparison) -> list[str]:
         compared = found.verdict.comparison
         lines.append(
             f"{compared.wins} queries gain, {compared.losses} lose, "
-            f"{compared.queries - compared.wins - compared.losses} stay. It is a GO where the whole interval is above "
-            f"-{found.margin:g}."
+            f"{compared.queries - compared.wins - compared.losses} stay. It is a GO where the answers are the same, "
+            f"where it is better (p < 0.05), or where the interval is above -{found.margin:g}, less what so few "
+            "queries may have missed."
         )
     return lines
 
@@ -75,6 +77,7 @@ def to_json(found: CutoverComparison) -> dict[str, Any]:
         "overlap": found.overlap,
         "ms": {"old": list(found.old_ms), "new": list(found.new_ms)},
         "vector_bytes": {"old": found.old_bytes, "new": found.new_bytes},
+        "objects": {"old": found.old_objects, "new": found.new_objects},
         "left_out": found.left_out,
         "tenant": found.tenant,
         "queries": [

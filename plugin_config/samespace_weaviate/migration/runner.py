@@ -69,6 +69,7 @@ class Terms:
         keep_name: leave the old name free at the end, for a copy that goes back to it.
         force: carry on where objects would be given up: see `finish` and `rollback`.
         clients_deleted: what the new collection lacks of the old one was deleted by clients, whoever asks.
+        keep_missing: a way back deletes nothing: nobody is there to say who made the new collection lack it.
         tell: gets a sentence for each thing that happens.
     """
 
@@ -80,6 +81,7 @@ class Terms:
     keep_name: bool = False
     force: bool = False
     clients_deleted: bool = False
+    keep_missing: bool = False
     tell: Callable[[str], None] = lambda sentence: None
 
 
@@ -298,7 +300,7 @@ class Migrator:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())
         self._refuse_late_writes(
-            "they would be overwritten by the way back", "they would come back", "the way back would delete them"
+            "they would be overwritten by the way back", "they would come back", "the way back deletes them"
         )
         if self.journal.progress.state is MigrationState.SETTLED:
             self.journal.note("returning")
@@ -333,7 +335,7 @@ class Migrator:
                 refuse_changed_settings(self.database, migration)
                 self._require_alike(self._forth())
             self._refuse_late_writes(
-                f"they are not in {migration.new}", f"they still are in {migration.new}", "they would be gone for good"
+                f"they are not in {migration.new}", f"they still are in {migration.new}", "they will be gone for good"
             )
             self.database.delete_collection(migration.old)
         if migration.makes_alias and not self.terms.keep_name:
@@ -377,13 +379,13 @@ class Migrator:
             renamed=(migration.renamed[1], migration.renamed[0]) if migration.renamed else None,
         )
         settled_ms = 0 if self.terms.force else self.journal.progress.settled_ms
-        return self._transfer(route, settled_ms)
+        return self._transfer(route, settled_ms, keep=self.terms.keep_missing)
 
-    def _transfer(self, route: CopyRoute, late_ms: int = 0) -> Transfer:
+    def _transfer(self, route: CopyRoute, late_ms: int = 0, *, keep: bool = False) -> Transfer:
         def allowed() -> None:
             refuse_elsewhere(self.database, self.migration, route.source)
 
-        return Transfer(self.database, self.journal, route, self.terms.pace, PassLimits(allowed, late_ms))
+        return Transfer(self.database, self.journal, route, self.terms.pace, PassLimits(allowed, late_ms, keep))
 
     def _needed(self) -> Encoder:
         if self._encoder is None:

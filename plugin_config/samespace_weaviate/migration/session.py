@@ -258,7 +258,9 @@ def _watch(database: Database, journal: MigrationJournal, migration: Migration, 
         talk.tell(f"Watched for {watched.seconds:.0f} s, {watched.looks} times: every guard held.")
         return
     talk.tell(f"A guard failed, {watched.failed}. Rolling back.")
-    back = replace(order, wish="rollback", encoder=None)
+    # Nobody is there to say whether clients deleted what the new collection lacks, or the fault that leads back did.
+    terms = replace(order.terms, keep_missing=not order.terms.clients_deleted)
+    back = replace(order, wish="rollback", encoder=None, terms=terms)
     try:
         _go_on(database, journal, migration, back, None, talk)
     except MigrationBlocked as error:

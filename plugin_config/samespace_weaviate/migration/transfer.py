@@ -92,10 +92,12 @@ class PassLimits:
         allowed: asked before each batch; raises where the alias leads elsewhere.
         late_ms: what the target has got since then, by Weaviate's clock, it got by its own name and not from us: it is
             not overwritten or deleted; 0 where that cannot be.
+        keep: nothing is deleted in the target, whatever the source lacks.
     """
 
     allowed: Callable[[], None] = lambda: None
     late_ms: int = 0
+    keep: bool = False
 
 
 @dataclass(slots=True)
@@ -180,7 +182,7 @@ class Transfer:
             with self.awake(tenant, make=window is None):
                 one = self._pass(tenant, window=window(tenant) if window else None, since_ms=since_ms)
             total += one
-        if self.route.tenants and window is None:
+        if self.route.tenants and window is None and not self._limits.keep:
             extra = sorted(set(self.database.tenant_states(self.route.target)) - set(tenants))
             if self._limits.late_ms:
                 refuse_deleting(self.route.target, sorted(set(extra) - self.journal.progress.tenants))
@@ -285,7 +287,10 @@ class Transfer:
                 seen.in_target(record)
                 yield record
 
-        for batch, vectors in self._encoded(changes(translated(), there(), window, route.same)):
+        found = changes(translated(), there(), window, route.same)
+        if self._limits.keep:
+            found = (change for change in found if isinstance(change, Write))
+        for batch, vectors in self._encoded(found):
             if window is None:
                 self._limits.allowed()
                 refuse_overwriting(route.target, [change.uuid for change in batch if change.uuid in seen.late - {mark}])

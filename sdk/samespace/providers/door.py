@@ -74,7 +74,7 @@ class ProviderDoor:
             ConfigInvalid, RequestInvalid: the provider refuses the key or a text.
             ServerUnavailable: it stayed away, or answers what it should not.
         """
-        made = [self._request(some, role) for some in _pieces(texts, self.wire.most)]
+        made = [self._request(some, role) for some in pieces(texts, self.wire.most)]
         if len({part.shape[1] for part in made}) > 1:
             raise ServerUnavailable(address=self.address, reason="answers vectors of several lengths", remedy=REMEDY)
         return np.concatenate(made) if made else np.empty((0, 0), dtype=np.float32)
@@ -102,7 +102,8 @@ class ProviderDoor:
         raise AssertionError("the last try returns or raises")
 
 
-def _pieces(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def pieces(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """*texts* in order, *size* at a time."""
     for start in range(0, len(texts), size):
         yield texts[start : start + size]
 

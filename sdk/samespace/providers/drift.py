@@ -2,9 +2,10 @@
 
 A provider's model can change under its name at any time, and what another model gives would be taken for vectors of the
 pinned space. So nothing is given away before the probes were asked for, they are asked for again every ten minutes of
-use, and a job asks once more at its end (`Encoder.confirm`).
+use, and a job asks once more at its end (`Encoder.confirm`). A request of many texts has a probe in it besides, so that
+a model that is swapped and swapped back in between is met.
 
-What it gives up: what another model answers in between is found out later, by the next time that is asked.
+What it gives up: single texts, such as queries, that another model answers for less than ten minutes.
 """
 
 from __future__ import annotations
@@ -89,6 +90,13 @@ class ProviderWatch:
         with self._turn:
             if self.unconfirmed > (FEW if unless_few else 0):
                 self._ask()
+
+    def met_another(self, text: str, far: float) -> None:
+        """A probe that went with other texts came back *far* (1 - cos) from its pinned vector: `ProviderDrifted`."""
+        found = ProviderCheck(far, self._manifest.bound, (text,), self._manifest.dims, 1)
+        with self._turn:
+            self._asked_at = None  # whoever goes on asks first
+            raise ProviderDrifted(manifest=self._manifest, found=found, doubtful=self.unconfirmed)
 
     def _ask(self) -> None:
         try:

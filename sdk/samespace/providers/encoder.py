@@ -6,16 +6,22 @@ The provider cuts or rejects what is too long; nothing is windowed here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
+from typing import Final
 
 import numpy as np
 
 from ..encoder import Encoded, EncodeOptions, Encoder, check_dims
 from ..errors import RequestInvalid, SpaceMismatch, TextTooLong
-from ..text import Role, check_role
-from ..vectors import Vectors
-from .door import CHARS_A_TOKEN, ProviderDoor
+from ..text import ROLES, Role, check_role
+from ..vectors import Float32, Vectors, cosine_distance
+from .door import CHARS_A_TOKEN, ProviderDoor, pieces
 from .drift import ProviderWatch
 from .manifest import ProviderManifest
+from .pin import FAR
+
+WITNESSED: Final = 16
+"""Texts of a request from which on a probe goes with them."""
 
 
 class ProviderEncoder(Encoder):
@@ -29,6 +35,8 @@ class ProviderEncoder(Encoder):
         self.door = door or ProviderDoor.of(manifest)
         self.watch = ProviderWatch(manifest, self.door)
         self._space_id = manifest.space_id
+        self._witnesses = {role: [at for at, each in enumerate(manifest.roles) if each == role] for role in ROLES}
+        self._turn = count()
 
     @property
     def space_id(self) -> str:
@@ -66,7 +74,7 @@ class ProviderEncoder(Encoder):
             raise TextTooLong(index=tokens.index(over[0]), tokens=over[0], limit=self.token_limit)
         if texts:
             self.watch.before_use()
-        rows = self.door.rows(texts, role)
+        rows = self._rows(texts, role)
         self.watch.used(len(texts))
         if len(rows) and rows.shape[1] != self.dims:
             raise SpaceMismatch(
@@ -79,6 +87,26 @@ class ProviderEncoder(Encoder):
         rows = rows if len(rows) else np.empty((0, self.dims), dtype=np.float32)
         spans = tuple((place, 0, len(text)) for place, text in enumerate(texts))
         return Encoded(Vectors(rows, self._space_id), tokens, (1,) * len(texts), spans)
+
+    def _rows(self, texts: Sequence[str], role: Role) -> Float32:
+        """What the provider makes of *texts*; of many, each request has a probe in it, as a witness."""
+        most = self.door.wire.most
+        if len(texts) < WITNESSED or most < WITNESSED:
+            return self.door.rows(texts, role)
+        return np.concatenate([self._witnessed(some, role) for some in pieces(texts, most - 1)])
+
+    def _witnessed(self, texts: Sequence[str], role: Role) -> Float32:
+        """Rows of one request, in which a text has the vector that was pinned.
+
+        A model that is swapped, and swapped back before the probes are asked for again, is met here alone.
+        """
+        place = self._witnesses[role][next(self._turn) % len(self._witnesses[role])]
+        rows = self.door.rows([*texts, self.manifest.texts[place]], role)
+        if rows.shape[1] == self.dims:
+            far = float(cosine_distance(rows[-1:], self.manifest.vectors[place : place + 1])[0])
+            if not far <= max(FAR, self.bound):
+                self.watch.met_another(self.manifest.texts[place], far)
+        return rows[:-1]
 
     def confirm(self) -> None:
         """Ask for the probes again, if anything was encoded since; raises as `encode_with`."""

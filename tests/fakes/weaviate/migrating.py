@@ -103,6 +103,7 @@ class World:
         encoder: Encoder | None = NEW,
         force: bool = False,
         clients_deleted: bool = False,
+        keep_missing: bool = False,
         journal: type[MigrationJournal] | None = None,
         audit: Callable[[str], AuditReport] | None = None,
         tell: Callable[[str], None] = lambda sentence: None,
@@ -110,8 +111,9 @@ class World:
         """As the command does: plan if there is no journal, else go on."""
         time = Patience(clock=lambda: self.door.clock_ms / 1000, pause=self.door.pause)
         terms = Terms(
-            CopyPace(patience=time), sample=8, force=force, clients_deleted=clients_deleted, audit=audit, tell=tell
-        )
+            CopyPace(patience=time), sample=8, force=force, clients_deleted=clients_deleted,
+            keep_missing=keep_missing, audit=audit, tell=tell,
+        )  # fmt: skip
         named = bool(self.door.pointers)
         wanted = Wanted("Articles" if named else "Article_old", OTHER_SPACE, "" if named else "Articles")
         with (journal or Hasty)(self.path) as opened:

@@ -19,12 +19,19 @@ LOST_SHARE: Final = 0.05
 """Of the old collection's objects that the new one may lack without a word from a person: clients delete objects."""
 
 
+_LISTED: Final = 5
+
+
 class LateTerms(Protocol):
     """See `runner.Terms`."""
 
     @property
     def clients_deleted(self) -> bool:
         """Whether clients deleted what the new collection lacks."""
+
+    @property
+    def keep_missing(self) -> bool:
+        """Whether the old collection keeps what the new one lacks."""
 
     @property
     def tell(self) -> Callable[[str], None]:
@@ -80,6 +87,10 @@ def refuse_late_writes(
             )
     if found.missing:
         lacks = f"{len(found.missing)} of {found.objects} objects of {migration.old} are not in {migration.new}"
+        if terms.keep_missing:
+            first = ", ".join(map(str, found.missing[:_LISTED]))
+            terms.tell(f"{lacks}: clients deleted them, or it lost them. They stay in {migration.old}: {first}, ...")
+            return
         if len(found.missing) > LOST_SHARE * found.objects and not terms.clients_deleted:
             raise MigrationBlocked(
                 collection=migration.new,
@@ -87,7 +98,7 @@ def refuse_late_writes(
                 remedy=f"if clients deleted them by {migration.alias}, say so with --clients-deleted; else "
                 f"{migration.new} lost them, to a restored backup or a lost disk: write them to it again first",
             )
-        terms.tell(f"{lacks}: clients deleted them since the switch, or it lost them.")
+        terms.tell(f"{lacks}: clients deleted them since the switch, or it lost them; {because[2]}.")
 
 
 def _apart(transfer: Transfer, migration: Migration, times: MigrationProgress) -> Apart:

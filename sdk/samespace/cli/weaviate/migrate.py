@@ -185,7 +185,7 @@ def migrate(
             terms=_terms(database, encoder, terms),
             dry_run=terms["dry_run"],
             yes=terms["yes"],
-            watch=partial(_watched, database, terms) if terms["watch_s"] else None,
+            watch=partial(_watched, database, terms, encoder) if terms["watch_s"] else None,
         )
         carry(database, order, Person())
 
@@ -197,13 +197,14 @@ def _check_watch(wish: str, strategy: str, options: Mapping[str, Any]) -> None:
         raise RequestInvalid(field="--judged", reason="goes with --watch; by itself, see `samespace weaviate compare`")
 
 
-def _watched(database: Database, options: Mapping[str, Any], migration: Migration) -> Watched:
+def _watched(database: Database, options: Mapping[str, Any], encoder: Encoder | None, migration: Migration) -> Watched:
     """Look at every guard until the time is up, or one fails."""
     from samespace_weaviate.access.patience import NONE
-    from samespace_weaviate.cutover.watch import MOST_TENANTS, judged_guard, pin_guard, query_guard, watch
+    from samespace_weaviate.cutover.asking import MOST_TENANTS, query_guard
+    from samespace_weaviate.cutover.watch import judged_guard, pin_guard, watch
 
     database = database.patient(NONE)  # an answer that has to be waited for is what a guard is there to see
-    queries, own = query_guard(database, migration, queries_of(options["queries"]))
+    queries, own = query_guard(database, migration, queries_of(options["queries"]), encoder)
     guards = [pin_guard(database, migration), queries]
     if options["judged"] is not None:
         guards.append(judged_guard(partial(_compared, own, options, migration)))

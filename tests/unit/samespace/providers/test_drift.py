@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ from samespace.cli import cli, main
 from samespace.errors import ServerUnavailable, VectorsDisagree
 from samespace.providers.door import ProviderDoor
 from samespace.providers.drift import EVERY_S, ProviderDrifted, ProviderWatch
-from samespace.providers.encoder import ProviderEncoder
+from samespace.providers.encoder import WITNESSED, ProviderEncoder
 from samespace.providers.manifest import ProviderManifest
 from samespace.providers.pin import PROBES, check_provider, pin_provider
+from samespace.providers.wire import wire_of
 from samespace.text import Role
 
 
 class Models(ProviderDoor):
     """Answers as one of two models; swaps them after so many requests, and goes away when told to."""
+
+    wire = wire_of("openai")
 
     def __init__(self, *, swap_after: int | None = None) -> None:
         self.model, self.dims, self.address = "model-1", 0, "http://nowhere"
@@ -70,18 +74,18 @@ def test_nothing_is_encoded_before_the_probes_were_asked(manifest: ProviderManif
 @pytest.mark.parametrize("way", ["confirm", "the end of a with", "ten minutes"])
 def test_a_swap_while_it_is_used_is_seen(way: str, manifest: ProviderManifest) -> None:
     """At the end of a job and every ten minutes of use; how many vectors are in doubt is told."""
-    now, door, texts = [0.0], Models(swap_after=1), [f"text {number}" for number in range(40)]
+    now, door, texts = [0.0], Models(swap_after=1), [f"text {number}" for number in range(WITNESSED - 1)]
     encoder = ProviderEncoder(manifest, door)
     encoder.watch = ProviderWatch(manifest, door, lambda: now[0])
-    with pytest.raises(ProviderDrifted, match="80 texts that it encoded since it was last asked") as refused, encoder:
-        encoder.encode(texts, "passage")
-        encoder.encode(texts, "passage")
+    with pytest.raises(ProviderDrifted, match="60 texts that it encoded since it was last asked") as refused, encoder:
+        for _ in range(4):
+            encoder.encode(texts, "passage")
         if way == "confirm":
             encoder.confirm()
         elif way == "ten minutes":
             now[0] = EVERY_S + 1
             encoder.encode(texts, "passage")
-    assert refused.value.doubtful == 80
+    assert refused.value.doubtful == 60
 
 
 def test_an_honest_provider_passes_all_of_these(manifest: ProviderManifest) -> None:
@@ -91,7 +95,47 @@ def test_an_honest_provider_passes_all_of_these(manifest: ProviderManifest) -> N
         encoder.encode([f"text {number}" for number in range(40)], "passage")
         encoder.confirm()
         encoder.confirm()
-    assert door.texts == 2 * len(PROBES) + 40
+    assert door.texts == 2 * len(PROBES) + 40 + 1
+
+
+class Fallback(Models):
+    """Another model answers a few requests, and the pinned one is back before its probes are asked for."""
+
+    def rows(self, texts: Sequence[str], role: Role) -> Any:
+        asked = not set(texts) <= set(PROBES)
+        self.number = getattr(self, "number", 0) + asked
+        self.seed = 2 if asked and 3 <= self.number <= 5 else 1
+        return super().rows(texts, role)
+
+
+@pytest.mark.parametrize("role", ["query", "passage"])
+def test_a_model_that_is_swapped_and_swapped_back_is_met(role: Role, manifest: ProviderManifest) -> None:
+    """600 objects were written, 228 of them by a gateway's fallback, and found: exit code 0."""
+    texts = [f"text {number}" for number in range(WITNESSED)]
+    encoder = ProviderEncoder(manifest, Fallback())
+    for _ in range(2):
+        rows = encoder.encode(texts, role).__array__()
+        assert np.allclose(rows, Models().rows(texts, role))
+    with pytest.raises(ProviderDrifted, match="gives"):
+        encoder.encode(texts, role)
+    encoder.close()
+
+
+def test_many_texts_go_in_requests_that_each_have_a_witness(manifest: ProviderManifest) -> None:
+    """In their order, and no request is longer than the provider takes."""
+    door, sizes = Models(), list[int]()
+    asked = door.rows
+
+    def rows(texts: Sequence[str], role: Role) -> Any:
+        sizes.append(len(texts))
+        assert set(texts) & set(PROBES)
+        return asked(texts, role)
+
+    door.rows = rows  # type: ignore[method-assign]
+    door.wire = replace(door.wire, most=20)
+    texts = [f"text {number}" for number in range(50)]
+    found = ProviderEncoder(manifest, door).encode(texts, "passage").__array__()
+    assert np.allclose(found, Models().rows(texts, "passage")) and sizes[-3:] == [20, 20, 13]
 
 
 def test_an_outage_is_no_drift(manifest: ProviderManifest) -> None:
@@ -111,7 +155,7 @@ def test_an_outage_is_no_drift(manifest: ProviderManifest) -> None:
 
 def test_an_error_of_the_job_is_not_hidden_by_another(manifest: ProviderManifest) -> None:
     with pytest.raises(KeyError), ProviderEncoder(manifest, Models(swap_after=0)) as encoder:
-        encoder.encode(["a"] * 40, "query")
+        encoder.encode(["a"] * 10, "query")
         raise KeyError
 
 

@@ -14,6 +14,7 @@ from samespace.errors import RequestInvalid
 from samespace_weaviate.access.values import Hit
 from samespace_weaviate.cutover.compare import DEPTH, CutoverSide, compare_collections
 from samespace_weaviate.cutover.verdict import Decision
+from samespace_weaviate.cutover.words import sentences
 
 PROPERTIES = ("text", "passageId", "lang", "documentId")
 QUERIES = [f"query {number}" for number in range(100)]
@@ -78,6 +79,29 @@ def test_documents_of_many_windows_do_not_take_the_places_of_others() -> None:
     found = compare_collections(*sides(database, "passageId"), ["query"])
     assert len(found.asked[0].old) == DEPTH
     assert max(database.limits) <= 1000
+
+
+def test_answers_without_the_id_that_judgements_name_decide_nothing() -> None:
+    """Their own ids stood for them, in silence."""
+    without = [{"text": "text", "passageId": "" if number % 2 else str(number), "lang": "en"} for number in range(100)]
+    database = Collections({"Old": without, "New": plain(range(100))})
+    judged = SimpleNamespace(qrels={query: {"1": 1.0, "2": 1.0} for query in QUERIES}, query_ids=QUERIES)
+    found = compare_collections(*sides(database, "passageId"), QUERIES, judged)  # type: ignore[arg-type]
+    assert found.verdict.decision is Decision.CANNOT_TELL
+    assert "5 objects of Old that were found have no value in --id-property" in found.verdict.why
+
+
+@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize(("new", "decided"), [(100, "GO"), (99, "GO"), (60, "CANNOT TELL")])
+def test_a_new_collection_that_lacks_objects_is_no_go(new: int, decided: str, judged: bool) -> None:
+    """Fewer others to be mixed up with: 76 of 400 objects scored far better, and were a GO; sizes were told nowhere."""
+    database = Collections({"Old": plain(range(100)), "New": plain(range(new))})
+    asked = SimpleNamespace(qrels={query: {"3": 1.0} for query in QUERIES}, query_ids=QUERIES) if judged else None
+    found = compare_collections(*sides(database, "passageId"), QUERIES, asked)  # type: ignore[arg-type]
+    assert found.verdict.decision.value == decided, found.verdict.why
+    assert (found.old_objects, found.new_objects) == (100, new)
+    assert any(f"100 and {new} objects" in sentence for sentence in sentences(found))
+    assert ("New has 60 objects, Old 100" in found.verdict.why) == (decided != "GO")
 
 
 @pytest.mark.parametrize(

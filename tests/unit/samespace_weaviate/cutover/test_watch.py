@@ -12,21 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from samespace.errors import GuardFailed, MigrationBlocked, WeaviateError, WeaviateUnavailable
-from samespace_weaviate.access.values import StoredObject
+from samespace_weaviate.access.values import Hit, StoredObject
+from samespace_weaviate.cutover.asking import AskedPlace, QueryGuard, query_guard
 from samespace_weaviate.cutover.verdict import CutoverVerdict, Decision
-from samespace_weaviate.cutover.watch import (
-    AskedPlace,
-    QueryGuard,
-    SwitchGuard,
-    Watched,
-    judged_guard,
-    pin_guard,
-    query_guard,
-    watch,
-)
+from samespace_weaviate.cutover.watch import SwitchGuard, Watched, judged_guard, pin_guard, watch
 from samespace_weaviate.migration import Migration, MigrationState
 from samespace_weaviate.migration import session as sessions
 from samespace_weaviate.migration.refusals.wishes import Asked
@@ -190,7 +183,7 @@ def test_queries_that_nobody_answers_show_nothing(answers: Any, old_answers: boo
     """A guard that had nothing to look at did not hold; an old collection without a module excuses no new one."""
     clock = Clock()
     asked = Both(clock, "no module", answers)
-    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"])], old_answers=old_answers, clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"], old_answers=old_answers)], clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     if old_answers:
         assert not found.failed and found.unseen == (
@@ -218,10 +211,68 @@ def test_each_node_is_asked(lost: dict[str, Any], failed: str, unseen: str) -> N
     """A node encodes by itself: clients of one node got nothing while the guard asked another, and held."""
     clock = Clock()
     asked = Both(clock, nodes={"n2": Both(clock, **lost)})
-    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"], f"n{n}") for n in (1, 2, 3)], clock=clock)  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, [AskedPlace(asked, ["a"])], ("n1", "n2", "n3"), clock=clock)  # type: ignore[arg-type]
     found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
     assert (failed in found.failed) if failed else not found.failed
     assert unseen in "".join(found.unseen) and bool(found.unseen) == bool(unseen)
+
+
+def test_a_query_of_seconds_is_too_slow_also_in_a_short_watch() -> None:
+    """Speed was judged from 20 answers on: where a query takes 6 s there were 10, and every guard held."""
+    clock = Clock()
+    asks = QueryGuard(MIGRATION, [AskedPlace(Both(clock, (10, 0.008), (10, 6.0)), ["a"])], clock=clock)  # type: ignore[arg-type]
+    found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing), seconds=8)
+    assert "queries take 6000 ms at the median, 8 ms in A_old" in found.failed
+
+
+def test_few_answers_judge_no_speed() -> None:
+    """The old collection answers one query of ten."""
+    clock = Clock()
+    asked, answers = Both(clock), iter([(10, 0.01)] * 3)
+
+    class Seldom(Both):
+        def near_text(self, name: str, *args: Any, **more: Any) -> list[int]:
+            asked.old = next(answers, "refused") if name == "A_old" else asked.old
+            return asked.near_text(name, *args, **more)
+
+    asks = QueryGuard(MIGRATION, [AskedPlace(Seldom(clock), ["a"])], clock=clock)  # type: ignore[arg-type]
+    asks.look()
+    assert asks.saw_nothing() == "3 queries are too few to judge the speed"
+
+
+@pytest.mark.parametrize(("served", "failed"), [([0.1, 0.3], False), ([0.104, 0.302], False), ([0.8, 0.9], True)])
+def test_a_server_that_gives_other_vectors_is_seen(served: list[float], failed: bool) -> None:
+    """It said the right space and found ten of something: every guard held."""
+    clock = Clock()
+
+    class Vectors(Both):
+        def near_text(self, *args: Any, **more: Any) -> list[Any]:
+            return [Hit(UUID(int=1), {}, distance) for distance in served]
+
+        def near_vector(self, name: str, vector: str, row: Any, limit: int) -> list[Any]:
+            assert name == "A_new" and row.tolist() == [1.0, 0.0]
+            return [Hit(UUID(int=1), {}, distance) for distance in (0.1, 0.3)]
+
+    places = [AskedPlace(Vectors(clock), ["a"])]  # type: ignore[arg-type]
+    asks = QueryGuard(MIGRATION, places, encode=lambda text: np.array([1.0, 0.0], np.float32), clock=clock)
+    found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
+    assert ("gives a query another vector than the encoder of space 2" in found.failed) == failed
+    assert not found.unseen
+
+
+@pytest.mark.parametrize("finds", [10, 0])
+def test_a_collection_without_a_module_is_asked_with_vectors(finds: int) -> None:
+    """Of a hosted encoder: it "does not answer a query by text", and the paid vectors were thrown away."""
+    clock = Clock()
+
+    class Hosted(Both):
+        def near_vector(self, name: str, vector: str, row: Any, limit: int) -> list[int]:
+            return list(range(finds))
+
+    places = [AskedPlace(Hosted(clock, new="no module"), ["a"])]
+    asks = QueryGuard(MIGRATION, places, encode=lambda text: np.ones(2, np.float32), new_answers=False, clock=clock)  # type: ignore[arg-type]
+    found = watched(SwitchGuard("queries", asks.look, asks.saw_nothing))
+    assert ("finds nothing" in found.failed) == (finds == 0) and not found.unseen
 
 
 def test_an_encoder_that_hangs_does_not_hold_up_the_watch() -> None:
@@ -350,6 +401,9 @@ class Tenants:
     tenant: str = ""
     lost: str = ""
     nodes: tuple[str, ...] = ("n1",)
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
+    emptied: dict[str, str] = field(default_factory=dict)
+    asleep: dict[str, str] = field(default_factory=dict)
 
     def each_node(self) -> dict[str, Tenants]:
         return dict.fromkeys(self.nodes, self)
@@ -362,13 +416,16 @@ class Tenants:
         return {"class": name, "multiTenancyConfig": {"enabled": True}, "vectorConfig": vectors}
 
     def tenants(self, name: str) -> dict[str, bool]:
-        return dict.fromkeys(self.texts, True)
+        return {tenant: self.asleep.get(name) != tenant for tenant in self.texts}
+
+    def tenant_state(self, name: str, tenant: str) -> str:
+        return self.states.get((name, tenant), "HOT")
 
     def of_tenant(self, tenant: str) -> Tenants:
         return replace(self, tenant=tenant)
 
     def page(self, name: str, after: str, count: int, **more: Any) -> list[StoredObject]:
-        own = self.texts[self.tenant] if not after else []
+        own = self.texts[self.tenant] if not after and self.emptied.get(name) != self.tenant else []
         return [StoredObject(UUID(int=number + 1), {"text": text}) for number, text in enumerate(own)][:count]
 
     def near_text(self, name: str, *args: Any, **more: Any) -> list[Any]:
@@ -416,6 +473,40 @@ def test_a_node_that_is_not_asked_for_its_pin_has_shown_nothing() -> None:
     pins.each_node = lambda: {"n1": pins, "n2": pins, "n3": SimpleNamespace(own_schema=away)}
     seen.look()
     assert seen.saw_nothing() == "node n3 did not answer in the last look"
+
+
+TENANTS = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "text", True)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"emptied": {"New": "d"}}, "tenant d: has no object in New"),
+        ({"states": {("New", "d"): "COLD"}}, "tenant d: is not active in New"),
+        ({"states": {("New", "d"): ""}}, "tenant d: is gone from New"),
+    ],
+)
+@pytest.mark.parametrize("later", [False, True])
+def test_a_tenant_that_is_not_there_is_told_and_leads_nowhere(more: dict[str, Any], told: str, later: bool) -> None:
+    """Empty before the watch it was left out in silence; put to sleep by a client meanwhile, all was rolled back."""
+    texts = {tenant: ["one", "two"] for tenant in "abcde"}
+    now = Tenants(texts, lost="nobody")
+    asked, _ = query_guard(now if later else replace(now, **more), TENANTS, ("a",))  # type: ignore[arg-type]
+    if later:
+        guards = asked.look.__self__  # type: ignore[attr-defined]
+        guards.places = [replace(each, database=replace(each.database, **more)) for each in guards.places]
+        for place in guards.places:
+            if place.tenant == "d":
+                place.database.lost = "d"
+    found = watched(asked)
+    assert not found.failed and [each.removeprefix("queries by text: ") for each in found.unseen] == [told]
+
+
+def test_tenants_of_which_the_old_one_answers_none_are_asked_of_the_new_one() -> None:
+    """b was activated after the switch: each look began with it, ended with it, and the others were never asked."""
+    database = Tenants({tenant: ["one"] for tenant in "abcde"}, lost="d", asleep={"Old": "b"})
+    asked, _ = query_guard(database, TENANTS, ("a",))  # type: ignore[arg-type]
+    assert "finds nothing where Old finds 1 objects" in watched(asked).failed
 
 
 @pytest.mark.parametrize("queries", [(), ("a query",)])
