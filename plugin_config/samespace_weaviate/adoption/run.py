@@ -62,6 +62,11 @@ class CandidateFit:
         """Objects that any of its recipes explains."""
         return sum(len(fit.objects) for fit in self.recipes)
 
+    @property
+    def explained(self) -> frozenset[ObjectKey]:
+        """Which these are."""
+        return frozenset(key for fit in self.recipes for key in fit.objects)
+
 
 @dataclass(frozen=True, slots=True)
 class VectorLook:
@@ -94,10 +99,17 @@ class VectorLook:
 
     @property
     def alike(self) -> tuple[CandidateFit, ...]:
-        """Other spaces whose vectors explain as much: they cannot be told apart."""
+        """Other spaces that explain most of the same objects: they cannot be told apart.
+
+        Of two that are near, what fits more is decided by noise, and by what is allowed to the build of each.
+        """
         best = self.best
-        others = self.candidates if best is not None else ()
-        return tuple(each for each in others if best and each is not best and each.fitting == best.fitting)
+        if best is None:
+            return ()
+        theirs = best.explained
+        return tuple(
+            each for each in self.candidates if each is not best and 2 * len(each.explained & theirs) >= len(theirs)
+        )
 
     @property
     def otherwise(self) -> tuple[ObjectKey, ...]:
@@ -124,7 +136,7 @@ class VectorLook:
         first = best.recipes[0]
         if self.alike:
             others = ", ".join(f"{each.name} ({short(each.space_id)})" for each in self.alike)
-            return f"{best.name} and {others} give the same vectors; give the one that is meant alone"
+            return f"{best.name} and {others} give nearly the same vectors; give the one that is meant alone"
         if self.sampled < FEWEST:
             return f"{self.sampled} objects with a vector were read, and {FEWEST} are too few to tell by"
         if len(first.objects) < self.sampled:

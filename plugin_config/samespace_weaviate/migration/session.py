@@ -99,7 +99,9 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
             return
         journal, migration = begun
         state = _go_on(database, journal, migration, order, order.schema(migration), talk)
-        if order.watch is not None and order.wish == "migrate" and state is MigrationState.SETTLED:
+        if order.watch is not None and order.wish == "migrate":
+            if state is not MigrationState.SETTLED:
+                raise RequestInvalid(field="--watch", reason=f"the migration is {state}: nothing was watched")
             _watch(database, journal, migration, order, talk)
         if order.terms.keep_name:
             _finish_names(stack, database, migration, order, talk)

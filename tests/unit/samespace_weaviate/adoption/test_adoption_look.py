@@ -7,6 +7,7 @@ import random
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,8 @@ from fakes.weaviate.database import OTHER_SPACE
 from fakes.weaviate.in_memory import FakeWeaviate
 from samespace.cli.weaviate import weaviate as command
 from samespace.cli.weaviate.adopt import _telling_pace
-from samespace.errors import RequestInvalid
+from samespace.errors import PinBroken, RequestInvalid
+from samespace.vectors import Vectors
 from samespace_weaviate import Severity, StoredObject, check_pin
 from samespace_weaviate.adoption.run import CollectionLook, adopt, look
 from samespace_weaviate.adoption.sample import draw
@@ -61,6 +63,40 @@ def fill(database: FakeWeaviate, encoder: WordEncoder, rows: list[str], tenant: 
 
 def said(found: CollectionLook) -> str:
     return " ".join(sentences(found))
+
+
+class Near(WordEncoder):
+    """Another space, whose vectors are those of the first one but for 7e-5 (1 - cos): a build behind another door."""
+
+    def __init__(self) -> None:
+        super().__init__(OTHER_SPACE)
+        self._near = WordEncoder()
+
+    def encode_with(self, texts: Any, role: Any, options: Any) -> Any:
+        made = self._near.encode_with(texts, role, options)
+        return replace(made, vectors=Vectors(apart_by(made.vectors.__array__(), 7e-5), OTHER_SPACE))
+
+
+def apart_by(rows: np.ndarray, far: float) -> np.ndarray:
+    """*rows*, each turned by so much (1 - cos)."""
+    aside = np.roll(rows, 1, axis=1)
+    aside = aside - (aside * rows).sum(axis=1, keepdims=True) * rows
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    return ((1 - far) * rows + np.sqrt(1 - (1 - far) ** 2) * aside).astype(np.float32)
+
+
+def test_of_two_that_are_near_none_is_named() -> None:
+    """What one vector in ten is off by made the wrong one explain all 200 objects, and the right one 181."""
+    database = collection()
+    ids = fill(database, WordEncoder(), texts(100))
+    for uuid in ids[::10]:
+        stored = database.objects[NAME][""][uuid]
+        row = apart_by(stored.vectors["default"][None], 2.5e-4)[0]
+        database.objects[NAME][""][uuid] = replace(stored, vectors={"default": row})
+    found = look(database, NAME, [WordEncoder(), Near()], sample=100)  # type: ignore[arg-type]
+    assert "give nearly the same vectors; give the one that is meant alone" in said(found)
+    with pytest.raises(PinBroken, match="nearly the same vectors"):
+        adopt(database, found)  # type: ignore[arg-type]
 
 
 def test_a_bound_is_of_the_tenants_that_were_read_and_the_record_names_the_others() -> None:
