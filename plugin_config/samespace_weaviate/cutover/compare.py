@@ -241,28 +241,36 @@ def compare_collections(
     for side in (old, new):
         if side.encoder is not None:
             side.encoder.confirm()
-    before, after = old.database.count(old.name), new.database.count(new.name)
-    verdict = _unjudged(asked, min(before, after)) if judged is None else _judged(asked, margin, min(before, after))
-    if verdict.decision is Decision.GO and not (old.windows or new.windows) and after < ALIKE * before:
-        why = f"{new.name} has {after:,} objects, {old.name} {before:,}: fewer make any encoder look better"
-        verdict = CutoverVerdict(Decision.CANNOT_TELL, f"{why} (else {verdict.why})", verdict.comparison)
-    for side in (old, new) if verdict.decision is not Decision.CANNOT_TELL else ():
-        if side.unnamed:
-            why = f"{len(side.unnamed)} objects of {side.name} that were found have no value in --id-property"
-            verdict = CutoverVerdict(Decision.CANNOT_TELL, f"{why} (else {verdict.why})", verdict.comparison)
+    objects = old.database.count(old.name), new.database.count(new.name)
+    verdict = _unjudged(asked, min(objects)) if judged is None else _judged(asked, margin, min(objects))
     return CutoverComparison(
         old.name,
         new.name,
         tuple(asked),
-        verdict,
+        _with_doubts(verdict, old, new, objects),
         _percentiles(times["old"]),
         _percentiles(times["new"]),
         old.vector_bytes(),
         new.vector_bytes(),
         margin,
-        before,
-        after,
+        *objects,
     )
+
+
+def _with_doubts(
+    verdict: CutoverVerdict, old: CutoverSide, new: CutoverSide, objects: tuple[int, int]
+) -> CutoverVerdict:
+    """*verdict*, unless what was asked cannot bear it: too few objects, or answers that no judgement knows."""
+    why = ""
+    if verdict.decision is Decision.GO and not (old.windows or new.windows) and objects[1] < ALIKE * objects[0]:
+        fewer = "fewer make any encoder look better"
+        why = f"{new.name} has {objects[1]:,} objects, {old.name} {objects[0]:,}: {fewer}"
+    for side in (old, new):
+        if side.unnamed:
+            why = f"{len(side.unnamed)} objects of {side.name} that were found have no value in --id-property"
+    if not why or verdict.decision is Decision.CANNOT_TELL:
+        return verdict
+    return CutoverVerdict(Decision.CANNOT_TELL, f"{why} (else {verdict.why})", verdict.comparison)
 
 
 def _distinct(queries: Iterable[str]) -> Iterator[str]:

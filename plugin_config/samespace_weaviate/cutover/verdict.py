@@ -91,28 +91,26 @@ def decide(
             Decision.CANNOT_TELL, f"{counted} are too few; {FEWEST} are needed at least, 100 are better"
         )
     found = paired_bootstrap(new, old, texts=asked_for)
-    change = f"nDCG@10 {old.mean():.4f} to {new.mean():.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f})"
+    return _decided(found, float(old.mean()), float(new.mean()), counted, margin, same)
+
+
+def _decided(found: Comparison, old: float, new: float, counted: str, margin: float, same: bool) -> CutoverVerdict:
+    """What a comparison says; *old* and *new* are mean nDCG@10, *counted* says of how many queries."""
+    change = f"nDCG@10 {old:.4f} to {new:.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}), {counted}"
     if same:
-        return CutoverVerdict(Decision.GO, f"both give the same answers in the same order: {change}, {counted}", found)
-    unmet = _unmet(count)
-    low = found.low - unmet * (found.low + float(old.mean()))
-    if found.better or low >= -margin:
-        return CutoverVerdict(Decision.GO, f"the new one is {_within(found, margin)}: {change}, {counted}", found)
+        return CutoverVerdict(Decision.GO, f"both give the same answers in the same order: {change}", found)
+    unmet = _unmet(found.queries)
+    if found.better or found.low - unmet * (found.low + old) >= -margin:
+        return CutoverVerdict(Decision.GO, f"the new one is {_within(found, margin)}: {change}", found)
     if found.high < 0:
-        return CutoverVerdict(Decision.NO_GO, f"the new one is worse: {change}, {counted}", found)
+        return CutoverVerdict(Decision.NO_GO, f"the new one is worse: {change}", found)
     if found.low >= -margin:
-        needed = _queries_until(found, float(old.mean()), margin)
-        return CutoverVerdict(
-            Decision.CANNOT_TELL,
-            f"these queries show no loss above {margin:g}, and up to {unmet:.0%} of others may still be lost: "
-            f"{change}, {counted}" + (f"; some {needed:,} like these would tell" if needed else ""),
-            found,
-        )
-    needed = _queries_needed(found, margin)
+        needed, why = _queries_until(found, old, margin), f"these queries show no loss above {margin:g}, and up to "
+        why += f"{unmet:.0%} of others may still be lost"
+    else:
+        needed, why = _queries_needed(found, margin), f"the interval reaches below -{margin:g} and above 0"
     more = f"; some {needed:,} judged queries would tell" if needed else ""
-    return CutoverVerdict(
-        Decision.CANNOT_TELL, f"the interval reaches below -{margin:g} and above 0: {change}, {counted}{more}", found
-    )
+    return CutoverVerdict(Decision.CANNOT_TELL, f"{why}: {change}{more}", found)
 
 
 def _within(found: Comparison, margin: float) -> str:
