@@ -157,6 +157,14 @@ class Encoder(ABC):
         """The build and the runtime that give the vectors, such as "int8 on openvino"; "" where it has no builds."""
         return ""
 
+    @property
+    def confirmations(self) -> int | None:
+        """How often it was seen to be this encoder still, so that what it gave before the last time can be relied on.
+
+        None for an encoder that cannot become another one while it is used.
+        """
+        return None
+
     @abstractmethod
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         """Vectors with token and window counts; what an encoder has to implement."""

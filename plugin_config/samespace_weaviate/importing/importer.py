@@ -1,8 +1,9 @@
 """Bulk import: some threads encode while others write, and every batch that is done is noted.
 
 Vector and object are written together, so Weaviate calls no vectorizer. Ids come from the passages, so importing again
-changes nothing; and what was killed goes on after its last finished batch (`journal`). Neither side is hurried: a
-server that is too busy is waited for, and only a few batches are ever under way (`pipeline`).
+changes nothing; and what was killed goes on after its last finished batch (`journal`). A hosted encoder's batch is
+finished when that was asked again (`access.withheld`). Neither side is hurried: a server that is too busy is waited
+for, and only a few batches are ever under way (`pipeline`).
 
 What goes wrong with a passage is noted with its reason, and the others go on. An encoder or a Weaviate that stays away
 ends the import; running it again goes on.
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from samespace.encoder import Encoder, RemoteEncoder
 from samespace.errors import (
@@ -23,16 +24,16 @@ from samespace.errors import (
     SpaceMismatch,
     WeaviateError,
 )
-from samespace.providers.drift import ProviderDrifted
 
 from ..access.database import Database
 from ..access.patience import Patience
 from ..access.values import Passage
+from ..access.withheld import Withheld
 from ..audit.searchable import SearchCheck
 from ..pinning.spec import DOCUMENT_PROPERTY
 from .batches import batches
 from .found import search
-from .journal import ImportJournal, write_failures
+from .journal import FinishedBatch, ImportJournal, write_failures
 from .pipeline import Crew, run
 from .report import ImportReport, Tally
 from .resumed import holds
@@ -108,7 +109,8 @@ def import_passages(
     _check(target, options, batch)
     start, tally, database = time.monotonic(), Tally(), database.patient(outages.counted)
     work = Stages(database, target, encoder, batch, options.tenant_property, outages.counted)
-    journal = _journal(target, options, batch)
+    journal = _journal(target, options, batch, encoder)
+    finished = Withheld[FinishedBatch](encoder, journal.note if journal is not None else lambda done: None)
     crew = options.crew if isinstance(encoder, RemoteEncoder) else replace(options.crew, encoders=1)
     wanted, by = _wanted(passages, options.only), options.tenant_property
     there = partial(holds, database, target, tenant_property=by)
@@ -116,13 +118,12 @@ def import_passages(
     try:
         for done in run(source, work.prepare, work.write, crew):
             _count(tally, done)
-            if journal is not None:
-                journal.note(done.finished)
+            finished.add(done.finished)
             if progress is not None:
                 progress(done.prepared.batch.size)
-        encoder.confirm()
-    except BaseException as error:
-        _stopped(error, journal, tally, options)
+        finished.confirm()
+    except BaseException:
+        _stopped(tally, options)
         raise
     finally:
         if journal is not None:
@@ -137,10 +138,8 @@ def import_passages(
     return tally.report(found, token_limit=encoder.token_limit, form=target.long_texts, seconds=seconds)
 
 
-def _stopped(error: BaseException, journal: ImportJournal | None, tally: Tally, options: ImportOptions) -> None:
+def _stopped(tally: Tally, options: ImportOptions) -> None:
     """What a later run has to know."""
-    if isinstance(error, ProviderDrifted) and error.doubtful and journal is not None:
-        journal.remove()  # what it says is finished may be another model's: the next run writes everything anew
     # The journal knows what failed before; a list of ids that is being worked off is kept until it is done.
     if tally.failed and options.failures is not None and options.only is None:
         write_failures(options.failures, tally.failed)
@@ -181,17 +180,21 @@ def _check(target: Target, options: ImportOptions, batch: int) -> None:
         )
 
 
-def _journal(target: Target, options: ImportOptions, batch: int) -> ImportJournal | None:
-    """The journal to go on with; each batch of it is held against the collection when its passages are read."""
+def _journal(target: Target, options: ImportOptions, batch: int, encoder: Encoder) -> ImportJournal | None:
+    """The journal to go on with; each batch of it is held against the collection when its passages are read.
+
+    One that has batches of a hosted encoder which nobody asked again, as there were, has another key.
+    """
     if options.journal is None:
         return None
-    key = {
+    key: dict[str, Any] = {
         "collection": target.collection,
         "space": target.space_id,
         "longTexts": target.long_texts,
         "batch": batch,
         "tenant": target.tenant,
         "tenantProperty": options.tenant_property,
+        **({} if encoder.confirmations is None else {"confirmed": True}),
     }
     journal = ImportJournal.open(options.journal, key)
     journal.begin()

@@ -31,7 +31,7 @@ from ..access.values import StoredObject
 from .backfill import backfill, schema_of
 from .linear_map import Bridge, MeasuredRetention, crossed, fit, overlap
 from .named_vector import SecondVector, add, pins_of, plan_bridge
-from .transfer import CopyPace
+from .route import CopyPace
 from .verification import spread
 
 __all__ = ["Bridge", "BridgeTerms", "Retention", "bridge", "crossed", "fit", "overlap"]

@@ -128,6 +128,7 @@ def changes(
     target: Iterable[StoredObject],
     window: WriteWindow | None = None,
     same: Same = StoredObject.same_content,
+    again: Callable[[UUID], bool] = lambda uuid: False,
 ) -> Iterator[Change]:
     """What has to be done to *target*, in order of the ids; both sides have to be in that order, too.
 
@@ -136,6 +137,7 @@ def changes(
         target: where they go.
         window: None before the alias has moved: the source is right about everything.
         same: whether an object of the source and one of the target need nothing done.
+        again: whether an object is written although they need nothing done; what is otherwise there is not touched.
     """
     for left, right in paired(source, target):
         if right is None:
@@ -144,7 +146,7 @@ def changes(
         elif left is None:
             if window is None or window.is_ours(right):
                 yield Delete(right.uuid)
-        elif not same(left, right) and (window is None or window.is_behind(left, right)):
+        elif again(left.uuid) if same(left, right) else (window is None or window.is_behind(left, right)):
             yield Write(left)
 
 

@@ -82,6 +82,7 @@ class MigrationProgress:
         settings: of the new collection then: see `compare.settings_of`.
         returned: objects that the way back has carried to the old collection.
         settled_ms: what the old collection gets from then on, by Weaviate's clock, it gets by its own name.
+        doubtful: objects that rounds wrote with vectors of a hosted encoder, which was not asked again since.
     """
 
     state: MigrationState = MigrationState.NEW
@@ -98,6 +99,7 @@ class MigrationProgress:
     settings: Mapping[str, Any] = field(default_factory=dict)
     returned: frozenset[UUID] = frozenset()
     settled_ms: int = 0
+    doubtful: frozenset[UUID] = frozenset()
 
 
 BEFORE_SWITCH: Final = (
@@ -110,7 +112,6 @@ BEFORE_SWITCH: Final = (
 NEW_IS_THERE: Final = frozenset(MigrationState) - {
     MigrationState.NEW,
     MigrationState.PLANNED,
-    MigrationState.CREATED,
     MigrationState.FINISHED,
     MigrationState.DISCARDING,
     MigrationState.ROLLED_BACK,
@@ -125,6 +126,8 @@ _EVENTS: Final[dict[str, tuple[tuple[MigrationState, ...], MigrationState | None
     "tenant_done": ((MigrationState.CREATED, MigrationState.COPYING), MigrationState.COPYING),
     "copied_all": ((MigrationState.CREATED, MigrationState.COPYING), MigrationState.CATCHING_UP),
     "round": (_ANY, None),
+    "doubtful": (_ANY, None),
+    "confirmed": (_ANY, None),
     "woken": (_ANY, None),
     "asleep": (_ANY, None),
     "verified": ((MigrationState.CATCHING_UP,), MigrationState.VERIFIED),
@@ -252,6 +255,10 @@ def advance(progress: MigrationProgress, event: str, facts: Mapping[str, Any]) -
             )
         case "returned":
             return replace(progress, returned=progress.returned.union(map(UUID, facts["ids"])))
+        case "doubtful":
+            return replace(progress, doubtful=progress.doubtful.union(map(UUID, facts["ids"])))
+        case "confirmed":
+            return replace(progress, doubtful=frozenset())
         case "settled":
             return replace(progress, settled_ms=int(facts["at_ms"]))
     return progress

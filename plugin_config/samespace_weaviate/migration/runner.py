@@ -21,6 +21,7 @@ from ..audit import AuditReport
 from ..audit.words import verdict
 from ..replicas.alike import factor, require_alike
 from .compare import Moved
+from .discarding import discard, discard_left_over, refuse_elsewhere_begun
 from .journal import MigrationJournal
 from .moving import require_encoding, verify_moved
 from .plan import Migration
@@ -45,8 +46,9 @@ from .refusals.schemas import (
     refuse_unlike_properties,
     refuse_without_module,
 )
+from .route import CopyPace, CopyRoute, PassLimits
 from .switch import ROUNDS, move_alias, settle, settled_ms
-from .transfer import CopyPace, CopyRoute, PassLimits, Transfer, put_to_sleep
+from .transfer import Transfer, put_to_sleep
 from .verification import Verification, counted, verify
 
 QUIET: Final = 64
@@ -120,15 +122,22 @@ class Migrator:
             MigrationBlocked: somebody has to decide or mend something; nothing is lost.
             WeaviateUnavailable, ServerUnavailable: run it again when they are back.
         """
-        if self.journal.progress.state in NEW_IS_THERE and not (
-            wish == "rollback" and self.journal.progress.state in BEFORE_SWITCH
-        ):
+        if self.journal.progress.state in NEW_IS_THERE and not self._gives_up(wish):
             refuse_another(self.database, self.migration)
+        if wish == "rollback":
+            refuse_elsewhere_begun(self.database, self.migration, self.journal.progress.state, force=self.terms.force)
+        next_step(self.journal.progress, wish)  # what cannot be fulfilled changes nothing, not even a tenant
         for collection, tenant in sorted(self.journal.progress.woken):
             put_to_sleep(self.database, self.journal, collection, tenant)
         while (step := next_step(self.journal.progress, wish)) is not None:
             self._do(step)
+        if self.journal.progress.state is MigrationState.ROLLED_BACK:
+            discard_left_over(self.database, self.migration, self.terms.tell)
         return self.journal.progress.state
+
+    def _gives_up(self, wish: Wish) -> bool:
+        """Whether a person ends it who knows that the new collection is not there any more."""
+        return wish == "rollback" and self.terms.force and self.journal.progress.state in BEFORE_SWITCH
 
     def _do(self, step: Step) -> None:
         match step:
@@ -155,7 +164,7 @@ class Migrator:
                 settle(self._back(), self.terms.settle_s)
                 self.journal.note("settled_back")
             case Step.DISCARD:
-                self._discard()
+                discard(self.database, self.journal, self.migration, self.terms.tell)
             case Step.DROP:
                 self._drop()
 
@@ -169,11 +178,11 @@ class Migrator:
             )
         refuse_without_aliases(self.database)
         require_alike(self.database, migration.old, pause=self.terms.pace.pause)
-        if not self._is_ours():
+        if not is_made_by(self.database, migration):
             try:
                 self.database.create(schema)
             except WeaviateError:
-                if not self._is_ours():  # else the answer to an earlier try got lost
+                if not is_made_by(self.database, migration):  # else the answer to an earlier try got lost
                     raise
         schemas = {name: self.database.schema(name) or {} for name in self.database.names()}
         refuse_other_copies(migration, schemas, self.database.aliases())  # of somebody who planned at the same time
@@ -182,9 +191,6 @@ class Migrator:
             make_alias(self.database, migration.alias, migration.old)
             self.terms.tell(f"{migration.alias} is an alias of {migration.old} now: let clients use it.")
         self.journal.note("created")
-
-    def _is_ours(self) -> bool:
-        return is_made_by(self.database, self.migration)
 
     def _require_encoding(self) -> None:
         """Queries by text have to work at the new address before readers are sent there."""
@@ -306,16 +312,6 @@ class Migrator:
             self.journal.note("returning")
         self._switch(self._back(), "unswitching")
 
-    def _discard(self) -> None:
-        migration = self.migration
-        if self.journal.progress.state is not MigrationState.DISCARDING:
-            self.journal.note("discarding")
-        if self._is_ours():
-            refuse_if_named(self.database, migration.new)
-            self.database.delete_collection(migration.new)
-        self.journal.note("rolled_back")
-        self.terms.tell(f"Rolled back: {migration.alias} is {migration.old}, {migration.new} is gone.")
-
     def _drop(self) -> None:
         migration = self.migration
         found = self.database.alias_target(migration.alias)
@@ -352,6 +348,7 @@ class Migrator:
     def _forth(self) -> Transfer:
         migration = self.migration
         encode = None if self._encoder is None else _passages(self._needed())
+        hosted = self._encoder if self._encoder is not None and self._encoder.confirmations is not None else None
         done = self.journal.progress.state in (MigrationState.SETTLED, MigrationState.RETURNING)
         if encode is None and not migration.carries and not done:
             self._needed()
@@ -364,6 +361,7 @@ class Migrator:
             encode,
             migration.carries,
             migration.renamed,
+            hosted,
         )
         return self._transfer(route)
 

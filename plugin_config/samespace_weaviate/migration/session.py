@@ -21,7 +21,7 @@ from .journal import MigrationJournal
 from .moving import plan_return, renamed_schema
 from .plan import Migration
 from .progress import MigrationState
-from .refusals.aliases import refuse_moved_alias
+from .refusals.aliases import refuse_another, refuse_moved_alias
 from .refusals.wishes import Asked, refuse_other_names, refuse_other_wishes
 from .runner import Migrator, Terms
 
@@ -175,6 +175,8 @@ def _finish_names(stack: ExitStack, database: Database, done: Migration, order: 
     if journal.progress.state is MigrationState.FINISHED and is_collection(database, done.new):
         _set_aside(path, str(journal.progress.plan["id"]))  # of an earlier migration: this one's copy would be gone
         journal = stack.enter_context(MigrationJournal(path))
+    if journal.progress.state in (MigrationState.NEW, MigrationState.PLANNED):
+        refuse_another(database, done)
     if journal.progress.state is MigrationState.NEW:
         if database.alias_target(done.old):
             raise MigrationBlocked(
@@ -210,8 +212,8 @@ def _go_on(
         terms = _with_progress(order.terms, advance)
         state = Migrator(database, journal, schema=schema, encoder=order.encoder, terms=terms).run(order.wish)
     named_again = order.terms.keep_name or (_keep_name_journal(order.path).exists() and order.path == journal.path)
-    if state in (MigrationState.SETTLED, MigrationState.FINISHED) and not named_again:
-        refuse_moved_alias(database, migration)
+    if state in (MigrationState.SETTLED, MigrationState.FINISHED):
+        refuse_moved_alias(database, migration, named_again=named_again)
     if state is MigrationState.SETTLED:
         talk.tell(
             f"{migration.alias} is served from {migration.new}. {migration.old} is still there: the same command with "

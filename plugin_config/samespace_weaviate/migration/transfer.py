@@ -6,98 +6,28 @@ already, with the same content, is not encoded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from samespace.errors import MigrationBlocked
 from samespace.vectors import Float32
 
 from ..access.database import Database, is_collection, stream
-from ..access.patience import Patience
 from ..access.values import PAGE, StoredObject
-from .compare import Change, Delete, Moved, Same, Write, WriteWindow, changes, new_properties, same_with_vectors
+from ..access.withheld import Withheld
+from .compare import Change, Delete, Moved, Write, WriteWindow, changes, new_properties
 from .cost import pause_s
 from .journal import MigrationJournal
 from .refusals.overwriting import refuse_deleting, refuse_overwriting
+from .route import CopyPace, CopyRoute, PassLimits
 
 MARGIN_MS: Final = 2000
 """How far the clocks of Weaviate's nodes may differ, and its second is cut off."""
-
-Encode = Callable[[Sequence[str]], Float32]
-"""Texts of passages to vectors, shape (n, dims)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CopyRoute:
-    """From one collection to another.
-
-    Attributes:
-        source, target: collections.
-        text_property: what is encoded.
-        tenants: whether they have tenants.
-        vector: name of the target's vector.
-        encode: makes the vectors; None leaves that to the target's own module.
-        carries: whether objects are copied with the vectors that they have.
-        renamed: (name in the source, name in the target) of a vector that is carried under another name; None for none.
-    """
-
-    source: str
-    target: str
-    text_property: str
-    tenants: bool
-    vector: str = ""
-    encode: Encode | None = None
-    carries: bool = False
-    renamed: tuple[str, str] | None = None
-
-    @property
-    def same(self) -> Same:
-        """Whether an object needs nothing done."""
-        return same_with_vectors if self.carries else StoredObject.same_content
-
-
-@dataclass(frozen=True, slots=True)
-class CopyPace:
-    """How fast, and who is told.
-
-    Attributes:
-        max_objects_per_s: 0 for no limit.
-        progress: gets each number of objects that were written.
-        patience: with objects that are refused for a reason that may pass; its clock and pause are those of all.
-    """
-
-    max_objects_per_s: float = 0.0
-    progress: Callable[[int], None] = lambda count: None
-    patience: Patience = field(default_factory=Patience)
-
-    def clock(self) -> float:
-        """Seconds."""
-        return self.patience.clock()
-
-    def pause(self, seconds: float) -> None:
-        """Wait."""
-        self.patience.pause(seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class PassLimits:
-    """What a pass must not do while the alias leads to the source.
-
-    Attributes:
-        allowed: asked before each batch; raises where the alias leads elsewhere.
-        late_ms: what the target has got since then, by Weaviate's clock, it got by its own name and not from us: it is
-            not overwritten or deleted; 0 where that cannot be.
-        keep: nothing is deleted in the target, whatever the source lacks.
-    """
-
-    allowed: Callable[[], None] = lambda: None
-    late_ms: int = 0
-    keep: bool = False
 
 
 @dataclass(slots=True)
@@ -151,18 +81,25 @@ class Transfer:
         self._properties = frozenset[str]()  # of the target, as they were last seen
 
     def first_copy(self) -> None:
-        """Copy everything, from where the journal says; every batch and every tenant is noted in it."""
+        """Copy everything, from where the journal says; every batch and every tenant is noted in it.
+
+        What a hosted encoder gave beyond that is encoded again: nobody asked afterwards whether it still was the same.
+        """
         self._limits.allowed()
+        facts, hosted = Withheld[Mapping[str, Any]](self.route.hosted, self._note), self.route.hosted is not None
         for tenant in self.tenants():
             if tenant in self.journal.progress.done:
                 continue
             with self.awake(tenant):
 
                 def note(cursor: str, written: int, tenant: str = tenant) -> None:
-                    self.journal.note("copied", tenant=tenant, cursor=cursor, objects=written)
+                    facts.add({"event": "copied", "tenant": tenant, "cursor": cursor, "objects": written})
 
-                self._pass(tenant, after=self.journal.progress.cursors.get(tenant, ""), note=note)
-            self.journal.note("tenant_done", tenant=tenant)
+                self._pass(
+                    tenant, after=self.journal.progress.cursors.get(tenant, ""), note=note, again=lambda uuid: hosted
+                )
+            facts.add({"event": "tenant_done", "tenant": tenant})
+        facts.confirm()
 
     def round(self, window: Callable[[str], WriteWindow] | None = None) -> Moved:
         """One pass over everything; the journal gets its sum.
@@ -174,13 +111,18 @@ class Transfer:
         if window is None:
             self._limits.allowed()
             since_ms = (self.stamp_ms(self.route.target) or self.database.now_ms()) - MARGIN_MS
-        total = Moved(since_ms or 0)
+        total, doubtful = Moved(since_ms or 0), self._doubtful()
         tenants = self.tenants()
         for tenant in tenants:
             if tenant and not self.database.tenant_state(self.route.source, tenant):
                 continue  # deleted since they were listed
             with self.awake(tenant, make=window is None):
-                one = self._pass(tenant, window=window(tenant) if window else None, since_ms=since_ms)
+                one = self._pass(
+                    tenant,
+                    window=window(tenant) if window else None,
+                    since_ms=since_ms,
+                    again=doubtful.__contains__,
+                )
             total += one
         if self.route.tenants and window is None and not self._limits.keep:
             extra = sorted(set(self.database.tenant_states(self.route.target)) - set(tenants))
@@ -190,8 +132,15 @@ class Transfer:
                 self._limits.allowed()
                 self.database.remove_tenant(self.route.target, tenant)
                 total = replace(total, deleted=total.deleted + 1)
+        if self.route.hosted is not None:
+            self.route.hosted.confirm()
+        if self.route.encode is not None and self.journal.progress.doubtful:
+            self.journal.note("confirmed")  # this round has encoded again what an earlier run left in doubt
         self.journal.note("round", since_ms=total.since_ms, written=total.written, deleted=total.deleted)
         return total
+
+    def _note(self, fact: Mapping[str, Any]) -> None:
+        self.journal.note(**fact)
 
     def differences(self, tenant: str) -> Iterator[Change]:
         """What a pass over the tenant would do now; nothing is written."""
@@ -269,7 +218,8 @@ class Transfer:
         after: str = "",
         window: WriteWindow | None = None,
         since_ms: int | None = None,
-        note: Callable[[str, int], None] = lambda cursor, written: None,
+        note: Callable[[str, int], None] | None = None,
+        again: Callable[[UUID], bool] = lambda uuid: False,
     ) -> Moved:
         route, total, mark = self.route, Moved(), self.mark
         source = onto = self.database.of_tenant(tenant)
@@ -287,7 +237,7 @@ class Transfer:
                 seen.in_target(record)
                 yield record
 
-        found = changes(translated(), there(), window, route.same)
+        found = changes(translated(), there(), window, route.same, again)
         if self._limits.keep:
             found = (change for change in found if isinstance(change, Write))
         for batch, vectors in self._encoded(found):
@@ -304,10 +254,13 @@ class Transfer:
             ]
             if self._limits.late_ms and window is None:
                 self.journal.note("returned", ids=[str(each.uuid) for each in writes])
+            if route.hosted is not None and vectors and note is None:
+                self.journal.note("doubtful", ids=[str(each) for each in vectors])
             self._write(onto, writes)
             onto.delete(route.target, deletes)
             seen.carried = (seen.carried | {each.uuid for each in writes}) - set(deletes)
-            note(str(batch[-1].uuid), len(writes))
+            if note is not None:
+                note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
             self._keep_pace(len(writes))
         return replace(
@@ -317,6 +270,10 @@ class Transfer:
             young={tenant: frozenset(seen.young)} if seen.young else {},
             carried={tenant: frozenset(seen.carried)} if seen.carried and window is None else {},
         )
+
+    def _doubtful(self) -> frozenset[UUID]:
+        """Objects of the target that are encoded again, although their content is what it has to be."""
+        return self.journal.progress.doubtful if self.route.encode is not None else frozenset()
 
     def _encoded(self, found: Iterator[Change]) -> Iterator[tuple[list[Change], dict[UUID, Float32]]]:
         """Batches of changes, with the vector of each object that has a text; the next one is encoded meanwhile."""

@@ -24,6 +24,7 @@ from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..access.values import StoredObject
+from ..access.withheld import Withheld
 from ..audit.explain import right_rows
 from ..audit.findings import AuditReport, Kind
 from ..audit.recipes import InputRecipe, declared
@@ -94,6 +95,7 @@ def repair(
     Raises:
         SpaceMismatch, PinBroken: the encoder is not of the pin; nothing was written.
         WeaviateError: Weaviate refused a vector; run it again to go on.
+        VectorsDisagree: a hosted encoder became another one; what it gave since it was last asked is mended again.
     """
     options = options or AuditOptions(sample=None)
     name = collection_name(name)
@@ -112,11 +114,13 @@ def repair(
         journal.plan(audit(database, name, encoder, options, progress=progress).offenders)
     named = Counter(each.kind for each in journal.mends or ())
     work = _Work(database, name, pin, encoder, declared(schema, pin), progress, _encoded_beside(schema, pin))
+    done = Withheld[list[Mend]](encoder, journal.mended)
     mended, gone = 0, 0
     for page in _pages([each for each in journal.left if each.kind not in NOT_MENDABLE]):
         written = work.mend(page)
-        journal.mended(page)
+        done.add(page)
         mended, gone = mended + written, gone + len(page) - written
+    done.confirm()
     after = audit(database, name, encoder, replace(options, seed=None), progress=progress)
     return RepairReport(name, named, mended, gone, after, reconciled, tuple(work.stale))
 

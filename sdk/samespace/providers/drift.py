@@ -68,6 +68,8 @@ class ProviderWatch:
         self._asked_at: float | None = None
         self.unconfirmed = 0
         """Texts that were encoded since the probes were asked for."""
+        self.confirmations = 0
+        """How often the probes were asked for, and it was the pinned model."""
 
     def before_use(self) -> None:
         """Ask where nobody asked yet, or not for `EVERY_S`.
@@ -113,3 +115,4 @@ class ProviderWatch:
         if not found.same:
             raise ProviderDrifted(manifest=self._manifest, found=found, doubtful=self.unconfirmed)
         self._asked_at, self.unconfirmed = self._clock(), 0
+        self.confirmations += 1

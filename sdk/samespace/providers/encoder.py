@@ -58,6 +58,10 @@ class ProviderEncoder(Encoder):
     def bound(self) -> float:
         return self.manifest.bound
 
+    @property
+    def confirmations(self) -> int:
+        return self.watch.confirmations
+
     def encode_with(self, texts: Sequence[str], role: Role, options: EncodeOptions) -> Encoded:
         """One vector a text, whatever is asked for long ones: the provider has no windows.
 

@@ -49,14 +49,18 @@ def refuse_another(database: Database, migration: Migration) -> None:
             collection=migration.new,
             reason=f"the journal of migration {migration.id} says that it was made, and there is none",
             remedy="is this the Weaviate that the migration was started on? If somebody deleted the collection, "
-            "--rollback ends a migration that has not switched",
+            "--rollback --force ends a migration that has not switched",
         )
 
 
-def refuse_moved_alias(database: Database, migration: Migration) -> None:
-    """The journal says that the alias leads to the new collection, and it does not."""
+def refuse_moved_alias(database: Database, migration: Migration, *, named_again: bool = False) -> None:
+    """The journal says that the alias leads to the new collection, and it does not.
+
+    Args:
+        named_again: whether a copy back to the old name may be over, to which it leads then.
+    """
     found = database.alias_target(migration.alias)
-    if found != migration.new:
+    if found != migration.new and not (named_again and found == migration.old):
         raise MigrationBlocked(
             collection=migration.alias,
             reason=f"the migration to {migration.new} is done, and the alias points to {found or 'nothing'} now",

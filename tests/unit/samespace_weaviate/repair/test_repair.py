@@ -12,9 +12,10 @@ import pytest
 
 from fakes.weaviate.audited import AuditedFake, WordEncoder
 from fakes.weaviate.database import OTHER_SPACE, SPACE
+from fakes.weaviate.swapping import Swapping
 from samespace.errors import DataInvalid, SpaceMismatch
 from samespace_weaviate import CollectionSpec
-from samespace_weaviate.audit import AuditOptions, Kind, audit
+from samespace_weaviate.audit import AuditOptions, Kind, Offender, audit
 from samespace_weaviate.repair.journal import RepairJournal
 from samespace_weaviate.repair.mend import RepairReport, repair
 
@@ -212,3 +213,31 @@ def test_replicas_that_stay_apart_are_no_clean_repair(tmp_path: Path, monkeypatc
     assert not report.clean and report.after is None and database.patched == []
     Apart.alike = True
     assert mended(database, tmp_path / "journal").clean
+
+
+@pytest.mark.parametrize("sample", [None, 1])
+def test_what_a_swapped_model_mended_before_a_kill_is_mended_again(tmp_path: Path, sample: int | None) -> None:
+    """Also where the audits see a sample: what a journal calls mended is looked at by nobody then."""
+    database, ids = filled()
+    for uuid in ids[:70]:  # more than a page
+        database.set_vectors(uuid, None)
+    encoder = Swapping(RIGHT, WRONG)
+    pages = 0
+
+    def killed(what: str, count: int) -> None:
+        nonlocal pages
+        pages += what == "mended"
+        if pages == 2:
+            raise Killed
+
+    with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
+        encoder.encode(["x"], "passage")
+        journal.plan([Offender(uuid, "", Kind.MISSING, "", None) for uuid in ids[:70]])
+        encoder.swapped = True
+        with pytest.raises(Killed):
+            repair(database, "Article", encoder, journal, AuditOptions(sample=sample), progress=killed)  # type: ignore[arg-type]
+    right = Swapping(RIGHT, WRONG)
+    with RepairJournal(tmp_path / "journal", "Article", SPACE) as journal:
+        assert len(journal.left) == 70
+        repair(database, "Article", right, journal, AuditOptions(sample=sample))  # type: ignore[arg-type]
+    assert audit(database, "Article", RIGHT, AuditOptions(sample=None)).clean  # type: ignore[arg-type]
