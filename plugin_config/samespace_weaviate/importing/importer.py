@@ -2,8 +2,8 @@
 
 Vector and object are written together, so Weaviate calls no vectorizer. Ids come from the passages, so importing again
 changes nothing; and what was killed goes on after its last finished batch (`journal`). A hosted encoder's batch is
-finished when that was asked again (`access.withheld`). Neither side is hurried: a server that is too busy is waited
-for, and only a few batches are ever under way (`pipeline`).
+finished when that was asked again (`samespace.providers.withheld`). Neither side is hurried: a server that is too busy
+is waited for, and only a few batches are ever under way (`pipeline`).
 
 What goes wrong with a passage is noted with its reason, and the others go on. An encoder or a Weaviate that stays away
 ends the import; running it again goes on.
@@ -24,11 +24,11 @@ from samespace.errors import (
     SpaceMismatch,
     WeaviateError,
 )
+from samespace.providers.withheld import Withheld
 
 from ..access.database import Database
 from ..access.patience import Patience
 from ..access.values import Passage
-from ..access.withheld import Withheld
 from ..audit.searchable import SearchCheck
 from ..pinning.spec import DOCUMENT_PROPERTY
 from .batches import batches

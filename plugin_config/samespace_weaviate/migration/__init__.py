@@ -9,11 +9,11 @@ and `backfill` (the other strategy), `bridge` and `linear_map` (approximate vect
 """
 
 from .backfill import backfill
+from .copying.route import CopyPace
 from .cost import Cost, EncodingTrial, estimate
 from .journal import MigrationJournal
 from .plan import Migration, Wanted, new_schema, plan_migration, references_from_others, sentences, target_schema
 from .progress import MigrationProgress, MigrationState
-from .route import CopyPace
 from .runner import Migrator, Terms
 from .verification import Verification, survey
 

@@ -24,8 +24,8 @@ from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..access.values import PAGE, StoredObject
-from .route import CopyPace
-from .transfer import text_of
+from .copying.route import CopyPace
+from .copying.transfer import text_of
 
 ROUNDS: Final = 5
 Make = Callable[[Sequence[StoredObject]], Float32]

@@ -29,9 +29,9 @@ from samespace.vectors import Float32, Vectors
 from ..access.database import Database
 from ..access.values import StoredObject
 from .backfill import backfill, schema_of
+from .copying.route import CopyPace
 from .linear_map import Bridge, MeasuredRetention, crossed, fit, overlap
 from .named_vector import SecondVector, add, pins_of, plan_bridge
-from .route import CopyPace
 from .verification import spread
 
 __all__ = ["Bridge", "BridgeTerms", "Retention", "bridge", "crossed", "fit", "overlap"]

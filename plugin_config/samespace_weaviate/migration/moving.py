@@ -31,8 +31,8 @@ from ..pinning.spec import (
     vector_name,
 )
 from .compare import settings_of
+from .copying.transfer import Transfer
 from .plan import MARK, Migration, copied_schema, filled_vectors, resolved, target_schema
-from .transfer import Transfer
 from .verification import INDEX_WAIT_S, Verification, count_of, made_searchable, replicated
 
 

@@ -25,9 +25,9 @@ from ..pinning.pin import Pin, read_pins
 from ..pinning.spec import BRIDGE_KEY, LONG_TEXTS_KEY, SPACE_KEY, CollectionSpec
 from ..replicas.alike import active_tenants, require_alike
 from .backfill import Filling, backfill, schema_of
+from .copying.route import CopyPace
+from .copying.transfer import text_of
 from .plan import text_property_of
-from .route import CopyPace
-from .transfer import text_of
 from .verification import BOUND, INDEX_WAIT_S, distances_of, spread
 
 SAMPLE: Final = 256

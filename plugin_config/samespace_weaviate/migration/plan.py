@@ -219,14 +219,14 @@ def new_schema(old: Mapping[str, Any], migration: Migration, server: str, encode
     return target_schema(old, migration, spec)
 
 
-def references_from_others(migration: Migration, schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Properties of other collections that refer to the old one, as "Collection.property"."""
+def references_from_others(migration: Migration, schemas: Mapping[str, Mapping[str, Any]], to: str = "") -> list[str]:
+    """Properties of other collections that refer to one of both, the old one by default, as "Collection.property"."""
     return sorted(
         f"{name}.{entry['name']}"
         for name, schema in schemas.items()
         if name not in (migration.old, migration.new)
         for entry in schema.get("properties") or ()
-        if migration.old in entry["dataType"]
+        if (to or migration.old) in entry["dataType"]
     )
 
 

@@ -6,21 +6,21 @@ and notes, and the one moment that readers notice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
 from samespace.encoder import Encoder
 from samespace.errors import MigrationBlocked, SpaceMismatch, WeaviateError
-from samespace.vectors import Float32
 
 from ..access.database import Database, is_collection
 from ..audit import AuditReport
 from ..audit.words import verdict
 from ..replicas.alike import factor, require_alike
 from .compare import Moved
+from .copying.by_name import WrittenByName
+from .copying.route import CopyPace, CopyRoute, PassLimits, passages_of
+from .copying.transfer import Transfer, put_to_sleep
 from .discarding import discard, discard_left_over, refuse_elsewhere_begun
 from .journal import MigrationJournal
 from .moving import require_encoding, verify_moved
@@ -46,9 +46,7 @@ from .refusals.schemas import (
     refuse_unlike_properties,
     refuse_without_module,
 )
-from .route import CopyPace, CopyRoute, PassLimits
 from .switch import ROUNDS, move_alias, settle, settled_ms
-from .transfer import Transfer, put_to_sleep
 from .verification import Verification, counted, verify
 
 QUIET: Final = 64
@@ -71,6 +69,7 @@ class Terms:
         keep_name: leave the old name free at the end, for a copy that goes back to it.
         force: carry on where objects would be given up: see `finish` and `rollback`.
         clients_deleted: what the new collection lacks of the old one was deleted by clients, whoever asks.
+        by_name: sees what clients write to a new collection whose name they know; None where they do not.
         keep_missing: a way back deletes nothing: nobody is there to say who made the new collection lack it.
         tell: gets a sentence for each thing that happens.
     """
@@ -84,6 +83,7 @@ class Terms:
     force: bool = False
     clients_deleted: bool = False
     keep_missing: bool = False
+    by_name: WrittenByName | None = None
     tell: Callable[[str], None] = lambda sentence: None
 
 
@@ -302,6 +302,7 @@ class Migrator:
             refuse_unlike_properties(self._back(), self.migration)
             refuse_lost_vectors(self._back(), self.migration)
             refuse_settings_of_new(self.database, self.migration, self.journal.progress.settings)
+            refuse_if_referred_to(self.database, self.migration, going=self.migration.new, staying=self.migration.old)
         if not self.terms.force and not self.migration.carries:
             refuse_without_module(self.database, self.migration)
         self._require_alike(self._back())
@@ -326,7 +327,8 @@ class Migrator:
             refuse_unsearchable(self._forth(), migration, self.terms.tell)
             refuse_if_named(self.database, migration.old)
             if not self.terms.force:
-                refuse_if_referred_to(self.database, migration)
+                refuse_another_encoder(self._forth(), migration, self.terms.tell)
+                refuse_if_referred_to(self.database, migration, going=migration.old, staying=migration.new)
                 refuse_lost_vectors(self._forth(), migration)
                 refuse_changed_settings(self.database, migration)
                 self._require_alike(self._forth())
@@ -347,7 +349,7 @@ class Migrator:
 
     def _forth(self) -> Transfer:
         migration = self.migration
-        encode = None if self._encoder is None else _passages(self._needed())
+        encode = None if self._encoder is None else passages_of(self._needed())
         hosted = self._encoder if self._encoder is not None and self._encoder.confirmations is not None else None
         done = self.journal.progress.state in (MigrationState.SETTLED, MigrationState.RETURNING)
         if encode is None and not migration.carries and not done:
@@ -383,7 +385,9 @@ class Migrator:
         def allowed() -> None:
             refuse_elsewhere(self.database, self.migration, route.source)
 
-        return Transfer(self.database, self.journal, route, self.terms.pace, PassLimits(allowed, late_ms, keep))
+        return Transfer(
+            self.database, self.journal, route, self.terms.pace, PassLimits(allowed, late_ms, keep, self.terms.by_name)
+        )
 
     def _needed(self) -> Encoder:
         if self._encoder is None:
@@ -393,7 +397,3 @@ class Migrator:
                 remedy="give it with --to",
             )
         return self._encoder
-
-
-def _passages(encoder: Encoder) -> Callable[[Sequence[str]], Float32]:
-    return lambda texts: np.asarray(encoder.encode(list(texts), "passage").__array__())

@@ -17,6 +17,7 @@ from samespace.errors import GuardFailed, MigrationBlocked, RequestInvalid
 from samespace.progress import Advance
 
 from ..access.database import Database, is_collection
+from .copying.by_name import WrittenByName
 from .journal import MigrationJournal
 from .moving import plan_return, renamed_schema
 from .plan import Migration
@@ -190,9 +191,9 @@ def _finish_names(stack: ExitStack, database: Database, done: Migration, order: 
     schema = None
     if journal.progress.state is MigrationState.PLANNED:
         schema = renamed_schema(database.schema(migration.old) or {}, migration)
-    back = replace(
-        order, wish="migrate", encoder=None, terms=replace(order.terms, audit=None, queries=(), keep_name=False)
-    )
+    by_name = None if order.terms.force else WrittenByName()
+    terms = replace(order.terms, audit=None, queries=(), keep_name=False, by_name=by_name)
+    back = replace(order, wish="migrate", encoder=None, terms=terms)
     if journal.progress.state not in (MigrationState.SETTLED, MigrationState.FINISHED):
         _go_on(database, journal, migration, back, schema, talk)
     _go_on(database, journal, migration, replace(back, wish="finish"), None, talk)

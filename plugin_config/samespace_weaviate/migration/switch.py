@@ -13,9 +13,9 @@ from uuid import UUID
 from samespace.errors import MigrationBlocked, WeaviateUnavailable
 
 from .compare import Moved, WriteWindow, settings_of
+from .copying.transfer import MARGIN_MS, Transfer
 from .plan import Migration
 from .refusals.aliases import refuse_elsewhere
-from .transfer import MARGIN_MS, Transfer
 
 ROUNDS: Final = 20
 

@@ -25,9 +25,9 @@ from ..audit.searchable import SearchCheck, check_searchable, index_again, remar
 from ..audit.tolerance import apart
 from ..pinning.routes import vectorizer_of
 from ..replicas.alike import factor
+from .copying.transfer import Transfer, text_of
 from .cost import Cost, EncodingTrial, estimate
 from .plan import Migration, filled_vectors
-from .transfer import Transfer, text_of
 
 BOUND: Final = 2e-3
 """1 - cos between a stored vector and the same text encoded again: twice what two builds of one space may differ, and

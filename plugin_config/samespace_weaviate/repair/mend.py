@@ -20,11 +20,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from samespace.encoder import Encoder
+from samespace.providers.withheld import Withheld
 from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..access.values import StoredObject
-from ..access.withheld import Withheld
 from ..audit.explain import right_rows
 from ..audit.findings import AuditReport, Kind
 from ..audit.recipes import InputRecipe, declared

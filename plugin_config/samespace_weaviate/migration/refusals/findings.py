@@ -9,8 +9,8 @@ from uuid import UUID
 from samespace.errors import MigrationBlocked
 
 from ...audit.searchable import SearchCheck, remarks, wait_for_index
+from ..copying.transfer import Transfer
 from ..plan import Migration
-from ..transfer import Transfer
 from ..verification import BOUND, INDEX_WAIT_S, Verification, made_searchable, module_distances
 
 MOST_BROUGHT: Final = 0.25
@@ -52,7 +52,7 @@ def refuse_another_encoder(transfer: Transfer, migration: Migration, tell: Calla
             collection=migration.new,
             reason=said,
             remedy=f"let the server there serve space {migration.to_space} itself, with its recipe; then run the same "
-            "command again. Nothing was switched. --force switches all the same, such as where clients bring vectors",
+            "command again. Nothing was changed. --force goes on all the same, such as where clients bring vectors",
         )
     if wrong:
         tell(f"{said[0].upper()}{said[1:]}: clients brought those vectors, or the server is wrong in part. Audit it.")

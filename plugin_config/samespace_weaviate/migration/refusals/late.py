@@ -11,9 +11,9 @@ from samespace.errors import MigrationBlocked
 
 from ...access.database import Database, stream
 from ..compare import paired
+from ..copying.transfer import MARGIN_MS, Transfer
 from ..plan import Migration
 from ..progress import MigrationProgress, MigrationState
-from ..transfer import MARGIN_MS, Transfer
 
 LOST_SHARE: Final = 0.05
 """Of the old collection's objects that the new one may lack without a word from a person: clients delete objects."""

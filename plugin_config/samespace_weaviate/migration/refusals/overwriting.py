@@ -1,4 +1,4 @@
-"""What the way back must not write over."""
+"""What a way back, or a copy back to a known name, must not write over."""
 
 from __future__ import annotations
 
@@ -27,4 +27,16 @@ def refuse_deleting(name: str, tenants: Sequence[str]) -> None:
             reason=f"{len(tenants)} of its tenants were made after the switch, by its own name ({tenants[0]}, ...); "
             "the way back would delete them",
             remedy="make them in the new collection, with their objects, or give them up with --force",
+        )
+
+
+def refuse_undoing(source: str, target: str, theirs: Sequence[UUID]) -> None:
+    """Clients wrote these objects by the name *target* while it was made again from *source*."""
+    if theirs:
+        raise MigrationBlocked(
+            collection=target,
+            reason=f"{len(theirs)} of its objects were written by its own name while it was made again from {source} "
+            f"({theirs[0]}, ...); going on would delete or overwrite them",
+            remedy="let clients use the alias until this is finished, and write these by it too (what is the same in "
+            "both is left alone); then run the same command again, or give them up with --force",
         )

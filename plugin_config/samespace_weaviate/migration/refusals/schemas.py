@@ -10,8 +10,8 @@ from samespace.errors import MigrationBlocked
 from ...access.database import Database
 from ...pinning.routes import vectorizer_of
 from ..compare import changed_settings, settings_of, unlike_properties
+from ..copying.transfer import Transfer
 from ..plan import Migration, filled_vectors, references_from_others
-from ..transfer import Transfer
 
 
 def refuse_unlike_properties(transfer: Transfer, migration: Migration) -> None:
@@ -47,14 +47,14 @@ def refuse_lost_vectors(transfer: Transfer, migration: Migration) -> None:
         )
 
 
-def refuse_if_referred_to(database: Database, migration: Migration) -> None:
-    """Other collections refer to the old one; their references would lead nowhere."""
-    referring = references_from_others(migration, {name: database.schema(name) or {} for name in database.names()})
-    if referring:
+def refuse_if_referred_to(database: Database, migration: Migration, *, going: str, staying: str) -> None:
+    """Other collections refer to the one that is going; their references would lead nowhere."""
+    schemas = {name: database.schema(name) or {} for name in database.names()}
+    if referring := references_from_others(migration, schemas, going):
         raise MigrationBlocked(
-            collection=migration.old,
+            collection=going,
             reason=f"{', '.join(referring)} refer to it",
-            remedy=f"let them refer to {migration.new}, or give them up with --force",
+            remedy=f"let them refer to {staying}, or give them up with --force",
         )
 
 

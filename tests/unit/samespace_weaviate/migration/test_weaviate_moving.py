@@ -17,6 +17,7 @@ from samespace.errors import MigrationBlocked, RequestInvalid, WeaviateError
 from samespace_weaviate import CollectionSpec, StoredObject, check_pin
 from samespace_weaviate.access.patience import Patience
 from samespace_weaviate.migration import CopyPace, Migration, MigrationJournal, MigrationState, Migrator, Terms
+from samespace_weaviate.migration.copying.by_name import WrittenByName
 from samespace_weaviate.migration.moving import moved_schema, plan_move, plan_return, renamed_schema
 from samespace_weaviate.migration.plan import Wanted, plan_migration, sentences
 from samespace_weaviate.migration.progress import Wish
@@ -257,6 +258,56 @@ def test_the_way_back_to_the_old_name(tmp_path: Path) -> None:
         assert driver.run("finish") is MigrationState.FINISHED
     world.check("Article")
     assert read_pins(world.door.schema("Article") or {})[0].url == f"http://new:2/e/{SPACE}"
+
+
+@pytest.mark.parametrize("change", ["a new object", "an old one", "nothing"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_clients_write_by_the_old_name_while_it_is_made_again_is_kept(
+    change: str, killed: bool, tmp_path: Path
+) -> None:
+    """Five objects were deleted and one was undone: "0 differ", "Finished". What they write by the alias is carried."""
+    world = World(tmp_path)
+    world.run()
+    world.run("finish", keep_name=True)
+    with MigrationJournal(world.path) as journal:
+        back = plan_return(Migration(**journal.progress.plan), "m2", {})
+    schema = renamed_schema(world.door.schema(NEW) or {}, back)
+    theirs = {"a new object": record(5000), "an old one": replace(record(3), properties={"text": "text 4711"})}
+    copied = iter(range(99))
+
+    def on_call(name: str) -> None:
+        if name == "after write" and "Article" in world.door.schemas and next(copied) == 2:
+            world.door.clock_ms += 10_000
+            world.client_writes(record(6000))
+            world.door.clock_ms += 10_000
+            if change in theirs:
+                world.door.put("Article", "", theirs[change])
+            if killed:
+                raise Killed
+
+    world.door.on_call = on_call
+
+    def go() -> MigrationState:
+        time = Patience(clock=lambda: world.door.clock_ms / 1000, pause=world.door.pause)
+        with MigrationJournal(tmp_path / "back") as journal:
+            if journal.progress.state is MigrationState.NEW:
+                journal.note("planned", plan=back.to_json())
+            terms = Terms(CopyPace(patience=time), by_name=WrittenByName())
+            return Migrator(world.door, journal, schema=schema, terms=terms).run("migrate")
+
+    if killed:
+        with pytest.raises(Killed):
+            go()
+    if change == "nothing":
+        assert go() is MigrationState.SETTLED
+        world.check("Article")
+        return
+    with pytest.raises(MigrationBlocked, match="1 of its objects were written by its own name while it was made again"):
+        go()
+    assert world.door.objects["Article"][""][theirs[change].uuid].properties == theirs[change].properties
+    world.client_writes(theirs[change])  # by the alias too, as it says
+    assert go() is MigrationState.SETTLED
+    world.check("Article")
 
 
 def test_the_plan_says_what_an_alias_cannot_do_and_what_lives_longer(tmp_path: Path) -> None:

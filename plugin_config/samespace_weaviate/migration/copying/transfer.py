@@ -15,15 +15,16 @@ from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from samespace.errors import MigrationBlocked
+from samespace.providers.withheld import Withheld
 from samespace.vectors import Float32
 
-from ..access.database import Database, is_collection, stream
-from ..access.values import PAGE, StoredObject
-from ..access.withheld import Withheld
-from .compare import Change, Delete, Moved, Write, WriteWindow, changes, new_properties
-from .cost import pause_s
-from .journal import MigrationJournal
-from .refusals.overwriting import refuse_deleting, refuse_overwriting
+from ...access.database import Database, is_collection, stream
+from ...access.values import PAGE, StoredObject
+from ..compare import Change, Delete, Moved, Write, WriteWindow, changes, new_properties
+from ..cost import pause_s
+from ..journal import MigrationJournal
+from ..refusals.overwriting import refuse_deleting, refuse_overwriting, refuse_undoing
+from .by_name import WrittenByName
 from .route import CopyPace, CopyRoute, PassLimits
 
 MARGIN_MS: Final = 2000
@@ -42,14 +43,21 @@ class _Seen:
     since_ms: int | None
     late_ms: int
     returned: frozenset[UUID]
+    by_name: WrittenByName | None = None
     latest_ms: int = 0
     newest: tuple[int, UUID] = (0, UUID(int=0))
     young: set[UUID] = field(default_factory=set)
     carried: set[UUID] = field(default_factory=set)
     late: set[UUID] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        if self.by_name is not None:
+            self.by_name.begin()
+
     def in_source(self, record: StoredObject) -> None:
         """Note an object of the source."""
+        if self.by_name is not None:
+            self.by_name.in_source(record)
         self.latest_ms = max(self.latest_ms, record.updated_ms)
         self.newest = max(self.newest, (record.updated_ms, record.uuid))
         if self.since_ms is not None and record.updated_ms >= self.since_ms:
@@ -57,6 +65,8 @@ class _Seen:
 
     def in_target(self, record: StoredObject) -> None:
         """Note an object of the target."""
+        if self.by_name is not None:
+            self.by_name.in_target(record)
         self.newest = max(self.newest, (record.updated_ms, record.uuid))
         if self.since_ms is not None and record.updated_ms >= self.since_ms:
             self.carried.add(record.uuid)
@@ -224,7 +234,7 @@ class Transfer:
         route, total, mark = self.route, Moved(), self.mark
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        seen = _Seen(since_ms, self._limits.late_ms, self.journal.progress.returned)
+        seen = _Seen(since_ms, self._limits.late_ms, self.journal.progress.returned, self._limits.by_name)
 
         def translated() -> Iterator[StoredObject]:
             for record in stream(source, route.source, after, vectors=route.carries):
@@ -241,9 +251,7 @@ class Transfer:
         if self._limits.keep:
             found = (change for change in found if isinstance(change, Write))
         for batch, vectors in self._encoded(found):
-            if window is None:
-                self._limits.allowed()
-                refuse_overwriting(route.target, [change.uuid for change in batch if change.uuid in seen.late - {mark}])
+            self._check(batch, seen, window)
             writes = [change.record for change in batch if isinstance(change, Write)]
             deletes = [change.uuid for change in batch if isinstance(change, Delete)]
             if writes and not has_target:
@@ -259,6 +267,8 @@ class Transfer:
             self._write(onto, writes)
             onto.delete(route.target, deletes)
             seen.carried = (seen.carried | {each.uuid for each in writes}) - set(deletes)
+            if seen.by_name is not None:
+                seen.by_name.wrote([each.uuid for each in writes], self.database.now_ms() + MARGIN_MS)
             if note is not None:
                 note(str(batch[-1].uuid), len(writes))
             total = Moved(0, total.written + len(writes), total.deleted + len(deletes))
@@ -270,6 +280,16 @@ class Transfer:
             young={tenant: frozenset(seen.young)} if seen.young else {},
             carried={tenant: frozenset(seen.carried)} if seen.carried and window is None else {},
         )
+
+    def _check(self, batch: Sequence[Change], seen: _Seen, window: WriteWindow | None) -> None:
+        """Raise where a batch must not be written any more, or would undo what clients wrote to the target."""
+        if window is None:
+            self._limits.allowed()
+            late = seen.late - {self.mark}
+            refuse_overwriting(self.route.target, [change.uuid for change in batch if change.uuid in late])
+        if self._limits.by_name is not None:
+            theirs = [uuid for uuid in self._limits.by_name.among(batch) if uuid != self.mark]
+            refuse_undoing(self.route.source, self.route.target, theirs)
 
     def _doubtful(self) -> frozenset[UUID]:
         """Objects of the target that are encoded again, although their content is what it has to be."""

@@ -1,7 +1,7 @@
 """What a hosted encoder gave is noted as done only once the encoder was seen to be still what it was.
 
 A provider's model can change under its name between two times that its probes are asked for
-(`samespace.providers.drift`). A journal that says "done" in between would be believed by the next run, after a kill,
+(`drift`). A journal that says "done" in between would be believed by the next run, after a kill,
 although nobody asked again. So such facts wait here; a kill forgets them, and what they tell of is done again.
 
 What it gives up: up to ten minutes of encoding, where a run of a hosted encoder is killed.
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from samespace.encoder import Encoder
+from ..encoder import Encoder
 
 Fact = TypeVar("Fact")
 

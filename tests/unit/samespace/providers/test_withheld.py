@@ -1,4 +1,4 @@
-"""samespace_weaviate.access.withheld: what a hosted encoder gave is noted once it was asked again."""
+"""samespace.providers.withheld: what a hosted encoder gave is noted once it was asked again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from fakes.weaviate.database import OTHER_SPACE, SPACE, FakeEncoder
 from fakes.weaviate.swapping import Swapping
 from samespace.errors import VectorsDisagree
-from samespace_weaviate.access.withheld import Withheld
+from samespace.providers.withheld import Withheld
 
 
 def test_facts_wait_until_the_encoder_was_asked_after_them() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from samespace.encoder import Encoder
 from samespace.vectors import Float32
 
-from ..access.patience import Patience
-from ..access.values import StoredObject
-from .compare import Same, same_with_vectors
+from ...access.patience import Patience
+from ...access.values import StoredObject
+from ..compare import Same, same_with_vectors
+from .by_name import WrittenByName
 
 Encode = Callable[[Sequence[str]], Float32]
 """Texts of passages to vectors, shape (n, dims)."""
@@ -79,8 +82,15 @@ class PassLimits:
         late_ms: what the target has got since then, by Weaviate's clock, it got by its own name and not from us: it is
             not overwritten or deleted; 0 where that cannot be.
         keep: nothing is deleted in the target, whatever the source lacks.
+        by_name: sees what clients write to the target by its name, which they know; None where they cannot.
     """
 
     allowed: Callable[[], None] = lambda: None
     late_ms: int = 0
     keep: bool = False
+    by_name: WrittenByName | None = None
+
+
+def passages_of(encoder: Encoder) -> Encode:
+    """Its vectors of passages."""
+    return lambda texts: np.asarray(encoder.encode(list(texts), "passage").__array__())
