@@ -74,7 +74,10 @@ class ProviderDoor:
             ConfigInvalid, RequestInvalid: the provider refuses the key or a text.
             ServerUnavailable: it stayed away, or answers what it should not.
         """
-        made = [self._request(some, role) for some in pieces(texts, self.wire.most)]
+        return self.joined([self._request(some, role) for some in pieces(texts, self.wire.most)])
+
+    def joined(self, made: Sequence[Float32]) -> Float32:
+        """The rows of several requests; raises `ServerUnavailable` where their lengths differ."""
         if len({part.shape[1] for part in made}) > 1:
             raise ServerUnavailable(address=self.address, reason="answers vectors of several lengths", remedy=REMEDY)
         return np.concatenate(made) if made else np.empty((0, 0), dtype=np.float32)

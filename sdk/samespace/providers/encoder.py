@@ -97,7 +97,7 @@ class ProviderEncoder(Encoder):
         most = self.door.wire.most
         if len(texts) < WITNESSED or most < WITNESSED:
             return self.door.rows(texts, role)
-        return np.concatenate([self._witnessed(some, role) for some in pieces(texts, most - 1)])
+        return self.door.joined([self._witnessed(some, role) for some in pieces(texts, most - 1)])
 
     def _witnessed(self, texts: Sequence[str], role: Role) -> Float32:
         """Rows of one request, in which a text has the vector that was pinned.

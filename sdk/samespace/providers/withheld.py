@@ -1,8 +1,8 @@
 """What a hosted encoder gave is noted as done only once the encoder was seen to be still what it was.
 
-A provider's model can change under its name between two times that its probes are asked for
-(`drift`). A journal that says "done" in between would be believed by the next run, after a kill,
-although nobody asked again. So such facts wait here; a kill forgets them, and what they tell of is done again.
+A provider's model can change under its name between two times that its probes are asked for (`drift`). A journal that
+says "done" in between would be believed by the next run, after a kill, although nobody asked again. So such facts wait
+here; a kill forgets them, and what they tell of is done again.
 
 What it gives up: up to ten minutes of encoding, where a run of a hosted encoder is killed.
 """

@@ -20,17 +20,21 @@ class WrittenByName:
     """Objects of the target that are not as this copy left them.
 
     Attributes:
-        copied: object -> the latest stamp that this copy can have given it, in milliseconds by Weaviate's clock.
-        source, target: object -> its stamp, as far as the pass under way has come.
+        copied: tenant -> object -> the latest stamp that this copy can have given it, in milliseconds by Weaviate's
+            clock; tenants that it has been to are there.
+        tenant: of the pass under way.
+        source, target: object -> its stamp, as far as that has come.
     """
 
-    copied: dict[UUID, int] = field(default_factory=dict)
+    copied: dict[str, dict[UUID, int]] = field(default_factory=dict)
+    tenant: str = ""
     source: dict[UUID, int] = field(default_factory=dict)
     target: dict[UUID, int] = field(default_factory=dict)
 
-    def begin(self) -> None:
+    def begin(self, tenant: str) -> None:
         """A new pass over a tenant."""
-        self.source, self.target = {}, {}
+        self.tenant, self.source, self.target = tenant, {}, {}
+        self.copied.setdefault(tenant, {})
 
     def in_source(self, record: StoredObject) -> None:
         """Note an object of the source."""
@@ -46,12 +50,12 @@ class WrittenByName:
 
     def wrote(self, ids: Iterable[UUID], until_ms: int) -> None:
         """The copy has written these, until then."""
-        self.copied.update(dict.fromkeys(ids, until_ms))
+        self.copied[self.tenant].update(dict.fromkeys(ids, until_ms))
 
     def _is_theirs(self, uuid: UUID) -> bool:
         if uuid not in self.target:
             return False
-        known = self.copied.get(uuid, self.source.get(uuid))
+        known = self.copied[self.tenant].get(uuid, self.source.get(uuid))
         return known is None or self.target[uuid] > known
 
 

@@ -50,10 +50,6 @@ class _Seen:
     carried: set[UUID] = field(default_factory=set)
     late: set[UUID] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        if self.by_name is not None:
-            self.by_name.begin()
-
     def in_source(self, record: StoredObject) -> None:
         """Note an object of the source."""
         if self.by_name is not None:
@@ -138,6 +134,8 @@ class Transfer:
             extra = sorted(set(self.database.tenant_states(self.route.target)) - set(tenants))
             if self._limits.late_ms:
                 refuse_deleting(self.route.target, sorted(set(extra) - self.journal.progress.tenants))
+            if self._limits.by_name is not None:
+                refuse_undoing(self.route.source, self.route.target, [*(set(extra) - set(self._limits.by_name.copied))])
             for tenant in extra:
                 self._limits.allowed()
                 self.database.remove_tenant(self.route.target, tenant)
@@ -234,7 +232,7 @@ class Transfer:
         route, total, mark = self.route, Moved(), self.mark
         source = onto = self.database.of_tenant(tenant)
         has_target = not tenant or bool(self.database.tenant_state(route.target, tenant))
-        seen = _Seen(since_ms, self._limits.late_ms, self.journal.progress.returned, self._limits.by_name)
+        seen = self._begin(tenant, window, since_ms)
 
         def translated() -> Iterator[StoredObject]:
             for record in stream(source, route.source, after, vectors=route.carries):
@@ -281,14 +279,21 @@ class Transfer:
             carried={tenant: frozenset(seen.carried)} if seen.carried and window is None else {},
         )
 
+    def _begin(self, tenant: str, window: WriteWindow | None, since_ms: int | None) -> _Seen:
+        """What a pass has seen before its first object."""
+        by_name = self._limits.by_name if window is None else None  # afterwards all write by that name
+        if by_name is not None:
+            by_name.begin(tenant)
+        return _Seen(since_ms, self._limits.late_ms, self.journal.progress.returned, by_name)
+
     def _check(self, batch: Sequence[Change], seen: _Seen, window: WriteWindow | None) -> None:
         """Raise where a batch must not be written any more, or would undo what clients wrote to the target."""
         if window is None:
             self._limits.allowed()
             late = seen.late - {self.mark}
             refuse_overwriting(self.route.target, [change.uuid for change in batch if change.uuid in late])
-        if self._limits.by_name is not None:
-            theirs = [uuid for uuid in self._limits.by_name.among(batch) if uuid != self.mark]
+        if seen.by_name is not None:
+            theirs = [uuid for uuid in seen.by_name.among(batch) if uuid != self.mark]
             refuse_undoing(self.route.source, self.route.target, theirs)
 
     def _doubtful(self) -> frozenset[UUID]:

@@ -30,12 +30,13 @@ def refuse_deleting(name: str, tenants: Sequence[str]) -> None:
         )
 
 
-def refuse_undoing(source: str, target: str, theirs: Sequence[UUID]) -> None:
-    """Clients wrote these objects by the name *target* while it was made again from *source*."""
+def refuse_undoing(source: str, target: str, theirs: Sequence[UUID | str]) -> None:
+    """Clients wrote these objects, or made these tenants, by the name *target* while it was made again."""
     if theirs:
+        what = "tenants" if isinstance(theirs[0], str) else "objects"
         raise MigrationBlocked(
             collection=target,
-            reason=f"{len(theirs)} of its objects were written by its own name while it was made again from {source} "
+            reason=f"{len(theirs)} of its {what} were written by its own name while it was made again from {source} "
             f"({theirs[0]}, ...); going on would delete or overwrite them",
             remedy="let clients use the alias until this is finished, and write these by it too (what is the same in "
             "both is left alone); then run the same command again, or give them up with --force",

@@ -138,6 +138,18 @@ def test_many_texts_go_in_requests_that_each_have_a_witness(manifest: ProviderMa
     assert np.allclose(found, Models().rows(texts, "passage")) and sizes[-3:] == [20, 20, 13]
 
 
+def test_a_length_that_changes_between_two_requests_is_an_error_of_ours(manifest: ProviderManifest) -> None:
+    door, lengths = Models(), iter([32, 24])
+    asked = door.rows
+    door.wire = replace(door.wire, most=20)
+    encoder = ProviderEncoder(manifest, door)
+    encoder.encode(["a"], "query")
+    door.rows = lambda texts, role: asked(texts, role)[:, : next(lengths)]  # type: ignore[method-assign]
+    with pytest.raises(ServerUnavailable, match="several lengths"):
+        encoder.encode([f"text {number}" for number in range(30)], "passage")
+    encoder.close()
+
+
 def test_an_outage_is_no_drift(manifest: ProviderManifest) -> None:
     """At the beginning nothing is encoded; at the end it is told that the vectors are not confirmed."""
     door = Models()
