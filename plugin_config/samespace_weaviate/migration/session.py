@@ -106,6 +106,23 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
             _watch(database, journal, migration, order, talk)
         if order.terms.keep_name:
             _finish_names(stack, database, migration, order, talk)
+        else:
+            _refuse_half_named(order.path, migration)
+
+
+def _refuse_half_named(path: Path, migration: Migration) -> None:
+    """ "Finished" is not said beside a copy back to the old name that was broken off, and that nobody keeps up to date."""
+    beside = _keep_name_journal(path)
+    if not beside.exists():
+        return
+    with MigrationJournal(beside) as journal:
+        state = journal.progress.state
+    if state not in (MigrationState.NEW, MigrationState.FINISHED, MigrationState.ROLLED_BACK):
+        raise MigrationBlocked(
+            collection=migration.old,
+            reason=f"the copy back to this name is not finished, it is {state} ({beside})",
+            remedy="go on with it: the same command with --finish --keep-name",
+        )
 
 
 def _take_up(
