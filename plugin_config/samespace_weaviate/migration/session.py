@@ -111,7 +111,7 @@ def carry(database: Database, order: Order, talk: Talk) -> None:
 
 
 def _refuse_half_named(path: Path, migration: Migration) -> None:
-    """ "Finished" is not said beside a copy back to the old name that was broken off, and that nobody keeps up to date."""
+    """A copy back to the old name was broken off, and nobody keeps it up to date: that is not "finished" (`carry`)."""
     beside = _keep_name_journal(path)
     if not beside.exists():
         return
