@@ -195,7 +195,7 @@ class QueryGuard:
             both = f"neither {self.migration.old} nor {self.migration.new}" if comparing else self.migration.new
             through = "" if len(blind) == len(self.nodes) else f" through node {', '.join(sorted(blind))}"
             told.append(f"{both} answered any{through} in the last {min(blind.values())} looks")
-        told += [f"tenant {tenant}: {why}" for tenant, why in self.fallen.items()]
+        told += [f"tenant {tenant} {why}" for tenant, why in self.fallen.items()]
         unseen = {each.tenant for each in self.places if each.tenant} - self.seen - set(self.fallen)
         if unseen and not told:
             told.append(f"tenant {', '.join(sorted(unseen))} gave no answer of both")
@@ -296,7 +296,7 @@ def query_guard(
         new_answers=new_module,
         fallen=fallen,
     )
-    remedy = "let the encoder's server answer, through every node"
+    remedy = "let the encoder's server answer through every node, and look after tenants that are named"
     return SwitchGuard("queries by text", guard.look, guard.saw_nothing, remedy=remedy), own
 
 

@@ -481,9 +481,9 @@ TENANTS = Migration("m", "Articles", False, "Old", "New", "e", "e", "1", "2", "t
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"emptied": {"New": "d"}}, "tenant d: has no object in New"),
-        ({"states": {("New", "d"): "COLD"}}, "tenant d: is not active in New"),
-        ({"states": {("New", "d"): ""}}, "tenant d: is gone from New"),
+        ({"emptied": {"New": "d"}}, "tenant d has no object in New"),
+        ({"states": {("New", "d"): "COLD"}}, "tenant d is not active in New"),
+        ({"states": {("New", "d"): ""}}, "tenant d is gone from New"),
     ],
 )
 @pytest.mark.parametrize("later", [False, True])
