@@ -60,7 +60,7 @@ class CandidateFit:
     @property
     def fitting(self) -> int:
         """Objects that any of its recipes explains."""
-        return sum(len(fit.objects) for fit in self.recipes)
+        return len(self.explained)
 
     @property
     def explained(self) -> frozenset[ObjectKey]:

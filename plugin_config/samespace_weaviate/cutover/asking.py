@@ -21,10 +21,10 @@ import numpy as np
 
 from samespace.encoder import Encoder
 from samespace.errors import SamespaceError
-from samespace.vectors import Float32
 
 from ..access.database import Database, stream
 from ..access.values import Hit
+from ..migration.copying.route import Encode, vectors_of
 from ..migration.plan import Migration
 from ..pinning.routes import vectorizer_of
 from ..replicas.alike import active_tenants
@@ -85,11 +85,13 @@ class QueryGuard:
     Attributes:
         places: asked in turn; at least one.
         nodes: addresses that queries go through, in turn; "" for the connection as it is.
-        encode: a query's vector, (dim,), by the encoder of the new space; None where it is not open.
+        encode: vectors of queries by the encoder of the new space; None where it is not open.
         new_answers: whether the new collection has a module that encodes queries; else `encode` does.
         limit_s: seconds for an answer.
         blind: node -> looks in a row, up to the last one, in which it was asked and gave no answer of both; of the new
             one, where the old one cannot answer.
+        heard: nodes that gave such an answer.
+        held: nodes whose vectors were held against the encoder's.
         seen: tenants that gave such an answer.
         fallen: tenant -> why it is not asked any more.
         old_ms, new_ms: how long each took, where both answered.
@@ -98,11 +100,13 @@ class QueryGuard:
     migration: Migration
     places: Sequence[AskedPlace]
     nodes: Sequence[str] = ("",)
-    encode: Callable[[str], Float32] | None = None
+    encode: Encode | None = None
     new_answers: bool = True
     limit_s: float = LIMIT_S
     clock: Callable[[], float] = time.perf_counter
     blind: Counter[str] = field(default_factory=Counter)
+    heard: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     fallen: dict[str, str] = field(default_factory=dict)
     old_ms: list[float] = field(default_factory=list)
@@ -113,7 +117,7 @@ class QueryGuard:
         """What is wrong with the next few."""
         asked, answered, hung = set[str](), set[str](), set[str]()
         wrong = ""
-        for number in range(max(ASKED, len(self.nodes), -(-len(self.places) // FAILURES))):
+        for _ in range(max(ASKED, len(self.nodes), -(-len(self.places) // FAILURES))):
             turn, at = divmod(self._next, len(self.places))
             place, node = self.places[at], self.nodes[(at + turn) % len(self.nodes)]
             if node not in hung and place.tenant not in self.fallen:
@@ -122,12 +126,15 @@ class QueryGuard:
                 old, new = self._both(place, node, query)
                 if place.old_answers and isinstance(old, str):  # going back would not help
                     hung |= {node} if old.startswith("no answer within") else set()
-                elif wrong := self._wrong(place, node, old, new) or ("" if number else self._other(place, node, query)):
+                elif wrong := self._wrong(place, node, old, new):
                     break  # the next look begins with it
+                elif node not in answered and (wrong := self._other(place, node, query)):
+                    break
                 elif place.tenant not in self.fallen:
                     answered.add(node)
                     self.seen.add(place.tenant)
             self._next += 1
+        self.heard |= answered
         self.blind.update(asked - answered)
         for node in answered:
             self.blind[node] = 0
@@ -155,17 +162,21 @@ class QueryGuard:
         return wrong
 
     def _other(self, place: AskedPlace, node: str, query: str) -> str:
-        """Whether the server's vector of a query is another one than the encoder's, by what each finds."""
+        """Whether the node's vector of a query is another one than the encoder's, by what each finds."""
         if self.encode is None or not self.new_answers:
             return ""
         new, vector = self.migration.new, self.migration.new_vector
         try:
+            row = self.encode([query])[0]
             served = place.database.through(node).near_text(new, vector, query, _DEPTH, bare=True)
-            own = place.database.through(node).near_vector(new, vector, self.encode(query), _DEPTH)
+            own = place.database.through(node).near_vector(new, vector, row, _DEPTH)
         except SamespaceError:
-            return ""  # whoever does not answer is met by the other questions
+            return ""  # what was never held against the encoder is told in the end
         pairs = list(zip(_distances(served), _distances(own), strict=False))
-        far = float(np.mean([abs(one - other) for one, other in pairs])) if pairs else 0.0
+        if not pairs:
+            return ""
+        self.held.add(node)
+        far = float(np.mean([abs(one - other) for one, other in pairs]))
         if far <= FAR:
             return ""
         return (
@@ -195,6 +206,11 @@ class QueryGuard:
             both = f"neither {self.migration.old} nor {self.migration.new}" if comparing else self.migration.new
             through = "" if len(blind) == len(self.nodes) else f" through node {', '.join(sorted(blind))}"
             told.append(f"{both} answered any{through} in the last {min(blind.values())} looks")
+        if missed := sorted(set(self.nodes) - self.heard - set(blind)):
+            told.append(f"nothing was asked through node {', '.join(missed)}")
+        if not told and self.encode is not None and self.new_answers and (rest := sorted(self.heard - self.held)):
+            through = f" through node {', '.join(rest)}" if any(rest) else ""
+            told.append(f"the vectors of queries{through} were not held against the encoder's")
         told += [f"tenant {tenant} {why}" for tenant, why in self.fallen.items()]
         unseen = {each.tenant for each in self.places if each.tenant} - self.seen - set(self.fallen)
         if unseen and not told:
@@ -229,8 +245,8 @@ class QueryGuard:
         try:
             door = place.database.through(node)
             began = self.clock()
-            if is_new and not self.new_answers:
-                hits = door.near_vector(name, vector, self.encode(query), _DEPTH) if self.encode is not None else []
+            if is_new and not self.new_answers and self.encode is not None:
+                hits = door.near_vector(name, vector, self.encode([query])[0], _DEPTH)
             else:
                 hits = door.near_text(name, vector, query, _DEPTH, bare=True)
         except SamespaceError as error:
@@ -292,7 +308,7 @@ def query_guard(
         migration,
         places,
         nodes if len(nodes) > 1 else [""],
-        encode=None if encoder is None else lambda text: np.asarray(encoder.encode([text], "query").__array__())[0],
+        encode=None if encoder is None else vectors_of(encoder, "query"),
         new_answers=new_module,
         fallen=fallen,
     )

@@ -19,7 +19,7 @@ from ..audit.words import verdict
 from ..replicas.alike import factor, require_alike
 from .compare import Moved
 from .copying.by_name import WrittenByName
-from .copying.route import CopyPace, CopyRoute, PassLimits, passages_of
+from .copying.route import CopyPace, CopyRoute, PassLimits, vectors_of
 from .copying.transfer import Transfer, put_to_sleep
 from .discarding import discard, discard_left_over, refuse_elsewhere_begun
 from .journal import MigrationJournal
@@ -349,7 +349,7 @@ class Migrator:
 
     def _forth(self) -> Transfer:
         migration = self.migration
-        encode = None if self._encoder is None else passages_of(self._needed())
+        encode = None if self._encoder is None else vectors_of(self._needed(), "passage")
         hosted = self._encoder if self._encoder is not None and self._encoder.confirmations is not None else None
         done = self.journal.progress.state in (MigrationState.SETTLED, MigrationState.RETURNING)
         if encode is None and not migration.carries and not done:

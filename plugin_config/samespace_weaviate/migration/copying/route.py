@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samespace.encoder import Encoder
+from samespace.text import Role
 from samespace.vectors import Float32
 
 from ...access.patience import Patience
@@ -16,7 +17,7 @@ from ..compare import Same, same_with_vectors
 from .by_name import WrittenByName
 
 Encode = Callable[[Sequence[str]], Float32]
-"""Texts of passages to vectors, shape (n, dims)."""
+"""Texts to vectors, shape (n, dims)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,6 @@ class PassLimits:
     by_name: WrittenByName | None = None
 
 
-def passages_of(encoder: Encoder) -> Encode:
-    """Its vectors of passages."""
-    return lambda texts: np.asarray(encoder.encode(list(texts), "passage").__array__())
+def vectors_of(encoder: Encoder, role: Role) -> Encode:
+    """Its vectors of queries, or of passages."""
+    return lambda texts: np.asarray(encoder.encode(list(texts), role).__array__())

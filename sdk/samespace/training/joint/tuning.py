@@ -223,8 +223,9 @@ def _best(states: Sequence[JointState]) -> JointState:
 
 def _forget(states: Sequence[JointState]) -> None:
     """Remove the folders of epochs that will not be taken."""
+    best = _best(states)
     for each in states:
-        if each is not _best(states) and each.folders is not None:
+        if each is not best and each.folders is not None:
             shutil.rmtree(each.folders["query"].parent.parent, ignore_errors=True)
 
 
