@@ -69,7 +69,7 @@ def draw(
     else:
         for tenant, door in doors.items():
             share = -(-size * counts[tenant] // total)
-            found += [(tenant, each) for each in _spots(door, name, share, chance)] if share else ()
+            found += [(tenant, each) for each in spots(door, name, share, chance)] if share else ()
     return CollectionSample(
         tuple(each for _, each in found),
         tuple(tenant for tenant, _ in found),
@@ -79,8 +79,8 @@ def draw(
     )
 
 
-def _spots(database: Database, name: str, size: int, chance: random.Random) -> list[StoredObject]:
-    """From random places between the first id and the last."""
+def spots(database: Database, name: str, size: int, chance: random.Random) -> list[StoredObject]:
+    """At most *size* objects with all their vectors, from random places between the first id and the last."""
     first = database.page(name, "", 1)
     if not first:
         return []

@@ -9,6 +9,7 @@ What it leaves to others: when to look, and what follows (`watch`).
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ SLOWER_MS: Final = 100.0
 LIMIT_S: Final = 10.0
 """Seconds that a query may take."""
 MOST_TENANTS: Final = 20
-"""Tenants with objects that are asked, in turn."""
+"""Tenants with objects that are asked, in turn; of more, some are drawn."""
 FAR: Final = 0.05
 """Mean difference of distances, in 1 - cos, between what the server and the encoder find for one text; of two builds of
 one space it is a tenth of that."""
@@ -281,8 +282,10 @@ def query_guard(
         for schema, vector in zip(schemas, (migration.old_vector, migration.new_vector), strict=True)
     )
     active = {name: active_tenants(database, name) for name in (migration.old, migration.new)}
-    places, fallen, empty = list[AskedPlace](), dict[str, str](), 0
-    for tenant in sorted({*active[migration.old], *active[migration.new]}):
+    tenants = sorted({*active[migration.old], *active[migration.new]})
+    random.Random(migration.id).shuffle(tenants)  # tenants of one kind may have names that begin alike
+    places, fallen, looked_at = list[AskedPlace](), dict[str, str](), 0
+    for tenant in tenants:
         door = database.of_tenant(tenant) if tenant else database
         old_has = tenant in active[migration.old] and bool(door.page(migration.old, "", 1))
         if tenant and old_has and (why := lacking(database, migration.new, tenant)):
@@ -291,17 +294,17 @@ def query_guard(
             asked = tuple(queries) or own_queries(door, migration)
             if asked:
                 places.append(AskedPlace(door, asked, tenant, old_module and tenant in active[migration.old]))
-        empty += 1
+        looked_at += 1
         if len(places) >= MOST_TENANTS:
             break
-    own = places[0].database if places else database
+    own = min(places, key=lambda each: each.tenant).database if places else database
     why_not = (
         "" if new_module or encoder is not None else f"{migration.new} has no module, and no encoder is given (--to)"
     )
     if not places or why_not:
         why = why_not or "; ".join(f"tenant {tenant} {why}" for tenant, why in fallen.items())
-        why = why or ("there is no text" if empty else "no tenant is active")
-        remedy = "give texts with --queries" if empty else "activate a tenant"
+        why = why or ("there is no text" if looked_at else "no tenant is active")
+        remedy = "give texts with --queries" if looked_at else "activate a tenant"
         return SwitchGuard("queries by text", lambda: "", lambda: why, remedy=remedy), own
     nodes = list(database.each_node())
     guard = QueryGuard(
@@ -313,7 +316,9 @@ def query_guard(
         fallen=fallen,
     )
     remedy = "let the encoder's server answer through every node, and look after tenants that are named"
-    return SwitchGuard("queries by text", guard.look, guard.saw_nothing, remedy=remedy), own
+    rest = len(tenants) - looked_at
+    left_out = f"{rest} of {len(tenants)} active tenants were not asked" if rest else ""
+    return SwitchGuard("queries by text", guard.look, guard.saw_nothing, remedy=remedy, left_out=left_out), own
 
 
 def own_queries(database: Database, migration: Migration) -> tuple[str, ...]:

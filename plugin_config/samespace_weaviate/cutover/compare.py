@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from samespace.evaluation.dataset import Dataset
 
 from ..access.database import Database
 from ..access.values import Hit
+from ..adoption.sample import spots
 from ..migration.plan import filled_vectors
 from ..pinning.pin import read_pins, require_pin
 from ..pinning.spec import DOCUMENT_PROPERTY, collection_name
@@ -25,6 +27,8 @@ from .verdict import MARGIN, CutoverVerdict, Decision, average_overlap, decide, 
 DEPTH: Final = 10
 ALIKE: Final = 0.99
 """Share of the old collection's objects that the new one has at least: clients write to one of them meanwhile."""
+_LOOKED_AT: Final = 200
+"""Objects of each collection that are looked at for whether they have the vector that is asked."""
 _EXTREMES: Final = 5
 _CHARS: Final = 300
 _OVERSAMPLE: Final = 4
@@ -189,6 +193,21 @@ class CutoverSide:
         row = np.asarray(self.encoder.encode([query], "query").__array__())[0]
         return self.database.near_vector(self.name, self.vector, row, limit)
 
+    def missed(self) -> str:
+        """Why searches miss objects that are there; "" where they were not seen to."""
+        if queued := sum(each.queued for each in self.database.shards(self.name)):
+            return f"{queued:,} vectors of {self.name} wait to be indexed (asynchronous indexing): searches miss them"
+        read = self.database.page(self.name, "", _LOOKED_AT, vectors=True)
+        if len(read) == _LOOKED_AT:  # there are more, and the first ones may be of one kind
+            read = spots(self.database, self.name, _LOOKED_AT, random.Random(0))
+        texts = [each for each in read if str(each.properties.get(self._text) or "").strip()]
+        without = sum(1 for each in texts if self.vector not in each.vectors)
+        if without <= (1 - ALIKE) * len(texts):
+            return ""
+        return (
+            f"{without} of {len(texts)} objects of {self.name} that were looked at have no vector: searches miss them"
+        )
+
     def vector_bytes(self) -> int:
         """Of all vectors as float32; 0 where there is no object."""
         page = self.database.page(self.name, "", 1, vectors=True)
@@ -260,13 +279,16 @@ def compare_collections(
 def _with_doubts(
     verdict: CutoverVerdict, old: CutoverSide, new: CutoverSide, objects: tuple[int, int]
 ) -> CutoverVerdict:
-    """*verdict*, unless what was asked cannot bear it: too few objects, or answers that no judgement knows."""
+    """*verdict*, unless what was asked cannot bear it: objects that are not there, or that no search finds, or answers
+    that no judgement knows."""
     why = ""
     if verdict.decision is Decision.GO and not (old.windows or new.windows) and objects[1] < ALIKE * objects[0]:
         fewer = "fewer make any encoder look better"
         why = f"{new.name} has {objects[1]:,} objects, {old.name} {objects[0]:,}: {fewer}"
     for side in (old, new):
-        if side.unnamed:
+        if missed := side.missed():
+            why = missed
+        elif side.unnamed:
             why = f"{len(side.unnamed)} objects of {side.name} that were found have no value in --id-property"
     if not why or verdict.decision is Decision.CANNOT_TELL:
         return verdict

@@ -98,7 +98,8 @@ def _decided(found: Comparison, old: float, new: float, counted: str, margin: fl
     """What a comparison says; *old* and *new* are mean nDCG@10, *counted* says of how many queries."""
     change = f"nDCG@10 {old:.4f} to {new:.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}), {counted}"
     if same:
-        return CutoverVerdict(Decision.GO, f"both give the same answers in the same order: {change}", found)
+        alike = f"both give the same answers in the same order{_other_kinds(found.queries)}"
+        return CutoverVerdict(Decision.GO, f"{alike}: {change}", found)
     unmet = _unmet(found.queries)
     if found.better or found.low - unmet * (found.low + old) >= -margin:
         return CutoverVerdict(Decision.GO, f"the new one is {_within(found, margin)}: {change}", found)
@@ -145,7 +146,8 @@ def decide_unjudged(overlaps: Sequence[float], orders: Sequence[float], objects:
     if min(overlaps) >= 1.0:
         same = f"both give the same answers to all of {count} queries"
         if order >= SAME_ORDER:
-            return CutoverVerdict(Decision.GO, f"{same}, in the same order (average overlap {order:.3f})")
+            alike = f"{same}, in the same order (average overlap {order:.3f})"
+            return CutoverVerdict(Decision.GO, f"{alike}{_other_kinds(count)}")
         return CutoverVerdict(Decision.CANNOT_TELL, f"{same}, in another order (average overlap {order:.3f}); {judge}")
     return CutoverVerdict(
         Decision.CANNOT_TELL,
@@ -169,6 +171,11 @@ def _unmet(queries: int) -> float:
     Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits", for no event in *queries*.
     """
     return float(1 - 0.025 ** (1 / queries))
+
+
+def _other_kinds(queries: int) -> str:
+    """What equal answers to so many queries leave open."""
+    return f"; of queries unlike these, up to {_unmet(queries):.0%} may differ"
 
 
 def _queries_until(found: Comparison, old: float, margin: float) -> int:

@@ -35,6 +35,7 @@ class SwitchGuard:
         saw_nothing: why all its looks together say nothing, "" where they do.
         remedy: what would make it see something.
         look_last: what is wrong when the watch is over, of what took longer than looks may.
+        left_out: what it does not look at, by what it is.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SwitchGuard:
     saw_nothing: Callable[[], str] = lambda: ""
     look_last: Callable[[], str] = lambda: ""
     remedy: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Watched:
         failed: which guard, and what it saw; "" where none did.
         unseen: guards that held because they had nothing to look at, and why.
         remedies: what would make those see something.
+        left_out: what no guard looks at.
     """
 
     looks: int
@@ -61,6 +64,7 @@ class Watched:
     failed: str = ""
     unseen: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def watch(
@@ -91,7 +95,8 @@ def watch(
     for guard in guards:
         if late := guard.look_last():
             return Watched(looks, clock() - began, f"{guard.name}: {late}")
-    return Watched(looks, clock() - began, unseen=unseen, remedies=remedies)
+    left_out = tuple(guard.left_out for guard in guards if guard.left_out)
+    return Watched(looks, clock() - began, unseen=unseen, remedies=remedies, left_out=left_out)
 
 
 def pin_guard(database: Database, migration: Migration) -> SwitchGuard:

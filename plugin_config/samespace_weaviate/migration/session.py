@@ -263,6 +263,10 @@ class WatchOutcome(Protocol):
     def remedies(self) -> tuple[str, ...]:
         """What would make those see something."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What no guard looks at."""
+
 
 def _watch(database: Database, journal: MigrationJournal, migration: Migration, order: Order, talk: Talk) -> None:
     """Back to the old collection where a guard fails."""
@@ -277,7 +281,8 @@ def _watch(database: Database, journal: MigrationJournal, migration: Migration, 
             f"{'; '.join((*watched.remedies, 'the same command with --rollback leads back'))}",
         )
     if not watched.failed:
-        talk.tell(f"Watched for {watched.seconds:.0f} s, {watched.looks} times: every guard held.")
+        held = "; ".join(("every guard held", *watched.left_out))
+        talk.tell(f"Watched for {watched.seconds:.0f} s, {watched.looks} times: {held}.")
         return
     talk.tell(f"A guard failed, {watched.failed}. Rolling back.")
     # Nobody is there to say whether clients deleted what the new collection lacks, or the fault that leads back did.

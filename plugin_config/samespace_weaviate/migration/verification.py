@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from samespace.encoder import Encoder
-from samespace.errors import WeaviateError
+from samespace.errors import MigrationBlocked, WeaviateError
 from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
@@ -193,6 +193,9 @@ def module_distances(transfer: Transfer, migration: Migration) -> list[float]:
 
     Returns:
         [] where there is no module, no active tenant, or no object with a text and one vector of it.
+
+    Raises:
+        MigrationBlocked: the module encodes nothing.
     """
     module, _ = vectorizer_of(transfer.database.schema(migration.new) or {}, migration.new_vector)
     states = transfer.database.tenant_states(migration.new) if migration.tenants else {"": "HOT"}
@@ -222,8 +225,12 @@ def _encoded_again(own: Database, migration: Migration, each: StoredObject, key:
     finally:
         own.delete(migration.new, [key])
     if again is None:
-        reason = refused[0].reason if refused else "it is not there"
-        raise WeaviateError(f"{migration.new}: an object that was written to be encoded cannot be read: {reason}")
+        reason = refused[0].reason if refused else "it was not there afterwards"
+        raise MigrationBlocked(
+            collection=migration.new,
+            reason=f"its server does not encode a text that is stored: {reason}",
+            remedy="let the server at its address answer, then run the same command again. --force goes on without it",
+        )
     return _apart(each.vectors[migration.new_vector], again.vectors.get(migration.new_vector))
 
 

@@ -54,17 +54,18 @@ _READ: Final = ("read_collections", "read_data", "read_aliases", "read_tenants",
 _AUDIT: Final = (*_READ, "read_nodes")
 _IMPORT: Final = (*_AUDIT, "create_data", "update_data", "delete_data", "create_tenants", "update_tenants")
 
-_LOOK: Final = ("check", "compare", "search")
+_LOOK: Final = ("check", "search")
+_JUDGE: Final = (*_LOOK, "audit", "compare")
 
 ROLES: Final = (
     WeaviateRole("reader", "Searches and checks pins.", _LOOK, _READ),
     WeaviateRole("application", "Reads and writes objects; cannot change a schema.", _LOOK,
         (*_READ, "create_data", "update_data", "delete_data")),
-    WeaviateRole("auditor", "Audits, also how indexes and replicas stand.", (*_LOOK, "audit"), _AUDIT),
+    WeaviateRole("auditor", "Audits, also how indexes and replicas stand.", _JUDGE, _AUDIT),
     WeaviateRole("importer", "Imports into collections that exist, and repairs them.",
-        (*_LOOK, "audit", "import", "repair"), _IMPORT),
+        (*_JUDGE, "import", "repair"), _IMPORT),
     WeaviateRole("migrator", "Creates and migrates collections; the only one that may change a schema.",
-        (*_LOOK, "audit", "import", "repair", "create", "adopt", "apply", "migrate", "move", "bridge"),
+        (*_JUDGE, "import", "repair", "create", "adopt", "apply", "migrate", "move", "bridge"),
         (*_IMPORT, "create_collections", "update_collections", "delete_collections", "delete_tenants",
          "create_aliases", "update_aliases", "delete_aliases")),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from .manifest import ProviderManifest
 from .pin import FAR
 
 WITNESSED: Final = 16
-"""Texts of a request from which on a probe goes with them."""
+"""Texts, of one request or of several small ones, from which on a probe goes with them."""
 
 
 class ProviderEncoder(Encoder):
@@ -37,6 +37,8 @@ class ProviderEncoder(Encoder):
         self._space_id = manifest.space_id
         self._witnesses = {role: [at for at, each in enumerate(manifest.roles) if each == role] for role in ROLES}
         self._turn = count()
+        self._without = 0
+        """Texts since the last request with a probe."""
 
     @property
     def space_id(self) -> str:
@@ -95,8 +97,10 @@ class ProviderEncoder(Encoder):
     def _rows(self, texts: Sequence[str], role: Role) -> Float32:
         """What the provider makes of *texts*; of many, each request has a probe in it, as a witness."""
         most = self.door.wire.most
-        if len(texts) < WITNESSED or most < WITNESSED:
+        self._without += len(texts)
+        if self._without < WITNESSED or most < 2:
             return self.door.rows(texts, role)
+        self._without = 0
         return self.door.joined([self._witnessed(some, role) for some in pieces(texts, most - 1)])
 
     def _witnessed(self, texts: Sequence[str], role: Role) -> Float32:

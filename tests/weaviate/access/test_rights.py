@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from fakes.weaviate.nodes import Node, weaviate_nodes
 from samespace.cli.weaviate import weaviate
-from samespace.errors import WeaviateError
+from samespace.errors import MigrationBlocked, WeaviateError
 from samespace_weaviate import Store
 from samespace_weaviate.access.address import Address
 from samespace_weaviate.rights.needed import RightsMissing
@@ -103,7 +103,10 @@ def test_each_command_works_with_its_role_and_says_what_is_missing(  # type: ign
     refused("importer", to_new, "create_collections on Rights")
     assert not (tmp_path / "Rights.migration").exists()
     assert run("migrator", *to_new).exit_code == 0
-    assert run("migrator", "migrate", "Rights", "--finish", "--yes").exit_code == 0
+    finish = ("migrate", "Rights", "--finish", "--yes")
+    blocked = run("migrator", *finish).exception
+    assert isinstance(blocked, MigrationBlocked) and "its server does not encode a text" in str(blocked)
+    assert run("migrator", *finish, "--force").exit_code == 0
 
 
 def test_each_role_may_look_at_every_node(run, node: Node, tiny_artifact: Path) -> None:  # type: ignore[no-untyped-def]

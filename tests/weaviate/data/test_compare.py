@@ -125,6 +125,27 @@ def test_what_cannot_be_compared_is_said(store: Store, collections: dict[str, st
         assert isinstance(run(store, *arguments).exception, RequestInvalid), arguments
 
 
+def test_objects_without_a_vector_are_not_held_to_be_there(
+    store: Store, tiny_artifact: Path, encoder: Encoder, collections: dict[str, str], judged: Path
+) -> None:
+    """Half of the new one has none: they count as objects, no search finds them, and the others score better."""
+    name = f"CompareBare{uuid4().hex[:6]}"
+    spec = CollectionSpec(name, encoder.space_id, route="none", long_texts="pool")
+    try:
+        create(store, spec)
+        rows = np.asarray(encoder.encode([text(n) for n in range(DOCUMENTS)], "passage"))
+        for n, row in enumerate(rows):
+            vectors = {spec.vector_name: row} if n < QUERIES else {}
+            properties = {"text": text(n), "passageId": f"d{n}"}
+            assert store.write(name, [StoredObject(object_uuid(name, str(n)), properties, vectors=vectors)]) == []
+        asked = ("--judged", str(judged), "--new-encoder", str(tiny_artifact), "--require", "GO")
+        found = run(store, collections["old"], name, *asked)
+        assert found.exit_code == 1 and found.stdout.startswith("CANNOT TELL"), found.output
+        assert f"{DOCUMENTS - QUERIES} of {DOCUMENTS} objects of {name}" in found.stdout
+    finally:
+        store.delete_collection(name)
+
+
 def test_live_queries_come_through_a_pipe(store: Store, collections: dict[str, str]) -> None:
     """From a program that goes on writing, until the time is over."""
     where = ["--url", store.address, "--grpc-port", str(store.grpc_port)]

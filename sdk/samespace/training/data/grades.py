@@ -195,16 +195,20 @@ def _kind_of_grade(column: str) -> str:
     names = [name.lower() for name in _NAME_PARTS.findall(column)]
     if not names:
         return ""
-    asked = names[1:] if names[0] in _IN_FRONT else names
-    if len(asked) == 1 and asked[0] in _OR_TEXT and asked == names:
-        return "or text"
-    joined = "".join(asked)
-    if joined in _SAID_AGAINST or (names[0] in _IN_FRONT and not _SAID_AGAINST.isdisjoint(asked)):
-        return "against"
-    scored = len(names) > 1 and names[-1] == "score" and names[-2] in _SCORED
-    said = joined in _SAID_OF_PAIRS or (names[0] in _IN_FRONT and not _SAID_OF_PAIRS.isdisjoint(asked))
-    labelled = names[-1] in _ENDS_IN or (len(names) == 2 and names[0] == "label")
-    return "for" if said or scored or labelled or joined in _GRADE_WORDS or _bare(column) in _GRADE_WORDS else ""
+    yes_or_no = names[0] in _IN_FRONT
+    asked = names[1:] if yes_or_no else names
+    joined, last = "".join(asked), names[-1]
+    kinds = {
+        "or text": len(names) == 1 and last in _OR_TEXT,
+        "against": joined in _SAID_AGAINST or (yes_or_no and not _SAID_AGAINST.isdisjoint(asked)),
+        "for": joined in _SAID_OF_PAIRS
+        or (yes_or_no and not _SAID_OF_PAIRS.isdisjoint(asked))
+        or (last == "score" and len(names) > 1 and names[-2] in _SCORED)
+        or last in _ENDS_IN
+        or (len(names) == 2 and names[0] == "label")
+        or not _GRADE_WORDS.isdisjoint({joined, _bare(column)}),
+    }
+    return next((kind for kind, is_so in kinds.items() if is_so), "")
 
 
 def _is_verdict(said: float | str) -> bool:

@@ -345,6 +345,17 @@ def test_a_tenant_that_is_not_there_is_told_and_leads_nowhere(more: dict[str, An
     assert not found.failed and [each.removeprefix("queries by text: ") for each in found.unseen] == [told]
 
 
+@pytest.mark.parametrize(("count", "told"), [(20, ()), (30, ("10 of 30 active tenants were not asked",))])
+def test_of_many_tenants_some_are_drawn_and_the_others_told(count: int, told: tuple[str, ...]) -> None:
+    """The first twenty by name stood for all, in silence."""
+    database = Tenants({f"t{number:02}": ["one"] for number in range(count)}, lost="nobody")
+    asked, _ = query_guard(database, TENANTS, ("a",))  # type: ignore[arg-type]
+    found = watched(asked)
+    places = [each.tenant for each in asked.look.__self__.places]  # type: ignore[attr-defined]
+    assert not found.failed and not found.unseen and found.left_out == told
+    assert len(set(places)) == 20 and (count == 20 or max(places) > "t20")
+
+
 def test_tenants_of_which_the_old_one_answers_none_are_asked_of_the_new_one() -> None:
     """b was activated after the switch: each look began with it, ended with it, and the others were never asked."""
     database = Tenants({tenant: ["one"] for tenant in "abcde"}, lost="d", asleep={"Old": "b"})

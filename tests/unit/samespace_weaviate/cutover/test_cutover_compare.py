@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from samespace.errors import RequestInvalid
-from samespace_weaviate.access.values import Hit
+from samespace_weaviate.access.values import Hit, Shard, StoredObject
 from samespace_weaviate.cutover.compare import DEPTH, CutoverSide, compare_collections
 from samespace_weaviate.cutover.verdict import Decision
 from samespace_weaviate.cutover.words import sentences
@@ -26,6 +27,8 @@ class Collections:
 
     objects: dict[str, Sequence[dict[str, str]]]
     limits: list[int] = field(default_factory=list)
+    queued: dict[str, int] = field(default_factory=dict)
+    bare: dict[str, set[int]] = field(default_factory=dict)
 
     def schema(self, name: str) -> dict[str, Any]:
         names = [each for each in PROPERTIES if each in self.objects[name][0]]
@@ -36,8 +39,16 @@ class Collections:
         self.limits.append(limit)
         return [Hit(UUID(int=number + 1), each) for number, each in enumerate(self.objects[name][:limit])]
 
-    def page(self, *args: Any, **more: Any) -> list[Any]:
-        return []
+    def page(self, name: str, after: str, count: int, *, vectors: bool = False) -> list[StoredObject]:
+        start, bare = UUID(after).int if after else 0, self.bare.get(name, ())
+        rows = [
+            StoredObject(UUID(int=place + 1), each, vectors={} if place in bare else {"e": np.ones(2, np.float32)})
+            for place, each in enumerate(self.objects[name])
+        ]
+        return rows[start : start + count]
+
+    def shards(self, name: str) -> list[Shard]:
+        return [Shard("s", node, len(self.objects[name]), "READY", name, self.queued.get(name, 0)) for node in "ab"]
 
     def count(self, name: str) -> int:
         return len(self.objects[name])
@@ -102,6 +113,23 @@ def test_a_new_collection_that_lacks_objects_is_no_go(new: int, decided: str, ju
     assert (found.old_objects, found.new_objects) == (100, new)
     assert any(f"100 and {new} objects" in sentence for sentence in sentences(found))
     assert ("New has 60 objects, Old 100" in found.verdict.why) == (decided != "GO")
+
+
+@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize("who", ["Old", "New"])
+@pytest.mark.parametrize("worse", [False, True])
+def test_objects_that_no_search_can_find_decide_nothing(who: str, judged: bool, worse: bool) -> None:
+    """Half have no vector, or wait for the index: they are counted, and not in anybody's way."""
+    order = range(99, -1, -1) if worse else range(100)
+    for more, told in (
+        ({"queued": {who: 20}}, f"40 vectors of {who} wait to be indexed"),
+        ({"bare": {who: set(range(50, 100))}}, f"of 100 objects of {who} that were looked at have no vector"),
+    ):
+        database = Collections({"Old": plain(range(100)), "New": plain(order)}, **more)  # type: ignore[arg-type]
+        asked = SimpleNamespace(qrels={query: {"3": 1.0} for query in QUERIES}, query_ids=QUERIES) if judged else None
+        found = compare_collections(*sides(database, "passageId"), QUERIES, asked)  # type: ignore[arg-type]
+        assert found.verdict.decision is Decision.CANNOT_TELL
+        assert (told in found.verdict.why) or (worse and not judged), found.verdict.why
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,12 @@ class Heard:
         yield lambda count: None
 
 
-@pytest.mark.parametrize("failed", ["", "the pin: another address"])
+@pytest.mark.parametrize(
+    ("failed", "left_out"),
+    [("", ""), ("", "80 of 100 active tenants were not asked"), ("the pin: another address", "")],
+)
 def test_readers_are_switched_back_where_a_guard_fails(
-    failed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failed: str, left_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the command fails, so that a pipeline stops; where all held, it says how often that was seen."""
     wishes: list[str] = []
@@ -128,7 +131,7 @@ def test_readers_are_switched_back_where_a_guard_fails(
     monkeypatch.setattr(sessions, "_take_up", lambda *arguments: (None, MIGRATION))
     order = sessions.Order(
         "migrate", Asked("A"), tmp_path / "journal", lambda: MIGRATION, lambda migration: None, None, sessions.Terms(),
-        watch=lambda migration: Watched(3, 15.0, failed),
+        watch=lambda migration: Watched(3, 15.0, failed, left_out=(left_out,) if left_out else ()),
     )  # fmt: skip
     heard = Heard()
     if failed:
@@ -138,7 +141,7 @@ def test_readers_are_switched_back_where_a_guard_fails(
     else:
         sessions.carry(None, order, heard)  # type: ignore[arg-type]
         assert wishes == ["migrate"]
-        assert heard.told == ["Watched for 15 s, 3 times: every guard held."]
+        assert heard.told == [f"Watched for 15 s, 3 times: every guard held{'; ' * bool(left_out)}{left_out}."]
 
 
 def test_a_watch_that_saw_nothing_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
