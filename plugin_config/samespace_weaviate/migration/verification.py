@@ -9,13 +9,14 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from typing import Final
 from uuid import UUID, uuid5
 
 import numpy as np
 
 from samespace.encoder import Encoder
-from samespace.errors import MigrationBlocked, WeaviateError
+from samespace.errors import MigrationBlocked, WeaviateError, WeaviateUnavailable
 from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
@@ -188,8 +189,8 @@ def module_distances(transfer: Transfer, migration: Migration) -> list[float]:
     """1 - cos between stored vectors of the new collection and what Weaviate's module makes of the same objects.
 
     Some objects, from everywhere, are written once more, under an id of ours and without that vector, read, and
-    deleted. A server that says the right space and answers other vectors is seen by nothing else before clients write
-    through it.
+    deleted; through every known node in turn, for each encodes by a way of its own. A server that says the right space
+    and answers other vectors is seen by nothing else before clients write through it.
 
     Returns:
         [] where there is no module, no active tenant, or no object with a text and one vector of it.
@@ -213,22 +214,36 @@ def module_distances(transfer: Transfer, migration: Migration) -> list[float]:
             and each.uuid != transfer.mark
         }
         if have:
-            return [_encoded_again(own, migration, each, uuid5(transfer.mark, str(key))) for key, each in have.items()]
+            known = own.each_node()
+            doors = known if len(known) > 1 else {"": own}
+            turns = islice(zip(cycle(have.items()), cycle(doors.items()), strict=False), max(len(have), len(doors)))
+            found = [
+                _encoded_again(own, node, door, migration, each, uuid5(transfer.mark, str(key)))
+                for (key, each), (node, door) in turns
+            ]
+            return [far for far in found if far is not None]
     return []
 
 
-def _encoded_again(own: Database, migration: Migration, each: StoredObject, key: UUID) -> float:
+def _encoded_again(
+    own: Database, node: str, door: Database, migration: Migration, each: StoredObject, key: UUID
+) -> float | None:
+    """1 - cos; None where the node is away, and encodes for nobody."""
     others = {name: rows for name, rows in each.vectors.items() if name != migration.new_vector}
     try:
-        refused = own.write(migration.new, [StoredObject(key, each.properties, vectors=others)])
+        refused = door.write(migration.new, [StoredObject(key, each.properties, vectors=others)])
         again = None if refused else own.get(migration.new, key, vectors=True)
+    except WeaviateUnavailable:
+        if not node:
+            raise
+        return None
     finally:
         own.delete(migration.new, [key])
     if again is None:
         reason = refused[0].reason if refused else "it was not there afterwards"
         raise MigrationBlocked(
             collection=migration.new,
-            reason=f"its server does not encode a text that is stored: {reason}",
+            reason=f"its server does not encode a text that is stored{node and f', through node {node}'}: {reason}",
             remedy="let the server at its address answer, then run the same command again. --force goes on without it",
         )
     return _apart(each.vectors[migration.new_vector], again.vectors.get(migration.new_vector))
