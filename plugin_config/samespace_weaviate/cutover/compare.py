@@ -149,6 +149,8 @@ class CutoverSide:
         self._by_uuid = id_property == "uuid" and "uuid" not in names
         self.unnamed: set[UUID] = set()
         """Answers without a value in *id_property*: their own ids stand for them, which no judgement knows."""
+        known = list(database.each_node())
+        self._nodes = known if len(known) > 1 else [""]
         if not self.windows and id_property not in names and not self._by_uuid:
             have = ", ".join(sorted(names))
             raise RequestInvalid(
@@ -157,10 +159,12 @@ class CutoverSide:
                 "the objects' own",
             )
 
-    def answers(self, query: str, *, by_name: bool = False) -> tuple[CutoverAnswer, ...]:
+    def answers(self, query: str, *, turn: int = 0, by_name: bool = False) -> tuple[CutoverAnswer, ...]:
         """The first documents, best first; of one with several windows, or several objects, the best counts.
 
         Args:
+            turn: queries before this one; each known node, with its own index and its own way to the encoder, is asked
+                in turn.
             by_name: whether the answers of two collections are told apart by their names alone.
 
         Raises:
@@ -168,7 +172,7 @@ class CutoverSide:
         """
         limit = DEPTH * (_OVERSAMPLE if self.windows else 1)
         while True:
-            hits = self._hits(query, limit)
+            hits = self._hits(self.database.through(self._nodes[turn % len(self._nodes)]), query, limit)
             found: dict[str, CutoverAnswer] = {}
             for hit in hits:
                 document = hit.properties.get(DOCUMENT_PROPERTY) if self.windows else None
@@ -187,11 +191,11 @@ class CutoverSide:
                 return tuple(found.values())[:DEPTH]
             limit = min(_MOST_HITS, 4 * limit)  # a few long documents took all places
 
-    def _hits(self, query: str, limit: int) -> list[Hit]:
+    def _hits(self, node: Database, query: str, limit: int) -> list[Hit]:
         if self.encoder is None:
-            return self.database.near_text(self.name, self.vector, query, limit)
+            return node.near_text(self.name, self.vector, query, limit)
         row = np.asarray(self.encoder.encode([query], "query").__array__())[0]
-        return self.database.near_vector(self.name, self.vector, row, limit)
+        return node.near_vector(self.name, self.vector, row, limit)
 
     def missed(self) -> str:
         """Why searches miss objects that are there; "" where they were not seen to."""
@@ -235,7 +239,7 @@ def compare_collections(
 
     Raises:
         RequestInvalid: no query was given, or both sides are the same vectors.
-        WeaviateError: one cannot be asked.
+        WeaviateError: one cannot be asked, or a known node is away.
     """
     if (old.name, old.vector) == (new.name, new.vector) and old.database is new.database:
         raise RequestInvalid(
@@ -248,7 +252,7 @@ def compare_collections(
         for which, side in order:
             began = clock()
             try:
-                found[which] = side.answers(query, by_name=judged is None)
+                found[which] = side.answers(query, turn=place, by_name=judged is None)
             except WeaviateError as error:
                 raise WeaviateError(f"{side.name} cannot be asked: {error}") from error
             times[which].append(1000 * (clock() - began))

@@ -103,6 +103,13 @@ def test_the_vectors_of_each_node_are_looked_at(
         if place is None:
             assert result.exit_code == 0 and "every guard held" in result.output, (result.output, result.exception)
             assert not back
+            asked = tmp_path / "queries"
+            asked.write_text("\n".join(f"text {n} and the index" for n in range(30)))
+            with Store.connect(nodes[0].address) as store:
+                both = spec.name, store.alias_target("Alias")
+            places = [each for each in where if each not in ("--journal", str(tmp_path / "journal"))]
+            compared = CliRunner().invoke(weaviate, ["compare", *both, "--queries", str(asked), *places])
+            assert compared.exit_code == 0, (compared.output, compared.exception)
             finish = [*command[:2], "--finish", "--yes", *where]
             through(nodes, honest, foreign, 1)
             refused = CliRunner().invoke(weaviate, finish)

@@ -29,6 +29,7 @@ class Collections:
     limits: list[int] = field(default_factory=list)
     queued: dict[str, int] = field(default_factory=dict)
     bare: dict[str, set[int]] = field(default_factory=dict)
+    others: dict[str, Collections] = field(default_factory=dict)
 
     def schema(self, name: str) -> dict[str, Any]:
         names = [each for each in PROPERTIES if each in self.objects[name][0]]
@@ -46,6 +47,12 @@ class Collections:
             for place, each in enumerate(self.objects[name])
         ]
         return rows[start : start + count]
+
+    def each_node(self) -> dict[str, Any]:
+        return {"n0": self, **self.others}
+
+    def through(self, address: str) -> Any:
+        return self.others.get(address, self)
 
     def shards(self, name: str) -> list[Shard]:
         return [Shard("s", node, len(self.objects[name]), "READY", name, self.queued.get(name, 0)) for node in "ab"]
@@ -113,6 +120,20 @@ def test_a_new_collection_that_lacks_objects_is_no_go(new: int, decided: str, ju
     assert (found.old_objects, found.new_objects) == (100, new)
     assert any(f"100 and {new} objects" in sentence for sentence in sentences(found))
     assert ("New has 60 objects, Old 100" in found.verdict.why) == (decided != "GO")
+
+
+@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_each_known_node_is_asked(place: int, judged: bool) -> None:
+    """The index of the new one is lost on one node: the connection's own node was asked for all, and it was a GO."""
+    whole = {"Old": plain(range(100)), "New": plain(range(100))}
+    database = Collections(whole, others={f"n{number}": Collections(whole) for number in range(1, 4)})
+    spoilt = database.others.get(f"n{place}", database)
+    spoilt.objects = whole | {"New": plain(range(99, -1, -1))}
+    asked = SimpleNamespace(qrels={query: {"3": 1.0} for query in QUERIES}, query_ids=QUERIES) if judged else None
+    found = compare_collections(*sides(database, "passageId"), QUERIES, asked)  # type: ignore[arg-type]
+    assert found.verdict.decision is not Decision.GO
+    assert sum(each.old != each.new for each in found.asked) == len(QUERIES) // 4
 
 
 @pytest.mark.parametrize("judged", [False, True])
