@@ -127,10 +127,10 @@ class QueryGuard:
                 old, new = self._both(place, node, query)
                 if place.old_answers and isinstance(old, str):  # going back would not help
                     hung |= {node} if old.startswith("no answer within") else set()
-                elif wrong := self._wrong(place, node, old, new):
+                elif wrong := self._wrong(place, node, old, new) or (
+                    "" if node in answered else self._other(place, node, query)
+                ):
                     break  # the next look begins with it
-                elif node not in answered and (wrong := self._other(place, node, query)):
-                    break
                 elif place.tenant not in self.fallen:
                     answered.add(node)
                     self.seen.add(place.tenant)
