@@ -240,6 +240,12 @@ class Paged(Protocol):
         """The next *limit* objects behind the id *after* ("" for the first), in order of their ids."""
 
 
+def ways_to(database: Database) -> dict[str, Database]:
+    """From address to each known node, which encodes and searches by itself; of one node alone, "" to *database*."""
+    known = database.each_node()
+    return known if len(known) > 1 else {"": database}
+
+
 def stream(
     database: Paged, name: str, after: str = "", *, vectors: bool = False, consistency: Consistency | None = None
 ) -> Iterator[StoredObject]:

@@ -23,7 +23,7 @@ import numpy as np
 from samespace.encoder import Encoder
 from samespace.errors import SamespaceError
 
-from ..access.database import Database, stream
+from ..access.database import Database, stream, ways_to
 from ..access.values import Hit
 from ..migration.copying.route import Encode, vectors_of
 from ..migration.plan import Migration
@@ -306,11 +306,10 @@ def query_guard(
         why = why or ("there is no text" if looked_at else "no tenant is active")
         remedy = "give texts with --queries" if looked_at else "activate a tenant"
         return SwitchGuard("queries by text", lambda: "", lambda: why, remedy=remedy), own
-    nodes = list(database.each_node())
     guard = QueryGuard(
         migration,
         places,
-        nodes if len(nodes) > 1 else [""],
+        list(ways_to(database)),
         encode=None if encoder is None else vectors_of(encoder, "query"),
         new_answers=new_module,
         fallen=fallen,

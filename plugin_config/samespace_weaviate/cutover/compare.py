@@ -16,7 +16,7 @@ from samespace.errors import RequestInvalid, WeaviateError
 from samespace.evaluation import metrics
 from samespace.evaluation.dataset import Dataset
 
-from ..access.database import Database
+from ..access.database import Database, ways_to
 from ..access.values import Hit
 from ..adoption.sample import spots
 from ..migration.plan import filled_vectors
@@ -149,8 +149,7 @@ class CutoverSide:
         self._by_uuid = id_property == "uuid" and "uuid" not in names
         self.unnamed: set[UUID] = set()
         """Answers without a value in *id_property*: their own ids stand for them, which no judgement knows."""
-        known = list(database.each_node())
-        self._nodes = known if len(known) > 1 else [""]
+        self._nodes = list(ways_to(database))
         if not self.windows and id_property not in names and not self._by_uuid:
             have = ", ".join(sorted(names))
             raise RequestInvalid(

@@ -20,7 +20,7 @@ from samespace.errors import MigrationBlocked, WeaviateError, WeaviateUnavailabl
 from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32, cosine_distance
 
-from ..access.database import Database
+from ..access.database import Database, ways_to
 from ..access.values import PAGE, Hit, StoredObject
 from ..audit.searchable import SearchCheck, check_searchable, index_again, remarks, wait_for_index
 from ..audit.tolerance import apart
@@ -214,8 +214,7 @@ def module_distances(transfer: Transfer, migration: Migration) -> list[float]:
             and each.uuid != transfer.mark
         }
         if have:
-            known = own.each_node()
-            doors = known if len(known) > 1 else {"": own}
+            doors = ways_to(own)
             turns = islice(zip(cycle(have.items()), cycle(doors.items()), strict=False), max(len(have), len(doors)))
             found = [
                 _encoded_again(own, node, door, migration, each, uuid5(transfer.mark, str(key)))
