@@ -8,191 +8,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from samespace.encoder import Encoder
-from samespace.errors import PinBroken, RequestInvalid, short
+from samespace.errors import PinBroken, RequestInvalid
+from samespace.providers.encoder import ProviderEncoder
 from samespace.vectors import Float32
 
 from ..access.database import Database
 from ..access.values import StoredObject
-from ..audit.bounds import share_at_most
 from ..audit.recipes import InputRecipe, declared, text_properties
-from ..pinning.adopted import MOST_NAMED, Adoption, guard_settings
+from ..audit.tolerance import bounds_of
+from ..pinning.adopted import Adoption, guard_settings
 from ..pinning.index import Index
 from ..pinning.pin import Pin, read_pins
 from ..pinning.routes import vectorizer_of
 from ..pinning.spec import GUARD_VECTOR, collection_name
 from ..pinning.unpinned import has_unnamed_vector
 from ..replicas.alike import as_read, require_alike
+from .findings import CandidateFit, CollectionLook, VectorLook, adoption_of
 from .sample import CollectionSample, draw, longest_first
-from .search import TRIED_AT_LEAST, WRITTEN_WITHIN, ObjectKey, RecipeFit, RecipeSearch, Sampled, most_texts
+from .search import TRIED_AT_LEAST, WRITTEN_WITHIN, RecipeSearch, Sampled, builds_asked, most_texts
 
 SAMPLE: Final = 200
-CONFIDENCE: Final = 0.99
-FEWEST: Final = 10
-"""Objects that have to be there before a vector is pinned: fewer tell too little."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateFit:
-    """What one encoder explains of one vector.
-
-    Attributes:
-        name: of the encoder.
-        space_id: its.
-        dims: of its vectors.
-        recipes: that it was found to have written with, what explains most first; () for none.
-        encoded: texts that it took.
-        untried: recipes that were next when no more texts were allowed.
-    """
-
-    name: str
-    space_id: str
-    dims: int
-    recipes: tuple[RecipeFit, ...]
-    encoded: int = 0
-    untried: tuple[InputRecipe, ...] = ()
-
-    @property
-    def fitting(self) -> int:
-        """Objects that any of its recipes explains."""
-        return len(self.explained)
-
-    @property
-    def explained(self) -> frozenset[ObjectKey]:
-        """Which these are."""
-        return frozenset(key for fit in self.recipes for key in fit.objects)
-
-
-@dataclass(frozen=True, slots=True)
-class VectorLook:
-    """What was found out about one vector.
-
-    Attributes:
-        vector: its name; "" for the one without a name.
-        sampled: objects of the sample that have it.
-        dims: of most of them.
-        candidates: each with what it explains, what explains most first.
-        fair: whether every object had the same chance of being sampled; else nothing is said of the others.
-        without: objects of the sample that have a text and not this vector.
-        unread: tenants that were not read, of which nothing is said either.
-        met: the objects that were sampled, as far as they have a vector.
-    """
-
-    vector: str
-    sampled: int
-    dims: int
-    candidates: tuple[CandidateFit, ...]
-    fair: bool = True
-    without: int = 0
-    unread: tuple[str, ...] = ()
-    met: tuple[ObjectKey, ...] = ()
-
-    @property
-    def best(self) -> CandidateFit | None:
-        """The encoder that explains most; None where none explains anything."""
-        return next((each for each in self.candidates if each.recipes), None)
-
-    @property
-    def alike(self) -> tuple[CandidateFit, ...]:
-        """Other spaces that explain most of the same objects: they cannot be told apart.
-
-        Of two that are near, what fits more is decided by noise, and by what is allowed to the build of each.
-        """
-        best = self.best
-        if best is None:
-            return ()
-        theirs = best.explained
-        return tuple(
-            each for each in self.candidates if each is not best and 2 * len(each.explained & theirs) >= len(theirs)
-        )
-
-    @property
-    def otherwise(self) -> tuple[ObjectKey, ...]:
-        """The objects of the sample that the first recipe of the best does not explain; all, where there is none."""
-        fitting = frozenset(self.best.recipes[0].objects) if self.best else frozenset()
-        return tuple(sorted(each for each in self.met if each not in fitting))
-
-    @property
-    def strangers_at_most(self) -> float:
-        """The largest share of objects that are otherwise, which the sample does not rule out, 0 to 1; 1 for an unfair
-        one. Of tenants that were not read it says nothing."""
-        if not self.fair:
-            return 1.0
-        fitting = len(self.best.recipes[0].objects) if self.best else 0
-        return share_at_most(self.sampled - fitting, self.sampled, None, CONFIDENCE)
-
-    def doubt(self) -> str:
-        """Why it is not known who wrote all of it, and how; "" where it is."""
-        best = self.best
-        if best is None:
-            if any(each.untried for each in self.candidates):
-                return "none of the candidates was found to have written it; --max-texts tries more, --candidate others"
-            return "none of the candidates wrote it; name others with --candidate"
-        first = best.recipes[0]
-        if self.alike:
-            others = ", ".join(f"{each.name} ({short(each.space_id)})" for each in self.alike)
-            return f"{best.name} and {others} give nearly the same vectors; give the one that is meant alone"
-        if self.sampled < FEWEST:
-            return f"{self.sampled} objects with a vector were read, and {FEWEST} are too few to tell by"
-        if len(first.objects) < self.sampled:
-            return (
-                f"{self.sampled - len(first.objects)} of {self.sampled} objects are otherwise, so it holds vectors "
-                "that do not compare; delete these objects or write them again with its vectors, or migrate it, which "
-                "encodes all of it again"
-            )
-        return ""
-
-    def obstacle(self) -> str:
-        """Why it cannot be pinned where it is; "" where it can."""
-        if (doubt := self.doubt()) or self.vector:
-            return doubt
-        return (
-            "a vector without a name takes whatever names none, and no guard prevents that; copy it to a pinned "
-            "collection with `samespace weaviate move`, vectors as they are"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionLook:
-    """What was found out about a collection.
-
-    Attributes:
-        collection: its name.
-        vectors: those that nobody pinned.
-        pins: those that are pinned, or were adopted before.
-        read: objects that were read.
-        tenants: that were read.
-        unread: tenants that were not, and are as they were.
-        guarded: whether the guard is there already.
-        as_read: of how many replicas all this is, where it is not of all.
-    """
-
-    collection: str
-    vectors: tuple[VectorLook, ...]
-    pins: tuple[Pin, ...]
-    read: int
-    tenants: tuple[str, ...]
-    unread: tuple[str, ...]
-    guarded: bool
-    as_read: str = ""
-
-    @property
-    def adoptions(self) -> dict[str, Adoption]:
-        """What can be pinned in place, by vector."""
-        return {
-            each.vector: _adoption(each.vector, each.best, each.unread)
-            for each in self.vectors
-            if each.best is not None and not each.obstacle()
-        }
-
-
-def _adoption(vector: str, best: CandidateFit, unread: tuple[str, ...]) -> Adoption:
-    return Adoption(vector, best.space_id, best.recipes[0].recipe.to_json(), len(unread), unread[:MOST_NAMED])
 
 
 def look(
@@ -212,13 +52,13 @@ def look(
         candidates: encoders that may have written it.
         sample: objects that are read.
         written_within: 1 - cos to an exact build that the build that wrote may have, e.g. 0.02 for int8.
-        texts: that each candidate encodes for each vector, at most; None for `most_texts(sample)`.
+        texts: that each candidate encodes for each vector, at most; None for `most_texts` of sample and builds.
         progress: gets how many more texts were encoded.
 
     Raises:
         PinBroken: there is no such collection.
         ReplicasDiffer, ReplicasUnknown: replicas do not hold the same, or nobody can tell.
-        RequestInvalid: a number is out of range, or no candidate is given.
+        RequestInvalid: a number is out of range, no candidate is given, or one of a build that is too coarse to tell.
     """
     _require_sane(candidates, sample, written_within, texts)
     name = collection_name(name)
@@ -230,7 +70,6 @@ def look(
     require_alike(database, name)
     drawn = draw(database, schema, sample, random.Random(seed))
     properties = longest_first(drawn.objects, text_properties(schema))
-    texts = most_texts(sample) if texts is None else texts
 
     def fits_of(vector: str, objects: Sequence[Sampled]) -> list[CandidateFit]:
         module, settings = vectorizer_of(schema, vector)
@@ -259,13 +98,23 @@ def _require_sane(candidates: Sequence[Encoder], sample: int, written_within: fl
     if sample < 1 or not 0.0 < written_within < 1.0:
         reason = f"{sample} and {written_within}; expected 1 or more, and above 0 and below 1"
         raise RequestInvalid(field="sample and written_within", reason=reason)
-    least = most_texts(sample, TRIED_AT_LEAST)
+    if not candidates:
+        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
+    asked = max(builds_asked(each, written_within) for each in candidates)
+    least = most_texts(sample, TRIED_AT_LEAST, builds=asked)
     if texts is not None and texts < least:
         raise RequestInvalid(
             field="--max-texts", reason=f"{texts}; a sample of {sample} objects needs {least} at least"
         )
-    if not candidates:
-        raise RequestInvalid(field="candidate", reason="is missing: name an encoder that may have written it")
+    for each in candidates:
+        reader, _ = bounds_of(each)
+        if reader.worst > written_within and not isinstance(each, ProviderEncoder):
+            raise RequestInvalid(
+                field="candidate",
+                reason=f"{each.name} runs {reader.build}, off by up to 1 - cos {reader.worst:.2g}: an encoder that "
+                "is so near would pass for it. Name its artifact (--build fp32) or a server of an exact build; or say "
+                f"--written-within {reader.worst:.2g}",
+            )
 
 
 def vectors_without_pin(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -302,19 +151,22 @@ def _has_text(each: StoredObject, properties: Sequence[str]) -> bool:
     return any(str(each.properties.get(name) or "").strip() for name in properties)
 
 
-def adopt(database: Database, found: CollectionLook) -> dict[str, Adoption]:
-    """Pin what *found* says can be pinned where it is; the records that were made.
+def require_adoptable(found: CollectionLook, *, partly: bool = False) -> None:
+    """Raise `PinBroken` where nothing of it can be pinned in place; or not all of it, unless *partly*.
 
-    Raises:
-        PinBroken: nothing can be, or the guard is there without a record. Nothing was changed.
+    The guard's settings cannot be changed afterwards, so a vector that is left out now is left out for good.
     """
     adopted = found.adoptions
+    left = "; ".join(
+        f"{each.vector or 'the vector without a name'}: {each.obstacle()}"
+        for each in found.vectors
+        if each.vector not in adopted
+    )
     if not adopted:
-        why = "; ".join(f"{each.vector or 'the vector without a name'}: {each.obstacle()}" for each in found.vectors)
         raise PinBroken(
             collection=found.collection,
             expected="a vector whose encoder is known",
-            found=why or "no vector without a pin",
+            found=left or "no vector without a pin",
             remedy="nothing was changed",
         )
     if found.guarded:
@@ -324,6 +176,24 @@ def adopt(database: Database, found: CollectionLook) -> dict[str, Adoption]:
             found="one that is there already; its settings cannot be changed",
             remedy="nothing was changed. Copy it to a pinned collection with `samespace weaviate move`",
         )
+    if left and not partly:
+        raise PinBroken(
+            collection=found.collection,
+            expected="vectors whose encoders are all known, because the record cannot be changed afterwards",
+            found=left,
+            remedy=f"nothing was changed. Adopt {', '.join(adopted)} alone with --partly: no other vector can be "
+            "adopted in place then",
+        )
+
+
+def adopt(database: Database, found: CollectionLook, *, partly: bool = False) -> dict[str, Adoption]:
+    """Pin what *found* says can be pinned where it is; the records that were made.
+
+    Raises:
+        PinBroken: see `require_adoptable`. Nothing was changed.
+    """
+    require_adoptable(found, partly=partly)
+    adopted = found.adoptions
     database.add_vector(found.collection, GUARD_VECTOR, guard_settings(adopted), module="none", index=Index("flat"))
     return adopted
 
@@ -352,7 +222,7 @@ def as_adoption(found: CollectionLook) -> Adoption:
             remedy=f"nothing was changed; `samespace weaviate adopt {found.collection} --candidate ENCODER --dry-run` "
             "tells more",
         )
-    return _adoption(each.vector, each.best, each.unread)
+    return adoption_of(each.vector, each.best, each.unread)
 
 
 def _fit(
@@ -362,10 +232,13 @@ def _fit(
     properties: Sequence[str],
     as_module: InputRecipe,
     written_within: float,
-    texts: int,
+    texts: int | None,
     progress: Callable[[int], None],
 ) -> CandidateFit:
     alike = [each for each in objects if len(each.stored) == encoder.dims]
     search = RecipeSearch(encoder, str(schema["class"]), properties, as_module, written_within, progress, texts)
     recipes = tuple(search.recipes(alike)) if alike and properties else ()
-    return CandidateFit(encoder.name, encoder.space_id, encoder.dims, recipes, search.encoded, tuple(search.untried))
+    untried = tuple(search.untried)
+    return CandidateFit(
+        encoder.name, encoder.space_id, encoder.dims, recipes, search.encoded, untried, search.nearest
+    )  # fmt: skip

@@ -6,6 +6,7 @@ searched for by itself, so that a collection of two recipes is told apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,10 +18,11 @@ from samespace.encoder import Encoder
 from samespace.text import Role
 from samespace.vectors import Float32
 
+from ..audit.coarse import CoarseBuilds
 from ..audit.compare import distance
 from ..audit.explain import encode_rows
 from ..audit.recipes import InputRecipe
-from ..audit.tolerance import Bound, apart, bounds_of, infer
+from ..audit.tolerance import HALF, Bound, apart, bounds_of
 from .guesses import first_guesses, neighbours
 
 PILOT: Final = 10
@@ -32,8 +34,9 @@ BEAM: Final = 3
 """Orders of properties, and first guesses, that a search goes on from: the nearest one alone may be a dead end."""
 RECIPES: Final = 3
 """That are told apart in one collection."""
-WRITTEN_WITHIN: Final = 2e-4
-"""1 - cos that is allowed to vectors of which nobody knows the build: half precision stays within it."""
+WRITTEN_WITHIN: Final = HALF
+"""1 - cos that is allowed to vectors of which nobody knows the build."""
+GIVEN: Final = "given"
 TRIED: Final = 340
 """Recipes that a search may try on the pilot, each with other texts; those that find one mostly need fewer."""
 TRIED_AT_LEAST: Final = 100
@@ -42,9 +45,14 @@ ObjectKey = tuple[str, UUID]
 """A tenant ("" for none) and an id: tenants may have objects of the same ids."""
 
 
-def most_texts(sample: int, tried: int = TRIED) -> int:
-    """Texts that a search may encode: those of *tried* recipes, and those of the whole sample for what it finds."""
-    return tried * PILOT + RECIPES * sample
+def most_texts(sample: int, tried: int = TRIED, *, builds: int = 1) -> int:
+    """Texts that a search may encode: those of *tried* recipes, and the whole sample by *builds* for what it finds."""
+    return tried * PILOT + builds * RECIPES * sample
+
+
+def builds_asked(encoder: Encoder, written_within: float) -> int:
+    """How many may be asked about one text: the build of *encoder* that runs, and its coarse ones on each runtime."""
+    return 1 + len(CoarseBuilds(encoder, written_within).ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class RecipeFit:
     Attributes:
         objects: those that fit.
         worst: the largest 1 - cos of them.
-        build: that their distances tell of, or "given".
+        build: the most exact one that may be off by so much; `GIVEN` where only the caller's word allows it.
     """
 
     recipe: InputRecipe
@@ -100,6 +108,7 @@ class RecipeSearch:
     Attributes:
         encoded: texts so far.
         untried: recipes that were next when no more texts were allowed.
+        nearest: what the nearest recipe so far leaves, as `_far` says.
     """
 
     encoder: Encoder
@@ -111,8 +120,14 @@ class RecipeSearch:
     texts: int | None = None
     encoded: int = 0
     untried: dict[InputRecipe, None] = field(default_factory=dict)
+    nearest: float = math.inf
     _tries_end: int = 0
     _made: dict[tuple[Role, bool, str], Float32] = field(default_factory=dict)
+    _owned: dict[tuple[ObjectKey, Role, bool, str], bool] = field(default_factory=dict)
+    _coarse: CoarseBuilds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._coarse = CoarseBuilds(self.encoder, self.written_within)
 
     def recipes(self, objects: Sequence[Sampled]) -> list[RecipeFit]:
         """The recipes that made vectors of *objects*, those that explain most first; [] for none.
@@ -122,9 +137,10 @@ class RecipeSearch:
         """
         tried: list[InputRecipe] = []
         left = list(objects)
-        most = most_texts(len(objects)) if self.texts is None else self.texts
+        builds = builds_asked(self.encoder, self.written_within)
+        most = most_texts(len(objects), builds=builds) if self.texts is None else self.texts
         # The rest is for holding what is found against all objects.
-        self._tries_end = self.encoded + most - RECIPES * len(objects)
+        self._tries_end = self.encoded + most - builds * RECIPES * len(objects)
         while len(tried) < RECIPES and (fit := self._one(left)) is not None and fit.recipe not in tried:
             tried.append(fit.recipe)
             left = _without(left, fit)
@@ -171,26 +187,50 @@ class RecipeSearch:
                 self.untried[each] = None
             else:
                 far[each] = self._far(each, pilot)
+                self.nearest = min(self.nearest, far[each])
                 self.untried.pop(each, None)
 
     def _held_against(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> RecipeFit | None:
         distances = self._distances(recipe, objects)
-        tolerance = infer(self._bounds[0], self._bounds[1], distances)
-        fits = distances <= tolerance.allowed
-        if not fits.any():
+        allowed = apart(self._reader.worst, max(self.written_within, self._reader.worst))
+        own = {
+            place
+            for place, far in enumerate(distances)
+            if far <= allowed or (far <= self._loosest and self._own(recipe, objects[place]))
+        }
+        if not own:
             return None
-        ids = tuple(each.key for each, fit in zip(objects, fits, strict=True) if fit)
-        return RecipeFit(recipe, ids, float(distances[fits].max()), tolerance.writer.build)
+        worst = max(float(distances[place]) for place in own)
+        writers = [each.build for each in self._writers if worst <= apart(self._reader.worst, each.worst)]
+        keys = tuple(objects[place].key for place in sorted(own))
+        return RecipeFit(recipe, keys, worst, writers[0] if writers else GIVEN)
+
+    def _own(self, recipe: InputRecipe, one: Sampled) -> bool:
+        """Whether a coarse build wrote the vector of what *recipe* makes of it; one that cannot be asked did not."""
+        text = recipe.text(one.properties)
+        key = (one.key, recipe.role, recipe.cut, text)
+        if key not in self._owned:
+            exact = self._made[recipe.role, recipe.cut, text][None]
+            (self._owned[key],) = self._coarse.wrote([one.stored[None]], [exact], [text], recipe)
+            self.encoded += len(self._coarse.ways)
+            self.progress(len(self._coarse.ways))
+        return self._owned[key]
 
     @property
-    def _bounds(self) -> tuple[Bound, tuple[Bound, ...]]:
-        reader, writers = bounds_of(self.encoder)
-        given = Bound("of half precision", self.written_within)
-        return reader, tuple(sorted((*writers, given), key=lambda each: each.worst))
+    def _reader(self) -> Bound:
+        return bounds_of(self.encoder)[0]
+
+    @property
+    def _writers(self) -> tuple[Bound, ...]:
+        return bounds_of(self.encoder)[1]
+
+    @property
+    def _loosest(self) -> float:
+        return apart(self._reader.worst, self._writers[-1].worst)
 
     @property
     def _exact(self) -> float:
-        return apart(self._bounds[0].worst, self._bounds[1][0].worst)
+        return apart(self._reader.worst, self._writers[0].worst)
 
     def _far(self, recipe: InputRecipe, objects: Sequence[Sampled]) -> float:
         """Mean 1 - cos of the nearer half: objects that another encoder or recipe wrote do not count."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
 from samespace.errors import short
 
 from ..audit.recipes import InputRecipe
-from .run import CONFIDENCE, CandidateFit, CollectionLook, VectorLook
-from .search import ObjectKey
+from .findings import CONFIDENCE, CandidateFit, CollectionLook, VectorLook
+from .search import GIVEN, ObjectKey, RecipeFit
 
 MOST_SHOWN: Final = 20
 """Objects that are named to people; JSON has all that were met."""
@@ -36,7 +37,8 @@ def rows(found: VectorLook) -> list[tuple[str, str, str, str]]:
     lines: list[tuple[str, str, str, str]] = []
     for each in found.candidates:
         if not each.recipes:
-            why = "" if each.dims == found.dims else f"; the vectors have {found.dims}"
+            why = f"; the nearest is off by 1 - cos {each.nearest:.1g}" if each.nearest < math.inf else ""
+            why = why if each.dims == found.dims else f"; the vectors have {found.dims}"
             lines.append((_name(each), str(each.dims), "none", f"-{why}"))
         for fit in each.recipes:
             lines.append((_name(each), str(each.dims), f"{len(fit.objects)} of {found.sampled}", described(fit.recipe)))
@@ -51,7 +53,7 @@ def verdict(found: VectorLook) -> str:
     fit = found.best.recipes[0]
     said = (
         f"{name}: {len(fit.objects)} of {found.sampled} objects are what {found.best.name} (space "
-        f"{short(found.best.space_id)}) makes of {described(fit.recipe)}; "
+        f"{short(found.best.space_id)}) makes of {described(fit.recipe)}, {_by(fit)}; "
     )
     those = "those of the tenants that were read" if found.unread else "all"
     said += (
@@ -66,6 +68,10 @@ def verdict(found: VectorLook) -> str:
         )
     obstacle = found.obstacle()
     return f"{said} Not pinned: {obstacle}." if obstacle else said
+
+
+def _by(fit: RecipeFit) -> str:
+    return f"within 1 - cos {fit.worst:.1g}" if fit.build == GIVEN else f"by {fit.build}"
 
 
 def sentences(found: CollectionLook) -> Iterator[str]:
@@ -153,6 +159,7 @@ def _candidate(found: CandidateFit) -> dict[str, Any]:
         "dims": found.dims,
         "recipes": recipes,
         "encoded": found.encoded,
+        "nearest": found.nearest if found.nearest < math.inf else None,
         "untried": [each.to_json() for each in found.untried],
     }
 

@@ -53,6 +53,7 @@ class Checked:
         reason: the same, with details.
         distance: 1 - cos to the right vector (of the worst window); None where it cannot be compared.
         evidence: None where it was not kept.
+        disowned: whether only a coarse build can have written it, and none of them did.
     """
 
     uuid: UUID
@@ -60,6 +61,7 @@ class Checked:
     reason: str
     distance: float | None
     evidence: SuspectVectors | None = None
+    disowned: bool = False
 
 
 def fault(stored: Float32 | None, right: Float32 | None) -> tuple[Kind, str] | None:

@@ -96,10 +96,14 @@ def explain(
     Args:
         reference: right vectors of the collection.
         tight: the largest 1 - cos that an explanation leaves.
-        loose: suspects with no more than this may be right, written by a coarse build; only a recipe is looked for.
+        loose: suspects with no more than this, and not disowned, may be right; only a recipe is looked for.
     """
     found = _by_recipe(suspects, texts, tight)
-    far = [i for i, each in enumerate(suspects) if i not in found and (each.distance is None or each.distance > loose)]
+    far = [
+        i
+        for i, each in enumerate(suspects)
+        if i not in found and (each.disowned or each.distance is None or each.distance > loose)
+    ]
     _by_sharing(suspects, far, found)
     for other in texts.against:
         _by_space(suspects, [i for i in far if i not in found], other, texts, found)

@@ -93,6 +93,7 @@ class TenantAudit:
         behind: those that only the largest query finds, because the index is compressed.
         tolerance: what was held against.
         distances: 1 - cos to the right vector, of each that could be compared; for pictures.
+        disowned: the same of those that only a coarse build could have written, and did not; they count as wrong.
     """
 
     tenant: str
@@ -104,6 +105,7 @@ class TenantAudit:
     distances: tuple[float, ...]
     tied: int = 0
     behind: int = 0
+    disowned: tuple[float, ...] = ()
 
     def at_most(self, confidence: float) -> float:
         """The largest share of wrong objects that the sample does not rule out."""
@@ -232,6 +234,7 @@ class AuditReport:
             "sampled": each.sampled,
             "wrong": len(each.offenders),
             "coarse": each.coarse,
+            "disowned": len(each.disowned),
             "tied": each.tied,
             "behind": each.behind,
             "share_at_most": each.at_most(self.confidence),

@@ -15,12 +15,13 @@ from ..access.database import Database
 from ..pinning.pin import Pin, Severity, check_pin, find_pin, read_pins
 from ..pinning.spec import collection_name, vector_name
 from ..replicas.alike import as_read, require_alike
+from .coarse import CoarseBuilds
 from .explain import Texts
 from .findings import AuditReport
 from .recipes import declared, mistakes, text_properties
 from .searchable import wait_for_index
 from .tenant import Audited, Progress, audit_tenant
-from .tolerance import Bound, bounds_of
+from .tolerance import HALF, Bound, bounds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def _audited(
     """What is the same for all tenants."""
     right = declared(schema, pin)
     reader, writers = bounds_of(encoder)
+    claimed = max(written_within, HALF)
     if written_within:
         writers = tuple(sorted((*writers, Bound("given", written_within)), key=lambda each: each.worst))
     return Audited(
@@ -146,6 +148,8 @@ def _audited(
         properties=tuple(sorted({*right.properties, *text_properties(schema)})),
         reader=reader,
         writers=writers,
+        coarse=CoarseBuilds(encoder, claimed),
+        claimed=claimed,
         progress=progress,
     )
 

@@ -15,6 +15,7 @@ from samespace.vectors import Float32, normalise
 
 from ..access.database import Database
 from ..access.values import StoredObject
+from .coarse import CoarseBuilds
 from .compare import Checked, RightVectors, SuspectVectors, distance, fault, off_unit
 from .explain import Explanation, Texts, explain, right_rows
 from .findings import Kind, Offender, TenantAudit
@@ -45,6 +46,8 @@ class Audited:
         properties: that have to be read for it.
         reader: the build that encodes again.
         writers: the builds that may have written, from tight to loose.
+        coarse: those of them that are asked themselves where no other one can have written.
+        claimed: the largest 1 - cos that a vector may be off with nobody asked.
         progress: gets "ids" or "objects" and how many more are done.
     """
 
@@ -54,6 +57,8 @@ class Audited:
     properties: tuple[str, ...]
     reader: Bound
     writers: tuple[Bound, ...]
+    coarse: CoarseBuilds
+    claimed: float
     progress: Progress
 
     @property
@@ -93,7 +98,8 @@ def audit_tenant(
         _compare(objects, audited, seen)
         _search(database, objects, audited, seen)
         audited.progress("objects", len(page))
-    distances = [each.distance for each in seen.checked if each.distance is not None]
+    distances = [each.distance for each in seen.checked if each.distance is not None and not each.disowned]
+    disowned = [each.distance for each in seen.checked if each.distance is not None and each.disowned]
     tolerance = infer(audited.reader, audited.writers, np.asarray(distances, dtype=np.float64))
     offenders = _offenders(seen, audited, tenant, tolerance)
     named = {each.uuid for each in offenders}
@@ -102,8 +108,9 @@ def audit_tenant(
         for each in seen.checked
     )
     return TenantAudit(
-        tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances), seen.tied, seen.behind
-    )
+        tenant, population, len(seen.checked), offenders, coarse, tolerance, tuple(distances), seen.tied, seen.behind,
+        tuple(disowned),
+    )  # fmt: skip
 
 
 def _search(database: Database, objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> None:
@@ -146,27 +153,62 @@ def _compare(objects: Sequence[StoredObject], audited: Audited, seen: _Seen) -> 
     there = [text for text in texts if text]
     encoded = right_rows(audited.texts.encoder, there, audited.texts.declared, windows=audited.texts.windows)
     rows = iter(encoded)
-    for each, text in zip(objects, texts, strict=True):
-        right, windows = next(rows) if text else (None, 0)
-        wrong = fault(each.vector, right)
-        far = None
-        if wrong is None and right is not None and each.vector is not None:
-            far = distance(each.vector, right)
-            wrong = off_unit(each.vector) if far <= audited.loose else None
+    made = [next(rows) if text else (None, 0) for text in texts]
+    compared = [_compared(each.vector, right, audited.loose) for each, (right, _) in zip(objects, made, strict=True)]
+    disowned = _disowned(objects, texts, [right for right, _ in made], [far for _, far in compared], audited)
+    for index, (each, text) in enumerate(zip(objects, texts, strict=True)):
+        (right, windows), (wrong, far) = made[index], compared[index]
         evidence = None
         if right is not None:
             if len(seen.right) < MOST_REFERENCES:
                 seen.right.append((each.uuid, right[0]))
-            if each.vector is not None and _worth_keeping(wrong, far, audited, seen):
+            if each.vector is not None and _worth_keeping(wrong, far, index in disowned, audited, seen):
                 evidence = SuspectVectors(each.properties, text, windows, each.vector, right)
         kind, reason = wrong or (None, "")
-        seen.checked.append(Checked(each.uuid, kind, reason, far, evidence))
+        seen.checked.append(Checked(each.uuid, kind, reason, far, evidence, index in disowned))
 
 
-def _worth_keeping(wrong: Explanation | None, far: float | None, audited: Audited, seen: _Seen) -> bool:
+def _compared(stored: Float32 | None, right: Float32 | None, loose: float) -> tuple[Explanation | None, float | None]:
+    """(what is wrong with the vector by itself, 1 - cos to the right one); None where nothing is, or cannot be told."""
+    wrong = fault(stored, right)
+    if wrong is not None or right is None or stored is None:
+        return wrong, None
+    far = distance(stored, right)
+    return (off_unit(stored) if far <= loose else None), far
+
+
+def _disowned(
+    objects: Sequence[StoredObject],
+    texts: Sequence[str],
+    right: Sequence[Float32 | None],
+    far: Sequence[float | None],
+    audited: Audited,
+) -> set[int]:
+    """Indices of vectors that only a coarse build can have written, and none of these did."""
+    asked: list[tuple[int, Float32, Float32]] = []
+    for index, (each, exact, apart_by) in enumerate(zip(objects, right, far, strict=True)):
+        if each.vector is None or exact is None or apart_by is None:
+            continue
+        if apart(audited.reader.worst, audited.claimed) < apart_by <= audited.loose:
+            asked.append((index, each.vector, exact))
+    if not asked or not audited.coarse.ways or not audited.coarse.all_run:
+        return set()
+    wrote = audited.coarse.wrote(
+        [stored for _, stored, _ in asked],
+        [exact for _, _, exact in asked],
+        [texts[index] for index, _, _ in asked],
+        audited.texts.declared,
+        windows=audited.texts.windows,
+    )
+    return {index for (index, _, _), one in zip(asked, wrote, strict=True) if not one}
+
+
+def _worth_keeping(wrong: Explanation | None, far: float | None, disowned: bool, audited: Audited, seen: _Seen) -> bool:
     """Whether the object needs an explanation, and there is still room for it."""
-    if (wrong is not None and wrong[0] in (Kind.WRONG_LENGTH, Kind.WINDOWS)) or (
-        far is not None and far > audited.loose
+    if (
+        disowned
+        or (wrong is not None and wrong[0] in (Kind.WRONG_LENGTH, Kind.WINDOWS))
+        or (far is not None and far > audited.loose)
     ):
         seen.suspects += 1
         return seen.suspects <= MOST_SUSPECTS
@@ -189,6 +231,8 @@ def _offenders(seen: _Seen, audited: Audited, tenant: str, tolerance: Tolerance)
         kind, reason = explained.get(each.uuid, (each.kind, each.reason))
         if kind is None and each.distance is not None and each.distance > tolerance.allowed_coarse:
             kind, reason = Kind.DIFFERS, "of no text or encoder that was tried"
+        if kind is None and each.disowned:
+            kind, reason = Kind.DIFFERS, f"near the exact vector, and not what {audited.coarse.said} makes of its text"
         if kind is None and each.uuid in seen.unsearchable:
             nodes = ", ".join(filter(None, seen.unsearchable[each.uuid]))
             where = f" on node {nodes}" if nodes else ""

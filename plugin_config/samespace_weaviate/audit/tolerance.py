@@ -23,7 +23,9 @@ from samespace.providers.encoder import ProviderEncoder
 
 EXACT: Final = 1e-6
 """The gate of fp32: what is assumed of an encoder that has no recorded bound, such as a checkpoint."""
-_GATES: Final = (("fp32", EXACT), ("fp16", 1e-4), ("bf16", 2e-4))
+HALF: Final = 2e-4
+"""What half precision stays within: nothing larger is believed of a vector where the build that wrote can be asked."""
+_GATES: Final = (("fp32", EXACT), ("fp16", 1e-4), ("bf16", HALF))
 """No build of these names is exported beyond them: what is assumed of builds that a server does not tell about."""
 
 

@@ -66,6 +66,13 @@ def sentences(report: AuditReport) -> list[str]:
             f"{report.coarse} differ more than the build that wrote most vectors would, and no more than another build "
             "of this encoder: not counted as wrong."
         )
+    if disowned := [far for each in report.tenants for far in each.disowned]:
+        whose = "1 object is" if len(disowned) == 1 else f"{len(disowned)} objects are"
+        within = math.ceil(1000 * max(disowned)) / 1000
+        lines.append(
+            f"{whose} as near to the exact vector as a coarser build's may be, and not what these builds make of the "
+            f"text. If another such build of this space did, --written-within {within:g} allows for it."
+        )
     for builds in dict.fromkeys((each.tolerance.reader, each.tolerance.writer) for each in report.tenants):
         allowed = max(t.tolerance.allowed for t in report.tenants if (t.tolerance.reader, t.tolerance.writer) == builds)
         lines.append(
@@ -177,4 +184,5 @@ def _distances(report: AuditReport) -> dict[str, list[float]]:
         for far in each.distances:
             name = "right" if far <= each.tolerance.allowed else "wrong or in doubt"
             series[name].append(math.log10(max(far, _NEAREST)))
+        series["wrong or in doubt"] += [math.log10(max(far, _NEAREST)) for far in each.disowned]
     return {name: values for name, values in series.items() if values}

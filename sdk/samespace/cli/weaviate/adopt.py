@@ -22,7 +22,7 @@ from .connection import NamedWeaviate, connection, require_rights, require_weavi
 if TYPE_CHECKING:
     from samespace.encoder import Encoder
     from samespace_weaviate import Store
-    from samespace_weaviate.adoption.run import CollectionLook
+    from samespace_weaviate.adoption.findings import CollectionLook
     from samespace_weaviate.pinning.adopted import Adoption
 
 _TEXTS, _SECONDS = 64, 2.0
@@ -55,10 +55,11 @@ _A_MINUTE: Final = 90.0
 @click.option(
     "--max-texts",
     type=click.IntRange(min=1),
-    help="Texts that each candidate encodes for each vector, at most [default: 3,400, and 3 for each object].",
+    help="Texts that a candidate encodes for each vector, at most [default: 3,400, and 3 for each object and build].",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the sample.")
 @click.option("--dry-run", is_flag=True, help="Print what was found, and stop.")
+@click.option("--partly", is_flag=True, help="Adopt what can be, although no other vector can be afterwards.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @connection
@@ -71,6 +72,7 @@ def adopt(
     max_texts: int | None,
     seed: int,
     dry_run: bool,
+    partly: bool,
     yes: bool,
     as_json: bool,
     weaviate: NamedWeaviate,
@@ -84,7 +86,7 @@ def adopt(
     queries that name no vector. Nothing is encoded anew. Tenants that are not active stay as they are; the record names
     them, because nothing is known of them.
 
-    Exit code 1 if nothing could be pinned; with --dry-run, if it is not known who wrote it.
+    Exit code 1 if not all of it could be pinned (--partly: nothing); with --dry-run, if it is not known who wrote it.
 
     \b
     Example:
@@ -102,7 +104,7 @@ def adopt(
             require_rights(store, "adopt", name)
         opened = [stack.enter_context(each) for each in map(partial(open_for_audit, build=build), candidates)]
         encoders = list({each.space_id: each for each in opened}.values())
-        most = _tell_cost(store, name, encoders, sample, max_texts)
+        most = _tell_cost(store, name, encoders, sample, partial(_most_texts, sample, max_texts, written_within))
         advance = _telling_pace(stack.enter_context(progress("texts encoded", 0)), most)
         looked = partial(run.look, sample=sample, written_within=written_within, seed=seed, texts=max_texts)
         found = looked(store, name, encoders, progress=advance)
@@ -113,10 +115,11 @@ def adopt(
             sys.exit(0 if found.pins and not found.vectors else 1)
         if dry_run:
             return
+        run.require_adoptable(found, partly=partly)
         if not yes:
             click.confirm("Adding the guard to a collection cannot be undone. Go on?", abort=True, err=True)
         of_space = {encoder.space_id: given for encoder, given in zip(opened, candidates, strict=True)}
-        for adopted in run.adopt(store, found).values():
+        for adopted in run.adopt(store, found, partly=partly).values():
             _tell_next(name, adopted, of_space[adopted.space], written_within, weaviate)
 
 
@@ -128,24 +131,30 @@ def _tell_next(name: str, adopted: Adoption, candidate: str, written_within: flo
     say(f"Next: samespace weaviate audit {quote(name)} --encoder {encoder} --written-within {within}")
 
 
-def _tell_cost(store: Store, name: str, encoders: Sequence[Encoder], sample: int, max_texts: int | None) -> int:
-    """Say what is read, encoded and sent, at most; how many texts in all."""
+def _most_texts(sample: int, max_texts: int | None, written_within: float, encoder: Encoder) -> int:
+    """Texts that *encoder* gets for each vector, at most."""
+    from samespace_weaviate.adoption.search import builds_asked, most_texts
+
+    return max_texts or most_texts(sample, builds=builds_asked(encoder, written_within))
+
+
+def _tell_cost(
+    store: Store, name: str, encoders: Sequence[Encoder], sample: int, texts_of: Callable[[Encoder], int]
+) -> int:
+    """Say what is read, encoded and sent at most, *texts_of* each encoder for each vector; how many texts in all."""
     from samespace_weaviate.adoption.run import vectors_without_pin
-    from samespace_weaviate.adoption.search import most_texts
     from samespace_weaviate.pinning.spec import collection_name
 
     from ...providers.encoder import ProviderEncoder
 
-    each = max_texts or most_texts(sample)
     vectors = len(vectors_without_pin(store.schema(collection_name(name)) or {}))
-    most = each * vectors * len(encoders)
+    texts = {encoder: texts_of(encoder) * vectors for encoder in encoders}
+    most = sum(texts.values())
     objects = "1 object" if sample == 1 else f"{sample:,} objects"
     say(wrapped(f"Reads up to {objects}, and encodes {most:,} texts at most that are made of them."))
-    for encoder in encoders:
+    for encoder, each in texts.items():
         if isinstance(encoder, ProviderEncoder) and vectors:
-            say(
-                wrapped(f"Sends {each * vectors:,} of them at most to {encoder.door.address}. The provider bills them.")
-            )
+            say(wrapped(f"Sends {each:,} of them at most to {encoder.door.address}. The provider bills them."))
     return most
 
 

@@ -23,7 +23,8 @@ from samespace.cli.weaviate.adopt import _telling_pace
 from samespace.errors import PinBroken, RequestInvalid
 from samespace.vectors import Vectors
 from samespace_weaviate import Severity, StoredObject, check_pin
-from samespace_weaviate.adoption.run import CollectionLook, adopt, look
+from samespace_weaviate.adoption.findings import CollectionLook
+from samespace_weaviate.adoption.run import adopt, look
 from samespace_weaviate.adoption.sample import draw
 from samespace_weaviate.adoption.search import most_texts
 from samespace_weaviate.adoption.words import sentences, strangers, to_json
@@ -33,6 +34,8 @@ NAME = "Docs"
 WORDS = [
     f"{first}{second}" for first in ("river", "glass", "stone", "wind") for second in ("ton", "mark", "fold", "er")
 ]
+
+SPACES: dict[str, tuple[str, ...]] = {"default": (), "other": (OTHER_SPACE,)}
 
 
 def texts(count: int, seed: int = 1) -> list[str]:
@@ -97,6 +100,36 @@ def test_of_two_that_are_near_none_is_named() -> None:
     assert "give nearly the same vectors; give the one that is meant alone" in said(found)
     with pytest.raises(PinBroken, match="nearly the same vectors"):
         adopt(database, found)  # type: ignore[arg-type]
+
+
+def two_vectors() -> FakeWeaviate:
+    """One by an encoder that is known, one by another."""
+    database = collection()
+    database.schemas[NAME]["vectorConfig"]["other"] = {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"}
+    rows = texts(30)
+    made = {name: np.array(WordEncoder(*space).encode(rows, "passage")) for name, space in SPACES.items()}
+    for place, text in enumerate(rows):
+        vectors = {name: each[place] for name, each in made.items()}
+        database.put(NAME, "", StoredObject(UUID(int=place + 1), {"text": text}, vectors=vectors))
+    return database
+
+
+def test_a_vector_that_would_be_left_out_for_good_is_not_left_out_in_silence() -> None:
+    """The guard's settings cannot be changed: with exit code 0 the other vector was past adopting."""
+    database = two_vectors()
+    found = look(database, NAME, [WordEncoder()], sample=30)  # type: ignore[arg-type]
+    assert list(found.adoptions) == ["default"]
+    with pytest.raises(PinBroken, match=r"other: none of the candidates wrote it.* --partly"):
+        adopt(database, found)  # type: ignore[arg-type]
+    assert "samespace_guard" not in database.schemas[NAME]["vectorConfig"]
+    both = look(database, NAME, [WordEncoder(), WordEncoder(OTHER_SPACE)], sample=30)  # type: ignore[arg-type]
+    assert sorted(adopt(database, both)) == ["default", "other"]  # type: ignore[arg-type]
+
+
+def test_a_vector_may_be_left_out_by_who_says_so() -> None:
+    database = two_vectors()
+    found = look(database, NAME, [WordEncoder()], sample=30)  # type: ignore[arg-type]
+    assert list(adopt(database, found, partly=True)) == ["default"]  # type: ignore[arg-type]
 
 
 def test_a_bound_is_of_the_tenants_that_were_read_and_the_record_names_the_others() -> None:
