@@ -36,12 +36,12 @@ def _cpu() -> tuple[str, list[str]]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, its instructions that matter here, cores, memory, and how busy it is."""
+    """Processor, its instructions that matter here, the cores that this process may use, memory, and how busy it is."""
     name, flags = _cpu()
     return {
         "processor": name,
         "flags": flags,
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "python": platform.python_version(),
