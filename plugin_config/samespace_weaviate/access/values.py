@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 
+from samespace.errors import RequestInvalid
 from samespace.vectors import Float32
 
 Consistency = Literal["ONE", "QUORUM", "ALL"]
@@ -36,11 +37,21 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text to import, under the id that it has in its data set."""
+    """A text to import, under the id that it has in its data set.
+
+    Raises:
+        RequestInvalid: the id is empty or no string, or the text is none. Ids of None would all be one object.
+    """
 
     id: str
     text: str
     properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            raise RequestInvalid(field="id", reason=f"{self.id!r}; expected a string that is not empty")
+        if not isinstance(self.text, str):
+            raise RequestInvalid(field="text", reason=f"of passage {self.id} is {type(self.text).__name__}, no string")
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,15 +74,19 @@ class PinnedDocumentStore:
 
         Raises:
             SpaceMismatch: documents come with vectors of another encoder.
-            DuplicateDocumentError: one is there already, with FAIL; nothing was written.
+            DuplicateDocumentError: one is there already, or given twice, with FAIL; nothing was written.
             DataInvalid: some were not written, or have properties that the collection lacks.
         """
         wanted = documents
         if policy in (DuplicatePolicy.SKIP, DuplicatePolicy.FAIL):
-            there = {text.id for text in self.documents.get([document.id for document in documents])}
-            if there and policy == DuplicatePolicy.FAIL:
-                raise DuplicateDocumentError(f"documents are there already: {', '.join(sorted(there))}")
-            wanted = [document for document in documents if document.id not in there]
+            known = {text.id for text in self.documents.get([document.id for document in documents])}
+            wanted, twice = list[Document](), list[Document]()
+            for document in documents:
+                (twice if document.id in known else wanted).append(document)
+                known.add(document.id)
+            if twice and policy == DuplicatePolicy.FAIL:
+                named = ", ".join(sorted({document.id for document in twice}))
+                raise DuplicateDocumentError(f"documents are there already, or given twice: {named}")
         given = [document for document in wanted if document.embedding is not None]
         self.documents.require_own([content_of(each) for each in given], [each.embedding or [] for each in given])
         self.documents.add([Passage(each.id, content_of(each), each.meta) for each in wanted])

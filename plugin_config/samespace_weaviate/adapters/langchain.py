@@ -55,14 +55,14 @@ class PinnedVectorStore(VectorStore):
         texts: Iterable[str],
         metadatas: list[dict[str, Any]] | None = None,
         *,
-        ids: list[str] | None = None,
+        ids: Sequence[str | None] | None = None,
         **kwargs: Any,
     ) -> list[str]:
         """Write texts with their vectors; their ids. The same id again replaces the text.
 
         Args:
             metadatas: properties of each, which the collection has to have.
-            ids: of each; new ones by default.
+            ids: of each; new ones by default, also where one is None.
 
         Raises:
             RequestInvalid: lengths differ, or *kwargs* has something that is not understood.
@@ -70,7 +70,7 @@ class PinnedVectorStore(VectorStore):
         """
         refuse_options(kwargs)
         listed = list(texts)
-        names = ids if ids is not None else [str(uuid4()) for _ in listed]
+        names = [each or str(uuid4()) for each in (ids if ids is not None else [None] * len(listed))]
         extras = metadatas if metadatas is not None else [{} for _ in listed]
         if not len(listed) == len(names) == len(extras):
             raise RequestInvalid(

@@ -133,7 +133,11 @@ def test_duplicates_are_treated_as_asked(store: Store, plain: CollectionSpec, en
     assert {each.id: each.content for each in documents.filter_documents()}["a"] == TEXTS[0]
     assert documents.write_documents(changed, DuplicatePolicy.OVERWRITE) == 2
     assert {each.id: each.content for each in documents.filter_documents()}["a"] == "update the name"
-    documents.delete_documents(["a", "nobody"])
+    pair = [Document(id="e", content="one"), Document(id="e", content="other")]
+    with pytest.raises(DuplicateDocumentError, match="given twice: e"):
+        documents.write_documents(pair, DuplicatePolicy.FAIL)
+    assert documents.write_documents(pair, DuplicatePolicy.SKIP) == 1
+    documents.delete_documents(["a", "e", "nobody"])
     assert {each.id for each in documents.filter_documents()} == {"b", "c", "d"}
 
 

@@ -16,6 +16,7 @@ from samespace_weaviate import CollectionSpec, PinnedCollection, Store, create
 
 pytest.importorskip("langchain_core", reason="langchain-core is not installed: pip install 'samespace[langchain]'")
 
+from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from samespace.adapters.langchain import SamespaceEmbeddings
@@ -59,6 +60,15 @@ def test_texts_are_added_found_read_and_deleted(store: Store, plain: CollectionS
     assert [each.id for each in vectors.get_by_ids(["c", "nobody", "a"])] == ["c", "a"]
     assert vectors.delete(["a"]) and [each.id for each in vectors.get_by_ids(["a", "b"])] == ["b"]
     assert len(PinnedCollection.open(store, plain.name, encoder)) == 2
+
+
+def test_documents_without_an_id_get_one_each(store: Store, plain: CollectionSpec, encoder: Encoder) -> None:
+    """LangChain hands over None for those where any other document has one: they became one object of id "None"."""
+    vectors = PinnedVectorStore.open(store, plain.name, encoder)
+    documents = [Document(TEXTS[0], id="a"), Document(TEXTS[1]), Document(TEXTS[2])]
+    names = vectors.add_documents(documents)
+    assert names[0] == "a" and len(set(names)) == 3 and all(names)
+    assert [each.page_content for each in vectors.get_by_ids(names)] == TEXTS
 
 
 def test_a_foreign_collection_is_refused(store: Store, plain: CollectionSpec, other: Encoder) -> None:
