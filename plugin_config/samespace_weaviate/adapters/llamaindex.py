@@ -87,7 +87,8 @@ class PinnedNodeStore(BasePydanticVectorStore):
         refuse_options(kwargs)
         given = [(node.get_content(MetadataMode.EMBED), node.embedding) for node in nodes if node.embedding]
         self._documents.require_own([text for text, _ in given], [row or [] for _, row in given])
-        self._documents.add([self._passage(node) for node in nodes])
+        named = self._names_sources()
+        self._documents.add([_passage(node, named) for node in nodes])
         return [node.node_id for node in nodes]
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
@@ -127,8 +128,7 @@ class PinnedNodeStore(BasePydanticVectorStore):
             RequestInvalid: the collection has no property `ref_doc_id`, so nobody knows them.
         """
         refuse_options(delete_kwargs)
-        schema = self.client.database.schema(self.client.name) or {}
-        if SOURCE_PROPERTY not in {entry["name"] for entry in schema.get("properties") or ()}:
+        if not self._names_sources():
             remedy = f"create it with --also-property {SOURCE_PROPERTY}, or delete nodes by their ids"
             raise RequestInvalid(
                 field="ref_doc_id", reason=f"{self.client.name} has no property {SOURCE_PROPERTY}: {remedy}"
@@ -145,14 +145,15 @@ class PinnedNodeStore(BasePydanticVectorStore):
             raise RequestInvalid(field="node_ids", reason="are missing; a whole collection is deleted in Weaviate")
         self._documents.delete(node_ids)
 
-    def _passage(self, node: BaseNode) -> Passage:
-        source = {SOURCE_PROPERTY: node.ref_doc_id} if node.ref_doc_id and self._has_source else {}
-        return Passage(node.node_id, node.get_content(MetadataMode.NONE), {**node.metadata, **source})
-
-    @property
-    def _has_source(self) -> bool:
+    def _names_sources(self) -> bool:
+        """Whether the collection has a property for the document that a node is a part of."""
         schema = self.client.database.schema(self.client.name) or {}
         return SOURCE_PROPERTY in {entry["name"] for entry in schema.get("properties") or ()}
+
+
+def _passage(node: BaseNode, names_source: bool) -> Passage:
+    source = {SOURCE_PROPERTY: node.ref_doc_id} if node.ref_doc_id and names_source else {}
+    return Passage(node.node_id, node.get_content(MetadataMode.NONE), {**node.metadata, **source})
 
 
 def _node(text: PinnedText) -> TextNode:
