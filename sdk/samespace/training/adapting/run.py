@@ -25,7 +25,6 @@ from ...text import Role
 from ...vectors import Float32
 from ..asking.generator import KEY, Generator
 from ..asking.made import Generated, generated_pairs
-from ..finetuning.dev_score import POOL
 from ..finetuning.encoding import encode
 from ..finetuning.model import load_plain, save_model
 from ..heads.frozen import default_cache
@@ -44,6 +43,7 @@ from .verdict import BETTER, JUDGED, Verdict, decide
 
 _LIST_COST: Final = 1.5
 _MEASURED_STEPS: Final = 3
+_POOL: Final = 1500  # passages that a look searches
 _SHARES: Final = (1.0, 0.75, 0.5, 0.25)
 
 
@@ -199,7 +199,7 @@ def _trained(
 ) -> tuple[Course, Spending]:
     """All stages, within the budget."""
     encoders = reading(base)
-    yardstick = Yardstick.over(held.questions["dev"], cutter(encoders), POOL)
+    yardstick = Yardstick.over(held.questions["dev"], cutter(encoders), _POOL)
     workshop = Workshop(settings.base, work, yardstick, encoders, settings.seed, progress, clock=clock)
     model = load_plain(settings.base)
     looked = clock()

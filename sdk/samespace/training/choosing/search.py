@@ -29,8 +29,9 @@ from ..losses.loss import loss_named
 from .choice import ChosenKey, choose_keys
 from .traits import traits_of
 
-RATES: Final = (1e-5, 3e-5, 1e-4)
-SHARES: Final = (1.0, 0.5, 0.25)
+RATES: Final = ((1e-5, 3e-5, 1e-4), (3e-5, 1e-4), (3e-5,))
+SHARES: Final = ((1.0, 0.5, 0.25), (1.0, 0.5), (0.5,))
+"""The last ones are for small budgets."""
 ALSO: Final[tuple[Mapping[str, Any], ...]] = (
     {"temperature": 0.02},
     {"mask": "near"},
@@ -45,6 +46,8 @@ _MEASURED: Final = 2
 _TRIALS: Final = 0.5  # of the budget, for the rates
 _ALSO: Final = 0.65  # of the budget, by when trials are over; the rest is the run itself
 _LOOKING: Final = 0.2  # of a run's steps in time, at most
+_LOOK: Final = 0.02  # of the budget, for one look
+_FEWEST_PASSAGES: Final = 300  # that a look searches, however small the budget is
 _MOST_LOOKS, _PATIENCE, _MOST_SEEDS = 8, 3, 3
 
 Say = Callable[[str], None]
@@ -92,16 +95,23 @@ def choose_run(
     config = make_config(settled)
     trial = replace(config, score_splits=(), checkpoint_every=0, on_collapse="warn", blend=1.0)
     setup = prepare(trial)
-    questions = replace(setup, config=config).dev_questions()  # apart from what is reported in the end
-    found = _Search(setup, questions, progress, say, clock)
+    found = _Search(setup, replace(setup, config=config).dev_questions(), progress, say, clock)
+    if "look_passages" not in values and (fewer := found.passages_for(_LOOK * budget_s)) < found.passages:
+        keys = (*keys, ChosenKey("look_passages", fewer, f"a look at {found.passages} takes {found.look_s:.1f} s"))
+        say(str(keys[-1]))
+        config = replace(config, look_passages=fewer)
+        found = _Search(setup, found.dev.over(fewer), progress, say, clock)
     whole, step_s = setup.plan(0.0).total_steps(), found.step_s()
-    rates = (config.rate,) if config.learning_rate != AUTO and "learning_rate" in values else RATES
-    shares = (config.blend,) if "blend" in values else SHARES
+    some_rates = ((config.rate,),) if config.learning_rate != AUTO and "learning_rate" in values else RATES
+    some_shares = ((config.blend,),) if "blend" in values else SHARES
+    room_s = budget_s * _TRIALS
+    rates, shares = affordable(some_rates, some_shares, room_s, _LEAST_STEPS * step_s, found.look_s)
     for_each = budget_s * _TRIALS / len(rates) - len(shares) * found.look_s
     each = max(_LEAST_STEPS, min(whole, int(for_each / step_s)))
     trials = [found.trial(rate, each, shares) for rate in rates]
     share, best = max(((share, trial) for share, trial in trials), key=lambda pair: pair[1].score)
-    if best.score <= found.start:
+    all_tried = (rates, shares) == (some_rates[0], some_shares[0])
+    if best.score <= found.start and all_tried:  # where fewer were, the run itself is looked at
         raise TrainingFailed(
             f"none of {len(rates)} rates and {len(shares)} mixtures with the base is better than the base on the "
             f"development part (best {best.score:.3f}, base {found.start:.3f}); keep the base, or look at the data: "
@@ -116,6 +126,20 @@ def choose_run(
     final = replace(config, learning_rate=best.rate, blend=share, checkpoint_every=0, **also)
     final = replace(final, **_told(_kept(left, whole, values), say))
     return ChosenRun(final, keys, Picked(best.rate, reason, found.start, tuple(each for _, each in trials), each))
+
+
+def affordable(
+    rates: Sequence[Sequence[float]], shares: Sequence[Sequence[float]], room_s: float, least_s: float, look_s: float
+) -> tuple[Sequence[float], Sequence[float]]:
+    """The most of *rates*, and of *shares* with them, whose trials fit into *room_s*; else the fewest of both.
+
+    Args:
+        rates, shares: from many to few.
+        least_s: seconds of the shortest trial, without its looks, of which each share needs one.
+    """
+    grid = [(some, others) for some in rates for others in shares]
+    fits = (each for each in grid if len(each[0]) * (least_s + len(each[1]) * look_s) <= room_s)
+    return next(fits, grid[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +215,15 @@ class _Search:
         began = self.clock()
         self.start = self._score(self.setup.model)
         self.look_s = max(1e-3, self.clock() - began)
+
+    @property
+    def passages(self) -> int:
+        """How many a look searches."""
+        return len(self.dev.dataset.passages)
+
+    def passages_for(self, seconds: float) -> int:
+        """How many a look searches that takes so long, and a few hundred in any case."""
+        return max(_FEWEST_PASSAGES, int(self.passages * seconds / self.look_s))
 
     def step_s(self) -> float:
         """Seconds of a step."""

@@ -103,7 +103,9 @@ class TrainingConfig:
             Default "last". "best" costs `looks` at the development questions. What they choose, they cannot report: the
             verdict is that of another split.
         looks: how often a run with keep = "best" is looked at, evenly spread. Default 8. Each encodes the development
-            questions and up to 1500 passages; with `ema` twice.
+            questions and up to `look_passages` passages; with `ema` twice.
+        look_passages: passages that a look searches, those that answer among them. Default 1500. Fewer are quicker and
+            easier to search, so that differences of models show less.
         patience: looks in a row without a better one after which the run ends; 0 for never. Default 0. For
             keep = "best"; 3 saves time where the best step comes early.
         ema: share of the running average of the weights that each step leaves as it was, in [0, 1); 0 for no average.
@@ -187,6 +189,7 @@ class TrainingConfig:
     blend: float = 1.0
     keep: str = "last"
     looks: int = 8
+    look_passages: int = 1500
     patience: int = 0
     ema: float = 0.0
     seeds: int = 1
@@ -295,6 +298,7 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("dropout", 0, 0.99),
     ("blend", 0.01, 1),
     ("looks", 1, 1000),
+    ("look_passages", 10, 1_000_000),
     ("patience", 0, 1000),
     ("ema", 0, 0.99999),
     ("seeds", 1, 100),
@@ -387,14 +391,9 @@ def _typed(key: str, value: Any) -> Any:
     if kind in ("str", "int", "bool") and type(value).__name__ == kind:
         return value
     expected = {
-        "str": "a string",
-        "int": "a whole number",
-        "float": "a number",
-        "bool": "true or false",
-        "Path": "a path",
-        "float | str": f"a number, or {AUTO!r}",
-        "tuple[int, ...]": "a list of whole numbers",
-    }
+        "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path",
+        "float | str": f"a number, or {AUTO!r}", "tuple[int, ...]": "a list of whole numbers",
+    }  # fmt: skip
     raise ConfigInvalid(
         key=key, reason=f"{value!r} is {type(value).__name__}; expected {expected.get(kind, 'a list of strings')}"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,6 @@ from ...text import Role, TextEncoder
 from ..data.near_duplicates import find_near
 from .encoding import encode
 
-POOL: Final = 1500
-"""Passages that are searched in a look."""
-
 
 @dataclass(frozen=True, slots=True)
 class DevQuestions:
@@ -33,8 +30,11 @@ class DevQuestions:
     dataset: Dataset
 
     @staticmethod
-    def of(dataset: Dataset, reported: Iterable[Dataset]) -> DevQuestions:
+    def of(dataset: Dataset, reported: Iterable[Dataset], passages: int) -> DevQuestions:
         """The questions of *dataset* that none of *reported* asks, over their passages and evenly spread others.
+
+        Args:
+            passages: how many in all, where theirs are not more.
 
         Raises:
             DataInvalid: *reported* ask every question.
@@ -54,7 +54,12 @@ class DevQuestions:
             queries=tuple(asked[name] for name in names),
             qrels={name: dataset.qrels[name] for name in names},
         )
-        return DevQuestions(pooled(apart, {name for judged in apart.qrels.values() for name in judged}, POOL))
+        return DevQuestions(apart).over(passages)
+
+    def over(self, passages: int) -> DevQuestions:
+        """The same questions over so many passages at most, as `of` takes them."""
+        judged = {name for each in self.dataset.qrels.values() for name in each}
+        return DevQuestions(pooled(self.dataset, judged, passages))
 
     def scores(self, model: Any, text_encoders: Mapping[Role, TextEncoder], *, bf16: bool) -> npt.NDArray[np.float64]:
         """(questions,) nDCG@10 of a model in training."""

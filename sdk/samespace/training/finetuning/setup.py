@@ -118,7 +118,8 @@ class Setup:
                 reason=f"keep = 'best', ema and seeds choose on it, and the data has no split {dev!r}; it has "
                 f"{', '.join(self.data.data.splits)}",
             )
-        return DevQuestions.of(found[dev], [each for name, each in found.items() if name != dev])
+        others = [each for name, each in found.items() if name != dev]
+        return DevQuestions.of(found[dev], others, config.look_passages)
 
     def start_over(self) -> None:
         """The untouched base again, in place, and nothing measured."""

@@ -16,7 +16,7 @@ from fakes.models.encoders import save_tiny_cross_encoder  # noqa: E402
 from samespace.cli import cli  # noqa: E402
 from samespace.errors import DataInvalid, TrainingFailed  # noqa: E402
 from samespace.training.choosing.choice import choose_keys  # noqa: E402
-from samespace.training.choosing.search import Room  # noqa: E402
+from samespace.training.choosing.search import RATES, SHARES, Room, affordable  # noqa: E402
 from samespace.training.choosing.splits import with_splits  # noqa: E402
 from samespace.training.choosing.traits import Traits, template_share, traits_of  # noqa: E402
 from samespace.training.data.sources import load_data  # noqa: E402
@@ -136,6 +136,30 @@ def test_what_is_set_is_not_chosen(tiny_checkpoint: Path, tmp_path: Path) -> Non
     assert {key: record["config"][key] for key in given} == given
     assert record["steps"] == 7 and record["kept"] is None
     assert "temperature = 0.02" not in found.output and "blend 0.5" not in found.output
+
+
+def test_a_small_budget_buys_fewer_trials() -> None:
+    """Nine looks and eighteen steps were made whatever they cost: 220 s of a budget of 158."""
+    assert affordable(RATES, SHARES, 450.0, 20.0, 3.0) == (RATES[0], SHARES[0])
+    for room in (79.0, 120.0, 200.0):
+        rates, shares = affordable(RATES, SHARES, room, 20.0, 3.0)
+        assert len(rates) * (20.0 + len(shares) * 3.0) <= room
+    assert affordable(RATES, SHARES, 1.0, 20.0, 18.0) == ((3e-5,), (0.5,))
+    assert affordable(((1e-3,),), ((0.9,),), 1.0, 20.0, 18.0) == ((1e-3,), (0.9,))
+
+
+def test_a_small_budget_makes_small_looks(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """The pool of a look follows the budget; a grid that was cut gives no verdict before the run itself."""
+    source = pairs(tmp_path / "set" / "train.jsonl", 900).parent
+    settings = ["--set", f"base={tiny_checkpoint}", "--set", "precision=fp32", "--budget", "1s", "--no-doctor"]
+    calm = ["--set", "on_collapse=warn"]  # a random encoder learns nothing at such rates
+    found = CliRunner().invoke(cli, ["train", str(source), "--out", str(tmp_path / "out"), *settings, *calm])
+    assert found.exit_code == 0, (found.output, found.exception)
+    told = " ".join(found.output.split())
+    assert "look_passages = 300: a look at" in told and told.count("development nDCG@10") < 9
+    assert "rate 3e-05, 6 steps" in told and "rate 1e-05" not in told
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert record["config"]["look_passages"] == 300
 
 
 def test_a_run_fits_into_what_is_left() -> None:
