@@ -37,11 +37,13 @@ class CoarseBuilds:
 
     Attributes:
         ways: (build, runtime) of each.
+        asked: whether any vector was held against them.
     """
 
     def __init__(self, encoder: Encoder, within: float) -> None:
         self._encoder = encoder
         self.ways: tuple[tuple[str, str], ...] = ()
+        self.asked = False
         if isinstance(encoder, LocalEncoder | CompositeEncoder):
             coarse = max(within, bounds_of(encoder)[0].worst)
             artifact = encoder.loaded.artifact
@@ -88,6 +90,7 @@ class CoarseBuilds:
             texts: as *recipe* makes them.
         """
         near = [False] * len(texts)
+        self.asked = True
         for build in self._opened:
             left = [index for index, one in enumerate(near) if not one]
             made = right_rows(build, [texts[index] for index in left], recipe, windows=windows)

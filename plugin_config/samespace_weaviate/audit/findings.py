@@ -126,6 +126,7 @@ class AuditReport:
         shards: as Weaviate tells of them.
         pin_findings: what `check` would say against the pin, in words.
         as_read: "" where all replicas were compared, or there is one; else what the verdict has to add.
+        witnesses: coarse builds that were asked for what only they can have written; "" where none was.
     """
 
     collection: str
@@ -139,6 +140,7 @@ class AuditReport:
     shards: tuple[Shard, ...] = ()
     pin_findings: tuple[str, ...] = ()
     as_read: str = ""
+    witnesses: str = ""
 
     @property
     def clean(self) -> bool:
@@ -215,6 +217,7 @@ class AuditReport:
             "shards": [{"name": each.name, "node": each.node, "objects": each.objects} for each in self.shards],
             "pin_findings": list(self.pin_findings),
             "as_read": self.as_read,
+            "witnesses": self.witnesses,
             "offenders": [
                 {
                     "id": str(each.uuid),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from samespace.encoder import Encoder
@@ -117,6 +117,7 @@ def audit(
         ),
         as_read=as_read(database, name),
     )
+    report = replace(report, witnesses=audited.coarse.said if audited.coarse.asked else "")
     return _confirmed(report, encoder, *against)
 
 

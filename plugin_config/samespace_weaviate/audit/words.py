@@ -73,11 +73,14 @@ def sentences(report: AuditReport) -> list[str]:
             f"{whose} as near to the exact vector as a coarser build's may be, and not what these builds make of the "
             f"text. If another such build of this space did, --written-within {within:g} allows for it."
         )
+    unseen = "a smaller drift is not seen"
+    if report.witnesses:
+        unseen = f"what only {report.witnesses} can have written was held against what it makes of the text"
     for builds in dict.fromkeys((each.tolerance.reader, each.tolerance.writer) for each in report.tenants):
         allowed = max(t.tolerance.allowed for t in report.tenants if (t.tolerance.reader, t.tolerance.writer) == builds)
         lines.append(
             f"Encoded again by {builds[0].build}, written by {builds[1].build} as it seems: a right vector is within "
-            f"1 - cos {allowed:.2g}; a smaller drift is not seen."
+            f"1 - cos {allowed:.2g}; {unseen}."
         )
     if report.queued:
         lines.append(

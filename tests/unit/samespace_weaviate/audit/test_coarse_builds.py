@@ -107,6 +107,9 @@ def test_an_audit_takes_what_int8_wrote_for_right(exact: LocalEncoder, by_int8: 
     for vectors in (by_int8, half(by_int8, rows(exact))):
         report = audited(exact, vectors)
         assert report.clean and not report.offenders, sentences(report)
+        assert "what only int8 can have written was held against what it makes of the text" in " ".join(
+            sentences(report)
+        )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6, 1.0])
