@@ -19,6 +19,7 @@ from samespace.vectors import Float32
 
 from ..access.database import Database, stream
 from ..access.values import StoredObject
+from ..audit.coarse import CoarseBuilds
 from ..audit.searchable import SearchCheck, check_searchable, remarks, wait_for_index
 from ..pinning.index import HNSW, Index
 from ..pinning.pin import Pin, read_pins
@@ -156,6 +157,7 @@ def drop_old(database: Database, plan: SecondVector, encoder: Encoder) -> list[s
 def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) -> str:
     """Without the old vector an object is found by the new one or not at all; what was looked at, for people."""
     name, vector, searched, sampled = plan.collection, plan.vector, SearchCheck(), 0
+    coarse = CoarseBuilds(encoder, BOUND)
     inactive = (
         sorted(tenant for tenant, state in database.tenant_states(name).items() if state != "HOT")
         if (schema_of(database, name).get("multiTenancyConfig") or {}).get("enabled")
@@ -185,7 +187,7 @@ def _require_filled(database: Database, plan: SecondVector, encoder: Encoder) ->
             raise _not_filled(plan, reason, f"fix them with `samespace weaviate repair {name} --encoder ENCODER`")
         records = spread(own, name, SAMPLE, random.Random(tenant))
         searched, sampled = searched + found, sampled + len(records)
-        distances = distances_of(records, vector, plan.text_property, encoder)
+        distances = distances_of(records, vector, plan.text_property, encoder, coarse)
         wrong = [record.uuid for record, far in zip(records, distances, strict=True) if not far <= BOUND]
         if wrong:
             reason = f"{len(wrong)} of {len(records)} vectors are not those of the encoder, the first {wrong[0]}"

@@ -22,6 +22,8 @@ from samespace.vectors import Float32, cosine_distance
 
 from ..access.database import Database, ways_to
 from ..access.values import PAGE, Hit, StoredObject
+from ..audit.coarse import CoarseBuilds
+from ..audit.recipes import InputRecipe
 from ..audit.searchable import SearchCheck, check_searchable, index_again, remarks, wait_for_index
 from ..audit.tolerance import apart
 from ..pinning.routes import vectorizer_of
@@ -121,7 +123,7 @@ def verify(
     chosen = set(chance.sample(tenants, min(_MOST_TENANTS, len(tenants))))
     allowed = apart(encoder.bound, encoder.bound) if isinstance(encoder, ProviderEncoder) else BOUND
     counts, sampled, worst, wrong = np.zeros(2, dtype=int), 0, 0.0, list[str]()
-    searched, mended = SearchCheck(), 0
+    searched, mended, coarse = SearchCheck(), 0, CoarseBuilds(encoder, BOUND)
     queued = wait_for_index(database, migration.new, INDEX_WAIT_S)
     several = {name: replicated(database, name) for name in (migration.old, migration.new)}
     for tenant in tenants:
@@ -132,7 +134,7 @@ def verify(
             searched, mended = searched + found_now, mended + indexed
             if tenant in chosen:
                 records = spread(own, migration.new, -(-sample // len(chosen)), chance)
-                distances = distances_of(records, migration.new_vector, migration.text_property, encoder)
+                distances = distances_of(records, migration.new_vector, migration.text_property, encoder, coarse)
                 wrong += [
                     str(record.uuid) for record, far in zip(records, distances, strict=True) if not far <= allowed
                 ]
@@ -271,12 +273,28 @@ def count_of(own: Database, name: str, several: bool) -> int:
     return sum(1 for _ in own.ids(name)) if several else own.count(name)
 
 
-def distances_of(records: Sequence[StoredObject], vector: str, text_property: str, encoder: Encoder) -> list[float]:
-    """1 - cos of each record's stored vector to its text encoded again; infinite where one of the two is missing."""
+def distances_of(
+    records: Sequence[StoredObject], vector: str, text_property: str, encoder: Encoder, coarse: CoarseBuilds
+) -> list[float]:
+    """1 - cos of each record's stored vector to its text encoded again; infinite where one of the two is missing.
+
+    `BOUND` for what a coarse build of the encoder wrote: the server at the new address may run another one.
+    """
     texts = {record.uuid: text for record in records if (text := text_of(record, text_property))}
     rows = np.asarray(encoder.encode(list(texts.values()), "passage").__array__()) if texts else ()
     again = dict(zip(texts, rows, strict=True))
-    return [_apart(record.vectors.get(vector), again.get(record.uuid)) for record in records]
+    stored = {record.uuid: record.vectors.get(vector) for record in records}
+    far = {uuid: _apart(row, again.get(uuid)) for uuid, row in stored.items()}
+    beyond = [uuid for uuid, apart_by in far.items() if BOUND < apart_by < float("inf")] if coarse.ways else []
+    if beyond:
+        wrote = coarse.wrote(
+            [np.atleast_2d(np.asarray(stored[uuid])) for uuid in beyond],
+            [again[uuid][None] for uuid in beyond],
+            [texts[uuid] for uuid in beyond],
+            InputRecipe((text_property,)),
+        )
+        far |= dict.fromkeys((uuid for uuid, own in zip(beyond, wrote, strict=True) if own), BOUND)
+    return list(far.values())
 
 
 def _apart(stored: Float32 | None, right: Float32 | None) -> float:

@@ -17,7 +17,7 @@ from ...errors import DataInvalid, RequestInvalid
 from ...progress import Advance
 from ..console import echo, progress, say, wrapped
 from ..durations import Duration
-from .audit import tell_cost
+from .audit import open_for_audit, tell_cost
 from .connection import NamedWeaviate, connection, require_rights, require_weaviate
 
 if TYPE_CHECKING:
@@ -161,8 +161,6 @@ def migrate(
     from samespace_weaviate.migration.refusals.wishes import Asked
     from samespace_weaviate.migration.session import Order, agreed_wish, carry
 
-    from ..encoders import open_encoder
-
     path = journal_path or Path(f"{name}.migration")
     wish = agreed_wish(terms["rollback"], terms["finish"], terms["keep_name"], path, journalled=strategy == "alias")
     _check_watch(wish, strategy, terms)
@@ -170,7 +168,9 @@ def migrate(
         store = stack.enter_context(weaviate())
         require_rights(store, "migrate", name, f"{alias or name}_new")
         database = store.patient(Patience())
-        encoder = stack.enter_context(open_encoder(to)) if to else None
+        # Only a second vector is encoded here; all else is held against the exact build.
+        build = "auto" if strategy == "named-vector" and wish == "migrate" else "fp32"
+        encoder = stack.enter_context(open_for_audit(to, build)) if to else None
         wanted = _Wanted(name, alias, text_property, guard is not False, encoder, server)
         if strategy == "named-vector":
             _second_vector(database, wanted, wish, terms)

@@ -24,8 +24,10 @@ from samespace_weaviate.adoption.findings import CollectionLook
 from samespace_weaviate.adoption.run import adopt, look
 from samespace_weaviate.adoption.words import sentences as adoption_sentences
 from samespace_weaviate.audit import AuditOptions, AuditReport, Kind, audit
-from samespace_weaviate.audit.tolerance import bounds_of
+from samespace_weaviate.audit.coarse import CoarseBuilds
+from samespace_weaviate.audit.tolerance import EXACT, bounds_of
 from samespace_weaviate.audit.words import sentences
+from samespace_weaviate.migration import verification
 
 OBJECTS = 60
 _CHANCE = random.Random(3)
@@ -157,3 +159,23 @@ def test_a_coarse_candidate_cannot_tell(artifact: Path, exact: LocalEncoder) -> 
         within = float(str(refused.value).rsplit("--written-within ", 1)[1].split()[0].rstrip(".;"))
         _, found = looked(coarse, rows(exact), within)
         assert found.adoptions
+
+
+def test_a_migration_takes_what_int8_wrote_for_right(
+    exact: LocalEncoder, by_int8: Float32, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who named the artifact, and had a server that runs int8, was told after the whole copy to roll it back."""
+    allowed = 4 * EXACT  # the tiny model's int8 is nearer than real ones
+    monkeypatch.setattr(verification, "BOUND", allowed)
+    coarse = CoarseBuilds(exact, EXACT)
+
+    def distances(vectors: Float32) -> list[float]:
+        stored = [
+            StoredObject(UUID(int=place), {"text": text}, vectors={"default": row})
+            for place, (text, row) in enumerate(zip(TEXTS, vectors, strict=True))
+        ]
+        return verification.distances_of(stored, "default", "text", exact, coarse)
+
+    assert max(distances(rows(exact))) < allowed
+    assert distances(by_int8) == [allowed] * OBJECTS
+    assert min(distances(near(exact))) > allowed
