@@ -29,9 +29,11 @@ from ..losses.loss import loss_named
 from .choice import ChosenKey, choose_keys
 from .traits import traits_of
 
-RATES: Final = ((1e-5, 3e-5, 1e-4), (3e-5, 1e-4), (3e-5,))
-SHARES: Final = ((1.0, 0.5, 0.25), (1.0, 0.5), (0.5,))
+RATES: Final = ((1e-5, 3e-5, 1e-4), (3e-5, 1e-4))
+SHARES: Final = ((1.0, 0.5, 0.25), (1.0, 0.5))
 """The last ones are for small budgets."""
+UNTRIED: Final = (3e-5, 1.0)
+"""Rate and share of a run that takes the whole budget."""
 ALSO: Final[tuple[Mapping[str, Any], ...]] = (
     {"temperature": 0.02},
     {"mask": "near"},
@@ -51,6 +53,8 @@ _FEWEST_PASSAGES: Final = 300  # that a look searches, however small the budget 
 _MOST_LOOKS, _PATIENCE, _MOST_SEEDS = 8, 3, 3
 
 Say = Callable[[str], None]
+Grid = tuple[Sequence[float], Sequence[float]]
+"""Rates, and shares of a mixture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,44 +106,64 @@ def choose_run(
         config = replace(config, look_passages=fewer)
         found = _Search(setup, found.dev.over(fewer), progress, say, clock)
     whole, step_s = setup.plan(0.0).total_steps(), found.step_s()
-    some_rates = ((config.rate,),) if config.learning_rate != AUTO and "learning_rate" in values else RATES
-    some_shares = ((config.blend,),) if "blend" in values else SHARES
-    room_s = budget_s * _TRIALS
-    rates, shares = affordable(some_rates, some_shares, room_s, _LEAST_STEPS * step_s, found.look_s)
-    for_each = budget_s * _TRIALS / len(rates) - len(shares) * found.look_s
-    each = max(_LEAST_STEPS, min(whole, int(for_each / step_s)))
-    trials = [found.trial(rate, each, shares) for rate in rates]
+    rates = ((config.rate,),) if config.learning_rate != AUTO and "learning_rate" in values else RATES
+    shares = ((config.blend,),) if "blend" in values else SHARES
+    # A run to its end is worth more than the best of several that are broken off.
+    room_s = min(budget_s * _TRIALS, budget_s - (clock() - began) - Room(budget_s, step_s, found.look_s).run_s(whole))
+    grid = affordable(rates, shares, room_s, _LEAST_STEPS * step_s, found.look_s)
+    if grid is None:
+        rate, share = (_only(rates) or UNTRIED[0]), (_only(shares) or UNTRIED[1])
+        picked, also = Picked(rate, "the budget has no room for trials beside the run", found.start, (), 0), {}
+        say(f"learning_rate = {rate:g}, blend = {share:g}: {picked.reason}")
+    else:
+        picked, share, each = _picked(found, grid, room_s, step_s, whole)
+        end_s = began + budget_s * _ALSO - each * step_s - 2 * found.look_s
+        best = max(picked.trials, key=lambda trial: trial.score)
+        also = found.also(trial, best, share, each, set(values), end_s)
+    left = Room(budget_s - (clock() - began), step_s, found.look_s)
+    # Without checkpoints: a run that is started again makes its trials again, and may choose another way.
+    final = replace(config, learning_rate=picked.rate, blend=share, checkpoint_every=0, **also)
+    final = replace(final, **_told(_kept(left, whole, values), say))
+    return ChosenRun(final, keys, picked)
+
+
+def _picked(found: _Search, grid: Grid, room_s: float, step_s: float, whole: int) -> tuple[Picked, float, int]:
+    """(the rate that did best, its share of the mixture, steps of each trial).
+
+    Raises:
+        TrainingFailed: nothing is better than the base.
+    """
+    rates, shares = grid
+    steps = max(_LEAST_STEPS, min(whole, int((room_s / len(rates) - len(shares) * found.look_s) / step_s)))
+    trials = [found.trial(rate, steps, shares) for rate in rates]
     share, best = max(((share, trial) for share, trial in trials), key=lambda pair: pair[1].score)
-    all_tried = (rates, shares) == (some_rates[0], some_shares[0])
-    if best.score <= found.start and all_tried:  # where fewer were, the run itself is looked at
+    if best.score <= found.start:
         raise TrainingFailed(
             f"none of {len(rates)} rates and {len(shares)} mixtures with the base is better than the base on the "
             f"development part (best {best.score:.3f}, base {found.start:.3f}); keep the base, or look at the data: "
             "samespace doctor data"
         )
     reason = f"development nDCG@10 {best.score:.3f} with blend {share:g}, untouched {found.start:.3f}"
-    say(f"learning_rate = {best.rate:g}, blend = {share:g}: {reason}")
-    end_s = began + budget_s * _ALSO - each * step_s - 2 * found.look_s
-    also = found.also(trial, best, share, each, set(values), end_s)
-    left = Room(budget_s - (clock() - began), step_s, found.look_s)
-    # Without checkpoints: a run that is started again makes its trials again, and may choose another way.
-    final = replace(config, learning_rate=best.rate, blend=share, checkpoint_every=0, **also)
-    final = replace(final, **_told(_kept(left, whole, values), say))
-    return ChosenRun(final, keys, Picked(best.rate, reason, found.start, tuple(each for _, each in trials), each))
+    found.say(f"learning_rate = {best.rate:g}, blend = {share:g}: {reason}")
+    return Picked(best.rate, reason, found.start, tuple(each for _, each in trials), steps), share, steps
+
+
+def _only(options: Sequence[Sequence[float]]) -> float:
+    """What is settled; 0 where there is a choice."""
+    return options[0][0] if len(options[0]) == 1 else 0.0
 
 
 def affordable(
     rates: Sequence[Sequence[float]], shares: Sequence[Sequence[float]], room_s: float, least_s: float, look_s: float
-) -> tuple[Sequence[float], Sequence[float]]:
-    """The most of *rates*, and of *shares* with them, whose trials fit into *room_s*; else the fewest of both.
+) -> Grid | None:
+    """The most of *rates*, and of *shares* with them, whose trials fit into *room_s*; None where no trials do.
 
     Args:
         rates, shares: from many to few.
         least_s: seconds of the shortest trial, without its looks, of which each share needs one.
     """
-    grid = [(some, others) for some in rates for others in shares]
-    fits = (each for each in grid if len(each[0]) * (least_s + len(each[1]) * look_s) <= room_s)
-    return next(fits, grid[-1])
+    grids = ((some, others) for some in rates for others in shares)
+    return next((each for each in grids if len(each[0]) * (least_s + len(each[1]) * look_s) <= room_s), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,23 +141,26 @@ def test_what_is_set_is_not_chosen(tiny_checkpoint: Path, tmp_path: Path) -> Non
 def test_a_small_budget_buys_fewer_trials() -> None:
     """Nine looks and eighteen steps were made whatever they cost: 220 s of a budget of 158."""
     assert affordable(RATES, SHARES, 450.0, 20.0, 3.0) == (RATES[0], SHARES[0])
-    for room in (79.0, 120.0, 200.0):
-        rates, shares = affordable(RATES, SHARES, room, 20.0, 3.0)
-        assert len(rates) * (20.0 + len(shares) * 3.0) <= room
-    assert affordable(RATES, SHARES, 1.0, 20.0, 18.0) == ((3e-5,), (0.5,))
-    assert affordable(((1e-3,),), ((0.9,),), 1.0, 20.0, 18.0) == ((1e-3,), (0.9,))
+    for room in (52.0, 79.0, 86.0, 120.0, 200.0):
+        rates, shares = affordable(RATES, SHARES, room, 20.0, 3.0) or ((), ())
+        assert rates and len(rates) * (20.0 + len(shares) * 3.0) <= room
+    assert affordable(RATES, SHARES, 50.0, 20.0, 3.0) is None
+    assert affordable(((1e-3,),), ((0.9,),), 24.0, 20.0, 3.0) == ((1e-3,), (0.9,))
 
 
 def test_a_small_budget_makes_small_looks(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """The pool of a look follows the budget; a grid that was cut gives no verdict before the run itself."""
+    """The pool of a look follows the budget; where a run takes all of it, nothing is tried before.
+
+    Trials and a run that was broken off did worse than the plain script in the same time: -.7 points on stackfaq.
+    """
     source = pairs(tmp_path / "set" / "train.jsonl", 900).parent
     settings = ["--set", f"base={tiny_checkpoint}", "--set", "precision=fp32", "--budget", "1s", "--no-doctor"]
     calm = ["--set", "on_collapse=warn"]  # a random encoder learns nothing at such rates
     found = CliRunner().invoke(cli, ["train", str(source), "--out", str(tmp_path / "out"), *settings, *calm])
     assert found.exit_code == 0, (found.output, found.exception)
     told = " ".join(found.output.split())
-    assert "look_passages = 300: a look at" in told and told.count("development nDCG@10") < 9
-    assert "rate 3e-05, 6 steps" in told and "rate 1e-05" not in told
+    assert "look_passages = 300: a look at" in told
+    assert "learning_rate = 3e-05, blend = 1: the budget has no room for trials beside the run" in told
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["config"]["look_passages"] == 300
 
