@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import numpy as np
 
 from samespace.errors import RequestInvalid
+from samespace.evaluation.excerpts import clipped
 from samespace.vectors import Float32
 
 Consistency = Literal["ONE", "QUORUM", "ALL"]
@@ -49,9 +50,9 @@ class Passage:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
-            raise RequestInvalid(field="id", reason=f"{self.id!r}; expected a string that is not empty")
+            raise RequestInvalid(field="id", reason=f"{clipped(self.id)}; expected a string that is not empty")
         if not isinstance(self.text, str):
-            raise RequestInvalid(field="text", reason=f"of passage {self.id} is {type(self.text).__name__}, no string")
+            raise RequestInvalid(field="text", reason=f"of passage {clipped(self.id)} is {type(self.text).__name__}, no string")
 
 
 @dataclass(frozen=True, slots=True)

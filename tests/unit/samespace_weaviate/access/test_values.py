@@ -19,5 +19,5 @@ def test_a_passage_has_an_id(name: Any) -> None:
 
 def test_a_passage_has_a_text() -> None:
     text: Any = None
-    with pytest.raises(RequestInvalid, match="of passage a is NoneType, no string"):
+    with pytest.raises(RequestInvalid, match="of passage 'a' is NoneType, no string"):
         Passage("a", text)
