@@ -100,11 +100,12 @@ def choose_run(
     trial = replace(config, score_splits=(), checkpoint_every=0, on_collapse="warn", blend=1.0)
     setup = prepare(trial)
     found = _Search(setup, replace(setup, config=config).dev_questions(), progress, say, clock)
-    if "look_passages" not in values and (fewer := found.passages_for(_LOOK * budget_s)) < found.passages:
+    smaller = found.dev.over(found.passages_for(_LOOK * budget_s))  # those that answer are in any of them
+    if "look_passages" not in values and (fewer := len(smaller.dataset.passages)) < found.passages:
         keys = (*keys, ChosenKey("look_passages", fewer, f"a look at {found.passages} takes {found.look_s:.1f} s"))
         say(str(keys[-1]))
         config = replace(config, look_passages=fewer)
-        found = _Search(setup, found.dev.over(fewer), progress, say, clock)
+        found = _Search(setup, smaller, progress, say, clock)
     whole, step_s = setup.plan(0.0).total_steps(), found.step_s()
     rates = ((config.rate,),) if config.learning_rate != AUTO and "learning_rate" in values else RATES
     shares = ((config.blend,),) if "blend" in values else SHARES
