@@ -52,7 +52,8 @@ class Passage:
         if not isinstance(self.id, str) or not self.id:
             raise RequestInvalid(field="id", reason=f"{clipped(self.id)}; expected a string that is not empty")
         if not isinstance(self.text, str):
-            raise RequestInvalid(field="text", reason=f"of passage {clipped(self.id)} is {type(self.text).__name__}, no string")
+            kind = type(self.text).__name__
+            raise RequestInvalid(field="text", reason=f"of passage {clipped(self.id)} is {kind}, no string")
 
 
 @dataclass(frozen=True, slots=True)
